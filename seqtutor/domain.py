@@ -1,0 +1,207 @@
+"""What a domain is: tokens, data, reward terms, figures, files. Free of torch, so that a plugin loads at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtutor.errors import UserError, unknown
+from seqtutor.vocabulary import Vocabulary
+
+Ids = NDArray[np.int64]
+Values = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+
+def silent(done: int, total: int) -> None:
+    """The progress report of someone who does not want one."""
+
+
+@dataclass(frozen=True)
+class TokenTerm:
+    """A reward for each step: a pure function of token ids, vectorised over the batch.
+
+    `values`: ids (B, T) int64, as in `Rollout.tokens` (no BOS, EOS, then PAD) -> (B, T) float64. Padding is ignored.
+    """
+
+    name: str
+    weight: float
+    summary: str
+    source: str
+    values: Callable[[Ids], Values]
+
+
+@dataclass(frozen=True)
+class SequenceTerm:
+    """A reward for a finished item: a pure function of texts.
+
+    `values`: B texts, all of them decoded -> (B,) float64, higher is better once weighted. NaN says "this could not
+    be computed" and is never a score. `invalid` is what a sequence earns that is no item of the domain at all
+    (undecodable or truncated): no call is made for it.
+    """
+
+    name: str
+    weight: float
+    summary: str
+    source: str
+    values: Callable[[Sequence[str]], Values]
+    invalid: float = 0.0
+
+
+RewardTerm = TokenTerm | SequenceTerm
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure of a field, kept per item so that the core can give its interval: sum(values) / sum(weights).
+
+    `values`, `weights`: (N,) float64, one entry an item. A plain mean has weights of one; a share of events has the
+    number of events as weights; items that a figure does not concern have weight 0. `percent` prints .012 as 1.2 %.
+    """
+
+    name: str
+    values: Values
+    weights: Values
+    better: Literal["higher", "lower", "neither"] = "neither"
+    percent: bool = False
+    summary: str = ""
+
+    @property
+    def mean(self) -> float:
+        """The figure; NaN where it concerns no item."""
+        total = float(self.weights.sum())
+        return float(self.values.sum()) / total if total > 0 else float("nan")
+
+    @property
+    def halfwidth(self) -> float:
+        """Half the width of the 95 % interval: the delta method for a ratio of sums over independent items."""
+        n, total = len(self.values), float(self.weights.sum())
+        if n < 2 or total <= 0:
+            return float("nan")
+        residual = self.values - self.mean * self.weights
+        return 1.96 * float(np.sqrt(n / (n - 1) * (residual**2).sum())) / total
+
+
+@dataclass(frozen=True)
+class DataLine:
+    """One item of a user's data file: where it stood, and its text or what is wrong with it."""
+
+    where: str
+    text: str | None
+    problem: str = ""
+
+
+class Domain(ABC):
+    """What a plugin writes: one final class, named in the entry-point group `seqtutor.domains`.
+
+    Items travel as text (a SMILES string, a melody in a one-line notation); text is the key of caches and CSV rows.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type]  # a frozen dataclass: the domain's own options, each field with metadata {"help": ...}
+    defaults: ClassVar[Mapping[str, Any]] = {}  # where this domain's measured choices differ from the core's
+    fixed_length: ClassVar[bool] = False  # True: an item has exactly `max_length` tokens and no EOS is ever sampled
+
+    def __init__(self, options: Any = None) -> None:
+        """`options`: an instance of `Options`; None means all defaults."""
+        self.options = self.Options() if options is None else options
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> Vocabulary:
+        """The domain's tokens."""
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """The most tokens an item has, EOS included where there is one."""
+
+    @abstractmethod
+    def corpus(self, progress: Progress = silent) -> list[str]:
+        """The real texts that the shipped prior learns from, out of an installed package; always in the same order."""
+
+    @abstractmethod
+    def read(self, path: Path) -> Iterator[DataLine]:
+        """The items of a user's file or folder, bad ones as a DataLine with a problem."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[str]:
+        """Text to tokens. Raises UserError where the text is none of this domain's."""
+
+    @abstractmethod
+    def decode(self, tokens: Sequence[str]) -> str:
+        """Tokens to text, in its one canonical form. Raises Undecodable where they are no item."""
+
+    @abstractmethod
+    def terms(self) -> Sequence[RewardTerm]:
+        """The reward terms on offer with their default weights (0: offered, not used unless asked for)."""
+
+    @abstractmethod
+    def measure(self, texts: Sequence[str | None]) -> list[Measure]:
+        """The figures that a person of the field expects of N samples; None is a sample that was no item."""
+
+    @abstractmethod
+    def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
+        """Write the files that a person of the field opens; returns them."""
+
+    @abstractmethod
+    def picture(self, text: str) -> str:
+        """The item as inline SVG, for pages; safe to put into HTML."""
+
+    def notes(self, text: str) -> list[tuple[float, float, int]]:
+        """What a page can play: (start in seconds, length in seconds, MIDI number); empty where nothing sounds."""
+        return []
+
+    def caption(self, text: str) -> str:
+        """One short line under an item's picture."""
+        return text
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group="seqtutor.domains")}
+
+
+def available() -> list[str]:
+    """Names of the installed domains; none is imported."""
+    return sorted(_entries())
+
+
+def domain_class(name: str) -> type[Domain]:
+    """The class of an installed domain. Raises UserError with the nearest name, or the extra that is missing."""
+    entries = _entries()
+    if name not in entries:
+        raise unknown("domain", name, entries)
+    try:
+        found = entries[name].load()
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"the domain '{name}' needs the package '{error.name}', which is not installed; "
+            f"type: pip install '{error.name}'"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Domain)):
+        raise UserError(f"the entry point of domain '{name}' is {found!r}; it must name a subclass of seqtutor.Domain")
+    return found
+
+
+def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
+    """An installed domain, made with `options` (its own option names to values; missing ones keep their defaults)."""
+    cls = domain_class(name)
+    fields = {f.name for f in dataclasses.fields(cls.Options)}
+    for key in options or {}:
+        if key not in fields:
+            raise unknown(f"option of domain '{name}'", key, fields)
+    return cls(cls.Options(**(options or {})))
+
+
+def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any:  # noqa: A002
+    """A field of a domain's `Options` or of a config: default, help text and, for text, what it may be."""
+    return field(default=default, metadata={"help": help, "choices": choices})

@@ -1,0 +1,26 @@
+"""What can go wrong through no fault of the program: each prints as one line, without a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake that the person at the keyboard can mend: the message says what is wrong and what is possible."""
+
+
+class Undecodable(UserError):
+    """These tokens are no item of the domain (an invalid SMILES, say): not a failure, and never scored."""
+
+
+def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
+    """The error for a name that does not exist: with the nearest one, and all there are.
+
+    >>> print(unknown("domain", "musik", ["molecules", "music"]))
+    unknown domain 'musik'; did you mean 'music'? (there are: molecules, music)
+    """
+    names = sorted(known)
+    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    return UserError(f"unknown {kind} '{given}'{hint} (there are: {', '.join(names) or 'none'})")
