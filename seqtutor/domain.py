@@ -127,7 +127,7 @@ class Domain(ABC):
 
     @abstractmethod
     def corpus(self, progress: Progress = silent) -> list[str]:
-        """The real texts that the shipped prior learns from, out of an installed package; always in the same order."""
+        """The whole real items that the shipped prior learns from, out of an installed package; always in one order."""
 
     @abstractmethod
     def read(self, path: Path) -> Iterator[DataLine]:
@@ -140,6 +140,13 @@ class Domain(ABC):
     @abstractmethod
     def decode(self, tokens: Sequence[str]) -> str:
         """Tokens to text, in its one canonical form. Raises Undecodable where they are no item."""
+
+    def excerpts(self, tokens: Sequence[str]) -> list[list[str]]:
+        """What a prior learns from one whole item: windows of a long tune; by default the item itself.
+
+        Data is split into training and held-out by whole items first, so that no excerpt of one leaks into the other.
+        """
+        return [list(tokens)]
 
     @abstractmethod
     def terms(self) -> Sequence[RewardTerm]:
