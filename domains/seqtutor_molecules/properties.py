@@ -1,0 +1,121 @@
+"""What a molecule is worth: pure functions from a canonical SMILES to a number, remembered for the next who asks."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import groupby
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from rdkit import RDConfig
+from rdkit.Chem import QED, Crippen, Descriptors
+from rdkit.rdBase import BlockLogs
+
+from seqtutor.domain import Values
+from seqtutor_molecules.smiles import tokenise
+from seqtutor_molecules.structures import molecule
+
+Property = Callable[[str], float]
+
+_remembered = partial(lru_cache, maxsize=1 << 16)
+
+
+def each(function: Property, texts: Sequence[str]) -> Values:
+    """(B,) float64: `function` of each text, NaN where RDKit cannot compute it."""
+    with BlockLogs():
+        return np.array([_attempt(function, text) for text in texts], dtype=np.float64)
+
+
+def _attempt(function: Property, text: str) -> float:
+    try:
+        return float(function(text))
+    except (ValueError, RuntimeError, ArithmeticError):  # what RDKit's C++, and a logarithm of nothing, raise
+        return float("nan")
+
+
+@_remembered()
+def qed(smiles: str) -> float:
+    """Quantitative estimate of drug-likeness, 0 to 1 (Bickerton et al., Nature Chemistry 2012).
+
+    >>> round(qed("CC(=O)Oc1ccccc1C(=O)O"), 2)  # aspirin
+    0.55
+    """
+    return float(QED.qed(molecule(smiles)))
+
+
+@_remembered()
+def sa(smiles: str) -> float:
+    """Synthetic accessibility, 1 easy to 10 hard (Ertl and Schuffenhauer, J. Cheminformatics 2009).
+
+    >>> round(sa("CC(=O)Oc1ccccc1C(=O)O"), 1)
+    1.6
+    """
+    return float(_sascorer().calculateScore(molecule(smiles)))
+
+
+def makeability(smiles: str) -> float:
+    """SA turned round and scaled: 1 where SA is 1 (easy), 0 where SA is 10 (hard)."""
+    return (10.0 - sa(smiles)) / 9.0
+
+
+@_remembered()
+def logp(smiles: str) -> float:
+    """Octanol-water partition coefficient, logarithm to base 10 (Wildman and Crippen, 1999)."""
+    return float(Crippen.MolLogP(molecule(smiles)))
+
+
+def molecular_weight(smiles: str) -> float:
+    """Average molecular weight in daltons."""
+    return float(Descriptors.MolWt(molecule(smiles)))
+
+
+def rings(smiles: str) -> int:
+    """Rings in the smallest set."""
+    return int(molecule(smiles).GetRingInfo().NumRings())
+
+
+def largest_ring(smiles: str) -> int:
+    """Atoms in the largest ring of the smallest set; 0 without a ring."""
+    return max((len(ring) for ring in molecule(smiles).GetRingInfo().AtomRings()), default=0)
+
+
+def ring_penalty(smiles: str) -> float:
+    """Minus the atoms by which the largest ring exceeds six.
+
+    >>> ring_penalty("C1CCCCCCC1"), ring_penalty("C1CCCCC1")
+    (-2.0, 0.0)
+    """
+    return -float(max(0, largest_ring(smiles) - 6))
+
+
+def carbon_chain(smiles: str) -> float:
+    """Minus the carbons beyond eleven written in a row.
+
+    >>> carbon_chain("C" * 13 + "O"), carbon_chain("CCCCCCCCCCCCl")
+    (-2.0, 0.0)
+    """
+    runs = (len(list(run)) for token, run in groupby(tokenise(smiles)) if token == "C")  # noqa: S105
+    return -float(sum(max(0, run - 11) for run in runs))
+
+
+def shortness(smiles: str) -> float:
+    """-1 for fewer than 19 characters, -1/8 for fewer than 27, else 0 (the paper's -200 and -25)."""
+    return -1.0 if len(smiles) < 19 else -0.125 if len(smiles) < 27 else 0.0
+
+
+@lru_cache(maxsize=1)
+def _sascorer() -> ModuleType:
+    """The SA scorer of RDKit's Contrib folder, which is no package everywhere: loaded from its file."""
+    spec = spec_from_file_location("sascorer", Path(RDConfig.RDContribDir, "SA_Score", "sascorer.py"))
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError("RDKit's Contrib folder has no SA_Score/sascorer.py", name="rdkit")
+    scorer = module_from_spec(spec)
+    spec.loader.exec_module(scorer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its fragment file open
+        scorer.readFragmentScores()
+    return scorer
