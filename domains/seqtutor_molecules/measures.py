@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rdkit.Chem import MolToSmiles
+from rdkit.Chem import Mol, MolToSmiles
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 from rdkit.DataStructs import BulkTanimotoSimilarity
@@ -22,6 +22,18 @@ from seqtutor_molecules.structures import molecule
 # Diversity compares all pairs: of this many molecules, spread evenly over the valid ones.
 DIVERSITY_SAMPLE = 1000
 
+_PROPERTIES: Sequence[tuple[str, properties.Property, Literal["higher", "lower", "neither"], str]] = (
+    ("QED", properties.qed, "higher", "drug-likeness, 0 to 1"),
+    ("SA", properties.sa, "lower", "synthetic accessibility, 1 easy to 10 hard"),
+    ("logP", properties.logp, "neither", "lipophilicity (Crippen)"),
+    ("molecular weight", properties.molecular_weight, "neither", "daltons"),
+    ("rings", properties.rings, "neither", "rings a molecule"),
+    ("largest ring", properties.largest_ring, "neither", "atoms; 0 without a ring"),
+    ("PAINS passed", filters.passes_pains, "higher", "free of assay interference patterns"),
+    ("BRENK passed", filters.passes_brenk, "higher", "free of unwanted groups"),
+)
+
+_murcko: Callable[[Mol], Mol] = GetScaffoldForMol
 _morgan = GetMorganGenerator(radius=2, fpSize=2048)
 
 
@@ -37,7 +49,7 @@ def scaffold(smiles: str) -> str:
     >>> scaffold("CC(=O)Oc1ccccc1C(=O)O")
     'c1ccccc1'
     """
-    return str(MolToSmiles(GetScaffoldForMol(molecule(smiles))))
+    return str(MolToSmiles(_murcko(molecule(smiles))))
 
 
 def _variety(texts: Sequence[str | None]) -> list[Measure]:
@@ -55,38 +67,33 @@ def _variety(texts: Sequence[str | None]) -> list[Measure]:
 
 
 def _averages(texts: Sequence[str | None]) -> list[Measure]:
+    """Means over the valid molecules for which the property could be computed."""
+    figures = _figures(texts)
+    there = np.isfinite(figures)
+    values, weights = np.where(there, figures, 0.0), there.astype(np.float64)
     return [
-        _average("QED", properties.qed, texts, "higher", "drug-likeness, 0 to 1"),
-        _average("SA", properties.sa, texts, "lower", "synthetic accessibility, 1 easy to 10 hard"),
-        _average("logP", properties.logp, texts, "neither", "lipophilicity (Crippen)"),
-        _average("molecular weight", properties.molecular_weight, texts, "neither", "daltons"),
-        _average("rings", properties.rings, texts, "neither", "rings a molecule"),
-        _average("largest ring", properties.largest_ring, texts, "neither", "atoms; 0 without a ring"),
-        _average("PAINS passed", filters.passes_pains, texts, "higher", "free of assay interference patterns", True),
-        _average("BRENK passed", filters.passes_brenk, texts, "higher", "free of unwanted groups", True),
+        Measure(name, values[:, i], weights[:, i], better, name.endswith("passed"), summary)
+        for i, (name, _, better, summary) in enumerate(_PROPERTIES)
     ]
 
 
-def _average(
-    name: str,
-    function: Callable[[str], float],
-    texts: Sequence[str | None],
-    better: Literal["higher", "lower", "neither"],
-    summary: str,
-    percent: bool = False,
-) -> Measure:
-    """The mean of a property over the valid molecules for which it could be computed; equal ones are computed once."""
-    distinct = sorted({text for text in texts if text is not None})
-    value = dict(zip(distinct, properties.each(function, distinct), strict=True))
-    values = np.array([np.nan if text is None else value[text] for text in texts], dtype=np.float64)
-    there = np.isfinite(values)
-    return Measure(name, np.where(there, values, 0.0), there.astype(np.float64), better, percent, summary)
+def _figures(texts: Sequence[str | None]) -> Values:
+    """(N, properties), NaN for None; a molecule is done with before the next one, and computed once."""
+    rows: dict[str | None, list[float]] = {None: [float("nan")] * len(_PROPERTIES)}
+    for text in texts:
+        if text is not None and text not in rows:
+            rows[text] = [properties.attempt(function, text) for _, function, _, _ in _PROPERTIES]
+    return np.array([rows[text] for text in texts], dtype=np.float64).reshape(len(texts), len(_PROPERTIES))
 
 
 def _first(keys: Iterable[str | None]) -> Values:
     """1 where a key stands for the first time, 0 where it is repeated or None."""
     seen: set[str | None] = {None}
-    return np.array([not (key in seen or seen.add(key)) for key in keys], dtype=np.float64)
+    first = []
+    for key in keys:
+        first.append(key not in seen)
+        seen.add(key)
+    return np.array(first, dtype=np.float64)
 
 
 def _diversity(texts: Sequence[str | None]) -> Measure:

