@@ -1,0 +1,187 @@
+"""What a run folder holds, read back for the page: nothing here judges, nothing here draws."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqtutor.domain import Values
+from seqtutor.errors import UserError
+
+TERM = "term."
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and half the width of its 95 % interval; NaN where the run could not say."""
+
+    mean: float
+    halfwidth: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the before/after table: the reward, a term of it or a measure of the field."""
+
+    name: str
+    better: str  # "higher", "lower" or "neither"
+    prior: Estimate
+    best_of_n: Estimate
+    policy: Estimate
+    percent: bool = False
+    summary: str = ""
+    weight: float | None = None  # of a term
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`summary.json`: what the run came to."""
+
+    updates: int
+    seconds: float
+    oracle_calls: int
+    samples: int
+    best_of: int
+    interrupted: bool
+    kl_sequence: float  # KL(policy || prior), nats
+    kl_token: float
+    best_of_kl: float  # an upper bound, nats per sequence
+    reward: Figure
+    terms: tuple[Figure, ...]
+    measures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of `samples.csv`; an empty text was no item of the domain."""
+
+    number: int
+    model: str
+    text: str
+    reward: float
+    terms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read."""
+
+    folder: Path
+    config: dict[str, Any]
+    config_text: str
+    metrics: dict[str, Values]  # column -> (updates,) float64, NaN where a cell is empty
+    summary: Summary | None  # None: the run was killed before it could write one
+    samples: tuple[Sample, ...]
+
+
+def read(folder: Path) -> Run:
+    """A run folder. Raises UserError where it is none, or where a file of it cannot be read."""
+    config = folder / "config.toml"
+    if not config.is_file():
+        raise UserError(f"'{folder}' is no run folder: it has no config.toml; give a folder that 'seqtutor train' made")
+    text = config.read_text(encoding="utf-8")
+    try:
+        keys = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"'{config}' is not valid TOML: {error}") from error
+    return Run(
+        folder=folder,
+        config=keys,
+        config_text=text,
+        metrics=_metrics(folder / "metrics.csv"),
+        summary=_summary(folder / "summary.json"),
+        samples=tuple(_sample(row, folder / "samples.csv") for row in _rows(folder / "samples.csv")),
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str | None]]:
+    """The rows of a CSV file; none where there is no file. A row that was cut short has None in its last cells."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _number(cell: str | None, path: Path) -> float:
+    try:
+        return float(cell) if cell else math.nan
+    except ValueError as error:
+        raise UserError(f"'{path}' holds '{cell}' where a number belongs") from error
+
+
+def _metrics(path: Path) -> dict[str, Values]:
+    rows = _rows(path)
+    return {name: np.array([_number(row[name], path) for row in rows], dtype=np.float64) for name in (rows or [{}])[0]}
+
+
+def _sample(row: dict[str, str | None], path: Path) -> Sample:
+    return Sample(
+        number=int(_number(row["number"], path)),
+        model=row["model"] or "",
+        text=row["text"] or "",
+        reward=_number(row["reward"], path),
+        terms={key.removeprefix(TERM): _number(row[key], path) for key in row if key.startswith(TERM)},
+    )
+
+
+def _summary(path: Path) -> Summary | None:
+    if not path.is_file():
+        return None
+    try:
+        return _parse(json.loads(path.read_text(encoding="utf-8")))
+    except json.JSONDecodeError as error:
+        raise UserError(f"'{path}' is not valid JSON: {error}") from error
+    except KeyError as error:
+        raise UserError(f"'{path}' lacks the key {error}") from error
+
+
+def _parse(raw: dict[str, Any]) -> Summary:
+    return Summary(
+        updates=raw["updates"],
+        seconds=raw["seconds"],
+        oracle_calls=raw["oracle_calls"],
+        samples=raw["samples"],
+        best_of=raw["best_of"],
+        interrupted=raw["interrupted"],
+        kl_sequence=_float(raw["kl"]["sequence"]),
+        kl_token=_float(raw["kl"]["token"]),
+        best_of_kl=_float(raw["best_of_kl"]),
+        reward=_figure(raw["reward"] | {"name": "reward"}, "higher"),
+        terms=tuple(_figure(term, _direction(term["weight"])) for term in raw["terms"]),
+        measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
+    )
+
+
+def _figure(raw: dict[str, Any], better: str) -> Figure:
+    return Figure(
+        name=raw["name"],
+        better=better,
+        prior=_estimate(raw["prior"]),
+        best_of_n=_estimate(raw["best_of_n"]),
+        policy=_estimate(raw["policy"]),
+        percent=raw.get("percent", False),
+        summary=raw.get("summary", ""),
+        weight=raw.get("weight"),
+        source=raw.get("source", ""),
+    )
+
+
+def _direction(weight: float) -> str:
+    """A term that is charged is better low; one that is only watched has no better side."""
+    return "higher" if weight > 0 else "lower" if weight < 0 else "neither"
+
+
+def _estimate(raw: dict[str, Any]) -> Estimate:
+    return Estimate(_float(raw.get("mean")), _float(raw.get("halfwidth")))
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)
