@@ -1,0 +1,47 @@
+"""The command line: each command parses, calls one function, prints one summary. Torch is imported inside commands."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from seqtutor import __version__
+from seqtutor.errors import UserError
+
+COMMANDS = ("domains", "evaluate", "generate", "pretrain", "report", "train")
+
+
+class Commands(click.Group):
+    """A group whose commands are loaded when typed, and whose users' mistakes print as one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of a working day."""
+        return ["domains", "train", "generate", "evaluate", "report", "pretrain"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of the module `seqtutor.cli.<name>`."""
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"seqtutor.cli.{cmd_name}"), cmd_name)  # type: ignore[no-any-return]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what the user can mend is said in one line, with exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise click.ClickException(str(error)) from error
+        except PermissionError as error:
+            raise click.ClickException(f"no permission to write or read {error.filename}") from error
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, "-V", "--version", prog_name="seqtutor")
+def main() -> None:
+    """Tune a sequence model towards stated rewards without letting go of what it learnt from data.
+
+    \b
+    seqtutor train --domain music          tune melodies to the rules of music theory
+    seqtutor train --domain molecules      tune SMILES to drug-like, makeable molecules
+    """

@@ -1,0 +1,55 @@
+"""`seqtutor evaluate`: measures of several models or files side by side, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from seqtutor.errors import UserError
+
+
+@click.command()
+@click.argument("model")
+@click.option("--against", multiple=True, metavar="MODEL", help="Another run or prior to measure beside it.")
+@click.option("-n", "count", type=click.IntRange(2), default=1000, show_default=True, help="Samples of each.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_json: bool) -> None:
+    """Measure MODEL (a run folder, or a prior) with 95 % intervals.
+
+    \b
+    seqtutor evaluate outputs/music-psi-20260101-120000 --against music
+    seqtutor evaluate molecules -n 10000 --json
+    """
+    import json
+
+    from seqtutor.cli.console import console
+    from seqtutor.cli.tables import side_by_side
+    from seqtutor.evaluation import figures
+
+    names = [model, *against]
+    with console.status(f"sampling and measuring {count:,} of each"):
+        rows = figures(_evaluations(names, count, seed))
+    if as_json:
+        found = {n: {row[i].name: [row[i].mean, row[i].halfwidth] for row in rows} for i, n in enumerate(names)}
+        click.echo(json.dumps(found, indent=1))
+    else:
+        console.print(side_by_side([Path(name).name for name in names], rows, count))
+
+
+def _evaluations(names: list[str], count: int, seed: int) -> list[Any]:
+    import torch
+
+    from seqtutor.cli.generate import open_model
+    from seqtutor.evaluation import evaluate
+    from seqtutor.scoring import Scorer, weighted_terms
+
+    models = [open_model(name) for name in names]
+    _, domain, weights = models[0]
+    for name, (_, other, _) in zip(names, models, strict=True):
+        if other.name != domain.name or other.options != domain.options:
+            raise UserError(f"'{name}' is of domain '{other.name}' {other.options}; '{names[0]}' of {domain.options}")
+    scorer = Scorer(domain, weighted_terms(domain, weights))
+    return [evaluate(model, domain, scorer, count, torch.Generator().manual_seed(seed)) for model, _, _ in models]

@@ -1,0 +1,124 @@
+"""Command-line options out of config dataclasses: the core's, and those of the domain that was named."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import click
+
+from seqtutor.domain import Domain, domain_class
+from seqtutor.errors import UserError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def config_options(cls: type, *names: str) -> Callable[[Command], Command]:
+    """An option for each of `names` of a config dataclass; one that is not typed stays None."""
+
+    def add(command: Command) -> Command:
+        for parameter in reversed(_parameters(cls, names)):
+            command.__dict__.setdefault("__click_params__", []).append(parameter)
+        return command
+
+    return add
+
+
+def _parameters(cls: type, names: Sequence[str] = (), changed: dict[str, Any] | None = None) -> list[click.Option]:
+    hints, options = get_type_hints(cls), []
+    for item in dataclasses.fields(cls):
+        if "help" not in item.metadata or (names and item.name not in names):
+            continue
+        choices = item.metadata.get("choices")
+        default = (changed or {}).get(item.name, item.default)
+        shown = f"  [default: {default}]" if default not in ("", None) else ""
+        options.append(
+            click.Option(
+                ["--" + item.name.replace("_", "-"), item.name],
+                type=hints[item.name],
+                metavar="|".join(choices) if choices and len(choices) < 6 else None,
+                help=item.metadata["help"] + shown,
+            )
+        )
+    return options
+
+
+class DomainCommand(click.Command):
+    """A command with the options of the domain that is named on its line, in its `--config` or in its `--resume`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the domain before click reads the options, since they depend on it."""
+        ctx.meta["seqtutor.domain"] = named_domain(args)
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own options, with the domain's defaults, and the domain's options."""
+        params, cls = super().get_params(ctx), ctx.meta.get("seqtutor.domain")
+        return params if cls is None else [*params[:-1], *_parameters(cls.Options), params[-1]]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help of the options, the domain's in a section of their own."""
+        cls: type[Domain] | None = ctx.meta.get("seqtutor.domain")
+        own = [] if cls is None else _parameters(cls.Options)
+        names = {option.name for option in own}
+        core = [p.get_help_record(ctx) for p in self.get_params(ctx) if p.name not in names]
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in core if record])
+        if cls is None:
+            formatter.write_text("Name a domain before -h to see its own options and defaults: --domain music -h")
+            return
+        with formatter.section(f"Options of the domain {cls.name}"):
+            formatter.write_dl([record for option in own if (record := option.get_help_record(ctx))])
+        if cls.defaults:
+            changed = ", ".join(f"{key} {value}" for key, value in cls.defaults.items())
+            formatter.write_text(f"Defaults of this domain: {changed}")
+
+
+def named_domain(args: Sequence[str]) -> type[Domain] | None:
+    """The class of the domain that `args` speak of; None where they name none. Raises a click error if unknown."""
+    try:
+        name = _value(args, "--domain") or _in_file(_value(args, "--config"), _value(args, "--resume"))
+        return domain_class(name) if name else None
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _value(args: Sequence[str], name: str) -> str:
+    for i, arg in enumerate(args):
+        if arg.startswith(name + "="):
+            return arg.removeprefix(name + "=")
+        if arg == name and i + 1 < len(args):
+            return args[i + 1]
+    return ""
+
+
+def _in_file(config: str, resume: str) -> str:
+    path = Path(config) if config else Path(resume) / "config.toml"
+    if not (config or resume) or not path.is_file():
+        return ""  # the command itself reads the file, and says what is wrong with it
+    try:
+        return str(tomllib.loads(path.read_text(encoding="utf-8")).get("domain", ""))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return ""
+
+
+def gather(cls: type, given: dict[str, Any], domain: type[Domain] | None) -> dict[str, Any]:
+    """What was typed, as config keys: those of the domain under `options`."""
+    typed = {key: value for key, value in given.items() if value is not None}
+    names = {f.name for f in dataclasses.fields(domain.Options)} if domain else set()
+    values = {key: value for key, value in typed.items() if key not in names}
+    options = {key: value for key, value in typed.items() if key in names}
+    return {**values, **({"options": options} if options else {})}
+
+
+def layered(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Later layers over earlier ones; tables (options, weights) are merged key by key."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both_tables = isinstance(value, dict) and isinstance(result.get(key), dict)
+            result[key] = {**result[key], **value} if both_tables else value
+    return result

@@ -1,0 +1,95 @@
+"""`seqtutor pretrain`: a prior from data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from seqtutor.cli.options import DomainCommand, config_options, gather, layered
+from seqtutor.config import PretrainConfig, build, read_toml
+from seqtutor.domain import Domain, load
+from seqtutor.errors import UserError
+
+SHOWN = 3  # bad lines that are shown
+ENOUGH = 50  # items below which a prior is not worth learning
+
+
+@click.command(cls=DomainCommand)
+@config_options(PretrainConfig)
+@click.option("--config", type=click.Path(), help="TOML file with any of these settings.")
+@click.option("--resume", metavar="FOLDER", help="Go on with a pre-training that was stopped.")
+@click.option("--output", default="", help="Folder of the prior.  [default: outputs/<domain>-prior-<time>]")
+@click.pass_context
+def pretrain(ctx: click.Context, config: str | None, resume: str | None, output: str, **given: Any) -> None:
+    """Learn a prior from data, with a held-out loss and an early stop.
+
+    \b
+    seqtutor pretrain --domain music --data my_midis/
+    seqtutor pretrain --domain molecules --data mine.smi --output priors/mine
+    seqtutor pretrain --resume priors/mine
+    seqtutor train --domain molecules --prior priors/mine
+    """
+    typed = gather(PretrainConfig, given, ctx.meta["seqtutor.domain"])
+    file = Path(resume) / "config.toml" if resume else Path(config) if config else None
+    settings = build(PretrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
+    if not settings.domain:
+        raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
+    _pretrain(settings, Path(resume) if resume else None, output)
+
+
+def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> None:
+    from seqtutor import pretraining
+    from seqtutor.cli.console import console, progress
+    from seqtutor.run import Run, new_folder
+
+    domain = load(settings.domain, settings.options)
+    texts = _texts(domain, settings.data)
+    data = pretraining.examples(domain, texts, settings)
+    folder = resume or new_folder(output, f"{settings.domain}-prior")
+    Run(folder).save_config(settings)
+    console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out")
+    with progress("learning") as bar:
+
+        def report(state: pretraining.Progress, updates: int) -> None:
+            held = f"held-out {state.history[-1][2]:.4f}" if state.history else ""
+            rate = f"{state.tokens / state.seconds:,.0f} tokens/s"
+            bar.update(bar.task_ids[0], completed=state.update, total=updates, figures=f"{held} nats/token  {rate}")
+
+        model, state = pretraining.pretrain(domain, data, settings, folder, report)
+    figures = pretraining.save_prior(model, domain, data, settings, state, folder)
+    console.print(
+        f"held-out loss {figures['held_out_nll']:.4f} nats per token, accuracy {figures['held_out_accuracy']:.1%}; "
+        f"prior written to {folder}"
+    )
+
+
+def _texts(domain: Domain, data: str) -> list[str]:
+    from seqtutor.cli.console import console, counting
+
+    if not data:
+        with counting(f"corpus of {domain.name}") as report:
+            return domain.corpus(report)  # type: ignore[arg-type]
+    good, bad = [], []
+    for line in domain.read(Path(data)):
+        problem = line.problem or _misfit(domain, line.text or "")
+        if problem:
+            bad.append(f"{line.where}: {problem}")
+        else:
+            good.append(line.text or "")
+    if bad:
+        console.print(f"{len(bad):,} of {len(good) + len(bad):,} items left out; the first {min(SHOWN, len(bad))}:")
+        for line in bad[:SHOWN]:
+            console.print(f"  {line}", markup=False)
+    if len(good) < ENOUGH:
+        raise UserError(f"{data} has {len(good)} items that can be learnt from; at least {ENOUGH} are needed")
+    return good
+
+
+def _misfit(domain: Domain, text: str) -> str:
+    try:
+        domain.vocabulary.encode(domain.encode(text))
+    except UserError as error:
+        return str(error)
+    return ""

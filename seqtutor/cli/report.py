@@ -1,0 +1,24 @@
+"""`seqtutor report`: the page of a run, again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Write the page of RUN again, from what the run folder holds; a run that still goes on included.
+
+    \b
+    seqtutor report outputs/music-psi-20260101-120000
+    """
+    from seqtutor.cli.console import console
+    from seqtutor.report import render
+    from seqtutor.run import Run, open_run
+
+    _, domain = open_run(folder)
+    page = Run(folder).save_page(render(folder, domain))
+    console.print(f"the page: {page}", markup=False)

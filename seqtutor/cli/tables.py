@@ -1,0 +1,64 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+
+def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
+    """A mean with its 95 % interval: '93.1 ± 0.5 %'; a dash where there is none."""
+    if mean is None or not math.isfinite(mean):
+        return "-"
+    scale, unit = (100.0, " %") if percent else (1.0, "")
+    digits = 1 if percent else _digits(mean)
+    spread = "" if halfwidth is None or not math.isfinite(halfwidth) else f" ± {halfwidth * scale:.{digits}f}"
+    return f"{mean * scale:.{digits}f}{spread}{unit}"
+
+
+def _digits(mean: float) -> int:
+    return 3 if abs(mean) < 10 else 1
+
+
+def comparison_table(summary: Mapping[str, Any]) -> Table:
+    """Before and after, with best of n from the prior between them; every figure with its 95 % interval."""
+    columns = ("prior", "best_of_n", "policy")
+    table = _table(f"{summary['samples']:,} samples each, mean ± 95 % interval")
+    for heading in ("prior", f"best of {summary['best_of']} from it", "tuned", ""):
+        table.add_column(heading, justify="right")
+    for row in [summary["reward"], *summary["terms"], *summary["measures"]]:
+        cells = [figure(row[c]["mean"], row[c]["halfwidth"], row["percent"]) for c in columns]
+        table.add_row(row["name"], *cells, verdict(row["prior"], row["policy"], row["better"]))
+        if row is summary["reward"] or row is summary["terms"][-1]:
+            table.add_section()
+    return table
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    return table
+
+
+def verdict(prior: Mapping[str, Any], policy: Mapping[str, Any], better: str) -> str:
+    """'better' or 'worse' where the two intervals do not touch, else nothing."""
+    known = [x for side in (prior, policy) for x in (side["mean"], side["halfwidth"])]
+    if better == "neither" or any(x is None or not math.isfinite(x) for x in known):
+        return ""
+    change = policy["mean"] - prior["mean"]
+    if abs(change) <= math.hypot(prior["halfwidth"], policy["halfwidth"]):
+        return ""
+    return "better" if (change > 0) == (better == "higher") else "worse"
+
+
+def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int) -> Table:
+    """The figures of several sets of samples, one column each. `rows`: the same Measure of every set."""
+    table = _table(f"mean ± 95 % interval, up to {count:,} items each")
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row[0].name, *(figure(m.mean, m.halfwidth, m.percent) for m in row))
+    return table

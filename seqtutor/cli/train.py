@@ -1,0 +1,112 @@
+"""`seqtutor train`: tune a prior towards a reward, and leave a run folder with a page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seqtutor.cli.options import DomainCommand, config_options, gather, layered
+from seqtutor.config import TrainConfig, build, read_toml
+from seqtutor.errors import UserError
+
+if TYPE_CHECKING:
+    from seqtutor.run import Run
+    from seqtutor.tuning import Row, Tuner
+
+INTERRUPTED = 130
+FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
+
+
+@click.command(cls=DomainCommand)
+@config_options(TrainConfig)
+@click.option("--weight", multiple=True, metavar="TERM=VALUE", help="Weight of a reward term; may be repeated.")
+@click.option("--config", type=click.Path(), help="TOML file with any of these settings.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
+@click.option("--output", default="", help="Run folder.  [default: outputs/<domain>-<objective>-<time>]")
+@click.pass_context
+def train(
+    ctx: click.Context, weight: tuple[str, ...], config: str | None, resume: str | None, output: str, **given: Any
+) -> None:
+    """Tune a prior towards a reward without letting go of it.
+
+    \b
+    seqtutor train --domain music
+    seqtutor train --domain molecules --objective g --temperature 0.05
+    seqtutor train --domain molecules --weight qed=1 --weight logp=0.2
+    seqtutor train --config run.toml --seed 1
+    seqtutor train --resume outputs/molecules-psi-20260101-120000
+    """
+    typed = gather(TrainConfig, given, ctx.meta["seqtutor.domain"])
+    if weight:
+        typed["weights"] = dict(_weight(text) for text in weight)
+    file = Path(resume) / "config.toml" if resume else Path(config) if config else None
+    settings = build(TrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
+    if not settings.domain:
+        raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
+    sys.exit(_train(settings, Path(resume) if resume else None, output))
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, sign, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise UserError(f"--weight takes TERM=VALUE, such as --weight qed=1, not '{text}'") from None
+
+
+def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
+    from seqtutor import tuning
+    from seqtutor.cli.console import console
+    from seqtutor.domain import load
+    from seqtutor.run import Run, new_folder
+    from seqtutor.weights import load_prior
+
+    domain = load(settings.domain, settings.options)
+    tuner = tuning.Tuner(domain, settings, load_prior(settings.prior or settings.domain, domain))
+    run = Run(resume or new_folder(output, f"{settings.domain}-{settings.objective}"))
+    run.save_config(settings)
+    tuning.resume(tuner, run)
+    terms = ", ".join(f"{term.name} {term.weight:g}" for term in tuner.scorer.terms)
+    console.print(f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}")
+    interrupted = not _tune_with_progress(tuner, run)
+    _conclude(tuner, run, interrupted)
+    return INTERRUPTED if interrupted else 0
+
+
+def _tune_with_progress(tuner: Tuner, run: Run) -> bool:
+    """Tune to the end -> True; False after Ctrl-C."""
+    from seqtutor.cli.console import progress
+    from seqtutor.tuning import tune
+
+    with progress("tuning") as bar:
+
+        def report(row: Row) -> None:
+            figures = f"reward {row['reward']:.3f}  KL {row['kl_per_token']:.3f} nats/token  valid {row['valid']:.0%}"
+            bar.update(bar.task_ids[0], completed=row["update"], total=tuner.config.updates, figures=figures)
+
+        try:
+            tune(tuner, run, report)
+        except KeyboardInterrupt:
+            return False
+    return True
+
+
+def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
+    from seqtutor.cli.console import console
+    from seqtutor.cli.tables import comparison_table
+    from seqtutor.conclusion import conclude
+
+    count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
+    with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):
+        summary, page = conclude(tuner, run, count, interrupted)
+    console.print(comparison_table(summary))
+    console.print(
+        f"KL(policy || prior): {summary['kl']['token']:.3f} nats per token, {summary['kl']['sequence']:.1f} per sequence; "
+        f"best of {summary['best_of']} from the prior: at most {summary['best_of_kl']:.1f} per sequence"
+    )
+    if tuner.scorer.failed:
+        console.print(f"{len(tuner.scorer.failed)} texts could not be scored: {run.folder}/failures.csv", markup=False)
+    console.print(f"{'stopped early; ' if interrupted else ''}the page: {page}", markup=False)

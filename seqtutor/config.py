@@ -1,0 +1,136 @@
+"""The settings of a run: the only source of defaults, help texts, command-line options, TOML keys and saved configs."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import tomli_w
+
+from seqtutor.domain import domain_class, option
+from seqtutor.errors import UserError, unknown
+
+OBJECTIVES = ("q", "psi", "g")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """`seqtutor pretrain`: a prior from data, by maximum likelihood."""
+
+    domain: str = option("", "Domain to learn, as listed by 'seqtutor domains'.")
+    data: str = option("", "File or folder of your own items; empty: the domain's corpus.")
+    epochs: float = option(4.0, "Passes over the data.")
+    batch: int = option(64, "Sequences in an update.")
+    learning_rate: float = option(6e-3, "Peak of Adam's learning rate; it falls to 0 on a cosine.")
+    embedding: int = option(64, "Width of the token embedding.")
+    hidden: int = option(512, "Cells of each LSTM layer.")
+    layers: int = option(1, "LSTM layers.")
+    dropout: float = option(0.0, "Share of embeddings and outputs dropped while learning.")
+    held_out: float = option(0.01, "Share of the items kept aside to measure the held-out loss.")
+    evaluations: int = option(20, "How often the held-out loss is measured.")
+    patience: int = option(5, "Stop after this many measurements in a row without a better held-out loss.")
+    seed: int = option(0, "Seed of everything random.")
+    device: str = option("cpu", "Where to compute: cpu, or cuda.")
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _positive(self, "epochs", "batch", "learning_rate", "embedding", "hidden", "layers", "evaluations", "patience")
+        _between(self, "dropout", 0, 0.9)
+        _between(self, "held_out", 0.001, 0.5)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """`seqtutor train`: tune a prior towards a reward."""
+
+    domain: str = option("", "Domain to tune in, as listed by 'seqtutor domains'.")
+    prior: str = option("", "Prior to start from: a shipped one's name, or a folder; empty: the domain's name.")
+    objective: str = option("psi", "Rule that moves the policy.", OBJECTIVES)
+    updates: int = option(200, "Rounds of sampling, scoring and learning.")
+    rollouts: int = option(64, "Sequences sampled in an update.")
+    temperature: float = option(1.0, "Temperature c of the reward, in reward per nat: large stays close to the prior.")
+    learning_rate: float = option(1e-3, "Adam's learning rate.")
+    learning_steps: int = option(2, "Gradient steps in an update.")
+    batch: int = option(64, "Stored sequences in a gradient step.")
+    replay: int = option(4096, "Sequences that are remembered; the oldest are forgotten first.")
+    span: int = option(8, "Steps n of an n-step target.")
+    gamma: float = option(1.0, "Discount; only at 1 is the fixed point prior * exp(reward / temperature).")
+    target_rate: float = option(0.05, "Share of the policy that the target network takes over in a gradient step.")
+    repeats: str = option("paid", "What a text earns that an earlier update has seen.", ("paid", "unpaid"))
+    samples: int = option(1000, "Samples of the prior and of the policy that the final table stands on.")
+    best_of: int = option(16, "n of the free baseline 'best of n from the prior'.")
+    failures: float = option(0.2, "Largest share of a batch that a term may fail to score before the run stops.")
+    seed: int = option(0, "Seed of everything random.")
+    device: str = option("cpu", "Where to compute: cpu, or cuda.")
+    weights: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise unknown("objective", self.objective, OBJECTIVES)
+        if self.repeats not in ("paid", "unpaid"):
+            raise unknown("value of repeats", self.repeats, ("paid", "unpaid"))
+        if self.temperature <= 0:
+            raise UserError(
+                f"temperature must be above 0, not {self.temperature}: at 0 nothing holds the policy to the prior; "
+                "try 0.1 for a strong pull of the reward"
+            )
+        _positive(self, "updates", "rollouts", "learning_rate", "learning_steps", "batch", "replay", "span", "samples")
+        _positive(self, "best_of")
+        _between(self, "gamma", 0, 1)
+        _between(self, "target_rate", 0, 1)
+        _between(self, "failures", 0, 1)
+
+
+Config = TypeVar("Config", PretrainConfig, TrainConfig)
+
+
+def _positive(config: PretrainConfig | TrainConfig, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise UserError(f"{name} must be above 0, not {getattr(config, name)}")
+
+
+def _between(config: PretrainConfig | TrainConfig, name: str, low: float, high: float) -> None:
+    if not low <= getattr(config, name) <= high:
+        raise UserError(f"{name} must lie between {low} and {high}, not {getattr(config, name)}")
+
+
+def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config") -> Config:
+    """A config from keys and values. Precedence: core defaults < the domain's < `given`. Types are checked."""
+    hints = get_type_hints(cls)
+    for key, value in given.items():
+        if key not in hints:
+            raise unknown(f"key in {origin}", key, hints)
+        _check_type(key, value, hints[key], origin)
+    values = dict(given)
+    if cls is TrainConfig and values.get("domain"):
+        values = {**domain_class(values["domain"]).defaults, **values}
+    return cls(**{k: float(v) if hints[k] is float else v for k, v in values.items()})
+
+
+def _check_type(key: str, value: Any, hint: Any, origin: str) -> None:
+    table = hint not in (int, float, str)
+    wanted: Any = Mapping if table else ((int, float) if hint is float else hint)
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        name = "a table" if table else {int: "a whole number", float: "a number", str: "text"}[hint]
+        raise UserError(f"{key} in {origin} must be {name}, not {value!r}")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The keys of a config file. Raises UserError with the place of a syntax error."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no config file {path}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"cannot read the config {path}: {error}") from error
+
+
+def to_toml(config: PretrainConfig | TrainConfig) -> str:
+    """Every setting of a config, defaults included: a run can be repeated from it alone."""
+    return tomli_w.dumps(dataclasses.asdict(config))

@@ -1,0 +1,232 @@
+"""The maximum-likelihood loop: a prior from data, with a held-out loss, an early stop, and a resume."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from seqtutor.config import PretrainConfig
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+from seqtutor.model import SequenceModel
+from seqtutor.vocabulary import EOS, PAD
+from seqtutor.weights import save_model
+
+POOL = 50  # batches that are sorted by length together
+CHECKPOINT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences of ids to learn from and, from other items, to measure on; EOS included where there is one."""
+
+    train: list[list[int]]
+    held_out: list[list[int]]
+
+
+@dataclass
+class Progress:
+    """How far a pre-training got: everything that `resume` needs beside the tensors."""
+
+    update: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float = math.inf
+    stale: int = 0
+    loss_sum: float = 0.0
+    since: int = 0
+    history: list[tuple[int, float, float]] = field(default_factory=list)  # (update, train loss, held-out loss)
+
+    def count(self, loss: float, tokens: int, seconds: float) -> None:
+        """Note one update."""
+        self.update += 1
+        self.tokens += tokens
+        self.seconds = seconds
+        self.loss_sum += loss
+        self.since += 1
+
+
+def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Examples:
+    """Encode `texts`, split them by item, cut them into the domain's excerpts. Too long ones are left out."""
+    order = np.random.default_rng([config.seed, 0]).permutation(len(texts))
+    cut = max(1, round(config.held_out * len(texts)))
+    parts = [_encoded(domain, [texts[i] for i in part]) for part in (order[cut:], order[:cut])]
+    if not all(parts):
+        raise UserError(
+            f"{len(texts)} items are too few to learn from: both the training and the held-out part need one"
+        )
+    return Examples(*parts)
+
+
+def _encoded(domain: Domain, texts: Sequence[str]) -> list[list[int]]:
+    end = [] if domain.fixed_length else [EOS]
+    excerpts = [e for text in texts for e in domain.excerpts(domain.encode(text))]
+    return [domain.vocabulary.encode(e) + end for e in excerpts if len(e) + len(end) <= domain.max_length]
+
+
+def padded(sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Sequences of ids -> (B, T) int64 with PAD behind."""
+    out = np.full((len(sequences), max(map(len, sequences))), PAD, np.int64)
+    for row, sequence in zip(out, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return torch.from_numpy(out)
+
+
+def bucketed(sequences: Sequence[Sequence[int]], batch: int, rng: np.random.Generator) -> Iterator[list[Sequence[int]]]:
+    """One pass over `sequences` in random order, each batch of nearly one length: little padding, little lost chance."""
+    order = rng.permutation(len(sequences))
+    for start in range(0, len(order), POOL * batch):
+        pool = sorted(order[start : start + POOL * batch], key=lambda i: len(sequences[i]))
+        batches = [pool[i : i + batch] for i in range(0, len(pool), batch)]
+        for j in rng.permutation(len(batches)):
+            yield [sequences[i] for i in batches[j]]
+
+
+def nll(model: SequenceModel, tokens: Tensor) -> Tensor:
+    """Mean negative log-likelihood of real tokens, nats per token; `tokens` (B, T)."""
+    logits = model.logits(model.hidden(tokens))
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD)
+
+
+@torch.no_grad()
+def held_out_figures(model: SequenceModel, sequences: Sequence[Sequence[int]], batch: int = 256) -> tuple[float, float]:
+    """Negative log-likelihood (nats per token) and accuracy (share of tokens guessed right) of `sequences`."""
+    model.eval()
+    ordered, device = sorted(sequences, key=len), next(model.parameters()).device
+    total, right, count = 0.0, 0, 0
+    for start in range(0, len(ordered), batch):
+        tokens = padded(ordered[start : start + batch]).to(device)
+        real, logp = tokens != PAD, model(tokens)
+        total -= float(logp.gather(-1, tokens[..., None])[..., 0][real].double().sum())
+        right += int((logp.argmax(-1) == tokens)[real].sum())
+        count += int(real.sum())
+    return total / count, right / count
+
+
+def learning_rate(config: PretrainConfig, update: int, updates: int) -> float:
+    """A warm-up over the first 3 %, then a cosine to 0."""
+    done = update / updates
+    return config.learning_rate * min(1.0, (update + 1) / (0.03 * updates)) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+Report = Callable[[Progress, int], None]  # progress so far, updates in all
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What one pre-training works on; `parts` is all that a checkpoint must hold beside the progress."""
+
+    model: SequenceModel
+    best: SequenceModel
+    optimiser: torch.optim.Optimizer
+
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """The model, the best so far, the optimiser, and the generator that dropout draws from."""
+        return {
+            "model": self.model,
+            "best": self.best,
+            "optimiser": self.optimiser,
+            "generator": torch.default_generator,
+        }
+
+    def learn(self, sequences: Sequence[Sequence[int]], rate: float) -> tuple[float, int]:
+        """One gradient step -> the loss (nats per token) and the number of real tokens."""
+        tokens = padded(sequences).to(next(self.model.parameters()).device)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        self.optimiser.zero_grad()
+        loss = nll(self.model, tokens)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        return loss.item(), int((tokens != PAD).sum())
+
+    def evaluate(self, held_out: Sequence[Sequence[int]], progress: Progress) -> None:
+        """Measure the held-out loss, note it, and keep the model if it is the best so far."""
+        held, _ = held_out_figures(self.model, held_out)
+        progress.history.append((progress.update, progress.loss_sum / progress.since, held))
+        progress.loss_sum, progress.since = 0.0, 0
+        progress.stale = 0 if held < progress.best else progress.stale + 1
+        if held < progress.best:
+            progress.best = held
+            self.best.load_state_dict(self.model.state_dict())
+
+
+def new_trainer(domain: Domain, config: PretrainConfig) -> Trainer:
+    """A fresh model and its optimiser; seeds torch's own generator."""
+    torch.manual_seed(config.seed)
+    model = SequenceModel(
+        domain.vocabulary,
+        embedding=config.embedding,
+        hidden=config.hidden,
+        layers=config.layers,
+        dropout=config.dropout,
+        fixed_length=domain.fixed_length,
+    ).to(config.device)
+    return Trainer(model, copy.deepcopy(model), torch.optim.Adam(model.parameters(), betas=(0.9, 0.99)))
+
+
+def stream(data: Examples, config: PretrainConfig, start: int, per_epoch: int) -> Iterator[list[Sequence[int]]]:
+    """Batches from update `start` on, epoch after epoch: which ones depends on the seed and the epoch alone."""
+    for epoch in itertools.count(start // per_epoch):
+        batches = bucketed(data.train, config.batch, np.random.default_rng([config.seed, 1, epoch]))
+        yield from itertools.islice(batches, start % per_epoch if epoch == start // per_epoch else 0, None)
+
+
+def pretrain(
+    domain: Domain, data: Examples, config: PretrainConfig, folder: Path, report: Report
+) -> tuple[SequenceModel, Progress]:
+    """Learn a prior -> the one with the best held-out loss. Goes on from `folder/checkpoint` if there is one."""
+    trainer = new_trainer(domain, config)
+    progress = Progress(**load_checkpoint(folder / "checkpoint", trainer.parts))
+    per_epoch = math.ceil(len(data.train) / config.batch)
+    updates = max(1, round(config.epochs * per_epoch))
+    every = max(1, updates // config.evaluations)
+    began = saved = time.monotonic()
+    began -= progress.seconds
+    for sequences in stream(data, config, progress.update, per_epoch):
+        if progress.update >= updates or progress.stale >= config.patience:
+            break
+        loss, tokens = trainer.learn(sequences, learning_rate(config, progress.update, updates))
+        progress.count(loss, tokens, time.monotonic() - began)
+        if progress.update % every == 0 or progress.update == updates:
+            trainer.evaluate(data.held_out, progress)
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
+            saved = time.monotonic()
+        report(progress, updates)
+    save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
+    return trainer.best.eval(), progress
+
+
+def save_prior(
+    model: SequenceModel, domain: Domain, data: Examples, config: PretrainConfig, progress: Progress, folder: Path
+) -> dict[str, float]:
+    """Write `model.safetensors` (half precision), `config.json` with the figures, and drop the checkpoint."""
+    loss, accuracy = held_out_figures(model, data.held_out)
+    figures = {
+        "held_out_nll": loss,
+        "held_out_accuracy": accuracy,
+        "train_sequences": len(data.train),
+        "held_out_sequences": len(data.held_out),
+        "updates": progress.update,
+        "tokens": progress.tokens,
+        "seconds": round(progress.seconds, 1),
+    }
+    save_model(
+        model, folder, "model", half=True, domain=domain.name, training=dataclasses.asdict(config), figures=figures
+    )
+    return figures

@@ -1,0 +1,132 @@
+"""Models on disk: weights beside a description of what they are; and where priors lie.
+
+A prior is `model.safetensors` with `config.json`; a run's policy is `policy.safetensors` with `policy.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+import seqtutor
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+from seqtutor.model import Model, SequenceModel, TiltedModel
+from seqtutor.vocabulary import Vocabulary
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` whole, or leave it as it was."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **notes: Any) -> None:
+    """Write the weights of `model` and the JSON that says what it is, with `notes`, into `folder`.
+
+    `half`: store float16 (a quarter of a per mille of a logit, half the size). A read-only folder is a UserError.
+    """
+    kind = "tilted" if isinstance(model, TiltedModel) else "sequence"
+    about = {"kind": kind, **model.shape, "fixed_length": model.fixed_length, **notes}
+    about["vocabulary"] = list(model.vocabulary.own)
+    tensors = {k: v.detach().to(torch.float16 if half else v.dtype).contiguous() for k, v in model.state_dict().items()}
+    write_atomically(folder / f"{stem}.safetensors", save(tensors))
+    write_atomically(folder / f"{stem}.json", (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _description(folder: Path, stem: str) -> Path:
+    return folder / ("config.json" if stem == "model" else f"{stem}.json")
+
+
+def read_about(folder: Path, stem: str) -> dict[str, Any]:
+    """The JSON beside a model. Raises UserError where it is missing or not what `save_model` writes."""
+    path = _description(folder, stem)
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        complete = {"kind", "vocabulary", "embedding", "hidden", "layers", "fixed_length"} <= set(about)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read the model description {path}: {error}") from error
+    if not complete:
+        raise UserError(f"{path} does not describe a model: it needs kind, vocabulary, embedding, hidden, layers")
+    return dict(about)
+
+
+def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
+    """Read back what `save_model` wrote, in float32. Shapes are checked before anything is allocated."""
+    about = read_about(folder, stem)
+    shape = {key: about[key] for key in ("embedding", "hidden", "layers", "dropout", "fixed_length") if key in about}
+    with torch.device("meta"):
+        model: Model = SequenceModel(Vocabulary(about["vocabulary"]), **shape)
+        if about["kind"] == "tilted":
+            model = TiltedModel(model)
+    tensors = _read_tensors(folder / f"{stem}.safetensors", model.state_dict())
+    model.load_state_dict(tensors, assign=True)
+    for module in model.modules():  # what is not stored was made on the meta device
+        if isinstance(module, SequenceModel):
+            module.forbid()
+    return model.requires_grad_(True).to(device).eval()
+
+
+def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            wanted = {key: tuple(value.shape) for key, value in expected.items()}
+            if shapes != wanted:
+                wrong = sorted(k for k in shapes.keys() | wanted.keys() if shapes.get(k) != wanted.get(k))
+                raise UserError(f"{path} does not fit its description: {', '.join(wrong[:3])}")
+            return {key: file.get_tensor(key).to(torch.float32) for key in wanted}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read the weights {path}: {error}") from error
+
+
+def prior_folder(name: str) -> Path:
+    """The folder of a prior: a path, or the name of a shipped one, from a checkout or an installed wheel."""
+    package = Path(seqtutor.__file__).resolve().parent
+    places = [Path(name), package.parent / "pretrained" / name, package / "pretrained" / name]
+    for place in places:
+        if (place / "model.safetensors").is_file():
+            return place
+    looked = "\n  ".join(str(place) for place in places)
+    raise UserError(f"no prior '{name}': no model.safetensors in any of\n  {looked}\nmake one with: seqtutor pretrain")
+
+
+def shipped_priors() -> list[str]:
+    """Names of the priors that came with the package."""
+    package = Path(seqtutor.__file__).resolve().parent
+    roots = (package.parent / "pretrained", package / "pretrained")
+    return sorted({path.parent.name for root in roots for path in root.glob("*/model.safetensors")})
+
+
+def load_prior(name: str, domain: Domain, *, device: str = "cpu") -> SequenceModel:
+    """A prior that fits `domain`. Raises UserError where there is none, or where its vocabulary is another one."""
+    model = load_model(prior_folder(name), "model", device=device)
+    check_fit(model, domain, name)
+    if not isinstance(model, SequenceModel):
+        raise UserError(f"'{name}' is a tuned policy that stands on a prior of its own; a prior is one plain network")
+    return model
+
+
+def check_fit(model: Model, domain: Domain, name: str) -> None:
+    """Raise UserError where `model` speaks other tokens than `domain`."""
+    ours, theirs = set(domain.vocabulary.tokens), set(model.vocabulary.tokens)
+    if model.vocabulary == domain.vocabulary and model.fixed_length == domain.fixed_length:
+        return
+    differ = sorted(ours ^ theirs)[:5]
+    detail = f"tokens in one and not the other: {' '.join(differ)}" if differ else "the same tokens in another order"
+    raise UserError(
+        f"the model '{name}' does not fit domain '{domain.name}': it has {len(model.vocabulary)} tokens, "
+        f"the domain {len(domain.vocabulary)} ({detail})"
+    )
