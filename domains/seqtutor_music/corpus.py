@@ -1,0 +1,75 @@
+"""The tunes that the shipped prior learns from, out of music21's wheel: fiddle, fife and pipe tunes of 1778-1903.
+
+Four collections, transcribed in ABC: Aird's *Airs* (1782-1801), O'Neill's *Music of Ireland* (1903), *Ryan's Mammoth
+Collection* (1883), and two books of miscellaneous folk tunes. Of their 4,433 tunes FIGURES
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from seqtutor import Progress, UserError, silent
+from seqtutor_music.abc import read_tune, tunes
+from seqtutor_music.events import VOCABULARY, join
+from seqtutor_music.scores import melody
+
+COLLECTIONS = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")  # folders of music21's corpus
+FORMAT = 1  # of the cached file: raise it whenever the same tunes would come out as other events
+DUPLE = re.compile(r"(?m)^M:\s*(C\||C|2/2|2/4|4/4)\s*(%|$)")
+
+
+def corpus(progress: Progress = silent) -> list[str]:
+    """Every usable tune as text in the frame, each once, in the books' order; from the cache once it is made."""
+    path = cache()
+    if path.exists():
+        return path.read_text(encoding="utf-8").splitlines()
+    texts = collect(abc_texts(), progress)
+    save(path, texts)
+    return texts
+
+
+def cache() -> Path:
+    """Where the parsed tunes are kept; another version of music21 or of our reading has another file."""
+    return Path(user_cache_dir("seqtutor")) / f"music-{FORMAT}-music21-{version('music21')}.txt"
+
+
+def abc_texts() -> list[str]:
+    """The ABC text of every tune of the four collections, in order."""
+    from music21.corpus import getComposer
+
+    paths = [Path(path) for name in COLLECTIONS for path in sorted(getComposer(name))]
+    return [tune for path in paths for tune in tunes(path.read_text(encoding="utf-8", errors="replace"))]
+
+
+def collect(sources: Iterable[str], progress: Progress = silent) -> list[str]:
+    """The melodies among ABC tunes, each once; those in another metre, off the grid or too wide are left out."""
+    candidates = [source for source in sources if DUPLE.search(source)]
+    found: dict[str, None] = {}
+    for done, source in enumerate(candidates, start=1):
+        try:
+            found[join(VOCABULARY.decode(melody(read_tune(source))))] = None
+        except UserError:
+            pass  # the docstring above counts them
+        progress(done, len(candidates))
+    return list(found)
+
+
+def save(path: Path, texts: Iterable[str]) -> None:
+    """Write one text a line, whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+            file.writelines(f"{text}\n" for text in texts)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot keep the parsed tunes in {path.parent} ({error.strerror}); "
+            "set XDG_CACHE_HOME to a folder that you can write to"
+        ) from error

@@ -1,0 +1,159 @@
+"""Events, ids and text: how a melody is written, one event a sixteenth.
+
+An event is a pitch struck at this sixteenth, `-` (hold: nothing new happens, a sounding note goes on) or `.` (note
+off: the sounding note ends). A hold where nothing sounds, and an off after an off, sound nothing. Inside, every melody
+stands in C major or A minor (the frame); only text carries the key that the user asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtutor import PAD, UserError, Vocabulary
+
+Ids = NDArray[np.int64]
+
+STEPS = 16  # a bar of 4/4 in sixteenths
+STEP_SECONDS = 0.125  # a sixteenth at 120 quarters a minute
+LOWEST, HIGHEST = 48, 83  # MIDI: C3..B5
+
+NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
+SPELLING = re.compile(r"([A-Ga-g])([#♯b♭]?)(-?\d+)")
+
+
+def spell(midi: int) -> str:
+    """The name of a MIDI pitch, with sharps.
+
+    >>> spell(60), spell(66), spell(83)
+    ('C4', 'F#4', 'B5')
+    """
+    return f"{NAMES[midi % 12]}{midi // 12 - 1}"
+
+
+def pitch(name: str) -> int | None:
+    """The MIDI number of a pitch name, sharp or flat, in capitals or not; None where it is no pitch name.
+
+    >>> pitch("C4"), pitch("Bb3"), pitch("bb3"), pitch("B#3"), pitch("H4")
+    (60, 58, 58, 60, None)
+    """
+    match = SPELLING.fullmatch(name)
+    if match is None:
+        return None
+    letter, accidental, octave = match.groups()
+    return LETTERS[letter.upper()] + ACCIDENTALS[accidental] + 12 * (int(octave) + 1)
+
+
+OFF_TOKEN, HOLD_TOKEN = ".", "-"
+MIDI = {spell(midi): midi for midi in range(LOWEST, HIGHEST + 1)}
+VOCABULARY = Vocabulary((OFF_TOKEN, HOLD_TOKEN, *MIDI))
+OFF, HOLD = VOCABULARY.encode((OFF_TOKEN, HOLD_TOKEN))
+FIRST_PITCH = HOLD + 1
+MIDI_OFFSET = LOWEST - FIRST_PITCH  # MIDI number of a pitch's id = id + MIDI_OFFSET
+
+
+class Note(NamedTuple):
+    """A note as it sounds: where it starts and how long it lasts, in steps, and its MIDI pitch."""
+
+    start: int
+    length: int
+    midi: int
+
+
+def parse(text: str, shift: int = 0) -> list[str]:
+    """Tokens of a text written `shift` semitones above the frame; bar lines `|` may stand between events.
+
+    >>> parse("C4 - Eb4 . | g4")
+    ['C4', '-', 'D#4', '.', 'G4']
+    """
+    words = text.replace("|", " ").split()
+    if not words:
+        raise UserError("a melody has at least one event; this text has none")
+    return [_token(word, place, shift) for place, word in enumerate(words, start=1)]
+
+
+def _token(word: str, place: int, shift: int) -> str:
+    if word in (OFF_TOKEN, HOLD_TOKEN):
+        return word
+    midi = pitch(word)
+    if midi is None:
+        raise UserError(f"event {place} is '{word}'; an event is '.' (off), '-' (hold) or a pitch such as C4, F#4, Bb3")
+    if not LOWEST <= midi - shift <= HIGHEST:
+        lowest, highest = spell(LOWEST + shift), spell(HIGHEST + shift)
+        raise UserError(f"event {place} is '{word}'; pitches go from {lowest} to {highest} in this key")
+    return spell(midi - shift)
+
+
+def join(tokens: Iterable[str], shift: int = 0) -> str:
+    """The text of `tokens`, `shift` semitones above the frame.
+
+    >>> join(["C4", "-", "E4", "."], shift=2)
+    'D4 - F#4 .'
+    """
+    return " ".join(spell(MIDI[token] + shift) if token in MIDI else token for token in tokens)
+
+
+def batch(*texts: str) -> Ids:
+    """Ids (B, T) of melodies in the frame, the shorter ones padded: what every rule and measure works on.
+
+    >>> batch("C4 - . E4", "B3 -")
+    array([[17,  4,  3, 21],
+           [16,  4,  0,  0]])
+    """
+    return stack([VOCABULARY.encode(parse(text)) for text in texts])
+
+
+def stack(rows: Sequence[Sequence[int]]) -> Ids:
+    """Ids (B, T) of rows of ids, the shorter ones padded."""
+    ids = np.full((len(rows), max(map(len, rows), default=0)), PAD, dtype=np.int64)
+    for row, values in zip(ids, rows, strict=True):
+        row[: len(values)] = values
+    return ids
+
+
+def sounding(ids: Iterable[int]) -> list[Note]:
+    """The notes one hears: each ends at the next pitch, the next off, or the end.
+
+    >>> sounding(batch("- C4 - . - E4 E4")[0])
+    [Note(start=1, length=2, midi=60), Note(start=5, length=1, midi=64), Note(start=6, length=1, midi=64)]
+    """
+    notes: list[Note] = []
+    struck: tuple[int, int] | None = None  # start and MIDI number of the note that sounds
+    for step, event in enumerate([*map(int, ids), OFF]):
+        if struck and event != HOLD:
+            notes.append(Note(struck[0], step - struck[0], struck[1]))
+            struck = None
+        if event >= FIRST_PITCH:
+            struck = (step, event + MIDI_OFFSET)
+    return notes
+
+
+def written(notes: Iterable[Note], steps: int) -> list[int]:
+    """The canonical ids of notes that do not overlap: one off where a note ends in silence, holds wherever else.
+
+    >>> VOCABULARY.decode(written([Note(1, 2, 60), Note(5, 1, 64)], steps=8))
+    ['-', 'C4', '-', '.', '-', 'E4', '.', '-']
+    """
+    ids = [HOLD] * steps
+    for note in notes:
+        ids[note.start] = note.midi - MIDI_OFFSET
+        end = note.start + note.length
+        if end < steps and ids[end] == HOLD:
+            ids[end] = OFF
+    return ids
+
+
+def canonical(ids: Iterable[int]) -> list[int]:
+    """The one way to write what these ids sound: an off only where a note ends.
+
+    >>> VOCABULARY.decode(canonical(batch(". - C4 . . -")[0]))
+    ['-', '-', 'C4', '.', '-', '-']
+    """
+    ids = list(ids)
+    return written(sounding(ids), len(ids))

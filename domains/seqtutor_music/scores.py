@@ -1,0 +1,144 @@
+"""From notation to events: bars of 16 sixteenths, in C major or A minor, within C3..B5.
+
+The metre must be duple (4/4, 2/2, 2/4). A bar always has 16 steps: the values of a 2/4 tune are doubled, since the
+sixteenths of its reels and marches are the eighths of the same tunes in cut time (64 % of the notes in the one, 78 %
+in the other). A pickup ends on a bar line; a strain that stops short of one holds its last note until there.
+
+Keys: a tune is moved by its key signature to no sharps or flats, so that major stands in C, minor in A, dorian in D
+and so on: a modal tune keeps its mode and all of them share one scale. Of the octaves in which it fits, it takes the
+one whose mean pitch is nearest to F#4, the middle of the range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from seqtutor import UserError
+from seqtutor_music.events import HIGHEST, LOWEST, STEPS, Note, written
+
+METRES = {"4/4": 4, "2/2": 4, "2/4": 2}  # the quarters in a bar
+CENTRE = 66  # F#4
+MAJOR = frozenset({0, 2, 4, 5, 7, 9, 11})
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A note as notated: start in its bar and length, in quarters; `tied` where it prolongs the one before."""
+
+    start: Fraction
+    length: Fraction
+    midi: int
+    tied: bool = False
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar as notated, with its length in quarters; `closes` where a repeat sign or a double line ends it."""
+
+    length: Fraction
+    sounds: tuple[Sound, ...]
+    closes: bool = False
+
+
+@dataclass(frozen=True)
+class Score:
+    """One line of music as notated, with every metre and key signature (in sharps) that occurs in it."""
+
+    metres: tuple[str, ...]
+    sharps: tuple[int, ...]
+    bars: tuple[Bar, ...]
+
+
+def melody(score: Score) -> list[int]:
+    """The score as canonical ids, whole bars. Raises UserError with the reason where it cannot be written so."""
+    quarters = _quarters(score.metres)
+    starts = _starts(score.bars, Fraction(quarters))
+    notes = _notes(score.bars, starts, STEPS // quarters)
+    return fitted(notes, int(starts[-1] * STEPS / quarters), _sharps(score.sharps, notes))
+
+
+def fitted(notes: Sequence[Note], steps: int, sharps: int) -> list[int]:
+    """Ids of notes in the key of `sharps`, moved into the frame and into its range."""
+    lowest, highest = min(note.midi for note in notes), max(note.midi for note in notes)
+    mean = sum(note.midi for note in notes) / len(notes)
+    shift = -7 * sharps % 12
+    fits = [s for s in range(shift - 132, 132, 12) if lowest + s >= LOWEST and highest + s <= HIGHEST]
+    if not fits:
+        raise UserError("its notes span more than C3..B5 can hold")
+    best = min(fits, key=lambda s: abs(mean + s - CENTRE))
+    return written([note._replace(midi=note.midi + best) for note in notes], steps)
+
+
+def likely_sharps(notes: Sequence[Note]) -> int:
+    """The key signature that leaves the least time outside its scale; of equals, the one with fewest accidentals.
+
+    >>> likely_sharps([Note(i, 1, midi) for i, midi in enumerate([62, 64, 66, 67, 69, 71, 73])])
+    2
+    """
+    return min(range(-5, 7), key=lambda s: (sum(n.length for n in notes if (n.midi - 7 * s) % 12 not in MAJOR), abs(s)))
+
+
+def _quarters(metres: Sequence[str]) -> int:
+    """Quarters in a bar of the one duple metre."""
+    known = set(metres)
+    if len(known) != 1:
+        raise UserError("it changes its metre" if known else "it states no metre")
+    (metre,) = known
+    if metre not in METRES:
+        raise UserError(f"its metre is {metre}; melodies are in {', '.join(METRES)}")
+    return METRES[metre]
+
+
+def _sharps(stated: Sequence[int], notes: Sequence[Note]) -> int:
+    """Sharps of the key signature, or the likely ones where none is stated."""
+    if len(set(stated)) > 1:
+        raise UserError("it changes its key")
+    return stated[0] if stated else likely_sharps(notes)
+
+
+def _starts(bars: Sequence[Bar], full: Fraction) -> list[Fraction]:
+    """Where each bar starts, in quarters, and where the last one ends: whole bars start on multiples of `full`."""
+    starts: list[Fraction] = []
+    at = Fraction(0)
+    for i, bar in enumerate(bars):
+        if bar.length > full and bar.length % full:
+            raise UserError(f"bar {i + 1} is longer than its metre allows")
+        room = -at % full  # what the bar before has left; 0 where it was whole
+        following = bars[i + 1].length if i + 1 < len(bars) else full - bar.length
+        ends_strain = room == 0 and i > 0 and (bar.closes or bar.length + following == full)
+        if bar.length >= full:
+            at += room
+        elif bar.length != room and not ends_strain:  # a pickup: it ends on the bar line
+            at += (room - bar.length) % full
+        starts.append(at)
+        at += bar.length
+    return [*starts, at + -at % full]
+
+
+def _notes(bars: Sequence[Bar], starts: Sequence[Fraction], per_quarter: int) -> list[Note]:
+    """The notes in steps, ties merged; a note that ends its bar short of the bar line sounds on until there."""
+    notes: list[Note] = []
+    for number, (bar, start, following) in enumerate(zip(bars, starts, starts[1:], strict=False), start=1):
+        for sound in bar.sounds:
+            stop = sound.start + sound.length
+            stop = following if stop == bar.length else start + stop
+            note = _note((start + sound.start) * per_quarter, stop * per_quarter, sound.midi, number)
+            if notes and sound.tied and _continues(notes[-1], note):
+                notes[-1] = notes[-1]._replace(length=notes[-1].length + note.length)
+            else:
+                notes.append(note)
+    if not notes:
+        raise UserError("it has no notes")
+    return notes
+
+
+def _note(start: Fraction, stop: Fraction, midi: int, bar: int) -> Note:
+    if start.denominator != 1 or stop.denominator != 1:
+        raise UserError(f"bar {bar} has a note that is not on the sixteenth grid")
+    return Note(int(start), int(stop - start), midi)
+
+
+def _continues(before: Note, note: Note) -> bool:
+    return before.midi == note.midi and before.start + before.length == note.start
