@@ -40,7 +40,10 @@ def write(texts: Sequence[str], folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {error.strerror}") from error
     if not files:
         raise UserError(f"no molecules in the folder {folder} (looked for: {', '.join(_SUFFIXES)})")
     return files
@@ -65,13 +68,15 @@ def _text(path: Path) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path} is not a text file (byte 0x{data[error.start]:02x} in line {line})") from error
+        raise _not_text(path, data, error.start) from error
     if "\0" in text:
-        raise UserError(
-            f"{path} is not a text file (a zero byte in line {text.count(chr(10), 0, text.index(chr(0))) + 1})"
-        )
+        raise _not_text(path, data, data.index(b"\0"))
     return text
+
+
+def _not_text(path: Path, data: bytes, place: int) -> UserError:
+    line = data.count(b"\n", 0, place) + 1
+    return UserError(f"{path} is not a text file (byte 0x{data[place]:02x} in line {line})")
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:

@@ -14,6 +14,7 @@ from seqtutor_molecules import properties
 from seqtutor_molecules.structures import molecule
 
 WIDTH, HEIGHT = 260, 200
+_LINE = 1.4
 
 # Carbon and hydrogen take the colour of the page's text; the others read on white and on black alike.
 _INK = "#010203"
@@ -45,15 +46,16 @@ def caption(smiles: str) -> str:
     """
     qed = f"{properties.qed(smiles):.2f}".removeprefix("0")
     sa, logp = properties.sa(smiles), properties.logp(smiles)
-    return f"QED {qed} · SA {sa:.1f} · logP {logp:.1f} · {properties.molecular_weight(smiles):.0f} Da"
+    return f"QED {qed} · SA {sa:.1f} · logP {logp:z.1f} · {properties.molecular_weight(smiles):.0f} Da"
 
 
 def _draw(mol: Mol) -> str:
     drawing = MolDraw2DSVG(WIDTH, HEIGHT)
     options: Any = drawing.drawOptions()
     options.clearBackground = False
-    options.bondLineWidth = 1.4
-    options.fixedBondLength = 28
+    options.bondLineWidth = _LINE
+    options.fixedBondLength = 28  # so that a small molecule is drawn small
+    options.minFontSize = 9
     options.padding = 0.06
     options.updateAtomPalette({0: _rgb(_INK), 1: _rgb(_INK), 6: _rgb(_INK)} | {z: _rgb(c) for z, c in _PALETTE.items()})
     drawing.DrawMolecule(PrepareMolForDrawing(mol))
@@ -67,12 +69,12 @@ def _rgb(colour: str) -> tuple[float, float, float]:
 
 
 def _trim(svg: str, smiles: str) -> str:
-    """What a page needs of it: a scalable svg element that names the molecule, its paths, and no identifiers."""
-    body = svg[svg.index("<!-- END OF HEADER -->") + len("<!-- END OF HEADER -->") :]
+    """What a page needs of it: a scalable svg element that names the molecule, and its paths without their like."""
+    body = svg.partition("<!-- END OF HEADER -->")[2].strip()
     body = re.sub(r" class='[^']*'", "", body)
+    body = re.sub(rf" style='fill:none;[^']*stroke:(#\w+);stroke-width:{_LINE}px;[^']*'", r" stroke='\1'", body)
     body = re.sub(_INK, "currentColor", body, flags=re.IGNORECASE)
-    name = escape(smiles, quote=True)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'role="img" aria-label="{name}">{body.strip()}'
+        f'fill="none" stroke-width="{_LINE}" stroke-linejoin="round" role="img" aria-label="{escape(smiles)}">{body}'
     )

@@ -78,12 +78,12 @@ def molecular_weight(smiles: str) -> float:
 
 
 def rings(smiles: str) -> int:
-    """Rings in the smallest set."""
+    """Rings, as RDKit counts them (the symmetrised smallest set: a cage has one more than it needs)."""
     return int(molecule(smiles).GetRingInfo().NumRings())
 
 
 def largest_ring(smiles: str) -> int:
-    """Atoms in the largest ring of the smallest set; 0 without a ring."""
+    """Atoms in the largest of these rings; 0 without one."""
     return max((len(ring) for ring in molecule(smiles).GetRingInfo().AtomRings()), default=0)
 
 
@@ -93,7 +93,7 @@ def ring_penalty(smiles: str) -> float:
     >>> ring_penalty("C1CCCCCCC1"), ring_penalty("C1CCCCC1")
     (-2.0, 0.0)
     """
-    return -float(max(0, largest_ring(smiles) - 6))
+    return float(min(0, 6 - largest_ring(smiles)))
 
 
 def carbon_chain(smiles: str) -> float:
@@ -103,7 +103,7 @@ def carbon_chain(smiles: str) -> float:
     (-2.0, 0.0)
     """
     runs = (len(list(run)) for token, run in groupby(tokenise(smiles)) if token == "C")  # noqa: S105
-    return -float(sum(max(0, run - 11) for run in runs))
+    return float(sum(min(0, 11 - run) for run in runs))
 
 
 def shortness(smiles: str) -> float:

@@ -1,0 +1,148 @@
+"""Files in, files out, and drawings."""
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from rdkit import Chem
+
+from seqtutor import UserError
+from seqtutor_molecules import MoleculesDomain
+
+DOMAIN = MoleculesDomain()
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+TEXTS = [ASPIRIN, "C[C@H](N)C(=O)[O-]", "F/C=C/Cl"]
+
+
+def reading(folder, name, content):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return list(DOMAIN.read(path))
+
+
+# --- reading
+
+
+def test_lines_of_smiles_with_their_places(tmp_path):
+    lines = reading(tmp_path, "mine.smi", f"OCC ethanol 1\n\nC1CC broken\n{ASPIRIN}\tx\n  CCl\nCCO.Cl\n")
+    assert [(line.where, line.text) for line in lines] == [
+        ("mine.smi:1", "CCO"),
+        ("mine.smi:2", None),
+        ("mine.smi:3", None),
+        ("mine.smi:4", ASPIRIN),
+        ("mine.smi:5", "CCl"),
+        ("mine.smi:6", None),
+    ]
+    assert "no SMILES" in lines[1].problem
+    assert lines[2].problem == "'C1CC' is no molecule: not well-formed SMILES"
+    assert "more than one molecule" in lines[5].problem
+
+
+def test_a_csv_column_by_name_and_lines_by_number(tmp_path):
+    content = '\ufeffname,SMILES,note\r\na,OCC,"two\r\nlines"\r\nb,C(,\r\nc\r\nd,c1ccccc1,\r\n'
+    lines = reading(tmp_path, "mine.CSV", content)
+    assert [(line.where, line.text) for line in lines] == [
+        ("mine.CSV:3", "CCO"),
+        ("mine.CSV:4", None),
+        ("mine.CSV:5", None),
+        ("mine.CSV:6", "c1ccccc1"),
+    ]
+
+
+def test_records_of_an_sdf_that_write_made(tmp_path):
+    _, sdf = DOMAIN.write(TEXTS, tmp_path)
+    assert [line.text for line in DOMAIN.read(sdf)] == TEXTS
+    broken = sdf.read_text().replace(" C ", " Qq", 1)
+    lines = reading(tmp_path, "broken.sdf", broken)
+    assert [line.where for line in lines] == [f"broken.sdf:record {i}" for i in (1, 2, 3)]
+    assert [line.text for line in lines] == [None, *TEXTS[1:]]
+    assert "cannot read" in lines[0].problem
+
+
+def test_a_folder_is_all_its_files(tmp_path):
+    (tmp_path / "b.smi").write_text("CC\n")
+    (tmp_path / "a.txt").write_text("CO\n")
+    (tmp_path / "notes.md").write_text("nothing\n")
+    assert [(line.where, line.text) for line in DOMAIN.read(tmp_path)] == [("a.txt:1", "CO"), ("b.smi:1", "CC")]
+
+
+def test_an_empty_file_has_no_lines(tmp_path):
+    assert reading(tmp_path, "empty.smi", "") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("binary.smi", b"CC\nC\x89PNG\r\n", r"binary\.smi is not a text file \(byte 0x89 in line 2\)"),
+        ("zeros.txt", b"CC\nCC\n\0\0", r"not a text file \(byte 0x00 in line 3\)"),
+        ("mine.csv", "name,structure\na,CC\n", r"no column 'smiles' \(it has: name, structure\)"),
+        ("empty.csv", "", r"no column 'smiles' \(it has: nothing\)"),
+        ("wide.csv", "smiles\n" + "C" * 200_000, r"wide\.csv:2 is not CSV: field larger"),
+        ("mine.xlsx", b"PK", r"ends in one of \.smi, \.smiles, \.txt, \.csv, \.sdf"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(tmp_path, name, content, message):
+    with pytest.raises(UserError, match=message):
+        reading(tmp_path, name, content)
+
+
+def test_a_missing_file_and_an_empty_folder_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*none\.smi: No such file"):
+        list(DOMAIN.read(tmp_path / "none.smi"))
+    with pytest.raises(UserError, match="no molecules in the folder"):
+        list(DOMAIN.read(tmp_path))
+
+
+def test_reading_says_nothing_on_the_screen(tmp_path, capfd):
+    reading(tmp_path, "bad.smi", "C(\nC1\nc1cc1\nC(C)(C)(C)(C)C\n")
+    reading(tmp_path, "bad.sdf", "nonsense\n\n\nmore\n$$$$\n")
+    assert capfd.readouterr() == ("", "")
+
+
+# --- writing
+
+
+def test_written_files_are_read_by_rdkit(tmp_path):
+    smi, sdf = DOMAIN.write(TEXTS, tmp_path / "new" / "folder")
+    assert [line.split() for line in smi.read_text().splitlines()] == [
+        [text, str(i)] for i, text in enumerate(TEXTS, start=1)
+    ]
+    mols = list(Chem.SDMolSupplier(str(sdf)))
+    assert [Chem.MolToSmiles(mol) for mol in mols] == TEXTS
+    assert [mol.GetProp("_Name") for mol in mols] == ["1", "2", "3"]
+    aspirin = mols[0].GetPropsAsDict()
+    assert aspirin == {"SMILES": ASPIRIN, "QED": 0.55, "SA": 1.58, "logP": 1.31, "MW": 180.16}
+    conformer = mols[0].GetConformer()
+    assert not conformer.Is3D()
+    assert len({tuple(conformer.GetAtomPosition(i)) for i in range(mols[0].GetNumAtoms())}) == mols[0].GetNumAtoms()
+
+
+def test_nothing_to_write_is_two_empty_files(tmp_path):
+    assert [path.read_text() for path in DOMAIN.write([], tmp_path)] == ["", ""]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write to .*file"):
+        DOMAIN.write(TEXTS, tmp_path / "file")
+
+
+# --- drawings
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "C", "[NH3+]CC[P@@H](=O)c1cc(Br)c(I)cc1"])
+def test_a_drawing_is_one_safe_svg_without_background(text):
+    svg = DOMAIN.picture(text)
+    root = ElementTree.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root.get("aria-label") == text
+    assert {child.tag for child in root} == {"{http://www.w3.org/2000/svg}path"}
+    assert {name for child in root for name in child.attrib} <= {"d", "stroke", "fill", "style"}
+    assert "currentColor" in svg or text == "F/C=C/Cl"
+    assert "#010203" not in svg
+    assert "#FFFFFF" not in svg
+    assert len(svg) < 16_000
+
+
+def test_a_caption_has_the_figures_in_one_line():
+    assert DOMAIN.caption(ASPIRIN) == "QED .55 · SA 1.6 · logP 1.3 · 180 Da"
+    assert DOMAIN.caption("OCC(O)CO") == "QED .38 · SA 2.4 · logP -1.7 · 92 Da"
