@@ -43,7 +43,7 @@ def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **n
     about["vocabulary"] = list(model.vocabulary.own)
     tensors = {k: v.detach().to(torch.float16 if half else v.dtype).contiguous() for k, v in model.state_dict().items()}
     write_atomically(folder / f"{stem}.safetensors", save(tensors))
-    write_atomically(folder / f"{stem}.json", (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomically(_description(folder, stem), (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _description(folder: Path, stem: str) -> Path:
