@@ -6,10 +6,10 @@ Collection* (1883), and two books of miscellaneous folk tunes. Of their 4,433 tu
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,10 +53,8 @@ def collect(sources: Iterable[str], progress: Progress = silent) -> list[str]:
     candidates = [source for source in sources if DUPLE.search(source)]
     found: dict[str, None] = {}
     for done, source in enumerate(candidates, start=1):
-        try:
+        with suppress(UserError):  # the docstring above counts them
             found[join(VOCABULARY.decode(melody(read_tune(source))))] = None
-        except UserError:
-            pass  # the docstring above counts them
         progress(done, len(candidates))
     return list(found)
 
@@ -67,7 +65,7 @@ def save(path: Path, texts: Iterable[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
             file.writelines(f"{text}\n" for text in texts)
-        os.replace(file.name, path)
+        Path(file.name).replace(path)
     except OSError as error:
         raise UserError(
             f"cannot keep the parsed tunes in {path.parent} ({error.strerror}); "

@@ -1,0 +1,330 @@
+"""The rules of the paper, each a pure function of ids: (B, T) int64 -> (B, T) float64, padding and all else ignored.
+
+Jaques et al., "Sequence Tutor" (ICML 2017), after Gauldin's *Practical Approach to Eighteenth-Century Counterpoint*. The
+magnitudes are those released with the paper (Magenta's RL Tuner), so that weight 1 is the paper. Where its code does
+not do what its text says, a comment that starts with "Not as released" says what was wrong and what we do. All rules
+work in the frame, C major or A minor, and so hold in every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtutor import PAD, TokenTerm
+from seqtutor_music.events import FIRST_PITCH, HOLD, MIDI_OFFSET, OFF, VOCABULARY, Ids, batch
+
+__all__ = [  # batch, for the doctests
+    "PRESETS", "autocorrelation", "batch", "coefficients", "extrema", "interval", "key", "leap", "leaps", "motif",
+    "repeated_motif", "repeating", "terms", "tonic",
+]  # fmt: skip
+
+Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+MAJOR = (0, 2, 4, 5, 7, 9, 11)  # pitch classes of the frame
+TONIC = VOCABULARY.encode(["C4"])[0]
+MOTIF_STEPS = 8
+LEAP = 7  # semitones
+HALF_BAR = 8
+LAGS = (1, 2, 3)
+
+
+def key(ids: Ids) -> Values:
+    """-1 for every pitch outside the key.
+
+    >>> key(batch("C4 - F#4 B4"))
+    array([[ 0.,  0., -1.,  0.]])
+    """
+    return np.where(pitched(ids) & ~np.isin(_pitch_class(ids), MAJOR), -1.0, 0.0)
+
+
+def tonic(ids: Ids) -> Values:
+    """+3 for opening on middle C, for C again on the last beat, for holding it there, and for holding or ending it.
+
+    >>> tonic(batch("C4 E4 G4 - C4 - - ."))
+    array([[3., 0., 0., 0., 3., 3., 3., 3.]])
+    >>> tonic(batch("C5 E4 G4 - C4 D4 . -"))
+    array([[0., 0., 0., 0., 3., 0., 3., 3.]])
+    """
+    left = _lengths(ids)[:, None] - np.arange(ids.shape[1])  # (B, T) steps left, this one included
+    opens = (np.arange(ids.shape[1]) == 0) | (left == 4)
+    rests = (left == 3) & (ids == HOLD) | np.isin(left, (1, 2)) & ((ids == HOLD) | (ids == OFF))
+    return 3.0 * (opens & (ids == TONIC) | rests)
+
+
+def repeating(ids: Ids) -> Values:
+    """-100 for a pitch struck more than 4 times in a row, and for a note-off where an off already made silence.
+
+    It may be struck 6 times if it is held somewhere in between, or there is a rest; 8 times if there are both.
+    Holding a note, however long, is no repetition.
+
+    >>> repeating(batch("C4 C4 C4 C4 C4 D4"))
+    array([[   0.,    0.,    0.,    0., -100.,    0.]])
+    >>> repeating(batch("C4 - - - - - . - ."))
+    array([[   0.,    0.,    0.,    0.,    0.,    0.,    0.,    0., -100.]])
+    """
+    # Not as released: there a long hold counts as repetition (it counts events equal to the last, holds included), the
+    # limit of 8 is never reached, and a pitch is charged from its sixth stroke on, an off from the third.
+    charged = np.zeros(ids.shape, dtype=bool)
+    strikes = np.zeros(len(ids), dtype=np.int64)
+    pitch = np.zeros(len(ids), dtype=np.int64)
+    held, rested, silent = (np.zeros(len(ids), dtype=bool) for _ in range(3))
+    for step, event in enumerate(ids.T.copy()):  # (B,)
+        struck, off = event >= FIRST_PITCH, event == OFF
+        again, new = struck & (event == pitch), struck & (event != pitch)
+        strikes = np.where(new, 1, strikes + again)
+        charged[:, step] = again & (strikes > 4 + 2 * held + 2 * rested) | off & silent
+        pitch = np.where(struck, event, pitch)
+        held = (held | (event == HOLD) & ~silent) & ~new
+        rested = (rested | off) & ~new
+        silent = (silent | off) & ~struck
+    return np.where(charged, -100.0, 0.0)
+
+
+def autocorrelation(ids: Ids) -> Values:
+    """-3 |r| for each lag of 1, 2, 3 steps at which the melody so far correlates with itself by more than .15.
+
+    Going back and forth costs ever more; of one pitch alone there is no correlation.
+
+    >>> autocorrelation(batch("C4 D4 C4 D4 C4 D4", "C4 C4 C4 C4 C4 C4")).round(1)
+    array([[ 0. , -1.5, -2.5, -4.5, -5.3, -6. ],
+           [ 0. ,  0. ,  0. ,  0. ,  0. ,  0. ]])
+    """
+    r = np.abs(coefficients(ids))  # (3, B, T)
+    return 0.0 - 3.0 * np.where(r > 0.15, r, 0.0).sum(axis=0)
+
+
+def coefficients(ids: Ids) -> Values:
+    """(3, B, T): autocorrelation at lags 1, 2, 3 of the events up to each step; 0 where they are all the same.
+
+    As in the paper, events are numbers: off 0, hold 1, then the pitches; of all prefixes at once, by running sums.
+    """
+    x = np.where(ids == PAD, 0, ids - OFF).astype(np.float64)  # (B, T)
+    n = np.arange(1, ids.shape[1] + 1)
+    total, squares = x.cumsum(axis=1), (x * x).cumsum(axis=1)
+    spread = n * squares - total**2  # n^2 times the variance, exact in integers
+    out = np.zeros((len(LAGS), *ids.shape))
+    for row, lag in enumerate(LAGS):
+        late, early = (x[:, lag:].cumsum(axis=1), total[:, :-lag])
+        products = (x[:, lag:] * x[:, :-lag]).cumsum(axis=1)
+        t, m = total[:, lag:], n[lag:]
+        shared = m * products - t * (late + early) + (m - lag) * t * t / m
+        np.divide(shared, spread[:, lag:], out=out[row, :, lag:], where=spread[:, lag:] > 0)
+    return out * (ids >= OFF)
+
+
+def motif(ids: Ids) -> Values:
+    """3 + .3 (n - 3) where the last 8 events hold n >= 3 different pitches.
+
+    Chance alone earns this nearly everywhere: taken by itself it says little about a melody.
+
+    >>> motif(batch("C4 - D4 - E4 - D4 - G4"))
+    array([[0., 0., 0., 0., 0., 0., 0., 3., 3.]])
+    >>> motif(batch("C4 - D4 - C4 - D4 -", "C4 - D4 E4 F4 - D4 -"))[:, -1]
+    array([0. , 3.3])
+    """
+    n = _distinct(ids)
+    return np.where(n >= 3, 3.0 + 0.3 * (n - 3), 0.0)
+
+
+def repeated_motif(ids: Ids) -> Values:
+    """4 + (n - 3) where the last 8 events are such a motif and stood, event for event, earlier without overlap.
+
+    >>> repeated_motif(batch("C4 - D4 - E4 - D4 -  C4 - D4 - E4 - D4 -"))[:, 14:]
+    array([[0., 4.]])
+    >>> repeated_motif(batch("C4 - D4 - E4 - D4 -  C4 - D4 - E4 - C4 -"))[:, 14:]
+    array([[0., 0.]])
+    """
+    n = _distinct(ids)
+    return np.where((n >= 3) & _stood_before(ids), 4.0 + (n - 3), 0.0)
+
+
+# What a step earns, times 5, by the semitones from the pitch before; all others nothing. Larger than an octave: -1.
+BY_SEMITONES = {2: 0.08, 4: 0.09, 5: 0.07, 7: 0.02, 9: 0.05, 11: -0.3}
+
+
+def interval(ids: Ids) -> Values:
+    """5 times the worth of the interval from the pitch before: small steps and consonances earn, sevenths cost.
+
+    Semitones 2: .08, 4: .09 (.15 in key), 5: .07, 7: .02 (.1 between C and G), 9: .05, 11: -.3, over 12: -1. A hold
+    earns .075 (.3 on C or G), a note-off .05 (.15 after C or G).
+
+    >>> interval(batch("C4 E4 - G4 - C5 .")).round(3)
+    array([[0.   , 0.75 , 0.375, 0.   , 1.5  , 0.35 , 0.75 ]])
+    >>> interval(batch("C4 B4 C3 . - - ."))
+    array([[ 0.  , -1.5 , -5.  ,  0.75,  0.  ,  0.  ,  0.  ]])
+    """
+    # Not as released: there a hold in silence earns what a held note earns, a third has its bonus whenever it leaves C
+    # or E (up to G sharp, too) and a fifth whenever it leaves C or G.
+    before, sounds = _pitch_before(ids), _sounds_before(ids)
+    semitones = np.where(pitched(ids) & (before > 0), np.abs(ids - before), 0)
+    worth = _TABLE[semitones]
+    here, there = _pitch_class(ids), _pitch_class(before)
+    worth[(semitones == 4) & np.isin(here, MAJOR) & np.isin(there, MAJOR)] = 0.15
+    stable = np.isin(there, (0, 7))
+    worth[(semitones == 7) & np.isin(here, (0, 7)) & stable] = 0.1
+    worth = np.where((ids == HOLD) & sounds, np.where(stable, 0.3, 0.075), worth)
+    return 5.0 * np.where((ids == OFF) & sounds, np.where(stable, 0.15, 0.05), worth)
+
+
+_TABLE = np.array([BY_SEMITONES.get(s, -1.0 if s > 12 else 0.0) for s in range(len(VOCABULARY))])
+
+
+class Leaps(NamedTuple):
+    """(B, T) flags, of leaps of a fifth or more: what resolves one, and second ones in the same direction."""
+
+    resolved: Flags
+    doubled: Flags
+
+
+def leap(ids: Ids) -> Values:
+    """+5 for resolving a leap of a fifth or more, -5 for a second leap in the same direction.
+
+    A leap is resolved gradually, once the melody is back at the pitch that it leapt from, or by a leap back half a bar
+    (8 steps) later or more. An earlier leap back undoes it and earns nothing.
+
+    >>> leap(batch("C4 G4 - F4 E4 D4 C4"))
+    array([[0., 0., 0., 0., 0., 0., 5.]])
+    >>> leap(batch("C4 G4 C4", "C4 G4 D5"))
+    array([[ 0.,  0.,  0.],
+           [ 0.,  0., -5.]])
+    >>> leap(batch("C4 G4 - F4 - G4 - - - C4"))
+    array([[0., 0., 0., 0., 0., 0., 0., 0., 0., 5.]])
+    """
+    found = leaps(ids)
+    return 5.0 * found.resolved - 5.0 * found.doubled
+
+
+def leaps(ids: Ids) -> Leaps:
+    """Where leaps are resolved and doubled."""
+    resolved, doubled = (np.zeros(ids.shape, dtype=bool) for _ in range(2))
+    before, origin, direction, latest = (np.zeros(len(ids), dtype=np.int64) for _ in range(4))
+    for step, event in enumerate(ids.T.copy()):  # (B,)
+        struck = event >= FIRST_PITCH
+        move = np.where(struck & (before > 0), event - before, 0)
+        leaping, awaited = np.abs(move) >= LEAP, direction != 0
+        back = leaping & awaited & (np.sign(move) == -direction)
+        returned = struck & ~leaping & awaited & (direction * (event - origin) <= 0)
+        doubled[:, step] = leaping & awaited & ~back
+        resolved[:, step] = returned | back & (step - latest >= HALF_BAR)
+        fresh = leaping & ~awaited
+        direction = np.where(fresh, np.sign(move), np.where(returned | back, 0, direction))
+        origin = np.where(fresh, before, origin)
+        latest = np.where(leaping, step, latest)
+        before = np.where(struck, event, before)
+    return Leaps(resolved, doubled)
+
+
+def extrema(ids: Ids) -> Values:
+    """At the last step +3 if the highest pitch is struck once, and +3 if the lowest is.
+
+    >>> extrema(batch("C4 - E4 D4 C4", "C4 - E4 E4 C4"))
+    array([[0., 0., 0., 0., 3.],
+           [0., 0., 0., 0., 0.]])
+    """
+    last = np.arange(ids.shape[1]) == _lengths(ids)[:, None] - 1
+    return 3.0 * last * (unique_highest(ids) * 1 + unique_lowest(ids))[:, None]
+
+
+def unique_highest(ids: Ids) -> Flags:
+    """(B,): whether the highest pitch is struck once."""
+    return (pitched(ids) & (ids == ids.max(axis=1, initial=0)[:, None])).sum(axis=1) == 1
+
+
+def unique_lowest(ids: Ids) -> Flags:
+    """(B,): whether the lowest pitch is struck once."""
+    pitches = np.where(pitched(ids), ids, len(VOCABULARY))
+    return (pitched(ids) & (ids == pitches.min(axis=1, initial=len(VOCABULARY))[:, None])).sum(axis=1) == 1
+
+
+def pitched(ids: Ids) -> Flags:
+    """Where a pitch is struck."""
+    return ids >= FIRST_PITCH
+
+
+def _pitch_class(ids: Ids) -> Ids:
+    return (ids + MIDI_OFFSET) % 12
+
+
+def _lengths(ids: Ids) -> Ids:
+    """(B,): the number of events."""
+    return (ids >= OFF).sum(axis=1)
+
+
+def _last(where: Flags) -> Ids:
+    """(B, T): the latest step before this one at which `where` holds; -1 where there is none."""
+    steps = np.where(where, np.arange(where.shape[1]), -1)
+    latest = np.full(where.shape, -1, dtype=np.int64)
+    np.maximum.accumulate(steps[:, :-1], axis=1, out=latest[:, 1:])
+    return latest
+
+
+def _pitch_before(ids: Ids) -> Ids:
+    """(B, T): the id of the pitch struck last before this step; 0 where there is none."""
+    last = _last(pitched(ids))
+    return np.where(last >= 0, np.take_along_axis(ids, np.maximum(last, 0), axis=1), 0)
+
+
+def _sounds_before(ids: Ids) -> Flags:
+    """(B, T): whether a note sounds as this step begins."""
+    return _last(pitched(ids)) > _last(ids == OFF)
+
+
+def _distinct(ids: Ids) -> Ids:
+    """(B, T): how many different pitches the last 8 events hold; 0 before the eighth and in padding."""
+    bits = np.where(pitched(ids), 1 << np.maximum(ids - FIRST_PITCH, 0), 0)
+    n = np.zeros(ids.shape, dtype=np.int64)
+    if ids.shape[1] >= MOTIF_STEPS:
+        windows = np.lib.stride_tricks.sliding_window_view(bits, MOTIF_STEPS, axis=1)
+        n[:, MOTIF_STEPS - 1 :] = np.bitwise_count(np.bitwise_or.reduce(windows, axis=2))
+    return n * (ids >= OFF)
+
+
+def _stood_before(ids: Ids) -> Flags:
+    """(B, T): whether the last 8 events also stand earlier without overlap."""
+    found = np.zeros(ids.shape, dtype=bool)
+    count = ids.shape[1] - MOTIF_STEPS + 1
+    codes = sum(ids[:, i : i + max(count, 0)] << 6 * i for i in range(MOTIF_STEPS))  # (B, T-7), six bits an event
+    for lag in range(MOTIF_STEPS, count):
+        found[:, MOTIF_STEPS - 1 + lag :] |= codes[:, lag:] == codes[:, :-lag]
+    return found
+
+
+RULES: tuple[tuple[Callable[[Ids], Values], str], ...] = (
+    (key, "each pitch outside the key costs 1"),
+    (tonic, "opening on the tonic and ending on it, held, earns 3 a step"),
+    (repeating, "a pitch struck too often in a row, or a second note-off, costs 100"),
+    (autocorrelation, "correlating with itself by more than .15 at 1, 2, 3 steps costs 3 times that, at every step"),
+    (motif, "8 events with 3 or more different pitches earn 3 and more, at every step"),
+    (repeated_motif, "a motif that stood before earns 4 and more, at every step"),
+    (interval, "small steps, consonances and held notes earn up to 1.5; sevenths and leaps over an octave cost"),
+    (leap, "resolving a leap of a fifth or more earns 5; a second one in the same direction costs 5"),
+    (extrema, "a highest and a lowest pitch that are struck once earn 3 each, at the end"),
+)
+
+# A weighted sum of these is traded against log-probability in nats. Weight 1 is the paper, whose repetition costs 100
+# nats and whose held tonic earns 1.5 a step; `default` scales each rule to what a listener would give for it.
+PRESETS: Mapping[str, Mapping[str, float]] = {
+    "default": {
+        "key": 2.0,
+        "tonic": 0.5,
+        "repeating": 0.05,
+        "autocorrelation": 0.02,
+        "motif": 0.02,
+        "repeated_motif": 0.1,
+        "interval": 0.05,
+        "leap": 0.4,
+        "extrema": 0.5,
+    },
+    "paper": {rule.__name__: 1.0 for rule, _ in RULES},
+}
+
+
+def terms(preset: str) -> list[TokenTerm]:
+    """The rules with the weights of a preset."""
+    source = "Jaques et al. 2017, Sequence Tutor, section 4.1; magnitudes as released (RL Tuner)"
+    return [TokenTerm(r.__name__, PRESETS[preset][r.__name__], summary, source, r) for r, summary in RULES]
