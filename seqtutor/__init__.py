@@ -17,7 +17,7 @@ from seqtutor.domain import (
     silent,
 )
 from seqtutor.errors import Undecodable, UserError, unknown
-from seqtutor.vocabulary import BOS, EOS, PAD, UnknownTokenError, Vocabulary
+from seqtutor.vocabulary import BOS, EOS, PAD, UnknownToken, Vocabulary
 
 __version__ = "0.1.0"
 
@@ -33,7 +33,7 @@ __all__ = [
     "SequenceTerm",
     "TokenTerm",
     "Undecodable",
-    "UnknownTokenError",
+    "UnknownToken",
     "UserError",
     "Vocabulary",
     "available",

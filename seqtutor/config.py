@@ -110,7 +110,8 @@ def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config
     values = dict(given)
     if cls is TrainConfig and values.get("domain"):
         values = {**domain_class(values["domain"]).defaults, **values}
-    return cls(**{k: float(v) if hints[k] is float else v for k, v in values.items()})
+    typed: dict[str, Any] = {k: float(v) if hints[k] is float else v for k, v in values.items()}
+    return cls(**typed)
 
 
 def _check_type(key: str, value: Any, hint: Any, origin: str) -> None:

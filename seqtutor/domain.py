@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from seqtutor.errors import UserError, unknown
 from seqtutor.vocabulary import Vocabulary
 
-Ids = NDArray[np.int64]
-Values = NDArray[np.float64]
+if TYPE_CHECKING:  # a command's help must not wait for numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Ids = NDArray[np.int64]
+    Values = NDArray[np.float64]
+
 Progress = Callable[[int, int], None]
 
 
@@ -87,7 +90,7 @@ class Measure:
         if n < 2 or total <= 0:
             return float("nan")
         residual = self.values - self.mean * self.weights
-        return 1.96 * float(np.sqrt(n / (n - 1) * (residual**2).sum())) / total
+        return 1.96 * math.sqrt(n / (n - 1) * float((residual**2).sum())) / total
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from seqtutor.domain import Domain, Measure, Values
+from seqtutor.domain import Domain, Measure
 from seqtutor.model import Model
 from seqtutor.rollout import sample_tokens
 from seqtutor.scoring import Scorer, Scores
 from seqtutor.vocabulary import EOS
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
 
 CHUNK = 256  # sequences sampled together
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +58,7 @@ class SequenceModel(nn.Module):
         hidden = self.lstm.hidden_size
         for name, weight in self.lstm.named_parameters():
             if "weight_hh" in name:
-                for gate in weight.data.split(hidden):
+                for gate in torch.split(weight.data, hidden):
                     nn.init.orthogonal_(gate)
             elif "weight_ih" in name:
                 nn.init.xavier_uniform_(weight)
@@ -74,11 +73,13 @@ class SequenceModel(nn.Module):
         """Tokens (B, T) -> hidden states (B, T, H): the one at t has read BOS and the tokens before t."""
         shifted = F.pad(tokens[:, :-1], (1, 0), value=BOS)
         output, _ = self.lstm(self.dropout(self.embedding(shifted)))
-        return cast(Tensor, self.dropout(output))
+        dropped: Tensor = self.dropout(output)
+        return dropped
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (..., H) -> logits (..., V); what is never produced gets FORBIDDEN."""
-        return cast(Tensor, self.head(hidden)).masked_fill(self.never, FORBIDDEN)
+        logits: Tensor = self.head(hidden)
+        return logits.masked_fill(self.never, FORBIDDEN)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Log-probabilities (B, T, V), nats, of every next token along `tokens` (B, T)."""
@@ -87,7 +88,8 @@ class SequenceModel(nn.Module):
     def action_values(self, tokens: Tensor) -> Tensor:
         """V(s_t) + log pi(.|s_t) (B, T, V): the Q or Psi of every next token along `tokens` (B, T)."""
         hidden = self.hidden(tokens)
-        return self.logits(hidden).log_softmax(-1) + self.value(hidden)
+        value: Tensor = self.value(hidden)
+        return self.logits(hidden).log_softmax(-1) + value
 
     def start(self, batch: int) -> State:
         """The state before BOS of `batch` sequences."""
@@ -130,11 +132,13 @@ class TiltedModel(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Log-probabilities (B, T, V), nats, of every next token along `tokens` (B, T)."""
-        return (self.prior(tokens) + self.action_values(tokens)).log_softmax(-1)
+        tilted: Tensor = self.prior(tokens) + self.action_values(tokens)
+        return tilted.log_softmax(-1)
 
     def action_values(self, tokens: Tensor) -> Tensor:
         """G(s_t, .) (B, T, V) along `tokens` (B, T); 0 for what the prior never produces."""
-        return cast(Tensor, self.tilt.head(self.tilt.hidden(tokens)))
+        values: Tensor = self.tilt.head(self.tilt.hidden(tokens))
+        return values
 
     def start(self, batch: int) -> State:
         """The state before BOS of `batch` sequences: the prior's, then the tilt's."""

@@ -84,7 +84,7 @@ def padded(sequences: Sequence[Sequence[int]]) -> Tensor:
 
 
 def bucketed(sequences: Sequence[Sequence[int]], batch: int, rng: np.random.Generator) -> Iterator[list[Sequence[int]]]:
-    """One pass over `sequences` in random order, each batch of nearly one length: little padding, little lost chance."""
+    """One pass over `sequences` in random order, each batch of nearly one length, so that little of it is padding."""
     order = rng.permutation(len(sequences))
     for start in range(0, len(order), POOL * batch):
         pool = sorted(order[start : start + POOL * batch], key=lambda i: len(sequences[i]))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtutor.domain import Domain, Ids, RewardTerm, SequenceTerm, TokenTerm, Values
+from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import Undecodable, UserError, unknown
 from seqtutor.vocabulary import PAD
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Ids, Values
 
 Flags = NDArray[np.bool_]
 
@@ -60,24 +64,24 @@ class Scorer:
     failed: list[tuple[str, str]] = field(default_factory=list)  # (term, text)
 
     def score(self, tokens: Ids, truncated: Flags) -> Scores:
-        """`tokens` (B, T) as in a Rollout, `truncated` (B,) -> Scores. Raises UserError where a term fails too often."""
+        """`tokens` (B, T) and `truncated` (B,) as in a Rollout. Raises UserError where a term fails too often."""
         texts = [None if cut else self.text(row) for row, cut in zip(tokens, truncated, strict=True)]
         repeated = self._mark_repeats(texts)
         real, reward = tokens != PAD, np.zeros(tokens.shape)
         values: dict[str, Values] = {}
         for term in self.terms:
-            steps = self._token_level(term, tokens) if isinstance(term, TokenTerm) else None
-            if steps is None:
+            if isinstance(term, TokenTerm):
+                steps = self._token_level(term, tokens)
+                values[term.name] = steps.sum(-1)
+            else:
                 values[term.name] = self._sequence_level(term, texts)
                 steps = _on_last_step(np.nan_to_num(values[term.name]), real)
-            else:
-                values[term.name] = steps.sum(-1)
-            if term.weight:
-                reward += term.weight * steps
+            reward += term.weight * steps
         used = [values[term.name] for term in self.terms if term.weight]
+        scored: Flags = np.all(np.isfinite(np.array(used)), axis=0)
         if self.unpaid_repeats:
             reward[repeated] = 0.0
-        return Scores(texts, reward * real, values, np.isfinite(np.array(used)).all(0), repeated)
+        return Scores(texts, reward * real, values, scored, repeated)
 
     def text(self, row: Ids) -> str | None:
         """The text of one row of tokens; None where it is no item of the domain."""

@@ -144,7 +144,7 @@ def follow(target: Model, policy: Model, rate: float) -> None:
 
 
 def tune(tuner: Tuner, run: Run, report: Report) -> None:
-    """Update until done; a checkpoint every half minute. On an interrupt what was learnt is saved, then it goes on up."""
+    """Update until done, with a checkpoint every half minute. Whatever stops it, what was learnt is saved."""
     saved = time.monotonic()
     try:
         while tuner.update < tuner.config.updates:

@@ -42,12 +42,12 @@ class Vocabulary:
         return self.tokens[len(SPECIAL) :]
 
     def encode(self, tokens: Sequence[str]) -> list[int]:
-        """Ids of `tokens`, without BOS or EOS. Raises UnknownTokenError, which names the token and its place."""
+        """Ids of `tokens`, without BOS or EOS. Raises UnknownToken, which names the token and its place."""
         try:
             return [self._ids[token] for token in tokens]
         except KeyError:
             place = next(i for i, token in enumerate(tokens) if token not in self._ids)
-            raise UnknownTokenError(tokens, place) from None
+            raise UnknownToken(tokens, place) from None
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """The domain's tokens of `ids` up to the first EOS or PAD; a leading BOS is passed over."""
@@ -60,7 +60,7 @@ class Vocabulary:
         return tokens
 
 
-class UnknownTokenError(UserError):
+class UnknownToken(UserError):
     """A token that the vocabulary has not: names the token, the text and the place (counted from 1)."""
 
     def __init__(self, tokens: Sequence[str], place: int) -> None:

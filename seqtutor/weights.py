@@ -68,9 +68,8 @@ def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
     about = read_about(folder, stem)
     shape = {key: about[key] for key in ("embedding", "hidden", "layers", "dropout", "fixed_length") if key in about}
     with torch.device("meta"):
-        model: Model = SequenceModel(Vocabulary(about["vocabulary"]), **shape)
-        if about["kind"] == "tilted":
-            model = TiltedModel(model)
+        plain = SequenceModel(Vocabulary(about["vocabulary"]), **shape)
+        model: Model = TiltedModel(plain) if about["kind"] == "tilted" else plain
     tensors = _read_tensors(folder / f"{stem}.safetensors", model.state_dict())
     model.load_state_dict(tensors, assign=True)
     for module in model.modules():  # what is not stored was made on the meta device

@@ -45,7 +45,9 @@ class World:
 
     def optimum(self) -> np.ndarray:
         """pi*(x) = p(x) exp(R(x)/c) / Z over `sequences`, by enumeration."""
-        logits = np.array([self.score(self.prior, x) + self.score(self.reward, x) / self.temperature for x in self.sequences])
+        logits = np.array(
+            [self.score(self.prior, x) + self.score(self.reward, x) / self.temperature for x in self.sequences]
+        )
         return np.exp(logits - self.log_z())
 
     def log_z(self) -> float:

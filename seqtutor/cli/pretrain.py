@@ -22,7 +22,7 @@ ENOUGH = 50  # items below which a prior is not worth learning
 @click.option("--resume", metavar="FOLDER", help="Go on with a pre-training that was stopped.")
 @click.option("--output", default="", help="Folder of the prior.  [default: outputs/<domain>-prior-<time>]")
 @click.pass_context
-def pretrain(ctx: click.Context, config: str | None, resume: str | None, output: str, **given: Any) -> None:
+def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, output: str, **given: Any) -> None:
     """Learn a prior from data, with a held-out loss and an early stop.
 
     \b
@@ -80,8 +80,8 @@ def _texts(domain: Domain, data: str) -> list[str]:
             good.append(line.text or "")
     if bad:
         console.print(f"{len(bad):,} of {len(good) + len(bad):,} items left out; the first {min(SHOWN, len(bad))}:")
-        for line in bad[:SHOWN]:
-            console.print(f"  {line}", markup=False)
+        for problem in bad[:SHOWN]:
+            console.print(f"  {problem}", markup=False)
     if len(good) < ENOUGH:
         raise UserError(f"{data} has {len(good)} items that can be learnt from; at least {ENOUGH} are needed")
     return good

@@ -28,7 +28,7 @@ FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 @click.option("--output", default="", help="Run folder.  [default: outputs/<domain>-<objective>-<time>]")
 @click.pass_context
 def train(
-    ctx: click.Context, weight: tuple[str, ...], config: str | None, resume: str | None, output: str, **given: Any
+    ctx: click.Context, /, weight: tuple[str, ...], config: str | None, resume: str | None, output: str, **given: Any
 ) -> None:
     """Tune a prior towards a reward without letting go of it.
 
@@ -50,7 +50,7 @@ def train(
 
 
 def _weight(text: str) -> tuple[str, float]:
-    name, sign, value = text.partition("=")
+    name, _, value = text.partition("=")
     try:
         return name, float(value)
     except ValueError:
@@ -104,8 +104,8 @@ def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
         summary, page = conclude(tuner, run, count, interrupted)
     console.print(comparison_table(summary))
     console.print(
-        f"KL(policy || prior): {summary['kl']['token']:.3f} nats per token, {summary['kl']['sequence']:.1f} per sequence; "
-        f"best of {summary['best_of']} from the prior: at most {summary['best_of_kl']:.1f} per sequence"
+        f"KL(policy || prior): {summary['kl']['token']:.3f} nats per token, "
+        f"{summary['kl']['sequence']:.1f} per sequence; best of {summary['best_of']} from the prior: at most {summary['best_of_kl']:.1f} per sequence"
     )
     if tuner.scorer.failed:
         console.print(f"{len(tuner.scorer.failed)} texts could not be scored: {run.folder}/failures.csv", markup=False)
