@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from importlib.util import module_from_spec, spec_from_file_location
@@ -119,7 +118,4 @@ def _sascorer() -> ModuleType:
         raise ModuleNotFoundError("RDKit's Contrib folder has no SA_Score/sascorer.py", name="rdkit")
     scorer = module_from_spec(spec)
     spec.loader.exec_module(scorer)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its fragment file open
-        scorer.readFragmentScores()
     return scorer

@@ -9,8 +9,6 @@ from rdkit.rdBase import BlockLogs
 
 from seqtutor import Undecodable
 
-_ROUNDS = 4
-
 
 @lru_cache(maxsize=4096)
 def molecule(smiles: str) -> Mol:
@@ -34,20 +32,18 @@ def canonical(smiles: str) -> str:
     if any(character.isspace() for character in smiles):  # RDKit would read a name after it
         raise Undecodable("a SMILES holds no spaces")
     with BlockLogs():
-        return _settled(smiles)
+        written = _written(smiles)
+        if written != smiles and _written(written) != written:
+            raise Undecodable("RDKit has no stable canonical form of it")
+    return written
 
 
-def _settled(smiles: str) -> str:
-    """Written and read until nothing changes: RDKit's canonical form of its canonical form is at times another."""
-    for _ in range(_ROUNDS):
-        parsed = MolFromSmiles(smiles)
-        if parsed is None:
-            raise Undecodable(_problem(smiles))
-        written = str(MolToSmiles(parsed))
-        if written == smiles:
-            return written
-        smiles = written
-    raise Undecodable("RDKit finds no stable canonical form")
+def _written(smiles: str) -> str:
+    """RDKit's canonical form; one in some 10,000 odd molecules has one that RDKit itself cannot read."""
+    parsed = MolFromSmiles(smiles)
+    if parsed is None:
+        raise Undecodable(_problem(smiles))
+    return str(MolToSmiles(parsed))
 
 
 def _problem(smiles: str) -> str:

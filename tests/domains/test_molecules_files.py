@@ -38,7 +38,7 @@ def test_lines_of_smiles_with_their_places(tmp_path):
 
 
 def test_a_csv_column_by_name_and_lines_by_number(tmp_path):
-    content = '\ufeffname,SMILES,note\r\na,OCC,"two\r\nlines"\r\nb,C(,\r\nc\r\nd,c1ccccc1,\r\n'
+    content = '\ufeffSMILES,note,name\r\nOCC,"two\r\nlines",a\r\nC(,,b\r\n,c\r\nc1ccccc1\r\n'
     lines = reading(tmp_path, "mine.CSV", content)
     assert [(line.where, line.text) for line in lines] == [
         ("mine.CSV:3", "CCO"),
