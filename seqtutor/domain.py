@@ -7,14 +7,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from seqtutor.errors import UserError, unknown
 from seqtutor.vocabulary import Vocabulary
 
-if TYPE_CHECKING:  # a command's help must not wait for numpy
+if TYPE_CHECKING:  # a command's help must not wait for these
+    from importlib.metadata import EntryPoint
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -177,6 +178,8 @@ class Domain(ABC):
 
 
 def _entries() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {entry.name: entry for entry in entry_points(group="seqtutor.domains")}
 
 

@@ -145,7 +145,7 @@ def test_psi_and_g_are_one_update():
 @pytest.mark.parametrize("span", [1, 100])
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_a_table_reaches_the_fixed_point(kind, span):
-    """From the prior, off-policy over all sequences, with a target network: KL(pi || that of the fixed point) < 1e-4."""
+    """From the prior, off-policy over all sequences, with a target network: KL to the fixed point's policy < 1e-4."""
     w = world(4, only_at_end=True)
     b, exact = w.batch(), w.rows(w.values(kind))
     start = torch.zeros(len(w.prefixes), 6, dtype=torch.float64) if kind == "g" else w.rows(w.prior)

@@ -14,9 +14,9 @@ from rdkit.DataStructs import BulkTanimotoSimilarity
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Measure
-from seqtutor.domain import Values
 from seqtutor_molecules import filters, properties
 from seqtutor_molecules.corpus import known
+from seqtutor_molecules.properties import Values
 from seqtutor_molecules.structures import molecule
 
 # Diversity compares all pairs: of this many molecules, spread evenly over the valid ones.

@@ -10,16 +10,17 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 from rdkit import RDConfig
 from rdkit.Chem import QED, Mol
 from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors, Properties
 from rdkit.rdBase import BlockLogs
 
-from seqtutor.domain import Values
 from seqtutor_molecules.smiles import tokenise
 from seqtutor_molecules.structures import molecule
 
 Property = Callable[[str], float]
+Values = NDArray[np.float64]
 
 _remembered = partial(lru_cache, maxsize=1 << 16)
 _rdkit_qed: Callable[[Mol], float] = QED.qed

@@ -9,9 +9,8 @@ from functools import partial
 import numpy as np
 
 from seqtutor import SequenceTerm
-from seqtutor.domain import Values
 from seqtutor_molecules import properties
-from seqtutor_molecules.properties import Property, each
+from seqtutor_molecules.properties import Property, Values, each
 
 
 def terms(weights: Mapping[str, float]) -> list[SequenceTerm]:

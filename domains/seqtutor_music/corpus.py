@@ -17,16 +17,17 @@ from platformdirs import user_cache_dir
 
 from seqtutor import Progress, UserError, silent
 from seqtutor_music.abc import read_tune, tunes
+from seqtutor_music.copies import variants
 from seqtutor_music.events import VOCABULARY, join
 from seqtutor_music.scores import melody
 
 COLLECTIONS = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")  # folders of music21's corpus
-FORMAT = 1  # of the cached file: raise it whenever the same tunes would come out as other events
+FORMAT = 2  # of the cached file: raise it whenever the same tunes would come out as other events
 DUPLE = re.compile(r"(?m)^M:\s*(C\||C|2/2|2/4|4/4)\s*(%|$)")
 
 
 def corpus(progress: Progress = silent) -> list[str]:
-    """Every usable tune as text in the frame, each once, in the books' order; from the cache once it is made."""
+    """Every usable tune as text in the frame, in the books' order; from the cache once it is made."""
     path = cache()
     if path.exists():
         return path.read_text(encoding="utf-8").splitlines()
@@ -49,14 +50,14 @@ def abc_texts() -> list[str]:
 
 
 def collect(sources: Iterable[str], progress: Progress = silent) -> list[str]:
-    """The melodies among ABC tunes, each once; those in another metre, off the grid or too wide are left out."""
+    """The melodies among ABC tunes; those in another metre, off the grid or too wide are left out, and variants."""
     candidates = [source for source in sources if DUPLE.search(source)]
-    found: dict[str, None] = {}
+    found: list[list[int]] = []
     for done, source in enumerate(candidates, start=1):
         with suppress(UserError):  # the docstring above counts them
-            found[join(VOCABULARY.decode(melody(read_tune(source))))] = None
+            found.append(melody(read_tune(source)))
         progress(done, len(candidates))
-    return list(found)
+    return [join(VOCABULARY.decode(ids)) for ids, known in zip(found, variants(found), strict=True) if not known]
 
 
 def save(path: Path, texts: Iterable[str]) -> None:

@@ -16,11 +16,9 @@ from seqtutor import Measure
 from seqtutor_music import rules
 from seqtutor_music.events import FIRST_PITCH, OFF, STEPS, VOCABULARY, Ids, batch
 
-__all__ = ["batch", "copied", "measure"]  # batch, for the doctests
+__all__ = ["batch", "measure"]  # batch, for the doctests
 
 Values = NDArray[np.float64]
-SCATTER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: spreads ids over 64 bits
-COPY_NOTES = 4
 
 
 def measure(ids: Ids) -> list[Measure]:
@@ -57,19 +55,6 @@ def measure(ids: Ids) -> list[Measure]:
     ]
 
 
-def copied(ids: Ids, corpus: Ids, length: int = 24) -> NDArray[np.bool_]:
-    """(N,): whether a melody has `length` events in a row that stand so in the corpus, both (N, T) and in the frame.
-
-    Stretches of fewer than 4 struck notes are nobody's and count for nothing.
-
-    >>> tune = batch("C4 - D4 - E4 - F4 - G4 - A4 - G4 -")
-    >>> copied(batch("C5 - - D4 - E4 - F4 - G4", "C4 - D4 - E4 - D4 - C4 -"), tune, length=8)
-    array([ True, False])
-    """
-    found = np.isin(_windows(ids, length), _windows(corpus, length).ravel()) & _substantial(ids, length)
-    return np.asarray(found.any(axis=1))
-
-
 def _share(name: str, counted: NDArray[np.bool_], of: Values, better: Literal["higher", "lower"]) -> Measure:
     return Measure(name, _sum(counted), of, better, percent=True)
 
@@ -90,21 +75,3 @@ def _first_of_its_kind(ids: Ids) -> NDArray[np.bool_]:
     first = np.zeros(len(ids), dtype=bool)
     first[np.unique(ids, axis=0, return_index=True)[1]] = True
     return first
-
-
-def _windows(ids: Ids, length: int) -> NDArray[np.uint64]:
-    """(N, T - length + 1): a number for each stretch of `length` events, the same for the same events."""
-    count = max(ids.shape[1] - length + 1, 0)
-    codes = np.zeros((len(ids), count), dtype=np.uint64)
-    for i in range(length):  # wraps around at 64 bits, which is meant
-        codes = (codes + ids[:, i : i + count].astype(np.uint64) + np.uint64(1)) * SCATTER
-        codes ^= codes >> np.uint64(29)
-    return codes
-
-
-def _substantial(ids: Ids, length: int) -> NDArray[np.bool_]:
-    """(N, T - length + 1): whether a stretch lies within the melody and strikes enough notes."""
-    if ids.shape[1] < length:
-        return np.zeros((len(ids), 0), dtype=bool)
-    strikes = np.lib.stride_tricks.sliding_window_view(rules.pitched(ids), length, axis=1).sum(axis=2)
-    return (strikes >= COPY_NOTES) & (ids[:, length - 1 :] >= OFF)

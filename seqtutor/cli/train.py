@@ -103,9 +103,10 @@ def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
     with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):
         summary, page = conclude(tuner, run, count, interrupted)
     console.print(comparison_table(summary))
+    kl, bound = summary["kl"], summary["best_of_kl"]
     console.print(
-        f"KL(policy || prior): {summary['kl']['token']:.3f} nats per token, "
-        f"{summary['kl']['sequence']:.1f} per sequence; best of {summary['best_of']} from the prior: at most {summary['best_of_kl']:.1f} per sequence"
+        f"KL(policy || prior): {kl['token']:.3f} nats per token, {kl['sequence']:.1f} per sequence; "
+        f"best of {summary['best_of']} from the prior: at most {bound:.1f} per sequence"
     )
     if tuner.scorer.failed:
         console.print(f"{len(tuner.scorer.failed)} texts could not be scored: {run.folder}/failures.csv", markup=False)
