@@ -1,0 +1,65 @@
+"""Which stretches of events stand elsewhere: melodies that copy the corpus, and tunes that are variants of others.
+
+For scale: a third of the four-bar windows of this corpus share 24 events in a row, mostly 12 notes, with another tune.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtutor_music.events import OFF, Ids, batch, stack
+from seqtutor_music.rules import pitched
+
+__all__ = ["batch", "copied", "variants"]  # batch, for the doctests
+
+LENGTH = 24  # events in a row that make a copy
+NOTES = 4  # that a stretch must strike to be anybody's
+SCATTER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: spreads ids over 64 bits
+
+
+def copied(ids: Ids, corpus: Ids, length: int = LENGTH) -> NDArray[np.bool_]:
+    """(N,): whether a melody has `length` events in a row that stand so in the corpus, both (N, T) and in the frame.
+
+    Stretches of fewer than 4 struck notes are nobody's and count for nothing.
+
+    >>> tune = batch("C4 - D4 - E4 - F4 - G4 - A4 - G4 -")
+    >>> copied(batch("C5 - - D4 - E4 - F4 - G4", "C4 - D4 - E4 - D4 - C4 -"), tune, length=8)
+    array([ True, False])
+    """
+    found = np.isin(_windows(ids, length), _windows(corpus, length).ravel()) & _substantial(ids, length)
+    return np.asarray(found.any(axis=1))
+
+
+def variants(tunes: Sequence[Sequence[int]], share: float = 0.25) -> list[bool]:
+    """Whether more than a `share` of a tune's stretches stand in tunes before it that are no variants themselves."""
+    ids = stack(tunes)
+    codes, counts = _windows(ids, LENGTH), _substantial(ids, LENGTH)
+    seen: set[int] = set()
+    out: list[bool] = []
+    for row, wanted in zip(codes, counts, strict=True):
+        own = row[wanted].tolist()
+        out.append(sum(code in seen for code in own) > share * len(own))
+        if not out[-1]:
+            seen.update(own)
+    return out
+
+
+def _windows(ids: Ids, length: int) -> NDArray[np.uint64]:
+    """(N, T - length + 1): a number for each stretch of `length` events, the same for the same events."""
+    count = max(ids.shape[1] - length + 1, 0)
+    codes = np.zeros((len(ids), count), dtype=np.uint64)
+    for i in range(length):  # wraps around at 64 bits, which is meant
+        codes = (codes + ids[:, i : i + count].astype(np.uint64) + np.uint64(1)) * SCATTER
+        codes ^= codes >> np.uint64(29)
+    return codes
+
+
+def _substantial(ids: Ids, length: int) -> NDArray[np.bool_]:
+    """(N, T - length + 1): whether a stretch lies within the melody and strikes enough notes."""
+    if ids.shape[1] < length:
+        return np.zeros((len(ids), 0), dtype=bool)
+    strikes = np.lib.stride_tricks.sliding_window_view(pitched(ids), length, axis=1).sum(axis=2)
+    return (strikes >= NOTES) & (ids[:, length - 1 :] >= OFF)
