@@ -58,7 +58,7 @@ class Scorer:
     terms: Sequence[RewardTerm]
     failures: float = 1.0  # largest share of a batch's new texts that a term may fail on
     unpaid_repeats: bool = False
-    calls: int = 0  # oracle calls: evaluations of a sequence-level term on a text not seen before
+    calls: int = 0  # oracle calls: texts not seen before that the sequence-level terms were asked about
     cache: dict[str, dict[str, float]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     failed: list[tuple[str, str]] = field(default_factory=list)  # (term, text)
@@ -67,6 +67,8 @@ class Scorer:
         """`tokens` (B, T) and `truncated` (B,) as in a Rollout. Raises UserError where a term fails too often."""
         texts = [None if cut else self.text(row) for row, cut in zip(tokens, truncated, strict=True)]
         repeated = self._mark_repeats(texts)
+        if any(isinstance(term, SequenceTerm) for term in self.terms):
+            self.calls += sum(text is not None for text in texts) - int(repeated.sum())
         real, reward = tokens != PAD, np.zeros(tokens.shape)
         values: dict[str, Values] = {}
         for term in self.terms:
@@ -114,7 +116,6 @@ class Scorer:
                     f"term '{term.name}' gave {answers.shape} values for {len(new)} texts; one each is needed"
                 )
             known.update(zip(new, answers.tolist(), strict=True))
-            self.calls += len(new)
             self._count_failures(term, [t for t, a in zip(new, answers, strict=True) if not np.isfinite(a)], len(new))
         return np.array([term.invalid if text is None else known[text] for text in texts])
 
