@@ -1,0 +1,101 @@
+"""What the shipped priors are worth: held-out figures beside a Markov baseline, and what samples look like.
+
+    python benchmarks/priors.py music
+    python benchmarks/priors.py molecules
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from seqtutor import BOS, Domain, load
+from seqtutor.config import PretrainConfig, build
+from seqtutor.evaluation import draw
+from seqtutor.model import SequenceModel
+from seqtutor.pretraining import Examples, examples, held_out_figures
+from seqtutor.scoring import Scorer
+from seqtutor.weights import load_prior, prior_folder, read_about
+
+
+def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:
+    """Held-out loss (nats a token) and accuracy of an order-n Markov model with Witten-Bell smoothing."""
+    counts: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+    for sequence in data.train:
+        padded = [BOS] * order + sequence
+        for t in range(order, len(padded)):
+            for n in range(order + 1):
+                counts[tuple(padded[t - n : t])][padded[t]] += 1
+
+    def distribution(context: tuple[int, ...]) -> list[float]:
+        lower = [1 / vocabulary] * vocabulary if not context else known(context[1:])
+        seen = counts[context]
+        total, kinds = seen.total(), len(seen)
+        return [(seen[i] + kinds * lower[i]) / (total + kinds) for i in range(vocabulary)] if total else lower
+
+    cache: dict[tuple[int, ...], list[float]] = {}
+
+    def known(context: tuple[int, ...]) -> list[float]:
+        if context not in cache:
+            cache[context] = distribution(context)
+        return cache[context]
+
+    loss, right, count = 0.0, 0, 0
+    for sequence in data.held_out:
+        padded = [BOS] * order + sequence
+        for t in range(order, len(padded)):
+            row = known(tuple(padded[t - order : t]))
+            loss -= math.log(row[padded[t]])
+            right += row[padded[t]] == max(row)
+            count += 1
+    return loss / count, right / count
+
+
+def samples(model: SequenceModel, domain: Domain, count: int) -> list[str | None]:
+    """Texts of `count` samples; None for what is no item."""
+    tokens, truncated = draw(model, domain, count, torch.Generator().manual_seed(0))
+    scorer = Scorer(domain, [])
+    return [None if cut else scorer.text(row) for row, cut in zip(tokens, truncated, strict=True)]
+
+
+def music(domain: Domain, model: SequenceModel, data: Examples, texts: Sequence[str]) -> None:
+    """Copies from the corpus: 1,000 samples, and held-out excerpts against the training part for scale."""
+    from seqtutor_music.copies import copied
+
+    drawn = [text for text in samples(model, domain, 1000) if text]
+    print(f"samples with 24 consecutive events of the corpus: {copied(drawn, texts, 24).mean():.1%} of {len(drawn)}")
+    held = [domain.decode(domain.vocabulary.decode(ids)) for ids in data.held_out[:1000]]
+    train = [domain.decode(domain.vocabulary.decode(ids)) for ids in data.train]
+    print(f"for scale, held-out excerpts that share 24 with the training part: {copied(held, train, 24).mean():.1%}")
+
+
+def molecules(domain: Domain, model: SequenceModel, data: Examples, texts: Sequence[str]) -> None:
+    """The domain's measures of 10,000 samples."""
+    for measure in domain.measure(samples(model, domain, 10_000)):
+        scale, unit = (100, " %") if measure.percent else (1, "")
+        print(f"{measure.name:<20}{measure.mean * scale:>9.2f} ± {measure.halfwidth * scale:.2f}{unit}")
+
+
+def main(name: str) -> None:
+    """Print the figures of one shipped prior."""
+    domain = load(name)
+    model, about = load_prior(name, domain), read_about(prior_folder(name), "model")
+    training: dict[str, Any] = {k: v for k, v in about["training"].items() if k != "data"}
+    texts = domain.corpus()
+    data = examples(domain, texts, build(PretrainConfig, training))
+    print(f"{'held out':<22}{'nats/token':>12}{'accuracy':>10}")
+    for order in (0, 1, 2, 3) if name == "music" else ():
+        loss, accuracy = markov(data, order, len(domain.vocabulary))
+        print(f"Markov, order {order:<8}{loss:>12.4f}{accuracy:>10.1%}")
+    loss, accuracy = held_out_figures(model, data.held_out)
+    print(f"{'the prior':<22}{loss:>12.4f}{accuracy:>10.1%}\n")
+    {"music": music, "molecules": molecules}[name](domain, model, data, texts)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

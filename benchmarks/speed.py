@@ -1,0 +1,123 @@
+"""Real tokens per second of sampling and of pre-training, as a share of what the matrix product allows.
+
+The bound: float32 multiply-adds that the weights need for one token, at the rate of a large square matrix product
+measured in the same run. Padding is not counted as work done. Medians of several rounds; run on an idle machine.
+
+    python benchmarks/speed.py
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from seqtutor import load
+from seqtutor.model import SequenceModel
+from seqtutor.pretraining import bucketed, nll, padded
+from seqtutor.rollout import sample_tokens
+from seqtutor.vocabulary import EOS, PAD
+
+ROUNDS = 5
+SIDE = 2048
+
+
+def seconds(function: Callable[[], int]) -> tuple[float, float]:
+    """Median seconds and median units a second of a function that returns how many units it did."""
+    times, rates = [], []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        units = function()
+        times.append(time.perf_counter() - start)
+        rates.append(units / times[-1])
+    return statistics.median(times), statistics.median(rates)
+
+
+def matrix_rate() -> float:
+    """Float32 operations a second of a large matrix product."""
+    a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    _ = a @ b
+
+    def product() -> int:
+        torch.mm(a, b)
+        return 2 * SIDE**3
+
+    return seconds(product)[1]
+
+
+def operations(model: SequenceModel) -> int:
+    """Operations of one token forward: two for each weight of a matrix."""
+    return 2 * sum(w.numel() for name, w in model.named_parameters() if w.ndim == 2 and "embedding" not in name)
+
+
+def main() -> None:
+    """Print the table."""
+    torch.manual_seed(0)
+    domain = load("molecules")
+    corpus = domain.corpus()[:6400]
+    sequences = [[*domain.vocabulary.encode(domain.encode(text)), EOS] for text in corpus]
+    rate = matrix_rate()
+    print(f"{torch.get_num_threads()} threads, matrix product {rate / 1e9:.0f} GFLOP/s (float32, {SIDE} square)\n")
+    print(f"{'model':<8}{'work':<14}{'tokens/s':>10}{'bound':>10}{'share':>8}")
+    for layers in (1, 2, 3):
+        model = SequenceModel(domain.vocabulary, embedding=128, hidden=512, layers=layers)
+        for work, factor, function in (
+            ("sampling", 1, lambda m=model: sampled(m, sequences)),
+            ("pre-training", 3, lambda m=model: trained(m, sequences)),
+        ):
+            function()
+            _, speed = seconds(function)
+            bound = rate / (factor * operations(model))
+            print(f"{layers}x512   {work:<14}{speed:>10,.0f}{bound:>10,.0f}{speed / bound:>8.2f}", flush=True)
+
+
+def sampled(model: SequenceModel, sequences: list[list[int]]) -> int:
+    """Sample 512 sequences whose lengths are those of real molecules; returns the real tokens."""
+    lengths = torch.tensor([len(s) for s in sequences[:512]])
+    forced = SteppedLengths(model, lengths)
+    tokens, _ = sample_tokens(forced, 512, 100, torch.Generator().manual_seed(0))
+    return int((tokens != PAD).sum())
+
+
+class SteppedLengths(SequenceModel):
+    """The same work as the model's, ended at given lengths: an untrained model's own lengths would mean nothing."""
+
+    def __init__(self, model: SequenceModel, lengths: torch.Tensor) -> None:
+        super().__init__(model.vocabulary, **model.shape)
+        self.load_state_dict(model.state_dict())
+        self.lengths, self.t = lengths, 0
+
+    def start(self, batch: int) -> tuple[torch.Tensor, ...]:
+        """The model's start, and the lengths that are left as one more part of the state."""
+        self.t = 0
+        return (*super().start(batch), self.lengths[None, :batch, None])
+
+    def step(self, tokens: torch.Tensor, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """The model's step; EOS is certain at the given length and impossible before."""
+        logp, after = super().step(tokens, state[:2])
+        self.t += 1
+        ends = state[2][0, :, 0] <= self.t
+        logp[:, EOS] = torch.where(ends, 1e9, -1e9)
+        return logp, (*after, state[2])
+
+
+def trained(model: SequenceModel, sequences: list[list[int]]) -> int:
+    """Twelve gradient steps of 64 sequences in length buckets; returns the real tokens."""
+    optimiser, count = torch.optim.Adam(model.parameters()), 0
+    for i, batch in enumerate(bucketed(sequences, 64, np.random.default_rng(0))):
+        if i == 12:
+            break
+        tokens = padded(batch)
+        optimiser.zero_grad()
+        nll(model, tokens).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        count += int((tokens != PAD).sum())
+    return count
+
+
+if __name__ == "__main__":
+    main()
