@@ -61,5 +61,5 @@ def _substantial(ids: Ids, length: int) -> NDArray[np.bool_]:
     """(N, T - length + 1): whether a stretch lies within the melody and strikes enough notes."""
     if ids.shape[1] < length:
         return np.zeros((len(ids), 0), dtype=bool)
-    strikes = np.lib.stride_tricks.sliding_window_view(pitched(ids), length, axis=1).sum(axis=2)
+    strikes: Ids = np.lib.stride_tricks.sliding_window_view(pitched(ids), length, axis=1).sum(axis=2)
     return (strikes >= NOTES) & (ids[:, length - 1 :] >= OFF)

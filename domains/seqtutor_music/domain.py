@@ -5,19 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
-from seqtutor import DataLine, Domain, Measure, Progress, TokenTerm, Undecodable, UserError, Vocabulary
-from seqtutor import option, silent, unknown
-from seqtutor_music import corpus
-from seqtutor_music.events import FIRST_PITCH, NAMES, STEPS, VOCABULARY, join, parse
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtutor import (
+    DataLine,
+    Domain,
+    Measure,
+    Progress,
+    TokenTerm,
+    Undecodable,
+    UserError,
+    Vocabulary,
+    option,
+    silent,
+    unknown,
+)
+from seqtutor_music import corpus, files, measures, pictures, rules
+from seqtutor_music.copies import copied
+from seqtutor_music.events import (
+    FIRST_PITCH,
+    NAMES,
+    STEP_SECONDS,
+    STEPS,
+    VOCABULARY,
+    Ids,
+    Note,
+    join,
+    parse,
+    sounding,
+    stack,
+)
 
 FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
 PITCHES = frozenset(VOCABULARY.tokens[FIRST_PITCH:])
 
 
 @dataclass(frozen=True)
-class Options:
+class MusicOptions:
     """What a melody is."""
 
     bars: int = option(4, "Bars of 4/4 in a melody; the paper's melodies have 2")
@@ -29,13 +56,15 @@ class Options:
             raise UserError(f"a melody has at least 1 bar; bars is {self.bars}")
         if self.tonic not in NAMES and self.tonic not in FLATS:
             raise unknown("tonic", self.tonic, (*NAMES, *FLATS))
+        if self.preset not in rules.PRESETS:
+            raise unknown("preset", self.preset, rules.PRESETS)
 
     @property
     def shift(self) -> int:
         """Semitones from C to the tonic, by the shorter way: -5..6.
 
-        >>> Options(tonic="G").shift, Options(tonic="Bb").shift, Options(tonic="F#").shift
-        (-5, -2, 6)
+        >>> [MusicOptions(tonic=tonic).shift for tonic in ("G", "Bb", "F#")]
+        [-5, -2, 6]
         """
         return (NAMES.index(FLATS.get(self.tonic, self.tonic)) + 5) % 12 - 5
 
@@ -46,16 +75,18 @@ class MusicDomain(Domain):
 
     name = "music"
     summary = "melodies of fixed length, tuned to rules of music theory"
-    Options = Options
+    Options = MusicOptions
     fixed_length = True
-    options: Options
+    options: MusicOptions
 
     @property
     def vocabulary(self) -> Vocabulary:
+        """Off, hold, and the pitches C3..B5 of the frame."""
         return VOCABULARY
 
     @property
     def max_length(self) -> int:
+        """Sixteenths in a melody."""
         return self.options.bars * STEPS
 
     def corpus(self, progress: Progress = silent) -> list[str]:
@@ -83,16 +114,46 @@ class MusicDomain(Domain):
         return [list(tokens[start : start + length]) for start in starts if tokens[start] in PITCHES]
 
     def read(self, path: Path) -> Iterator[DataLine]:
-        raise NotImplementedError
+        """Melodies of .mid, .abc, .musicxml and .txt files, moved to the key of the options; see `files`."""
+        for where, found in files.read_files(path, self.options.shift):
+            if isinstance(found, UserError):
+                yield DataLine(where, None, str(found))
+            else:
+                yield DataLine(where, self.decode(VOCABULARY.decode(found)))
 
     def terms(self) -> Sequence[TokenTerm]:
-        raise NotImplementedError
+        """The rules of the paper, weighted by the preset."""
+        return rules.terms(self.options.preset)
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
-        raise NotImplementedError
+        """The rows of the paper's Table 1 and more; see `measures`."""
+        return measures.measure(self._ids(texts))
+
+    def copied(self, texts: Sequence[str | None], others: Sequence[str], length: int = 24) -> NDArray[np.bool_]:
+        """Which texts have `length` events in a row that stand in `others`; see `copies`."""
+        return copied(self._ids(texts), self._ids(others), length)
 
     def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
-        raise NotImplementedError
+        """Numbered MIDI files."""
+        return files.write_midi([self._sounding(text) for text in texts], folder, self.options.shift % 12)
 
     def picture(self, text: str) -> str:
-        raise NotImplementedError
+        """A piano roll."""
+        return pictures.piano_roll(self._sounding(text), len(self.encode(text)), self.options.shift % 12)
+
+    def notes(self, text: str) -> list[tuple[float, float, int]]:
+        """The notes in seconds, at 120 quarters a minute."""
+        return [(n.start * STEP_SECONDS, n.length * STEP_SECONDS, n.midi) for n in self._sounding(text)]
+
+    def caption(self, text: str) -> str:
+        """How many notes, from where to where."""
+        return pictures.describe(self._sounding(text))
+
+    def _ids(self, texts: Sequence[str | None]) -> Ids:
+        """Ids (N, T) in the frame; a row of padding where there is no text."""
+        return stack([[] if text is None else VOCABULARY.encode(self.encode(text)) for text in texts])
+
+    def _sounding(self, text: str) -> list[Note]:
+        """The notes one hears, in the key of the options."""
+        shift = self.options.shift
+        return [n._replace(midi=n.midi + shift) for n in sounding(VOCABULARY.encode(self.encode(text)))]

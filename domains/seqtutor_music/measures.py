@@ -6,7 +6,6 @@ melodies; the leaps that count are those resolved and those doubled by a second 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -60,14 +59,15 @@ def _share(name: str, counted: NDArray[np.bool_], of: Values, better: Literal["h
 
 
 def _sum(flags: NDArray[np.bool_]) -> Values:
-    return flags.sum(axis=1).astype(np.float64)
+    total: Values = flags.sum(axis=1).astype(np.float64)
+    return total
 
 
 def _range(ids: Ids, first: int) -> Values:
     """(N,): from the lowest to the highest of the ids from `first` on; 0 where there are none."""
     highest = ids.max(axis=1, initial=0)
     lowest = np.where(ids >= first, ids, len(VOCABULARY)).min(axis=1, initial=len(VOCABULARY))
-    return np.maximum(highest - lowest, 0).astype(np.float64)
+    return np.asarray(np.maximum(highest - lowest, 0), dtype=np.float64)
 
 
 def _first_of_its_kind(ids: Ids) -> NDArray[np.bool_]:

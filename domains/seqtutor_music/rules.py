@@ -1,9 +1,9 @@
 """The rules of the paper, each a pure function of ids: (B, T) int64 -> (B, T) float64, padding and all else ignored.
 
-Jaques et al., "Sequence Tutor" (ICML 2017), after Gauldin's *Practical Approach to Eighteenth-Century Counterpoint*. The
-magnitudes are those released with the paper (Magenta's RL Tuner), so that weight 1 is the paper. Where its code does
-not do what its text says, a comment that starts with "Not as released" says what was wrong and what we do. All rules
-work in the frame, C major or A minor, and so hold in every key.
+Jaques et al., "Sequence Tutor" (ICML 2017), after Gauldin's *Practical Approach to Eighteenth-Century Counterpoint*.
+The magnitudes are those released with the paper (Magenta's RL Tuner), so that weight 1 is the paper. Where its code
+does not do what its text says, a comment that starts with "Not as released" says what was wrong. All rules work in the
+frame, C major or A minor, and so hold in every key.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def tonic(ids: Ids) -> Values:
     left = _lengths(ids)[:, None] - np.arange(ids.shape[1])  # (B, T) steps left, this one included
     opens = (np.arange(ids.shape[1]) == 0) | (left == 4)
     rests = (left == 3) & (ids == HOLD) | np.isin(left, (1, 2)) & ((ids == HOLD) | (ids == OFF))
-    return 3.0 * (opens & (ids == TONIC) | rests)
+    return np.where(opens & (ids == TONIC) | rests, 3.0, 0.0)
 
 
 def repeating(ids: Ids) -> Values:
@@ -114,7 +114,7 @@ def coefficients(ids: Ids) -> Values:
         t, m = total[:, lag:], n[lag:]
         shared = m * products - t * (late + early) + (m - lag) * t * t / m
         np.divide(shared, spread[:, lag:], out=out[row, :, lag:], where=spread[:, lag:] > 0)
-    return out * (ids >= OFF)
+    return np.where(ids >= OFF, out, 0.0)
 
 
 def motif(ids: Ids) -> Values:
@@ -227,18 +227,22 @@ def extrema(ids: Ids) -> Values:
            [0., 0., 0., 0., 0.]])
     """
     last = np.arange(ids.shape[1]) == _lengths(ids)[:, None] - 1
-    return 3.0 * last * (unique_highest(ids) * 1 + unique_lowest(ids))[:, None]
+    earned = 3.0 * unique_highest(ids) + 3.0 * unique_lowest(ids)
+    return np.where(last, earned[:, None], 0.0)
 
 
 def unique_highest(ids: Ids) -> Flags:
     """(B,): whether the highest pitch is struck once."""
-    return (pitched(ids) & (ids == ids.max(axis=1, initial=0)[:, None])).sum(axis=1) == 1
+    return _struck_once(ids, ids.max(axis=1, initial=0))
 
 
 def unique_lowest(ids: Ids) -> Flags:
     """(B,): whether the lowest pitch is struck once."""
-    pitches = np.where(pitched(ids), ids, len(VOCABULARY))
-    return (pitched(ids) & (ids == pitches.min(axis=1, initial=len(VOCABULARY))[:, None])).sum(axis=1) == 1
+    return _struck_once(ids, np.where(pitched(ids), ids, len(VOCABULARY)).min(axis=1, initial=len(VOCABULARY)))
+
+
+def _struck_once(ids: Ids, pitch: Ids) -> Flags:
+    return np.equal((pitched(ids) & (ids == pitch[:, None])).sum(axis=1), 1)
 
 
 def pitched(ids: Ids) -> Flags:
@@ -252,7 +256,7 @@ def _pitch_class(ids: Ids) -> Ids:
 
 def _lengths(ids: Ids) -> Ids:
     """(B,): the number of events."""
-    return (ids >= OFF).sum(axis=1)
+    return np.asarray((ids >= OFF).sum(axis=1), dtype=np.int64)
 
 
 def _last(where: Flags) -> Ids:
@@ -288,7 +292,9 @@ def _stood_before(ids: Ids) -> Flags:
     """(B, T): whether the last 8 events also stand earlier without overlap."""
     found = np.zeros(ids.shape, dtype=bool)
     count = ids.shape[1] - MOTIF_STEPS + 1
-    codes = sum(ids[:, i : i + max(count, 0)] << 6 * i for i in range(MOTIF_STEPS))  # (B, T-7), six bits an event
+    codes = np.zeros((len(ids), max(count, 0)), dtype=np.int64)
+    for i in range(MOTIF_STEPS):  # six bits an event: a number for each 8 events
+        codes |= ids[:, i : i + codes.shape[1]] << 6 * i
     for lag in range(MOTIF_STEPS, count):
         found[:, MOTIF_STEPS - 1 + lag :] |= codes[:, lag:] == codes[:, :-lag]
     return found

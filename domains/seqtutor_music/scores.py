@@ -53,7 +53,7 @@ class Score:
 
 def melody(score: Score) -> list[int]:
     """The score as canonical ids, whole bars. Raises UserError with the reason where it cannot be written so."""
-    quarters = _quarters(score.metres)
+    quarters = bar_quarters(score.metres)
     starts = _starts(score.bars, Fraction(quarters))
     notes = _notes(score.bars, starts, STEPS // quarters)
     return fitted(notes, int(starts[-1] * STEPS / quarters), _sharps(score.sharps, notes))
@@ -71,17 +71,8 @@ def fitted(notes: Sequence[Note], steps: int, sharps: int) -> list[int]:
     return written([note._replace(midi=note.midi + best) for note in notes], steps)
 
 
-def likely_sharps(notes: Sequence[Note]) -> int:
-    """The key signature that leaves the least time outside its scale; of equals, the one with fewest accidentals.
-
-    >>> likely_sharps([Note(i, 1, midi) for i, midi in enumerate([62, 64, 66, 67, 69, 71, 73])])
-    2
-    """
-    return min(range(-5, 7), key=lambda s: (sum(n.length for n in notes if (n.midi - 7 * s) % 12 not in MAJOR), abs(s)))
-
-
-def _quarters(metres: Sequence[str]) -> int:
-    """Quarters in a bar of the one duple metre."""
+def bar_quarters(metres: Sequence[str]) -> int:
+    """Quarters in a bar of the one metre that is stated. Raises UserError where it is not duple, or not one."""
     known = set(metres)
     if len(known) != 1:
         raise UserError("it changes its metre" if known else "it states no metre")
@@ -89,6 +80,15 @@ def _quarters(metres: Sequence[str]) -> int:
     if metre not in METRES:
         raise UserError(f"its metre is {metre}; melodies are in {', '.join(METRES)}")
     return METRES[metre]
+
+
+def likely_sharps(notes: Sequence[Note]) -> int:
+    """The key signature that leaves the least time outside its scale; of equals, the one with fewest accidentals.
+
+    >>> likely_sharps([Note(i, 1, midi) for i, midi in enumerate([62, 64, 66, 67, 69, 71, 73])])
+    2
+    """
+    return min(range(-5, 7), key=lambda s: (sum(n.length for n in notes if (n.midi - 7 * s) % 12 not in MAJOR), abs(s)))
 
 
 def _sharps(stated: Sequence[int], notes: Sequence[Note]) -> int:

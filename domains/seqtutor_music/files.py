@@ -1,0 +1,196 @@
+"""Files that musicians have: MIDI out; MIDI, ABC, MusicXML and lines of text in."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seqtutor import UserError
+from seqtutor_music.abc import read_tune, tunes
+from seqtutor_music.events import STEP_SECONDS, STEPS, VOCABULARY, Note, parse
+from seqtutor_music.scores import Bar, Score, Sound, bar_quarters, fitted, likely_sharps, melody
+
+QUARTERS_PER_MINUTE = 15 / STEP_SECONDS
+TICKS = 480  # a quarter: a sixteenth is exactly 120
+VELOCITY = 90
+
+Source = TypeVar("Source", str, Path)
+Found = tuple[str, list[int] | UserError]  # where a melody stands in its file; its ids, or why there are none
+
+
+def write_midi(melodies: Sequence[Sequence[Note]], folder: Path, tonic: int = 0) -> list[Path]:
+    """Write 0001.mid and on: 4/4, 120 quarters a minute, a piano; `tonic` (0..11) is the key that players show."""
+    width = max(4, len(str(len(melodies))))
+    paths = [folder / f"{number:0{width}}.mid" for number in range(1, len(melodies) + 1)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for notes, path in zip(melodies, paths, strict=True):
+            _midi(notes, tonic).write(str(path))
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from error
+    return paths
+
+
+def _midi(notes: Sequence[Note], tonic: int) -> Any:
+    import pretty_midi
+
+    midi = pretty_midi.PrettyMIDI(resolution=TICKS, initial_tempo=QUARTERS_PER_MINUTE)
+    midi.time_signature_changes.append(pretty_midi.TimeSignature(4, 4, 0))
+    midi.key_signature_changes.append(pretty_midi.KeySignature(tonic, 0))
+    piano = pretty_midi.Instrument(program=0)
+    for start, length, number in notes:
+        piano.notes.append(pretty_midi.Note(VELOCITY, number, start * STEP_SECONDS, (start + length) * STEP_SECONDS))
+    midi.instruments.append(piano)
+    return midi
+
+
+def read_files(path: Path, shift: int = 0) -> Iterator[Found]:
+    """Every melody in a file or in the files of a folder, by name; lines of text stand `shift` above the frame.
+
+    A file that cannot be read is one melody with a reason.
+    """
+    for file in _files(path):
+        if file.suffix.lower() == ".txt":
+            yield from _text(file, shift)
+        else:
+            yield from READERS[file.suffix.lower()](file)
+
+
+def _files(path: Path) -> list[Path]:
+    known = f"melodies are read from {', '.join(READERS)} and .txt"
+    if not path.exists():
+        raise UserError(f"there is no file or folder {path}")
+    if path.is_file() and path.suffix.lower() not in (*READERS, ".txt"):
+        raise UserError(f"{path} is none of the files that can be read; {known}")
+    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.suffix.lower() in (*READERS, ".txt"))
+    if not files:
+        raise UserError(f"no melodies in the folder {path}; {known}")
+    return files
+
+
+def _text(path: Path, shift: int) -> Iterator[Found]:
+    """One melody a line; empty lines are passed over."""
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            yield f"{path.name}, line {number}", _tried(lambda text: VOCABULARY.encode(parse(text, shift)), line)
+
+
+def _abc(path: Path) -> Iterator[Found]:
+    """The tunes of an ABC file."""
+    for tune in tunes("\n".join(_lines(path))):
+        label = tune.split("\n", 1)[0].replace(" ", "") if tune.startswith("X:") else ""
+        yield f"{path.name} {label}".strip(), _tried(lambda text: melody(read_tune(text)), tune)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _one(read: Callable[[Path], list[int]]) -> Callable[[Path], Iterator[Found]]:
+    """A reader of files that hold one melody."""
+    return lambda path: iter([(path.name, _tried(read, path))])
+
+
+def _tried(read: Callable[[Source], list[int]], source: Source) -> list[int] | UserError:
+    """What `read` makes of it, or why it failed: other people's files make other people's parsers raise anything."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read(source)
+    except UserError as error:
+        return error
+    except Exception as error:
+        return UserError(f"it cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:80]})")
+
+
+def read_midi(path: Path) -> list[int]:
+    """The upper line of the first instrument that is no drum, on the nearest sixteenths of the file's own beats.
+
+    At each sixteenth the highest note struck counts, unless a higher one still sounds. Silent bars before the first
+    note are left out. The key is the likely one: the key signatures of MIDI files are seldom set.
+    """
+    import pretty_midi
+
+    midi = pretty_midi.PrettyMIDI(str(path))
+    per_quarter = STEPS // bar_quarters(
+        [f"{t.numerator}/{t.denominator}" for t in midi.time_signature_changes] or ["4/4"]
+    )
+    line = next((i.notes for i in midi.instruments if i.notes and not i.is_drum), None)
+    if line is None:
+        raise UserError("it has no notes")
+
+    def step(seconds: float) -> int:
+        return round(int(midi.time_to_tick(seconds)) * per_quarter / int(midi.resolution))
+
+    notes = skyline([Note(step(n.start), max(1, step(n.end) - step(n.start)), n.pitch) for n in line])
+    silent = notes[0].start // STEPS * STEPS
+    notes = [note._replace(start=note.start - silent) for note in notes]
+    bars = -(-(notes[-1].start + notes[-1].length) // STEPS)
+    return fitted(notes, bars * STEPS, likely_sharps(notes))
+
+
+def skyline(notes: Sequence[Note]) -> list[Note]:
+    """The upper line: of notes struck together the highest, without those struck under a higher one that sounds.
+
+    >>> skyline([Note(0, 4, 60), Note(0, 4, 64), Note(2, 2, 62), Note(3, 4, 67)])
+    [Note(start=0, length=3, midi=64), Note(start=3, length=4, midi=67)]
+    """
+    line: list[Note] = []
+    for note in sorted(notes, key=lambda n: (n.start, -n.midi)):
+        if line and note.start < line[-1].start + line[-1].length:
+            if note.start == line[-1].start or note.midi < line[-1].midi:
+                continue
+            line[-1] = line[-1]._replace(length=note.start - line[-1].start)
+        line.append(note)
+    return line
+
+
+def read_musicxml(path: Path) -> list[int]:
+    """The first part, of several voices the first, of chords the highest note."""
+    from music21.converter import Converter
+
+    reader = Converter()
+    reader.parseFileNoPickle(path, format="musicxml")
+    return melody(stream_score(reader.stream))
+
+
+def stream_score(stream: Any) -> Score:
+    """A music21 stream of one or more parts as notated."""
+    measures = list(stream.parts[0].getElementsByClass("Measure"))
+    return Score(
+        tuple(m.ratioString for measure in measures for m in measure.getElementsByClass("TimeSignature")),
+        tuple(k.sharps for measure in measures for k in measure.getElementsByClass("KeySignature")),
+        tuple(_bar(measure) for measure in measures if measure.highestTime),
+    )
+
+
+def _bar(measure: Any) -> Bar:
+    voice = measure.voices.first() or measure
+    sounds = (
+        Sound(_fraction(n.offset), _fraction(n.quarterLength), max(p.midi for p in n.pitches), _tied(n))
+        for n in voice.notes
+        if n.pitches and n.quarterLength and "ChordSymbol" not in n.classes
+    )
+    closes = measure.rightBarline is not None and measure.rightBarline.type != "regular"
+    return Bar(_fraction(measure.highestTime), tuple(sounds), closes)
+
+
+def _tied(note: Any) -> bool:
+    return note.tie is not None and note.tie.type in ("stop", "continue")
+
+
+def _fraction(quarters: Any) -> Fraction:
+    return Fraction(quarters).limit_denominator(960)
+
+
+READERS: dict[str, Callable[[Path], Iterator[Found]]] = {
+    ".mid": _one(read_midi),
+    ".midi": _one(read_midi),
+    ".abc": _abc,
+    ".musicxml": _one(read_musicxml),
+    ".xml": _one(read_musicxml),
+    ".mxl": _one(read_musicxml),
+}

@@ -1,0 +1,87 @@
+"""A melody as a piano roll: inline SVG that takes the text colour of its page, light or dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from seqtutor_music.events import STEPS, Note, spell
+
+STEP, ROW = 11, 7  # width of a sixteenth, height of a semitone
+LEFT, TOP, RIGHT, BOTTOM = 34, 18, 8, 8
+ROWS = 25  # two octaves, or what the melody needs
+SCALE = (0, 2, 4, 5, 7, 9, 11)
+NOTE = "#2f81c7"  # reads on white and on black
+ATTACK = "#175a94"
+
+
+def piano_roll(notes: Sequence[Note], steps: int, tonic: int = 0) -> str:
+    """SVG of `notes` over `steps` sixteenths; rows outside the major scale on `tonic` (0..11) are shaded."""
+    lowest, rows = _rows(notes)
+    width, height = LEFT + steps * STEP + RIGHT, TOP + rows * ROW + BOTTOM
+    return "".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+            f'role="img" aria-label="{describe(notes)}" style="max-width:100%;height:auto" '
+            'font-family="system-ui,sans-serif" font-size="10" fill="currentColor">',
+            f"<title>{describe(notes)}</title>",
+            *_shades(lowest, rows, steps, tonic),
+            *_grid(rows, steps),
+            *_labels(lowest, rows, tonic),
+            *_notes(notes, lowest, rows),
+            "</svg>",
+        ]
+    )
+
+
+def describe(notes: Sequence[Note]) -> str:
+    """One line: how many notes, from where to where.
+
+    >>> describe([Note(0, 2, 60), Note(2, 2, 69)]), describe([])
+    ('2 notes, C4–A4', 'silence')
+    """
+    if not notes:
+        return "silence"
+    lowest, highest = min(note.midi for note in notes), max(note.midi for note in notes)
+    span = spell(lowest) if lowest == highest else f"{spell(lowest)}–{spell(highest)}"
+    return f"{len(notes)} note{'s' if len(notes) > 1 else ''}, {span}"
+
+
+def _rows(notes: Sequence[Note]) -> tuple[int, int]:
+    """The lowest pitch shown and the number of rows: the melody in the middle, with a semitone to spare."""
+    pitches = [note.midi for note in notes] or [60, 72]
+    rows = max(ROWS, max(pitches) - min(pitches) + 3)
+    return (max(pitches) + min(pitches) - rows + 1) // 2, rows
+
+
+def _shades(lowest: int, rows: int, steps: int, tonic: int) -> Iterator[str]:
+    for row in range(rows):
+        if (lowest + row - tonic) % 12 not in SCALE:
+            y = TOP + (rows - 1 - row) * ROW
+            yield f'<rect x="{LEFT}" y="{y}" width="{steps * STEP}" height="{ROW}" opacity=".06"/>'
+
+
+def _grid(rows: int, steps: int) -> Iterator[str]:
+    """Beats as thin lines, bars as strong ones with their number."""
+    bottom = TOP + rows * ROW
+    for step in range(0, steps + 1, 4):
+        x, bar = LEFT + step * STEP, step % STEPS == 0
+        opacity = ".45" if bar else ".13"
+        yield f'<path d="M{x} {TOP}V{bottom}" stroke="currentColor" stroke-opacity="{opacity}"/>'
+        if bar and step < steps:
+            yield f'<text x="{x + 3}" y="{TOP - 5}" opacity=".55">{step // STEPS + 1}</text>'
+
+
+def _labels(lowest: int, rows: int, tonic: int) -> Iterator[str]:
+    """The tonic of every octave, with a line under its row."""
+    for row in range(rows):
+        if (lowest + row - tonic) % 12 == 0:
+            y = TOP + (rows - row) * ROW
+            yield f'<text x="{LEFT - 5}" y="{y - 0.5}" text-anchor="end" opacity=".7">{spell(lowest + row)}</text>'
+
+
+def _notes(notes: Sequence[Note], lowest: int, rows: int) -> Iterator[str]:
+    """A bar for each note, its beginning darker, so that a note struck again does not look held."""
+    for start, length, midi in notes:
+        x, y = LEFT + start * STEP, TOP + (rows - 1 - (midi - lowest)) * ROW
+        yield f'<rect x="{x + 0.5}" y="{y}" width="{length * STEP - 1.5}" height="{ROW}" rx="2" fill="{NOTE}"/>'
+        yield f'<rect x="{x + 0.5}" y="{y}" width="3" height="{ROW}" rx="1.5" fill="{ATTACK}"/>'
