@@ -192,7 +192,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]], columns: list[str]) -> Non
         writer.writerows(rows)
 
 
-def write_run(folder: Path, rows: int = 120, config: str = CONFIG, **changes: Any) -> Path:
+def write_run(folder: Path, rows: int = 40, config: str = CONFIG, **changes: Any) -> Path:
     """A run folder like a real one; `changes` go into summary.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(config)

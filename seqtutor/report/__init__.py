@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -12,7 +13,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
 from seqtutor.domain import Domain
@@ -93,6 +93,7 @@ def render(folder: Path, domain: Domain) -> str:
     )
 
 
+@functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("seqtutor.report", ""),
@@ -225,5 +226,5 @@ def _term_chart(run: Run, column: str, domain: Domain) -> Chart:
     name = column.removeprefix(TERM)
     figure = next((f for f in run.summary.terms if f.name == name), None) if run.summary else None
     note = next((term.summary for term in domain.terms() if term.name == name), "")
-    levels = {"prior": figure.prior.mean if figure else np.nan}
+    levels = {"prior": figure.prior.mean if figure else math.nan}
     return charts.curve(name, run.metrics[column], run.metrics["update"], levels, note)

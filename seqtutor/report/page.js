@@ -24,7 +24,8 @@ for (const svg of document.querySelectorAll("svg[data-points]")) {
   });
 }
 
-// The player: one at a time, a soft triangle with a sine an octave below, over the picture a cursor.
+// The player: one at a time, a soft triangle with a sine an octave below. Where the picture says what time it spans
+// (data-seconds on its svg; data-from and data-to, the ends of it in viewBox units), a cursor runs over it.
 let context = null;
 let playing = null;
 
@@ -52,7 +53,7 @@ function stop() {
   cancelAnimationFrame(frame);
   bus.gain.setTargetAtTime(0, context.currentTime, 0.02);
   setTimeout(() => bus.disconnect(), 200);
-  cursor.remove();
+  cursor?.remove();
   bar.style.transform = "";
   button.textContent = "▶ Play";
   button.removeAttribute("aria-pressed");
@@ -65,23 +66,24 @@ function play(button) {
   context.resume();
   const notes = JSON.parse(button.dataset.notes);
   const item = button.closest(".item"), picture = item.querySelector(".picture");
-  const drawing = picture.querySelector("svg");
-  const span = Number(drawing.dataset.seconds) || Math.max(...notes.map(([start, length]) => start + length));
+  const drawing = picture.querySelector("svg"), width = drawing.viewBox.baseVal.width;
+  const { seconds, from = 0, to = width } = drawing.dataset;
+  const span = Number(seconds) || Math.max(...notes.map(([start, length]) => start + length));
   const bus = new GainNode(context, { gain: 0.5 });
   bus.connect(new BiquadFilterNode(context, { type: "lowpass", frequency: 3200, Q: 0.3 })).connect(context.destination);
   const begin = context.currentTime + 0.1;
   for (const [start, length, pitch] of notes) voice(bus, begin + start, length, pitch);
-  const cursor = Object.assign(document.createElement("div"), { className: "cursor" });
-  picture.append(cursor);
+  const cursor = seconds && Object.assign(document.createElement("div"), { className: "cursor" });
+  if (cursor) picture.append(cursor);
   playing = { bus, button, cursor, bar: item.querySelector(".bar i"), frame: 0 };
   button.textContent = "■ Stop";
   button.setAttribute("aria-pressed", "true");
   button.setAttribute("aria-label", `Stop ${button.dataset.label}`);
   const step = () => {
     const part = Math.max(0, (context.currentTime - begin) / span);
-    if (part > 1.02) return stop();
-    cursor.style.left = `${Math.min(part, 1) * 100}%`;
-    playing.bar.style.transform = `scaleX(${Math.min(part, 1)})`;
+    if (part > 1) return stop();
+    if (cursor) cursor.style.left = `${((Number(from) + part * (to - from)) / width) * 100}%`;
+    playing.bar.style.transform = `scaleX(${part})`;
     playing.frame = requestAnimationFrame(step);
   };
   step();

@@ -8,12 +8,14 @@ import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.domain import Values
 from seqtutor.errors import UserError
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
 
 TERM = "term."
 
