@@ -29,6 +29,7 @@ _PROPERTIES: Sequence[tuple[str, properties.Property, Literal["higher", "lower",
     ("molecular weight", properties.molecular_weight, "neither", "daltons"),
     ("rings", properties.rings, "neither", "rings a molecule"),
     ("largest ring", properties.largest_ring, "neither", "atoms; 0 without a ring"),
+    ("Fsp3", properties.fsp3, "neither", "share of sp3 carbons: falls where molecules turn flat to look easy"),
     ("PAINS passed", filters.passes_pains, "higher", "free of assay interference patterns"),
     ("BRENK passed", filters.passes_brenk, "higher", "free of unwanted groups"),
 )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import RDConfig
 from rdkit.Chem import QED, Mol
-from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors, Properties
+from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors, CalcFractionCSP3, Properties
 from rdkit.rdBase import BlockLogs
 
 from seqtutor_molecules.smiles import tokenise
@@ -85,6 +85,15 @@ def rings(smiles: str) -> int:
 def largest_ring(smiles: str) -> int:
     """Atoms in the largest of these rings; 0 without one."""
     return max((len(ring) for ring in molecule(smiles).GetRingInfo().AtomRings()), default=0)
+
+
+def fsp3(smiles: str) -> float:
+    """Share of the carbons that are sp3: how little of it is flat (Lovering et al., J. Med. Chem. 2009).
+
+    >>> fsp3("Cc1ccccc1O"), fsp3("CCO")  # one of seven, two of two
+    (0.14285714285714285, 1.0)
+    """
+    return float(CalcFractionCSP3(molecule(smiles)))
 
 
 def ring_penalty(smiles: str) -> float:
