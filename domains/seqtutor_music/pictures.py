@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from seqtutor_music.events import STEPS, Note, spell
 
-STEP, ROW = 11, 7  # width of a sixteenth, height of a semitone
-LEFT, TOP, RIGHT, BOTTOM = 34, 18, 8, 8
+STEP, ROW = 7, 7  # width of a sixteenth, height of a semitone
+LEFT, TOP, RIGHT, BOTTOM = 32, 18, 4, 6
 ROWS = 25  # two octaves, or what the melody needs
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 NOTE = "#2f81c7"  # reads on white and on black
@@ -22,7 +22,7 @@ def piano_roll(notes: Sequence[Note], steps: int, tonic: int = 0) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
             f'role="img" aria-label="{describe(notes)}" style="max-width:100%;height:auto" '
-            'font-family="system-ui,sans-serif" font-size="10" fill="currentColor">',
+            'font-family="system-ui,sans-serif" font-size="11" fill="currentColor">',
             f"<title>{describe(notes)}</title>",
             *_shades(lowest, rows, steps, tonic),
             *_grid(rows, steps),
@@ -72,7 +72,7 @@ def _grid(rows: int, steps: int) -> Iterator[str]:
 
 
 def _labels(lowest: int, rows: int, tonic: int) -> Iterator[str]:
-    """The tonic of every octave, with a line under its row."""
+    """The tonic of every octave."""
     for row in range(rows):
         if (lowest + row - tonic) % 12 == 0:
             y = TOP + (rows - row) * ROW
@@ -83,5 +83,5 @@ def _notes(notes: Sequence[Note], lowest: int, rows: int) -> Iterator[str]:
     """A bar for each note, its beginning darker, so that a note struck again does not look held."""
     for start, length, midi in notes:
         x, y = LEFT + start * STEP, TOP + (rows - 1 - (midi - lowest)) * ROW
-        yield f'<rect x="{x + 0.5}" y="{y}" width="{length * STEP - 1.5}" height="{ROW}" rx="2" fill="{NOTE}"/>'
-        yield f'<rect x="{x + 0.5}" y="{y}" width="3" height="{ROW}" rx="1.5" fill="{ATTACK}"/>'
+        yield f'<rect x="{x + 0.5}" y="{y}" width="{length * STEP - 1}" height="{ROW}" rx="2" fill="{NOTE}"/>'
+        yield f'<rect x="{x + 0.5}" y="{y}" width="2" height="{ROW}" rx="1" fill="{ATTACK}"/>'

@@ -94,8 +94,9 @@ def autocorrelation(ids: Ids) -> Values:
     array([[ 0. , -1.5, -2.5, -4.5, -5.3, -6. ],
            [ 0. ,  0. ,  0. ,  0. ,  0. ,  0. ]])
     """
-    r = np.abs(coefficients(ids))  # (3, B, T)
-    return 0.0 - 3.0 * np.where(r > 0.15, r, 0.0).sum(axis=0)
+    r = np.abs(coefficients(ids))  # (3, B, T); coefficients of short melodies are often .15 but for rounding
+    charged: Values = np.where(r > 0.15 + 1e-9, r, 0.0).sum(axis=0)
+    return 0.0 - 3.0 * charged
 
 
 def coefficients(ids: Ids) -> Values:
@@ -242,7 +243,8 @@ def unique_lowest(ids: Ids) -> Flags:
 
 
 def _struck_once(ids: Ids, pitch: Ids) -> Flags:
-    return np.equal((pitched(ids) & (ids == pitch[:, None])).sum(axis=1), 1)
+    strikes = np.count_nonzero(pitched(ids) & (ids == pitch[:, None]), axis=1)
+    return np.asarray(strikes == 1)
 
 
 def pitched(ids: Ids) -> Flags:

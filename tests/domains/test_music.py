@@ -1,0 +1,162 @@
+"""Events, text and the domain's own surface."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from seqtutor import Undecodable, UserError, Vocabulary
+from seqtutor_music import MusicDomain
+from seqtutor_music.domain import MusicOptions
+from seqtutor_music.events import (
+    HIGHEST,
+    HOLD,
+    LOWEST,
+    NAMES,
+    OFF,
+    VOCABULARY,
+    Note,
+    batch,
+    canonical,
+    join,
+    parse,
+    sounding,
+    written,
+)
+
+C = MusicDomain()
+events = st.lists(st.sampled_from(VOCABULARY.own), min_size=1, max_size=80)
+tonics = st.sampled_from([*NAMES, "Db", "Eb", "Gb", "Ab", "Bb"])
+
+
+def in_key(tonic, bars=4):
+    return MusicDomain(MusicOptions(tonic=tonic, bars=bars))
+
+
+def test_the_vocabulary_is_the_papers_38_events_in_order():
+    assert len(VOCABULARY.own) == 38
+    assert VOCABULARY.encode([".", "-", "C3", "C4", "B5"]) == [3, 4, 5, 17, 40]
+    assert Vocabulary(VOCABULARY.own) == C.vocabulary
+
+
+def test_text_is_checked_word_by_word():
+    assert C.encode("c4 - bb4 | Eb5 .") == ["C4", "-", "A#4", "D#5", "."]
+    assert C.decode(C.encode("Cb4 B#3")) == "B3 C4"
+    for text, said in [
+        ("C4 - H4", "event 3 is 'H4'"),
+        ("C4 C9", "event 2 is 'C9'; pitches go from C3 to B5"),
+        ("B2", "event 1 is 'B2'"),
+        ("C4 --", "event 2 is '--'"),
+        ("  ", "at least one event"),
+    ]:
+        with pytest.raises(UserError, match=said):
+            C.encode(text)
+
+
+def test_nothing_is_no_melody():
+    with pytest.raises(Undecodable):
+        C.decode([])
+
+
+@given(events, tonics)
+def test_text_and_tokens_are_the_same_melody_in_every_key(tokens, tonic):
+    domain = in_key(tonic)
+    assert domain.encode(domain.decode(tokens)) == tokens
+
+
+@given(events, tonics)
+def test_the_key_only_moves_what_sounds(tokens, tonic):
+    shift = in_key(tonic).options.shift
+    assert -5 <= shift <= 6
+    plain, moved = C.notes(C.decode(tokens)), in_key(tonic).notes(in_key(tonic).decode(tokens))
+    assert moved == [(start, length, midi + shift) for start, length, midi in plain]
+
+
+def test_the_tonic_is_the_tonic():
+    assert in_key("D").decode(["C4", "E4", "G4"]) == "D4 F#4 A4"
+    assert in_key("Bb").decode(["C4"]) == "A#3"
+    assert in_key("F#").decode(["B5"]) == "F6"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"bars": 0}, "at least 1 bar; bars is 0"),
+        ({"tonic": "H"}, "unknown tonic 'H'"),
+        ({"tonic": "c"}, "unknown tonic 'c'"),
+        ({"preset": "papr"}, "did you mean 'paper'"),
+    ],
+)
+def test_options_are_checked(options, said):
+    with pytest.raises(UserError, match=said):
+        MusicOptions(**options)
+
+
+def test_length_follows_the_bars():
+    assert C.max_length == 64
+    assert MusicDomain(MusicOptions(bars=2)).max_length == 32
+    assert C.fixed_length
+
+
+def test_off_and_hold_are_not_swapped():
+    """RL Tuner swapped them against the library that it exports with."""
+    assert sounding(batch("C4 - . -")[0]) == [Note(0, 2, 60)]
+    assert sounding(batch("C4 . - -")[0]) == [Note(0, 1, 60)]
+    assert (OFF, HOLD) == tuple(VOCABULARY.encode([".", "-"]))
+
+
+def test_what_is_silent():
+    assert sounding(batch("- - . . - .")[0]) == []
+    assert sounding(batch("- . C4 . . - - E4")[0]) == [Note(2, 1, 60), Note(7, 1, 64)]
+
+
+@given(st.lists(st.sampled_from(range(3, 41)), min_size=1, max_size=80))
+def test_the_canonical_form_sounds_the_same_and_is_one(ids):
+    form = canonical(ids)
+    assert sounding(form) == sounding(ids)
+    assert canonical(form) == form
+    assert len(form) == len(ids)
+    assert written(sounding(ids), len(ids)) == form
+
+
+@given(st.integers(LOWEST - 20, HIGHEST + 20), st.integers(-5, 6))
+def test_spelling_is_read_back(midi, shift):
+    name = f"{NAMES[midi % 12]}{midi // 12 - 1}"
+    if LOWEST <= midi - shift <= HIGHEST:
+        assert join(parse(name, shift), shift) == name
+    else:
+        with pytest.raises(UserError, match="in this key"):
+            parse(name, shift)
+
+
+def test_excerpts_start_at_bars_with_a_note_and_reach_the_end():
+    domain = MusicDomain(MusicOptions(bars=2))
+    bar = [["C4", *["-"] * 15], ["-"] * 16, ["D4", *["-"] * 15], ["E4", *["-"] * 15]]
+    whole = sum(bar, [])
+    assert domain.excerpts(whole) == [bar[0] + bar[1], bar[2] + bar[3]]
+    assert domain.excerpts(whole[:-1]) == [bar[0] + bar[1]]
+    assert domain.excerpts(bar[0]) == []
+
+
+def test_the_page_has_seconds_and_a_caption():
+    assert C.notes("C4 - - - E4 . - -") == [(0.0, 0.5, 60), (0.5, 0.125, 64)]
+    assert C.caption("C4 - - - A4 . - -") == "2 notes, C4–A4"
+    assert C.caption("- -") == "silence"
+
+
+def test_a_picture_shows_every_note():
+    text = "C4 - - - E4 . - - G4 - - - - - - -"
+    svg = C.picture(text)
+    assert svg.startswith("<svg")
+    assert svg.count('rx="2"') == 3
+    assert "3 notes, C4–G4" in svg
+    assert "<script" not in svg
+    assert in_key("D").picture(in_key("D").decode(C.encode(text))).count("D4") >= 1
+    assert C.picture("- -").count('rx="2"') == 0
+
+
+def test_importing_is_quick_and_light():
+    code = "import sys, seqtutor_music; print([m for m in ('torch', 'music21', 'pretty_midi') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
