@@ -1,7 +1,7 @@
 """What the shipped priors are worth: held-out figures beside a Markov baseline, and what samples look like.
 
-    python benchmarks/priors.py music
-    python benchmarks/priors.py molecules
+python benchmarks/priors.py music
+python benchmarks/priors.py molecules
 """
 
 from __future__ import annotations
@@ -66,12 +66,13 @@ def samples(model: SequenceModel, domain: Domain, count: int) -> list[str | None
 def music(domain: Domain, model: SequenceModel, data: Examples, texts: Sequence[str]) -> None:
     """Copies from the corpus: 1,000 samples, and held-out excerpts against the training part for scale."""
     from seqtutor_music.copies import copied
+    from seqtutor_music.events import stack
 
-    drawn = [text for text in samples(model, domain, 1000) if text]
-    print(f"samples with 24 consecutive events of the corpus: {copied(drawn, texts, 24).mean():.1%} of {len(drawn)}")
-    held = [domain.decode(domain.vocabulary.decode(ids)) for ids in data.held_out[:1000]]
-    train = [domain.decode(domain.vocabulary.decode(ids)) for ids in data.train]
-    print(f"for scale, held-out excerpts that share 24 with the training part: {copied(held, train, 24).mean():.1%}")
+    corpus = stack([domain.vocabulary.encode(domain.encode(text)) for text in texts])
+    drawn, _ = draw(model, domain, 1000, torch.Generator().manual_seed(0))
+    print(f"samples with 24 consecutive events of the corpus: {copied(drawn, corpus).mean():.1%} of {len(drawn)}")
+    held, train = stack(data.held_out), stack(data.train)
+    print(f"for scale, held-out excerpts that share 24 with the training part: {copied(held, train).mean():.1%}")
 
 
 def molecules(domain: Domain, model: SequenceModel, data: Examples, texts: Sequence[str]) -> None:

@@ -95,7 +95,9 @@ class SteppedLengths(SequenceModel):
         self.t = 0
         return (*super().start(batch), self.lengths[None, :batch, None])
 
-    def step(self, tokens: torch.Tensor, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    def step(
+        self, tokens: torch.Tensor, state: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """The model's step; EOS is certain at the given length and impossible before."""
         logp, after = super().step(tokens, state[:2])
         self.t += 1

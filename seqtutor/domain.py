@@ -63,6 +63,9 @@ class SequenceTerm:
 RewardTerm = TokenTerm | SequenceTerm
 
 
+Better = Literal["higher", "lower", "zero", "neither"]  # zero: the nearer to it the better
+
+
 @dataclass(frozen=True)
 class Measure:
     """One figure of a field, kept per item so that the core can give its interval: sum(values) / sum(weights).
@@ -74,7 +77,7 @@ class Measure:
     name: str
     values: Values
     weights: Values
-    better: Literal["higher", "lower", "neither"] = "neither"
+    better: Better = "neither"
     percent: bool = False
     summary: str = ""
 
@@ -91,7 +94,28 @@ class Measure:
         if n < 2 or total <= 0:
             return float("nan")
         residual = self.values - self.mean * self.weights
+        if self.percent and not residual.any():  # all or none: the rule of three, where the delta method says 0
+            return 3.0 / total
         return 1.96 * math.sqrt(n / (n - 1) * float((residual**2).sum())) / total
+
+
+def verdict(better: str, before: tuple[float, float], after: tuple[float, float]) -> str:
+    """What two figures (mean, half-width) say: 'better', 'worse', 'changed' (no better side), 'same', or 'unknown'.
+
+    A change counts when the 95 % interval of the difference leaves zero out.
+
+    >>> verdict("higher", (0.1, 0.02), (0.8, 0.02)), verdict("zero", (-0.5, 0.02), (-0.1, 0.02))
+    ('better', 'better')
+    """
+    noise = math.hypot(before[1], after[1])
+    old, new = (abs(before[0]), abs(after[0])) if better == "zero" else (before[0], after[0])
+    if math.isnan(new - old) or math.isnan(noise):
+        return "unknown"
+    if abs(new - old) <= noise:
+        return "same"
+    if better == "neither":
+        return "changed"
+    return "better" if (new > old) == (better == "higher") else "worse"
 
 
 @dataclass(frozen=True)
@@ -208,10 +232,13 @@ def domain_class(name: str) -> type[Domain]:
 def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     """An installed domain, made with `options` (its own option names to values; missing ones keep their defaults)."""
     cls = domain_class(name)
-    fields = {f.name for f in dataclasses.fields(cls.Options)}
-    for key in options or {}:
+    fields = {f.name: f for f in dataclasses.fields(cls.Options)}
+    for key, value in (options or {}).items():
         if key not in fields:
             raise unknown(f"option of domain '{name}'", key, fields)
+        choices = fields[key].metadata.get("choices")
+        if choices and value not in choices:
+            raise unknown(f"value of {key}", str(value), choices)
     return cls(cls.Options(**(options or {})))
 
 

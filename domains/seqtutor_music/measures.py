@@ -29,6 +29,7 @@ def measure(ids: Ids) -> list[Measure]:
     melodies starting with the tonic 0.5
     leaps resolved nan
     """
+    ids = ids if ids.size else np.zeros((len(ids), 1), dtype=np.int64)  # so that there is a last step
     events = _sum(ids >= OFF)
     whole = (events > 0).astype(np.float64)
     leaps, last = rules.leaps(ids), np.maximum(events.astype(np.int64) - 1, 0)
@@ -38,7 +39,7 @@ def measure(ids: Ids) -> list[Measure]:
     return [
         _share("notes excessively repeated", rules.repeating(ids) < 0, events, "lower"),
         *(
-            Measure(f"mean autocorrelation, lag {lag}", r[i] * varied, varied, "lower", summary="of the events")
+            Measure(f"mean autocorrelation, lag {lag}", r[i] * varied, varied, "zero", summary="of the events")
             for i, lag in enumerate(rules.LAGS)
         ),
         _share("notes not in key", rules.key(ids) < 0, events, "lower"),

@@ -78,6 +78,8 @@ def _texts(domain: Domain, data: str) -> list[str]:
             bad.append(f"{line.where}: {problem}")
         else:
             good.append(line.text or "")
+    if not good and not bad:
+        raise UserError(f"{data} is empty: it holds no item of domain '{domain.name}'")
     if bad:
         console.print(f"{len(bad):,} of {len(good) + len(bad):,} items left out; the first {min(SHOWN, len(bad))}:")
         for problem in bad[:SHOWN]:

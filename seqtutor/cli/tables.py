@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
+from seqtutor.domain import verdict
+
 
 def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
     """A mean with its 95 % interval: '93.1 ± 0.5 %'; a dash where there is none."""
@@ -31,7 +33,7 @@ def comparison_table(summary: Mapping[str, Any]) -> Table:
         table.add_column(heading, justify="right")
     for row in [summary["reward"], *summary["terms"], *summary["measures"]]:
         cells = [figure(row[c]["mean"], row[c]["halfwidth"], row["percent"]) for c in columns]
-        table.add_row(row["name"], *cells, verdict(row["prior"], row["policy"], row["better"]))
+        table.add_row(row["name"], *cells, _judged(row))
         if row is summary["reward"] or row is summary["terms"][-1]:
             table.add_section()
     return table
@@ -43,15 +45,14 @@ def _table(title: str) -> Table:
     return table
 
 
-def verdict(prior: Mapping[str, Any], policy: Mapping[str, Any], better: str) -> str:
-    """'better' or 'worse' where the two intervals do not touch, else nothing."""
-    known = [x for side in (prior, policy) for x in (side["mean"], side["halfwidth"])]
-    if better == "neither" or any(x is None or not math.isfinite(x) for x in known):
-        return ""
-    change = policy["mean"] - prior["mean"]
-    if abs(change) <= math.hypot(prior["halfwidth"], policy["halfwidth"]):
-        return ""
-    return "better" if (change > 0) == (better == "higher") else "worse"
+def _judged(row: Mapping[str, Any]) -> str:
+    word = verdict(row["better"], _pair(row["prior"]), _pair(row["policy"]))
+    return word if word in ("better", "worse") else ""
+
+
+def _pair(estimate: Mapping[str, Any]) -> tuple[float, float]:
+    mean, halfwidth = estimate["mean"], estimate["halfwidth"]
+    return (math.nan if mean is None else mean, math.nan if halfwidth is None else halfwidth)
 
 
 def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int) -> Table:

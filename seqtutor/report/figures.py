@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from seqtutor import domain
 from seqtutor.report.reading import Estimate, Figure
 
 UNKNOWN = "–"
@@ -20,14 +21,8 @@ WORDS = {
 
 def verdict(figure: Figure) -> str:
     """A key of WORDS. A change counts when the 95 % interval of the difference leaves zero out."""
-    change, noise = _change(figure)
-    if math.isnan(change) or math.isnan(noise):
-        return "unknown"
-    if abs(change) <= noise:
-        return "same"
-    if figure.better == "neither":
-        return "changed"
-    return "better" if (change > 0) == (figure.better == "higher") else "worse"
+    before, after = figure.prior, figure.policy
+    return domain.verdict(figure.better, (before.mean, before.halfwidth), (after.mean, after.halfwidth))
 
 
 def effect(figure: Figure) -> float:

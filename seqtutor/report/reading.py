@@ -33,7 +33,7 @@ class Figure:
     """One row of the before/after table: the reward, a term of it or a measure of the field."""
 
     name: str
-    better: str  # "higher", "lower" or "neither"
+    better: str  # "higher", "lower", "zero" or "neither"
     prior: Estimate
     best_of_n: Estimate
     policy: Estimate
