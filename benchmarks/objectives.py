@@ -58,9 +58,8 @@ def main(domains: tuple[str, ...], seeds: int, updates: int | None, output: Path
 def print_table(name: str, results: dict[str, list[dict[str, Any]]]) -> None:
     """One row an objective: mean (range over seeds) of reward, KL, every term and measure with a direction."""
     first = next(iter(results.values()))[0]
-    print(
-        f"\n## {name}: {first['updates']} updates, {len(next(iter(results.values())))} seeds, mean (lowest .. highest)\n"
-    )
+    seeds = len(next(iter(results.values())))
+    print(f"\n## {name}: {first['updates']} updates, {seeds} seeds, mean (lowest .. highest)\n")
     print("| | prior | best of " + str(first["best_of"]) + " | " + " | ".join(results) + " |")
     print("|---|---|---|" + "---|" * len(results))
     for label, key in (("KL, nats per token", "token"), ("KL, nats per sequence", "sequence")):

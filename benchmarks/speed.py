@@ -11,12 +11,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 
 from seqtutor import load
-from seqtutor.model import SequenceModel
+from seqtutor.model import SequenceModel, State
 from seqtutor.pretraining import bucketed, nll, padded
 from seqtutor.rollout import sample_tokens
 from seqtutor.vocabulary import EOS, PAD
@@ -64,12 +65,9 @@ def main() -> None:
     print(f"{'model':<8}{'work':<14}{'tokens/s':>10}{'bound':>10}{'share':>8}")
     for layers in (1, 2, 3):
         model = SequenceModel(domain.vocabulary, embedding=128, hidden=512, layers=layers)
-        for work, factor, function in (
-            ("sampling", 1, lambda m=model: sampled(m, sequences)),
-            ("pre-training", 3, lambda m=model: trained(m, sequences)),
-        ):
-            function()
-            _, speed = seconds(function)
+        for work, factor, function in (("sampling", 1, sampled), ("pre-training", 3, trained)):
+            function(model, sequences)
+            _, speed = seconds(partial(function, model, sequences))
             bound = rate / (factor * operations(model))
             print(f"{layers}x512   {work:<14}{speed:>10,.0f}{bound:>10,.0f}{speed / bound:>8.2f}", flush=True)
 
@@ -86,7 +84,7 @@ class SteppedLengths(SequenceModel):
     """The same work as the model's, ended at given lengths: an untrained model's own lengths would mean nothing."""
 
     def __init__(self, model: SequenceModel, lengths: torch.Tensor) -> None:
-        super().__init__(model.vocabulary, **model.shape)
+        super().__init__(model.vocabulary, embedding=128, hidden=512, layers=model.lstm.num_layers)
         self.load_state_dict(model.state_dict())
         self.lengths, self.t = lengths, 0
 
@@ -95,9 +93,7 @@ class SteppedLengths(SequenceModel):
         self.t = 0
         return (*super().start(batch), self.lengths[None, :batch, None])
 
-    def step(
-        self, tokens: torch.Tensor, state: tuple[torch.Tensor, ...]
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    def step(self, tokens: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """The model's step; EOS is certain at the given length and impossible before."""
         logp, after = super().step(tokens, state[:2])
         self.t += 1
@@ -114,7 +110,7 @@ def trained(model: SequenceModel, sequences: list[list[int]]) -> int:
             break
         tokens = padded(batch)
         optimiser.zero_grad()
-        nll(model, tokens).backward()
+        nll(model, tokens).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         count += int((tokens != PAD).sum())
