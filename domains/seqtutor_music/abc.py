@@ -15,6 +15,8 @@ from typing import Any
 from seqtutor import UserError
 from seqtutor_music.scores import Bar, Score, Sound
 
+INLINE = re.compile(r"\[([KLMV]:[^\]\n]*)\]")  # music21 takes a field within a line, [K:D], for a chord
+
 
 def tunes(text: str) -> list[str]:
     """The tunes of an ABC file, each from its `X:` line on; the whole text where there is none."""
@@ -38,7 +40,7 @@ def _tokens(text: str) -> list[Any]:
 
     handler = abcFormat.ABCHandler()
     try:
-        handler.process(text)
+        handler.process(INLINE.sub(r"\n\1\n", text))
     except (Music21Exception, ValueError, IndexError, KeyError) as error:
         raise UserError(f"music21 cannot read it as ABC: {error}") from error
     return list(handler.tokens)

@@ -25,7 +25,7 @@ from seqtutor_music.events import VOCABULARY, join
 from seqtutor_music.scores import melody
 
 COLLECTIONS = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")  # folders of music21's corpus
-FORMAT = 2  # of the cached file: raise it whenever the same tunes would come out as other events
+FORMAT = 3  # of the cached file: raise it whenever the same tunes would come out as other events
 DUPLE = re.compile(r"(?m)^M:\s*(C\||C|2/2|2/4|4/4)\s*(%|$)")
 
 

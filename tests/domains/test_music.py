@@ -6,6 +6,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seqtutor import Undecodable, UserError, Vocabulary
 from seqtutor_music import MusicDomain
 from seqtutor_music.domain import MusicOptions
@@ -103,7 +104,7 @@ def test_off_and_hold_are_not_swapped():
     """RL Tuner swapped them against the library that it exports with."""
     assert sounding(batch("C4 - . -")[0]) == [Note(0, 2, 60)]
     assert sounding(batch("C4 . - -")[0]) == [Note(0, 1, 60)]
-    assert (OFF, HOLD) == tuple(VOCABULARY.encode([".", "-"]))
+    assert VOCABULARY.encode([".", "-"]) == [OFF, HOLD]
 
 
 def test_what_is_silent():
@@ -133,7 +134,7 @@ def test_spelling_is_read_back(midi, shift):
 def test_excerpts_start_at_bars_with_a_note_and_reach_the_end():
     domain = MusicDomain(MusicOptions(bars=2))
     bar = [["C4", *["-"] * 15], ["-"] * 16, ["D4", *["-"] * 15], ["E4", *["-"] * 15]]
-    whole = sum(bar, [])
+    whole = [*bar[0], *bar[1], *bar[2], *bar[3]]
     assert domain.excerpts(whole) == [bar[0] + bar[1], bar[2] + bar[3]]
     assert domain.excerpts(whole[:-1]) == [bar[0] + bar[1]]
     assert domain.excerpts(bar[0]) == []

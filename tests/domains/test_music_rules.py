@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from seqtutor import EOS, PAD
 from seqtutor_music import MusicDomain, rules
 from seqtutor_music.domain import MusicOptions
@@ -96,7 +97,8 @@ def test_repeated_motif():
         ("C4 C4", 0), ("C4 Db4", 0), ("C4 D4", 0.08), ("C4 Eb4", 0), ("C4 E4", 0.15), ("D4 F#4", 0.09),
         ("E4 G#4", 0.09), ("C4 F4", 0.07), ("C4 F#4", 0), ("C4 G4", 0.1), ("G4 C4", 0.1), ("G4 D5", 0.02),
         ("C4 F3", 0.02), ("C4 A4", 0.05), ("C4 Bb4", 0), ("C4 B4", -0.3), ("C4 C5", 0), ("C4 C#5", -1),
-        ("C4 -", 0.3), ("G3 -", 0.3), ("D4 -", 0.075), ("C4 .", 0.15), ("E4 .", 0.05), ("- -", 0), ("- .", 0), ("- C4", 0),
+        ("C4 -", 0.3), ("G3 -", 0.3), ("D4 -", 0.075), ("C4 .", 0.15), ("E4 .", 0.05), ("- -", 0), ("- .", 0),
+        ("- C4", 0),
     ],
 )  # fmt: skip
 def test_interval(pair, worth):
