@@ -2,9 +2,9 @@
 
 Four collections, transcribed in ABC: Aird's *Airs* (1782-1801), O'Neill's *Music of Ireland* (1903), *Ryan's Mammoth
 Collection* (1883), and two books of miscellaneous folk tunes. Of their 4,433 tunes 2,687 are in a duple metre; of these
-941 have a note off the sixteenth grid (triplets, mostly), 111 change metre or key, have several voices, a faulty bar or
-too wide a range, and 174 are variants of others: half a tune in training and the other half held out would flatter the
-held-out loss. There remain 1,461 tunes of 147,335 notes and 393,056 events, 99 % of the notes in the key.
+940 have a note off the sixteenth grid (triplets, mostly), 118 change metre or key, have several voices, a faulty bar or
+too wide a range, and 174 are variants of others: one in training and the other held out would flatter the held-out
+loss. There remain 1,455 tunes of 146,476 notes and 390,144 events, 99 % of the notes in the key.
 """
 
 from __future__ import annotations

@@ -318,14 +318,14 @@ RULES: tuple[tuple[Callable[[Ids], Values], str], ...] = (
 # nats and whose held tonic earns 1.5 a step; `default` scales each rule to what a listener would give for it.
 PRESETS: Mapping[str, Mapping[str, float]] = {
     "default": {
-        "key": 2.0,
-        "tonic": 0.5,
-        "repeating": 0.05,
-        "autocorrelation": 0.02,
-        "motif": 0.02,
+        "key": 3.0,
+        "tonic": 1.0,
+        "repeating": 0.1,
+        "autocorrelation": 0.03,
+        "motif": 0.03,
         "repeated_motif": 0.1,
         "interval": 0.05,
-        "leap": 0.4,
+        "leap": 0.5,
         "extrema": 0.5,
     },
     "paper": {rule.__name__: 1.0 for rule, _ in RULES},
