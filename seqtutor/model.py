@@ -136,8 +136,9 @@ class TiltedModel(nn.Module):
         return tilted.log_softmax(-1)
 
     def action_values(self, tokens: Tensor) -> Tensor:
-        """G(s_t, .) (B, T, V) along `tokens` (B, T); 0 for what the prior never produces."""
-        values: Tensor = self.tilt.head(self.tilt.hidden(tokens))
+        """G(s_t, .) (B, T, V) along `tokens` (B, T): what each token adds, and the state's own value."""
+        hidden = self.tilt.hidden(tokens)
+        values: Tensor = self.tilt.head(hidden) + self.tilt.value(hidden)
         return values
 
     def start(self, batch: int) -> State:

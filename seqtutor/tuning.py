@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from seqtutor.run import Run
 from seqtutor.scoring import Scorer, Scores, weighted_terms
 
 CHECKPOINT_SECONDS = 30.0
+VALUE_SPEED = 10.0
 Row = dict[str, float]
 Report = Callable[[Row], None]
 
@@ -47,6 +49,7 @@ class Tuner:
     target: Model = field(init=False)
     update: int = 0
     seconds: float = 0.0
+    centre: Tensor = field(init=False)  # (T,) what the prior earns at each step, or on its last one: see `centred`
 
     def __post_init__(self) -> None:
         config = self.config
@@ -55,11 +58,11 @@ class Tuner:
         if isinstance(self.policy, TiltedModel):
             self.policy.prior.requires_grad_(False)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
-        learning = [p for p in self.policy.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.Adam(learning, lr=config.learning_rate)
+        self.optimiser = torch.optim.Adam(parameter_groups(self.policy, config.learning_rate))
         self.generator = torch.Generator().manual_seed(config.seed)
         self.replay = Replay(config.replay, self.domain.max_length, len(self.domain.vocabulary))
         self.scorer = new_scorer(self.domain, config)
+        self.centre = torch.zeros(self.domain.max_length)
 
     @cached_property
     def parts(self) -> dict[str, Stateful]:
@@ -80,6 +83,8 @@ class Tuner:
         scores = self.scorer.score(rollout.tokens.cpu().numpy(), rollout.truncated.cpu().numpy())
         keep = torch.from_numpy(scores.scored)
         reward = torch.from_numpy(scores.reward).float()
+        if self.update == 0:
+            self.set_centre(reward[keep])
         self.replay.add(rollout.select(keep.to(rollout.tokens.device)), reward[keep])
         losses = [
             self.learn(batch) for batch in self.replay.batches(config.learning_steps, config.batch, self.generator)
@@ -98,7 +103,7 @@ class Tuner:
             target,
             batch.log_prior,
             batch.tokens,
-            batch.reward,
+            self.centred(batch),
             batch.mask,
             temperature=config.temperature,
             gamma=config.gamma,
@@ -110,6 +115,24 @@ class Tuner:
         self.optimiser.step()
         follow(self.target, self.policy, config.target_rate)
         return loss.item()
+
+    def set_centre(self, reward: Tensor) -> None:
+        """Note what the first rollouts, which are the prior's own, earn (B, T): where the values' zero shall lie."""
+        if self.domain.fixed_length:
+            self.centre[: reward.shape[1]] = reward.mean(0)
+        elif self.config.gamma == 1.0:
+            self.centre[:] = reward.sum(-1).mean()
+
+    def centred(self, batch: Batch) -> Tensor:
+        """The rewards (B, T) measured from what the prior earns, so that values start near zero and not far from it.
+
+        This moves no optimum: with a fixed length it takes the same from every sequence at each step; else the same
+        from every sequence's total, at its last step.
+        """
+        steps, length = batch.mask, batch.mask.shape[1]
+        centre = self.centre[:length].to(batch.reward.device)
+        last = steps & ~torch.nn.functional.pad(steps[:, 1:], (0, 1))
+        return batch.reward - centre * (steps if self.domain.fixed_length else last)
 
     def row(self, rollout: Rollout, scores: Scores, loss: float) -> Row:
         """The figures of an update, one column each of `metrics.csv`; docs/metrics.md says what each is."""
@@ -134,6 +157,15 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     """The scorer of a run: only terms with a weight are evaluated."""
     terms = [term for term in weighted_terms(domain, config.weights) if term.weight]
     return Scorer(domain, terms, failures=config.failures, unpaid_repeats=config.repeats == "unpaid")
+
+
+def parameter_groups(policy: Model, rate: float) -> list[dict[str, Any]]:
+    """What learns and how fast: the value heads start from nothing and learn VALUE_SPEED times as fast as the rest."""
+    named = [(name, p) for name, p in policy.named_parameters() if p.requires_grad]
+    return [
+        {"params": [p for name, p in named if "value." not in name], "lr": rate},
+        {"params": [p for name, p in named if "value." in name], "lr": VALUE_SPEED * rate},
+    ]
 
 
 @torch.no_grad()
@@ -170,6 +202,7 @@ def checkpoint(tuner: Tuner, run: Run) -> None:
         "cache": scorer.cache,
         "seen": sorted(scorer.seen),
         "failed": scorer.failed,
+        "centre": tuner.centre.tolist(),
     }
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
 
@@ -179,6 +212,7 @@ def resume(tuner: Tuner, run: Run) -> None:
     state = load_checkpoint(run.folder / "checkpoint", tuner.parts)
     if state:
         tuner.update, tuner.seconds = state["update"], state["seconds"]
+        tuner.centre = torch.tensor(state["centre"])
         scorer = tuner.scorer
         scorer.calls, scorer.cache, scorer.seen = state["calls"], state["cache"], set(state["seen"])
         scorer.failed = [(term, text) for term, text in state["failed"]]

@@ -1,0 +1,115 @@
+"""The documents are run, not believed: commands exist, options exist, code blocks work, columns are described."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import seqtutor.domain
+from seqtutor.cli import COMMANDS, main
+from seqtutor.cli.options import DomainCommand
+from seqtutor.config import TrainConfig
+from seqtutor.model import SequenceModel
+from seqtutor.objectives import OBJECTIVES
+from seqtutor.tuning import Tuner
+from seqtutor.weights import save_model
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def typed_commands() -> list[str]:
+    lines = [line for page in PAGES for block in blocks(page, "console") for line in block.splitlines()]
+    return [line.removeprefix("$ ").split("#")[0].strip() for line in lines if line.startswith("$ seqtutor")]
+
+
+@pytest.mark.parametrize("line", typed_commands())
+def test_every_command_of_the_documents_exists_with_its_options(line):
+    _, name, *rest = shlex.split(line)
+    parent = click.Context(main, **main.context_settings)
+    command = main.get_command(parent, name)
+    assert command is not None, name
+    with click.Context(command, info_name=name, parent=parent) as ctx:
+        if isinstance(command, DomainCommand):
+            rest = [word for word in rest if not word.startswith("outputs/")] + ["--domain", "music"] * (
+                "music" not in rest
+            )
+            rest = [word for i, word in enumerate(rest) if word not in ("--config", "--resume")]
+        command.parse_args(ctx, rest)
+    assert name in COMMANDS
+
+
+def test_the_readme_lists_every_module_of_the_core():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "seqtutor").glob("*.py"):
+        assert f"      {path.name} " in text, path.name
+
+
+def test_the_python_example_of_the_readme_runs():
+    (code,) = blocks(ROOT / "README.md", "python")
+    names: dict[str, object] = {}
+    exec(code, names)
+    melodies = names["melodies"]
+    assert len(melodies) == 4
+    assert all(len(melody.split()) == 32 for melody in melodies)
+
+
+def test_every_column_of_the_metrics_is_described():
+    domain = seqtutor.load("music", {"bars": 1})
+    config = TrainConfig(domain="music", rollouts=2, batch=2, replay=4)
+    tuner = Tuner(domain, config, SequenceModel(domain.vocabulary, hidden=8, embedding=4, fixed_length=True))
+    described = re.findall(r"^\| `(.+?)` \|", (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"), re.MULTILINE)
+    columns = [column for column in tuner.step() if not column.startswith("term.")]
+    assert columns == [name for name in described if name != "term.<name>"]
+
+
+def test_every_objective_is_described():
+    text = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in text for name in OBJECTIVES)
+
+
+def test_the_plugin_of_the_documents_pretrains_trains_and_generates(tmp_path, monkeypatch):
+    (code,) = blocks(ROOT / "docs" / "plugins.md", "python")
+    assert len(code.splitlines()) < 85
+    (tmp_path / "words.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "words", raising=False)
+    entry = EntryPoint("words", "words:WordsDomain", "seqtutor.domains")
+    monkeypatch.setattr(seqtutor.domain, "_entries", lambda: {"words": entry})
+    monkeypatch.chdir(tmp_path)
+    Path("words.txt").write_text("\n".join(["melody", "sequence", "tutor", "prior", "policy"] * 20), encoding="utf-8")
+    tiny = "--epochs 1 --hidden 8 --embedding 4"
+    for line in (
+        f"pretrain --domain words --data words.txt {tiny} --output prior",
+        "train --domain words --prior prior --updates 2 --samples 20 --longest 12 --output run",
+        "generate run -n 3 --output drawn",
+        "evaluate run --against prior -n 10",
+    ):
+        result = CliRunner().invoke(main, shlex.split(line), catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    assert Path("drawn/words.txt").is_file()
+    assert "vowels" in Path("run/report.html").read_text(encoding="utf-8")
+
+
+def test_help_names_every_option_of_the_config():
+    result = CliRunner().invoke(main, ["train", "--domain", "music", "-h"])
+    assert result.exit_code == 0
+    for option in ("--temperature", "--span", "--bars", "--tonic", "--weight", "--resume"):
+        assert option in result.output
+
+
+def test_a_saved_model_is_described_in_plain_json(tmp_path):
+    domain = seqtutor.load("molecules")
+    save_model(SequenceModel(domain.vocabulary, hidden=8, embedding=4), tmp_path, "model", domain="molecules")
+    assert (tmp_path / "config.json").read_text(encoding="utf-8").startswith("{")
