@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtutor import Undecodable, UserError, Vocabulary
@@ -60,12 +60,14 @@ def test_nothing_is_no_melody():
         C.decode([])
 
 
+@settings(max_examples=40, deadline=None)
 @given(events, tonics)
 def test_text_and_tokens_are_the_same_melody_in_every_key(tokens, tonic):
     domain = in_key(tonic)
     assert domain.encode(domain.decode(tokens)) == tokens
 
 
+@settings(max_examples=40, deadline=None)
 @given(events, tonics)
 def test_the_key_only_moves_what_sounds(tokens, tonic):
     shift = in_key(tonic).options.shift
@@ -112,6 +114,7 @@ def test_what_is_silent():
     assert sounding(batch("- . C4 . . - - E4")[0]) == [Note(2, 1, 60), Note(7, 1, 64)]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(range(3, 41)), min_size=1, max_size=80))
 def test_the_canonical_form_sounds_the_same_and_is_one(ids):
     form = canonical(ids)
@@ -121,6 +124,7 @@ def test_the_canonical_form_sounds_the_same_and_is_one(ids):
     assert written(sounding(ids), len(ids)) == form
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(LOWEST - 20, HIGHEST + 20), st.integers(-5, 6))
 def test_spelling_is_read_back(midi, shift):
     name = f"{NAMES[midi % 12]}{midi // 12 - 1}"
