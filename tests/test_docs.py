@@ -15,9 +15,10 @@ from click.testing import CliRunner
 import seqtutor.domain
 from seqtutor.cli import COMMANDS, main
 from seqtutor.cli.options import DomainCommand
-from seqtutor.config import TrainConfig
+from seqtutor.config import TrainConfig, build, read_toml
 from seqtutor.model import SequenceModel
 from seqtutor.objectives import OBJECTIVES
+from seqtutor.scoring import weighted_terms
 from seqtutor.tuning import Tuner
 from seqtutor.weights import save_model
 
@@ -113,3 +114,10 @@ def test_a_saved_model_is_described_in_plain_json(tmp_path):
     domain = seqtutor.load("molecules")
     save_model(SequenceModel(domain.vocabulary, hidden=8, embedding=4), tmp_path, "model", domain="molecules")
     assert (tmp_path / "config.json").read_text(encoding="utf-8").startswith("{")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
+def test_the_example_configs_are_valid(path):
+    config = build(TrainConfig, read_toml(path), str(path))
+    domain = seqtutor.load(config.domain, config.options)
+    assert weighted_terms(domain, config.weights)
