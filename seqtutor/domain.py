@@ -190,7 +190,11 @@ class Domain(ABC):
 
     @abstractmethod
     def picture(self, text: str) -> str:
-        """The item as inline SVG, for pages; safe to put into HTML."""
+        """The item as inline SVG, for pages; safe to put into HTML.
+
+        `currentColor` suits light and dark pages. With data-seconds, data-from and data-to (x in units of the viewBox)
+        on the <svg>, the page's player moves a cursor over it.
+        """
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         """What a page can play: (start in seconds, length in seconds, MIDI number); empty where nothing sounds."""

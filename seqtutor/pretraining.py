@@ -33,6 +33,7 @@ class Examples:
 
     train: list[list[int]]
     held_out: list[list[int]]
+    unused: int = 0  # items that are too short, or too long, for the domain's length
 
 
 @dataclass
@@ -61,17 +62,20 @@ def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Ex
     """Encode `texts`, split them by item, cut them into the domain's excerpts. Too long ones are left out."""
     order = np.random.default_rng([config.seed, 0]).permutation(len(texts))
     cut = max(1, round(config.held_out * len(texts)))
-    parts = [_encoded(domain, [texts[i] for i in part]) for part in (order[cut:], order[:cut])]
-    if not all(parts):
+    items = [_encoded(domain, text) for text in texts]
+    train, held_out = ([s for i in part for s in items[i]] for part in (order[cut:], order[:cut]))
+    if not train or not held_out:
         raise UserError(
-            f"{len(texts)} items are too few to learn from: both the training and the held-out part need one"
+            f"{len(texts)} items are too few to learn from: the training and the held-out part both need one of a length "
+            f"that fits (at most {domain.max_length} tokens{', and no fewer' if domain.fixed_length else ''})"
         )
-    return Examples(*parts)
+    return Examples(train, held_out, sum(not item for item in items))
 
 
-def _encoded(domain: Domain, texts: Sequence[str]) -> list[list[int]]:
+def _encoded(domain: Domain, text: str) -> list[list[int]]:
+    """The excerpts of one item as ids, EOS included where there is one; none if its length does not fit."""
     end = [] if domain.fixed_length else [EOS]
-    excerpts = [e for text in texts for e in domain.excerpts(domain.encode(text))]
+    excerpts = domain.excerpts(domain.encode(text))
     return [domain.vocabulary.encode(e) + end for e in excerpts if len(e) + len(end) <= domain.max_length]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from seqtutor_music.events import STEPS, Note, spell
+from seqtutor_music.events import STEP_SECONDS, STEPS, Note, spell
 
 STEP, ROW = 7, 7  # width of a sixteenth, height of a semitone
 LEFT, TOP, RIGHT, BOTTOM = 32, 18, 4, 6
@@ -15,12 +15,16 @@ ATTACK = "#175a94"
 
 
 def piano_roll(notes: Sequence[Note], steps: int, tonic: int = 0) -> str:
-    """SVG of `notes` over `steps` sixteenths; rows outside the major scale on `tonic` (0..11) are shaded."""
+    """SVG of `notes` over `steps` sixteenths; rows outside the major scale on `tonic` (0..11) are shaded.
+
+    The data attributes tell a page's player how long it lasts and between which x it runs.
+    """
     lowest, rows = _rows(notes)
     width, height = LEFT + steps * STEP + RIGHT, TOP + rows * ROW + BOTTOM
     return "".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+            f'data-seconds="{steps * STEP_SECONDS}" data-from="{LEFT}" data-to="{LEFT + steps * STEP}" '
             f'role="img" aria-label="{describe(notes)}" style="max-width:100%;height:auto" '
             'font-family="system-ui,sans-serif" font-size="11" fill="currentColor">',
             f"<title>{describe(notes)}</title>",

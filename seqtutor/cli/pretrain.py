@@ -49,6 +49,8 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     data = pretraining.examples(domain, texts, settings)
     folder = resume or new_folder(output, f"{settings.domain}-prior")
     Run(folder).save_config(settings)
+    if data.unused:
+        console.print(f"{data.unused:,} of {len(texts):,} items left out: too short, or too long, for {domain.name}")
     console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out")
     with progress("learning") as bar:
 
