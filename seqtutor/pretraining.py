@@ -66,8 +66,8 @@ def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Ex
     train, held_out = ([s for i in part for s in items[i]] for part in (order[cut:], order[:cut]))
     if not train or not held_out:
         raise UserError(
-            f"{len(texts)} items are too few to learn from: the training and the held-out part both need one of a length "
-            f"that fits (at most {domain.max_length} tokens{', and no fewer' if domain.fixed_length else ''})"
+            f"{len(texts)} items are too few to learn from: the training and the held-out part both need one whose "
+            f"length fits (at most {domain.max_length} tokens{', and no fewer' if domain.fixed_length else ''})"
         )
     return Examples(train, held_out, sum(not item for item in items))
 
