@@ -1,0 +1,442 @@
+"""The command line: what each command leaves behind, and that a user's mistake is one line and an exit status."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomli_w
+from click.testing import CliRunner
+from letters import language, new_model
+
+from seqtutor import Vocabulary
+from seqtutor.cli import main
+from seqtutor.tuning import Tuner
+from seqtutor.weights import load_model, save_model
+
+TINY = ["--epochs", "1", "--hidden", "8", "--embedding", "4", "--evaluations", "2"]
+pytestmark = pytest.mark.usefixtures("installed")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Every test works in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def prior(tmp_path):
+    """A prior of the letters, as a folder."""
+    folder = tmp_path / "prior"
+    folder.mkdir()
+    save_model(new_model(spread=1.0), folder, "model", domain="letters")
+    return str(folder)
+
+
+@pytest.fixture
+def run(prior):
+    """A finished run of the letters, as a folder."""
+    succeed("train", "--domain", "letters", "--prior", prior, "--output", "run")
+    return "run"
+
+
+def call(*args):
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def succeed(*args):
+    result = call(*args)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refuse(*args, status=1):
+    """Run a command that must fail -> its one line. An exception that is no exit would be a traceback."""
+    result = call(*args)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == status
+    assert "Traceback" not in result.output
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    if status == 1:
+        assert result.stderr.count("\n") == 1, result.stderr
+    return last
+
+
+def write(name, content):
+    Path(name).write_text(content if isinstance(content, str) else tomli_w.dumps(content), encoding="utf-8")
+    return name
+
+
+def table(path):
+    """The rows of a CSV file."""
+    return list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+# What the commands do
+
+
+def test_help_waits_for_neither_torch_nor_numpy():
+    code = """
+import runpy, sys
+sys.argv = ["seqtutor", *{args}]
+try:
+    runpy.run_module("seqtutor", run_name="__main__")
+except SystemExit as end:
+    print(end.code, sorted({{"torch", "numpy", "rich", "jinja2"}} & set(sys.modules)))
+"""
+    for args in (["-h"], ["train", "-h"], ["pretrain", "--help"], ["generate", "-h"], ["evaluate", "-h"]):
+        result = python(code.format(args=args))
+        assert "Usage: seqtutor" in result.stdout
+        assert result.stdout.splitlines()[-1] == "0 []", args
+
+
+@pytest.mark.parametrize("command", ["domains", "train", "generate", "evaluate", "report", "pretrain"])
+def test_every_command_has_help_with_an_example(command):
+    text = succeed(command, "-h").output
+    assert f"seqtutor {command}" in text.split("Usage:")[1].split("\n", 1)[1]
+
+
+def test_help_lists_the_options_of_the_domain_that_is_named():
+    plain, named = succeed("train", "-h").output, succeed("train", "--domain", "letters", "-h").output
+    assert "--longest" not in plain
+    assert "--longest" in named
+    assert "updates 3" in named
+    assert "--temperature" in plain
+
+
+def test_domains_lists_terms_and_says_what_is_missing():
+    text = succeed("domains").output
+    assert "letters: words over a, b, c" in text
+    assert "rises" in text
+    assert "broken: the domain 'broken' needs the package" in text
+    assert "fixedletters" not in succeed("domains", "letters").output
+
+
+def test_a_run_leaves_a_folder_that_describes_itself(run):
+    names = {path.name for path in Path(run).iterdir()}
+    assert names >= {
+        *("config.toml", "metrics.csv", "policy.safetensors", "policy.json", "checkpoint"),
+        *("samples", "samples.csv", "summary.json", "report.html"),
+    }
+    rows = table(f"{run}/metrics.csv")
+    assert [row["update"] for row in rows] == ["1", "2", "3"]
+    assert {"seconds", "reward", "kl", "kl_per_token", "temperature", "oracle_calls", "term.rises"} <= set(rows[0])
+    samples = table(f"{run}/samples.csv")
+    assert [row["model"] for row in samples] == ["policy"] * 40 + ["prior"] * 40
+    assert (Path(run) / "samples" / "words.txt").read_text().split() == [r["text"] for r in samples[:40] if r["text"]]
+    summary = json.loads((Path(run) / "summary.json").read_text())
+    assert (summary["updates"], summary["samples"], summary["interrupted"]) == (3, 40, False)
+    assert not [path for path in Path(run).rglob("*") if path.suffix in (".pt", ".pkl", ".part")]
+
+
+def test_a_run_can_be_repeated_from_its_config_alone(run):
+    succeed("train", "--config", f"{run}/config.toml", "--output", "again")
+
+    def rows(folder):
+        return [{**row, "seconds": ""} for row in table(f"{folder}/metrics.csv")]
+
+    assert rows("again") == rows(run)
+    assert (Path("again") / "samples.csv").read_text() == (Path(run) / "samples.csv").read_text()
+
+
+def test_what_is_typed_wins_over_the_file_and_the_file_over_the_domain(prior):
+    file = write("run.toml", {"domain": "letters", "prior": prior, "updates": 1, "samples": 6, "weights": {"rises": 4}})
+    args = ("--updates", 2, "--weight", "variety=0.25", "--longest", 5, "--output", "run")
+    succeed("train", "--config", file, *args)
+    saved = (Path("run") / "config.toml").read_text()
+    for line in ("updates = 2", "samples = 6", "learning_rate = 0.003", "longest = 5", "rises = 4", "variety = 0.25"):
+        assert line in saved
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(prior):
+    base = ("--domain", "letters", "--prior", prior)
+    succeed("train", *base, "--updates", 5, "--output", "whole")
+    succeed("train", *base, "--updates", 2, "--output", "parts")
+    succeed("train", "--resume", "parts", "--updates", 5)
+    whole, parts = ([{**row, "seconds": ""} for row in table(f"{folder}/metrics.csv")] for folder in ("whole", "parts"))
+    assert len(whole) == 5
+    assert whole == parts
+    assert (Path("whole") / "samples.csv").read_text() == (Path("parts") / "samples.csv").read_text()
+
+
+@pytest.mark.parametrize("objective", ["q", "psi", "g"])
+def test_every_objective_runs_and_its_policy_writes(prior, objective):
+    succeed("train", "--domain", "letters", "--prior", prior, "--objective", objective, "--output", "run")
+    succeed("generate", "run", "-n", 5, "--output", "words")
+    assert len(table("words/samples.csv")) == 5
+
+
+def test_generate_writes_the_same_for_the_same_seed(prior):
+    def texts(*args):
+        succeed("generate", prior, "-n", 20, *args)
+        return [row["text"] for row in table(f"{args[-1]}/samples.csv")]
+
+    first = texts("--seed", 1, "--output", "one")
+    assert first == texts("--seed", 1, "--output", "same")
+    assert first != texts("--seed", 2, "--output", "other")
+    assert all(text.startswith("ba") for text in texts("--primer", "ba", "--output", "primed") if text)
+
+
+def test_evaluate_sets_models_side_by_side(run, prior):
+    figures = json.loads(succeed("evaluate", run, "--against", prior, "-n", 50, "--json").output)
+    assert set(figures) == {run, prior}
+    assert set(figures[prior]) == {"reward", "rises", "variety", "valid", "letters"}
+    mean, halfwidth = figures[prior]["letters"]
+    assert 1 <= mean <= 4
+    assert 0 < halfwidth < 1
+
+
+def test_report_writes_the_page_again(run):
+    page = Path(run) / "report.html"
+    before = page.read_text()
+    page.unlink()
+    succeed("report", run)
+    assert page.read_text() == before
+
+
+def test_pretrain_makes_a_prior_that_train_takes():
+    words = write("words.txt", "\n".join(language(80, 3)))
+    result = succeed("pretrain", "--domain", "letters", "--data", words, *TINY, "--output", "mine")
+    assert "80 items" in result.output
+    assert "held-out loss" in result.output
+    assert json.loads(Path("mine/config.json").read_text())["training"]["data"] == words
+    succeed("train", "--domain", "letters", "--prior", "mine", "--updates", 1, "--output", "run")
+
+
+def test_pretrain_learns_from_the_corpus_where_no_data_is_named():
+    assert "2,000 items" in succeed("pretrain", "--domain", "letters", *TINY, "--output", "mine").output
+
+
+# What is wrong with the data
+
+
+def test_bad_lines_are_counted_the_first_three_are_shown_and_the_run_goes_on():
+    lines = language(60, 3)
+    for place, bad in ((4, "axb"), (10, ""), (20, "a b"), (30, "cab!"), (40, "é")):
+        lines.insert(place, bad)
+    result = succeed("pretrain", "--domain", "letters", "--data", write("w.txt", "\n".join(lines)), *TINY)
+    assert "5 of 65 items left out; the first 3:" in result.output
+    assert "w.txt:5: the vocabulary has no token 'x' (token 2 of 'axb')" in result.output
+    assert "w.txt:11: an empty line" in result.output
+    assert "w.txt:21: 'a b' is more than one word" in result.output
+    assert "cab!" not in result.output
+    assert "60 items:" in result.output
+
+
+def test_too_few_good_lines_are_too_few():
+    words = write("words.txt", "ab\nabc\nxyz\n")
+    result = call("pretrain", "--domain", "letters", "--data", words)
+    assert result.exit_code == 1
+    assert result.stderr == "Error: words.txt has 2 items that can be learnt from; at least 50 are needed\n"
+    assert not Path("outputs").exists()
+
+
+def test_an_empty_file_is_called_empty():
+    assert "empty.txt is empty" in refuse("pretrain", "--domain", "letters", "--data", write("empty.txt", ""))
+    assert not Path("outputs").exists()
+
+
+# What is wrong with the names
+
+
+@pytest.mark.parametrize("command", ["train", "pretrain"])
+def test_an_unknown_domain_comes_with_the_nearest_name(command):
+    wanted = "Error: unknown domain 'leters'; did you mean 'letters'? (there are: broken, fixedletters, letters)"
+    assert refuse(command, "--domain", "leters") == wanted
+    assert refuse("domains", "leters") == wanted
+    assert refuse(command, "--config", write("run.toml", {"domain": "leters"})) == wanted
+
+
+@pytest.mark.parametrize("command", ["train", "pretrain"])
+def test_no_domain_at_all_says_what_to_type(command):
+    assert "name a domain: --domain" in refuse(command)
+
+
+def test_a_domain_whose_library_is_missing_says_what_to_install():
+    for command in ("train", "pretrain"):
+        line = refuse(command, "--domain", "broken")
+        assert "'broken' needs the package 'seqtutor_tests_have_no_such_module'" in line
+        assert "pip install" in line
+
+
+def test_an_unknown_objective_comes_with_the_nearest_name():
+    assert "unknown objective 'psy'; did you mean 'psi'?" in refuse(
+        "train", "--domain", "letters", "--objective", "psy"
+    )
+
+
+def test_an_unknown_term_comes_with_the_nearest_name(prior):
+    base = ("train", "--domain", "letters", "--prior", prior)
+    assert "unknown term of domain 'letters' 'rise'; did you mean 'rises'?" in refuse(*base, "--weight", "rise=1")
+    assert "--weight takes TERM=VALUE" in refuse(*base, "--weight", "rises")
+    assert "every term has weight 0" in refuse(*base, "--weight", "rises=0", "--weight", "variety=0")
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "pretrain"])
+def test_an_unknown_option_comes_with_the_nearest_name(command):
+    line = refuse(command, "--domain", "letters", "--longst", "3", status=2)
+    assert "No such option" in line
+    assert "--longest" in line
+
+
+def test_an_unknown_key_in_a_config_comes_with_the_nearest_name(prior):
+    file = write("run.toml", {"domain": "letters", "temprature": 1.0})
+    assert "unknown key in run.toml 'temprature'; did you mean 'temperature'?" in refuse("train", "--config", file)
+    file = write("run.toml", {"domain": "letters", "prior": prior, "options": {"longst": 3}})
+    assert "unknown option of domain 'letters' 'longst'; did you mean 'longest'?" in refuse("train", "--config", file)
+
+
+def test_an_unknown_command_is_a_usage_error():
+    assert "No such command 'tran'" in refuse("tran", status=2)
+
+
+# What is wrong with the values
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ({"updates": "many"}, "updates in run.toml must be a whole number, not 'many'"),
+        ({"temperature": True}, "temperature in run.toml must be a number, not True"),
+        ({"weights": 3}, "weights in run.toml must be a table, not 3"),
+        ({"temperature": 0}, "temperature must be above 0, not 0"),
+    ],
+)
+def test_a_config_with_a_wrong_value_says_which_and_what_is_wanted(values, wanted):
+    assert wanted in refuse("train", "--config", write("run.toml", {"domain": "letters", **values}))
+
+
+def test_a_config_that_is_none_says_where():
+    assert "there is no config file none.toml" in refuse("train", "--config", "none.toml")
+    line = refuse("train", "--config", write("run.toml", "updates = \n"))
+    assert "cannot read the config run.toml" in line
+    assert "line 1" in line
+
+
+def test_a_typed_value_of_the_wrong_type_is_a_usage_error():
+    assert "--updates" in refuse("train", "--domain", "letters", "--updates", "many", status=2)
+    assert "--longest" in refuse("train", "--domain", "letters", "--longest", "far", status=2)
+
+
+def test_a_temperature_of_nothing_is_refused(prior):
+    assert "temperature must be above 0, not 0.0" in refuse("train", "--domain", "letters", "--temperature", 0)
+    assert "temperature must be above 0, not 0.0" in refuse("generate", prior, "--temperature", 0)
+    assert not Path("outputs").exists()
+
+
+def test_a_primer_that_is_too_long_or_unknown_is_refused(prior):
+    assert "the primer has 4 tokens; an item has at most 4" in refuse("generate", prior, "--primer", "abab")
+    assert "the vocabulary has no token 'x' (token 2 of 'ax')" in refuse("generate", prior, "--primer", "ax")
+
+
+# What is wrong with the files
+
+
+def test_a_prior_whose_vocabulary_does_not_fit_says_how(tmp_path):
+    save_model(new_model(vocabulary=Vocabulary("abd")), tmp_path, "model", domain="letters")
+    for args in (("train", "--domain", "letters", "--prior", tmp_path), ("generate", tmp_path)):
+        line = refuse(*args)
+        assert "does not fit domain 'letters'" in line
+        assert "tokens in one and not the other: c d" in line
+
+
+def test_a_prior_that_does_not_exist_lists_every_place():
+    for args in (("train", "--domain", "letters"), ("train", "--domain", "letters", "--prior", "mine")):
+        result = call(*args)
+        assert result.exit_code == 1
+        name = args[-1]
+        assert result.stderr.startswith(f"Error: no prior '{name}'")
+        assert result.stderr.count(f"pretrained/{name}") == 2
+        assert "seqtutor pretrain" in result.stderr
+
+
+def test_a_run_folder_that_exists_is_not_written_over(run, prior):
+    before = (Path(run) / "metrics.csv").read_text()
+    line = refuse("train", "--domain", "letters", "--prior", prior, "--output", run)
+    assert line == "Error: run exists and is not empty; name another with --output, or remove it"
+    assert (Path(run) / "metrics.csv").read_text() == before
+    assert "run exists and is not empty" in refuse("generate", prior, "--output", run)
+
+
+def test_no_permission_to_write_is_said_in_a_line(prior, monkeypatch):
+    write("file", "")
+    base = ("train", "--domain", "letters", "--prior", prior, "--output")
+    assert "cannot write to file/run: Not a directory" in refuse(*base, "file/run")
+
+    def forbidden(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "touch", forbidden)
+    Path("empty").mkdir()
+    line = refuse(*base, "empty")
+    assert "cannot write to empty: Permission denied; name another folder with --output" in line
+    assert not list(Path("empty").iterdir())
+
+
+def test_losing_the_permission_on_the_way_is_said_in_a_line(prior, monkeypatch):
+    def forbidden(self, *args):
+        raise PermissionError(13, "Permission denied", "run/metrics.csv")
+
+    monkeypatch.setattr("seqtutor.run.Run.log", forbidden)
+    line = refuse("train", "--domain", "letters", "--prior", prior, "--output", "run")
+    assert line == "Error: no permission to write or read run/metrics.csv"
+
+
+@pytest.mark.parametrize("command", [("train", "--resume"), ("report",)])
+def test_a_folder_that_is_no_run_says_so(command):
+    Path("nothing").mkdir()
+    assert "config.toml" in refuse(*command, "nothing")
+    assert "config.toml" in refuse(*command, "nowhere")
+
+
+def test_models_of_different_domains_are_not_compared(prior, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    save_model(new_model(fixed_length=True), other, "model", domain="fixedletters")
+    assert "is of domain 'fixedletters'" in refuse("evaluate", prior, "--against", other, "-n", 4)
+
+
+def test_ctrl_c_keeps_what_was_learnt_and_writes_the_page(prior, monkeypatch):
+    step = Tuner.step
+
+    def interrupted(self):
+        if self.update == 2:
+            raise KeyboardInterrupt
+        return step(self)
+
+    monkeypatch.setattr(Tuner, "step", interrupted)
+    args = ("--domain", "letters", "--prior", prior, "--updates", 9, "--output", "run")
+    result = call("train", *args)
+    assert result.exit_code == 130
+    assert "stopped early" in result.output
+    load_model(Path("run"), "policy")
+    assert "<html" in Path("run/report.html").read_text()
+    assert json.loads(Path("run/summary.json").read_text())["interrupted"] is True
+    monkeypatch.setattr(Tuner, "step", step)
+    succeed("train", "--resume", "run", "--updates", 3)
+    assert len(Path("run/metrics.csv").read_text().splitlines()) == 4
+
+
+def test_the_program_itself_ends_with_the_status_and_one_line(tmp_path):
+    """Not through click's runner: what a shell sees."""
+    environment = {**os.environ, "PYTHONPATH": ""}
+    for args, status in ((["train", "--domain", "musik"], 1), (["train", "--updates", "x"], 2)):
+        result = subprocess.run(
+            [sys.executable, "-m", "seqtutor", *args], capture_output=True, text=True, check=False, env=environment
+        )
+        assert result.returncode == status
+        assert "Traceback" not in result.stderr
+        assert result.stderr.splitlines()[-1].startswith("Error: ")
+        assert not result.stdout

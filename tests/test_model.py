@@ -1,0 +1,103 @@
+"""The models: one token at a time as a whole sequence at once, what is never produced, where a policy starts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from letters import every, new_model
+
+from seqtutor import BOS, EOS, PAD
+from seqtutor.model import TiltedModel, frozen
+from seqtutor.tuning import starting_policy
+
+
+def build(kind, **shape):
+    """A model in float64; a tilted one with a tilt that is not zero."""
+    model = new_model(**shape)
+    if kind == "tilted":
+        model = TiltedModel(model, new_model(seed=1, spread=0.5, **shape))
+    return model.double().eval()
+
+
+SEQUENCES = every(4)
+KINDS = pytest.mark.parametrize("kind", ["sequence", "tilted"])
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@KINDS
+@torch.no_grad()
+def test_one_token_at_a_time_is_the_whole_sequence_at_once(kind, layers):
+    model = build(kind, layers=layers)
+    whole, state = model(SEQUENCES), model.start(len(SEQUENCES))
+    last = torch.full((len(SEQUENCES),), BOS)
+    for t in range(SEQUENCES.shape[1]):
+        row, state = model.step(last, state)
+        torch.testing.assert_close(row, whole[:, t], rtol=0, atol=1e-10)
+        last = SEQUENCES[:, t]
+
+
+@KINDS
+@torch.no_grad()
+def test_padding_and_the_order_of_the_batch_change_nothing(kind):
+    model = build(kind)
+    plain, order = model(SEQUENCES), torch.randperm(len(SEQUENCES), generator=torch.Generator().manual_seed(0))
+    wider = torch.nn.functional.pad(SEQUENCES, (0, 3), value=PAD)
+    torch.testing.assert_close(model(wider)[:, :4], plain, rtol=0, atol=1e-12)
+    torch.testing.assert_close(model(SEQUENCES[order]), plain[order], rtol=0, atol=1e-12)
+
+
+@KINDS
+@torch.no_grad()
+def test_a_prediction_has_read_what_came_before_and_only_that(kind):
+    model = build(kind)
+    changed = SEQUENCES.clone()
+    changed[:, 1] = torch.where(changed[:, 1] == 3, 4, 3)
+    before, after = model(SEQUENCES), model(changed)
+    assert torch.equal(before[:, :2], after[:, :2])
+    assert (before[:, 2] - after[:, 2]).abs().amax(-1).min() > 1e-4
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@KINDS
+@torch.no_grad()
+def test_distributions_sum_to_one_and_never_produce_what_is_no_token(kind, fixed):
+    probabilities = build(kind, fixed_length=fixed)(SEQUENCES).exp()
+    torch.testing.assert_close(probabilities.sum(-1), torch.ones_like(probabilities[..., 0]), rtol=0, atol=1e-12)
+    assert (probabilities[..., [PAD, BOS]] == 0).all()
+    assert (probabilities[..., EOS] == 0).all() == fixed
+    assert (probabilities[..., 3:] > 0).all()
+
+
+@pytest.mark.parametrize("objective", ["q", "psi"])
+@torch.no_grad()
+def test_q_and_psi_start_at_the_priors_log_probabilities(objective):
+    prior = new_model(layers=2, dropout=0.5)
+    policy = starting_policy(prior, objective)
+    assert torch.equal(policy.action_values(SEQUENCES), prior(SEQUENCES))
+    assert torch.equal(policy(SEQUENCES), prior(SEQUENCES))
+
+
+@torch.no_grad()
+def test_g_starts_at_zero_and_its_policy_at_the_prior():
+    prior = new_model(layers=2, dropout=0.5)
+    policy = starting_policy(prior, "g")
+    assert (policy.action_values(SEQUENCES) == 0).all()
+    torch.testing.assert_close(policy(SEQUENCES).exp(), prior(SEQUENCES).exp(), rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_the_value_head_moves_the_values_and_not_the_policy():
+    model = build("sequence")
+    model.value.bias += 2.5
+    torch.testing.assert_close(model.action_values(SEQUENCES), model(SEQUENCES) + 2.5)
+    torch.testing.assert_close(model(SEQUENCES), build("sequence")(SEQUENCES), rtol=0, atol=0)
+
+
+def test_a_frozen_model_is_a_copy_without_gradient():
+    model = new_model(dropout=0.5).train()
+    copy = frozen(model)
+    assert not copy.training
+    assert not any(parameter.requires_grad for parameter in copy.parameters())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    torch.nn.init.zeros_(model.head.weight)
+    assert copy.head.weight.abs().sum() > 0

@@ -1,0 +1,202 @@
+"""Pre-training: a language of known entropy is learnt, data is split by item, a stop loses nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from letters import END, FIRST, LettersDomain, Options, language, language_logp, new_model
+
+from seqtutor import EOS, PAD, UserError, pretraining
+from seqtutor.config import PretrainConfig
+from seqtutor.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, padded, pretrain, save_prior
+from seqtutor.weights import load_prior, read_about
+
+LONGEST = 30
+DOMAIN = LettersDomain(Options(longest=LONGEST + 1))
+TINY = {"domain": "letters", "embedding": 8, "hidden": 16, "batch": 64, "learning_rate": 0.02, "held_out": 0.1}
+
+
+def config(**changes):
+    return PretrainConfig(**{**TINY, **changes})
+
+
+def silent(progress, updates):
+    pass
+
+
+def test_a_simple_language_is_learnt_to_its_entropy(tmp_path):
+    """No model can be better on average than the language itself; this one comes within .04 nats a token of it."""
+    settings = config(epochs=3, patience=20)
+    data = examples(DOMAIN, language(4000, LONGEST), settings)
+    model, progress = pretrain(DOMAIN, data, settings, tmp_path, silent)
+    logp = [language_logp("".join(DOMAIN.vocabulary.decode(ids)), LONGEST) for ids in data.held_out]
+    entropy = -sum(logp) / sum(map(len, data.held_out))
+    untrained, _ = held_out_figures(new_model(spread=0.1), data.held_out)
+    found, accuracy = held_out_figures(model, data.held_out)
+    assert untrained > entropy + 0.3
+    assert entropy - 0.02 < found < entropy + 0.04
+    assert accuracy > 0.45
+    first, last = progress.history[0], progress.history[-1]
+    assert last[1] < first[1] - 0.05
+    assert progress.best == min(held for _, _, held in progress.history) == pytest.approx(found, abs=1e-6)
+
+
+def test_the_language_is_what_its_probabilities_say():
+    words = language(4000, LONGEST)
+    assert sum(word[0] == "a" for word in words) / 4000 == pytest.approx(FIRST["a"], abs=0.035)
+    assert sum(len(word) == 1 for word in words) / 4000 == pytest.approx(END, abs=0.03)
+    assert not any("cc" in word or "bb" in word for word in words)
+    assert math.exp(language_logp("ab", LONGEST)) == pytest.approx(0.5 * 0.75 * 0.7 * 0.25)
+
+
+class Windows(LettersDomain):
+    """Every item is cut into overlapping windows of two letters."""
+
+    def excerpts(self, tokens):
+        return [list(tokens[i : i + 2]) for i in range(len(tokens) - 1)]
+
+
+def test_data_is_split_by_item_before_it_is_cut_into_excerpts():
+    """With 36 items of one kind of letter pair each, a pair on both sides would be an item torn apart."""
+    alphabet = [chr(ord("A") + i) for i in range(36)]
+
+    class Many(Windows):
+        vocabulary = type(DOMAIN.vocabulary)(alphabet)
+
+    data = examples(Many(Options(longest=3)), [letter * 5 for letter in alphabet], config(held_out=0.25))
+    train, held = ({ids[0] for ids in part} for part in (data.train, data.held_out))
+    assert (len(train), len(held)) == (27, 9)
+    assert not train & held
+    assert (len(data.train), len(data.held_out)) == (27 * 4, 9 * 4)
+    assert all(ids[-1] == EOS and len(ids) == 3 for ids in data.train + data.held_out)
+
+
+def test_the_split_depends_on_the_seed_alone():
+    words = [a + b + c for a in "abc" for b in "ab" for c in "abc"]
+    one, same, other = (examples(DOMAIN, words, config(seed=seed, held_out=0.3)) for seed in (0, 0, 1))
+    assert one == same
+    assert sorted(one.held_out) != sorted(other.held_out)
+    assert sorted(one.train + one.held_out) == sorted(other.train + other.held_out)
+
+
+def test_what_is_too_long_is_left_out():
+    data = examples(LettersDomain(), ["ab", "abc", "abca"] * 10, config(held_out=0.4))
+    assert {len(ids) for ids in data.train + data.held_out} == {3, 4}
+
+
+def test_too_few_items_are_refused():
+    with pytest.raises(UserError, match="1 items are too few to learn from"):
+        examples(DOMAIN, ["ab"], config())
+
+
+def test_an_epoch_takes_every_sequence_once_in_batches_of_nearly_one_length():
+    sequences = [[3] * (1 + i % 7) + [i] for i in range(500)]
+    batches = list(bucketed(sequences, 32, np.random.default_rng(0)))
+    assert sorted(sequence[-1] for batch in batches for sequence in batch) == list(range(500))
+    assert max(map(len, batches)) == 32
+    padding = sum(len(batch) * max(map(len, batch)) - sum(map(len, batch)) for batch in batches)
+    assert padding < 0.1 * sum(map(len, sequences))
+    firsts = [len(batch[0]) for batch in batches]
+    assert firsts not in (sorted(firsts), sorted(firsts, reverse=True))
+
+
+def test_a_pass_that_goes_on_takes_the_batches_that_were_left():
+    settings = config(batch=7)
+    data = examples(DOMAIN, language(50, LONGEST), settings)
+    per_epoch = math.ceil(len(data.train) / 7)
+    whole = pretraining.stream(data, settings, 0, per_epoch)
+    first = [next(whole) for _ in range(3 * per_epoch)]
+    for start in (0, 1, per_epoch - 1, per_epoch, per_epoch + 2):
+        rest = pretraining.stream(data, settings, start, per_epoch)
+        assert [next(rest) for _ in range(per_epoch)] == first[start : start + per_epoch]
+    assert first[:per_epoch] != first[per_epoch : 2 * per_epoch]
+
+
+def test_the_loss_is_the_mean_over_real_tokens():
+    model, sequences = new_model(), [[3, 4, EOS], [5, EOS]]
+    rows = model(padded(sequences)).detach()
+    logp = [float(rows[i, t, a]) for i, sequence in enumerate(sequences) for t, a in enumerate(sequence)]
+    assert nll(model, padded(sequences)).item() == pytest.approx(-np.mean(logp), abs=1e-5)
+    wider = torch.nn.functional.pad(padded(sequences), (0, 4), value=PAD)
+    assert nll(model, wider).item() == pytest.approx(-np.mean(logp), abs=1e-5)
+    found, accuracy = held_out_figures(model, sequences, batch=1)
+    assert found == pytest.approx(-np.mean(logp), abs=1e-5)
+    right = [int(rows[i, t].argmax()) == a for i, sequence in enumerate(sequences) for t, a in enumerate(sequence)]
+    assert accuracy == np.mean(right)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing():
+    rates = [learning_rate(config(learning_rate=1.0), update, 1000) for update in range(1000)]
+    assert rates[0] == pytest.approx(1 / 30)
+    assert np.argmax(rates) in range(28, 32)
+    assert max(rates) > 0.99
+    assert rates[-1] < 1e-5
+    assert all(later < earlier for earlier, later in pairwise(rates[31:]))
+
+
+def test_it_stops_early_and_keeps_the_best(tmp_path):
+    """Twenty words by heart: the held-out loss soon rises."""
+    settings = config(epochs=400, batch=8, learning_rate=0.03, hidden=32, evaluations=50, patience=3, held_out=0.5)
+    data = examples(DOMAIN, language(40, LONGEST), settings)
+    model, progress = pretrain(DOMAIN, data, settings, tmp_path, silent)
+    held = [loss for _, _, loss in progress.history]
+    assert progress.update < 400 * 3 - 1
+    assert len(held) < 50
+    assert min(held) == held[-1 - settings.patience]
+    assert held_out_figures(model, data.held_out)[0] == pytest.approx(min(held), abs=1e-6)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop", [1, 7, 12])
+def test_a_stop_and_a_resume_change_nothing(tmp_path, monkeypatch, stop):
+    """With dropout, across epochs: what the global generator draws must be restored too."""
+    monkeypatch.setattr(pretraining, "CHECKPOINT_SECONDS", -1.0)
+    settings = config(epochs=3, batch=16, dropout=0.2, evaluations=4)
+    data = examples(DOMAIN, language(90, LONGEST), settings)
+    whole, straight = pretrain(DOMAIN, data, settings, tmp_path / "whole", silent)
+
+    def stopping(progress, updates):
+        if progress.update == stop:
+            raise Stop
+
+    with pytest.raises(Stop):
+        pretrain(DOMAIN, data, settings, tmp_path / "parts", stopping)
+    torch.rand(5)
+    parts, again = pretrain(DOMAIN, data, settings, tmp_path / "parts", silent)
+    assert straight.update == 18
+    assert [list(row) for row in again.history] == [list(row) for row in straight.history]
+    assert (again.update, again.tokens, again.best) == (straight.update, straight.tokens, straight.best)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[name]), name
+
+
+def test_a_prior_is_saved_with_its_figures_and_fits_its_domain(tmp_path):
+    settings = config(epochs=1)
+    data = examples(DOMAIN, language(300, LONGEST), settings)
+    model, progress = pretrain(DOMAIN, data, settings, tmp_path, silent)
+    figures = save_prior(model, DOMAIN, data, settings, progress, tmp_path)
+    about = read_about(tmp_path, "model")
+    assert about["figures"] == figures
+    assert about["domain"] == "letters"
+    assert about["training"] == dataclasses.asdict(settings)
+    assert figures["held_out_nll"] == pytest.approx(progress.best, abs=1e-6)
+    assert (figures["train_sequences"], figures["held_out_sequences"]) == (270, 30)
+    found, _ = held_out_figures(load_prior(str(tmp_path), DOMAIN), data.held_out)
+    assert found == pytest.approx(figures["held_out_nll"], abs=2e-3)
+
+
+def test_a_prior_never_learns_a_value(tmp_path):
+    """Q and Psi start at V(s) + log p: exactly at the prior only while V is zero."""
+    settings = config(epochs=1)
+    data = examples(DOMAIN, language(200, LONGEST), settings)
+    model, _ = pretrain(DOMAIN, data, settings, tmp_path, silent)
+    assert model.value.weight.abs().sum() == 0
+    assert model.value.bias.abs().sum() == 0

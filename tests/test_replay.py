@@ -1,0 +1,121 @@
+"""What is remembered comes back as it was: whole, with its own reward, the oldest forgotten first."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from letters import A, B, C, ids
+
+from seqtutor import EOS, PAD
+from seqtutor.replay import Replay
+from seqtutor.rollout import Rollout, sequence_mask
+
+V, LENGTH = 6, 5
+
+
+def rollout_of(tokens):
+    """A rollout whose log-probabilities can be told from its tokens and places."""
+    mask = tokens != PAD
+    log_prior = -(tokens[..., None] * 100 + torch.arange(tokens.shape[1])[:, None] * 10 + torch.arange(V)).float()
+    zeros = torch.zeros(tokens.shape)
+    return Rollout(tokens, mask, zeros, log_prior * mask[..., None], zeros, torch.zeros(len(tokens), dtype=torch.bool))
+
+
+def reward_of(tokens):
+    return (tokens * 10 + torch.arange(tokens.shape[1])).float() * (tokens != PAD)
+
+
+def word(i):
+    """The i-th of 81 words of four letters, each its own."""
+    return torch.tensor([[3 + i // 27 % 3, 3 + i // 9 % 3, 3 + i // 3 % 3, 3 + i % 3, EOS]])
+
+
+def add(replay, tokens):
+    replay.add(rollout_of(tokens), reward_of(tokens))
+
+
+def held(replay):
+    return {tuple(row) for row in replay.tokens[: len(replay)].tolist()}
+
+
+def words(numbers):
+    return torch.cat([word(i) for i in numbers])
+
+
+def test_the_oldest_are_overwritten_first():
+    replay = Replay(10, LENGTH, V)
+    for start in range(0, 28, 4):
+        add(replay, words(range(start, start + 4)))
+        newest = range(max(0, start + 4 - 10), start + 4)
+        assert held(replay) == {tuple(row) for row in words(newest).tolist()}
+        assert len(replay) == len(newest)
+
+
+def test_of_more_than_fit_the_last_are_kept():
+    replay = Replay(10, LENGTH, V)
+    add(replay, words(range(3)))
+    add(replay, words(range(20, 45)))
+    assert held(replay) == {tuple(row) for row in words(range(35, 45)).tolist()}
+
+
+def test_nothing_of_a_longer_sequence_stays_behind_a_shorter_one():
+    replay = Replay(1, LENGTH, V)
+    add(replay, words([5]))
+    add(replay, torch.tensor([[A, EOS]]))
+    assert replay.tokens.tolist() == [[A, EOS, PAD, PAD, PAD]]
+    assert replay.reward[0, 2:].abs().sum() == 0
+    assert replay.log_prior[0, 2:].abs().sum() == 0
+
+
+def test_a_batch_holds_sequences_with_their_own_rewards_and_log_probabilities():
+    """RL Tuner's Boltzmann exploration stored one action with the reward of another."""
+    replay = Replay(50, LENGTH, V)
+    stored = torch.from_numpy(ids("a", "ab", "abc", "cab", "b", "ca", "bab", "c", "", "bca"))
+    add(replay, stored)
+    seen = set()
+    for batch in replay.batches(20, 4, torch.Generator().manual_seed(0)):
+        wanted = rollout_of(batch.tokens)
+        assert torch.equal(batch.reward, reward_of(batch.tokens))
+        assert torch.equal(batch.log_prior, wanted.log_prior)
+        assert torch.equal(batch.mask, batch.tokens != PAD)
+        assert batch.mask.any(0).all()  # no column of padding alone
+        seen |= {tuple(i for i in row if i != PAD) for row in batch.tokens.tolist()}
+    assert seen == {tuple(i for i in row if i != PAD) for row in stored.tolist()}
+
+
+def test_a_batch_holds_sequences_of_nearly_one_length():
+    replay = Replay(100, LENGTH, V)
+    add(replay, torch.cat([words(range(50)), torch.tensor([[B, EOS, PAD, PAD, PAD]] * 50)]))
+    batches = list(replay.batches(8, 16, torch.Generator().manual_seed(0)))
+    assert len(batches) == 8
+    assert all(len(batch.tokens) == 16 for batch in batches)
+    assert sum(not batch.mask.all() for batch in batches) <= 1
+    widths = [batch.tokens.shape[1] for batch in batches]
+    assert sorted(set(widths)) == [2, 5]
+    assert widths not in (sorted(widths), sorted(widths, reverse=True))  # the short ones do not always come first
+
+
+def test_every_sequence_is_drawn_as_often_as_any_other():
+    replay = Replay(4, LENGTH, V)
+    add(replay, torch.from_numpy(ids("a", "ab", "abc", "c")))
+    tokens = [row for b in replay.batches(500, 8, torch.Generator().manual_seed(0)) for row in b.tokens.tolist()]
+    lengths = [len([i for i in row if i != PAD]) + (C in row and A not in row) * 10 for row in tokens]
+    for kind in (2, 3, 4, 12):
+        assert lengths.count(kind) / 4000 == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 4000) ** 0.5)
+
+
+def test_what_a_state_restores_goes_on_the_same():
+    replay, other = Replay(10, LENGTH, V), Replay(10, LENGTH, V)
+    add(replay, words(range(13)))
+    other.restore({key: value.clone() for key, value in replay.state().items()})
+    for some in (replay, other):
+        add(some, words([70, 71]))
+    for one, same in zip(*(r.batches(3, 5, torch.Generator().manual_seed(0)) for r in (replay, other)), strict=True):
+        assert torch.equal(one.tokens, same.tokens)
+        assert torch.equal(one.reward, same.reward)
+        assert torch.equal(one.log_prior, same.log_prior)
+    assert held(other) == {tuple(row) for row in words([*range(5, 13), 70, 71]).tolist()}
+
+
+def test_the_mask_reaches_up_to_and_including_the_end():
+    assert sequence_mask(torch.tensor([[A, EOS, PAD], [A, B, C]])).tolist() == [[True, True, False], [True] * 3]

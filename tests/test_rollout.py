@@ -1,0 +1,205 @@
+"""Sampling and the KL estimators, against probabilities of an enumerated world."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from letters import A, B, C, every, log_probabilities, new_model
+
+from seqtutor import BOS, EOS, PAD
+from seqtutor.divergence import best_of_n_kl, exact_kl, k1, k3
+from seqtutor.model import TiltedModel
+from seqtutor.rollout import sample, sample_tokens
+
+LENGTH, MANY = 4, 20_000
+PRIOR = new_model(seed=0)
+POLICIES = {
+    "sequence": new_model(seed=1),
+    "tilted": TiltedModel(PRIOR, new_model(seed=2, spread=1.5)),
+    "deep": new_model(seed=3, layers=2),
+    "fixed": new_model(seed=4, fixed_length=True),
+}
+KINDS = pytest.mark.parametrize("kind", POLICIES)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def counts(tokens, sequences):
+    """How often each of `sequences` occurs among the rows of `tokens`."""
+    wide = torch.nn.functional.pad(tokens, (0, sequences.shape[1] - tokens.shape[1]), value=PAD)
+    index = {tuple(row): i for i, row in enumerate(sequences.tolist())}
+    return np.bincount([index[tuple(row)] for row in wide.tolist()], minlength=len(index))
+
+
+def assert_drawn_from(observed, probabilities):
+    """Pearson's chi-square; cells of an expectation under 5 are taken together."""
+    expected = observed.sum() * probabilities
+    rare = expected < 5
+    observed = np.append(observed[~rare], observed[rare].sum())
+    expected = np.append(expected[~rare], expected[rare].sum())
+    known = expected > 0
+    assert not observed[~known].any()
+    statistic = ((observed[known] - expected[known]) ** 2 / expected[known]).sum()
+    freedom = known.sum() - 1
+    assert statistic < freedom + 5 * math.sqrt(2 * freedom)
+
+
+@KINDS
+def test_a_sequence_is_letters_then_one_end_then_padding(kind):
+    fixed = kind == "fixed"
+    rollout = sample(POLICIES[kind], PRIOR, 500, LENGTH, seeded())
+    endings = set()
+    for tokens, mask, truncated in zip(rollout.tokens.tolist(), rollout.mask.tolist(), rollout.truncated, strict=True):
+        length = tokens.index(EOS) + 1 if EOS in tokens else len(tokens)
+        assert set(tokens[: length - 1]) <= {A, B, C}
+        assert tokens[length:] == [PAD] * (len(tokens) - length)
+        assert mask == [True] * length + [False] * (len(tokens) - length)
+        assert bool(truncated) == (EOS not in tokens and not fixed)
+        assert fixed <= (EOS not in tokens and length == LENGTH)
+        endings.add(tokens[length - 1] == EOS)
+    assert endings == ({False} if fixed else {True, False})
+
+
+def test_the_batch_is_as_long_as_its_longest_sequence():
+    model = new_model(seed=1)
+    with torch.no_grad():
+        model.head.bias[EOS] += 20  # ends at once
+    rollout = sample(model, PRIOR, 50, 30, seeded())
+    assert rollout.tokens.shape == (50, 1)
+    assert rollout.log_prior.shape == (50, 1, len(model.vocabulary))
+    assert not rollout.truncated.any()
+
+
+@KINDS
+def test_log_probabilities_are_those_of_a_forward_pass_over_the_sampled_tokens(kind):
+    policy = POLICIES[kind]
+    rollout = sample(policy, PRIOR, 300, LENGTH, seeded())
+    with torch.no_grad():
+        ours, priors = (
+            model(rollout.tokens).gather(-1, rollout.tokens[..., None])[..., 0] for model in (policy, PRIOR)
+        )
+    torch.testing.assert_close(rollout.logp, ours * rollout.mask, rtol=0, atol=1e-5)
+    torch.testing.assert_close(rollout.prior_logp, priors * rollout.mask, rtol=0, atol=1e-5)
+    assert (rollout.logp <= 0).all()
+    assert (rollout.logp[~rollout.mask] == 0).all()
+    assert (rollout.log_prior[~rollout.mask] == 0).all()
+    assert (rollout.kl[~rollout.mask] == 0).all()
+
+
+@KINDS
+def test_sequences_come_as_often_as_their_probability_says(kind):
+    """Rows that end leave the batch while others go on: a state given to the wrong row would show here."""
+    sequences = every(LENGTH, fixed_length=kind == "fixed")
+    probabilities = log_probabilities(POLICIES[kind], sequences).exp().numpy()
+    assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+    tokens, _ = sample_tokens(POLICIES[kind], MANY, LENGTH, seeded())
+    assert_drawn_from(counts(tokens, sequences), probabilities)
+
+
+def test_sampling_temperature_is_that_of_the_softmax_and_leaves_the_log_probabilities_alone():
+    policy = POLICIES["sequence"]
+    tokens, rows = sample_tokens(policy, MANY, 1, seeded(), temperature=0.5)
+    logp = policy(torch.full((1, 1), A))[0, 0].detach().double()
+    torch.testing.assert_close(rows[7, 0].double(), logp, rtol=0, atol=1e-5)
+    assert_drawn_from(np.bincount(tokens[:, 0], minlength=6), (2 * logp).softmax(-1).numpy())
+
+
+def test_the_seed_decides_what_is_sampled():
+    one, same, other = (sample_tokens(POLICIES["sequence"], 50, LENGTH, seeded(s))[0] for s in (0, 0, 1))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_global_randomness_is_neither_used_nor_changed():
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    one, _ = sample_tokens(POLICIES["sequence"], 50, LENGTH, seeded())
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(1)
+    assert torch.equal(one, sample_tokens(POLICIES["sequence"], 50, LENGTH, seeded())[0])
+
+
+def test_select_keeps_whole_rollouts():
+    rollout = sample(POLICIES["sequence"], PRIOR, 20, LENGTH, seeded())
+    keep = torch.arange(20) % 3 == 0
+    for some in (rollout.select(keep), rollout.select(keep.nonzero()[:, 0])):
+        assert len(some) == 7
+        for field in dataclasses.fields(rollout):
+            for i in range(7):
+                assert torch.equal(getattr(some, field.name)[i], getattr(rollout, field.name)[3 * i])
+
+
+def test_a_rollout_cannot_be_changed():
+    rollout = sample(POLICIES["sequence"], PRIOR, 2, LENGTH, seeded())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        rollout.tokens = rollout.tokens[:1]
+
+
+def distributions(kind):
+    """Log-probabilities of all sequences under the policy and the prior, float64."""
+    sequences = every(LENGTH)
+    return log_probabilities(POLICIES[kind], sequences), log_probabilities(PRIOR, sequences)
+
+
+@pytest.mark.parametrize("kind", ["sequence", "tilted"])
+def test_every_kl_estimator_has_the_enumerated_kl_as_its_mean(kind):
+    ours, priors = distributions(kind)
+    exact = float((ours.exp() * (ours - priors)).sum())
+    assert exact > 0.3
+    rollout = sample(POLICIES[kind], PRIOR, MANY, LENGTH, seeded())
+    logp, prior_logp = rollout.logp.double().sum(-1), rollout.prior_logp.double().sum(-1)
+    estimates = {"exact_kl": rollout.kl.double().sum(-1), "k1": k1(logp, prior_logp), "k3": k3(logp, prior_logp)}
+    for name, values in estimates.items():
+        error = float(values.std()) / math.sqrt(MANY)
+        assert error < 0.1 * exact, name
+        assert abs(float(values.mean()) - exact) < 4 * error, name
+    assert estimates["exact_kl"].std() < 0.7 * estimates["k1"].std()
+    assert (estimates["k3"] >= 0).all()
+    assert (estimates["k1"] < 0).any()
+
+
+def test_the_exact_kl_of_a_step_is_the_sum_over_its_tokens():
+    policy = POLICIES["sequence"]
+    rollout = sample(policy, PRIOR, 20, LENGTH, seeded())
+    ours, priors = (model(rollout.tokens).detach().double().numpy() for model in (policy, PRIOR))
+    for i, t in zip(*np.nonzero(rollout.mask.numpy()), strict=True):
+        terms = [math.exp(ours[i, t, a]) * (ours[i, t, a] - priors[i, t, a]) for a in (EOS, A, B, C)]
+        assert float(rollout.kl[i, t]) == pytest.approx(math.fsum(terms), abs=1e-5)
+
+
+def test_kl_is_of_the_policy_from_the_prior_and_not_the_other_way_round():
+    p, q = torch.tensor([0.9, 0.1]).double().log(), torch.tensor([0.5, 0.5]).double().log()
+    assert exact_kl(p, q).item() == pytest.approx(0.9 * math.log(1.8) + 0.1 * math.log(0.2))
+    assert exact_kl(q, p).item() == pytest.approx(0.5 * math.log(5 / 9) + 0.5 * math.log(5))
+    assert k1(p, q).tolist() == pytest.approx([math.log(1.8), math.log(0.2)])
+    assert k3(p, q).tolist() == pytest.approx([5 / 9 - 1 + math.log(1.8), 5 - 1 + math.log(0.2)])
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 16])
+def test_best_of_n_is_never_further_from_its_source_than_the_bound(n):
+    """Best of n over all sequences, ranked: P(rank i is the best) = F(i)^n - F(i-1)^n."""
+    _, priors = distributions("sequence")
+    p = priors.exp().numpy()[np.random.default_rng(0).permutation(len(priors))]  # ranked by an unrelated reward
+    cumulative = np.append(0, p.cumsum()) / p.sum()
+    best = np.diff(cumulative**n)
+    kl = float((best * np.log(best / np.diff(cumulative))).sum())
+    assert kl <= best_of_n_kl(n) + 1e-12
+    fine = np.linspace(0, 1, 100_001)
+    limit = np.diff(fine**n)
+    known = limit > 0
+    assert float((limit[known] * np.log(limit[known] * 100_000)).sum()) == pytest.approx(best_of_n_kl(n), abs=1e-3)
+
+
+def test_the_first_token_is_drawn_after_bos():
+    """What `step` sees first is BOS: the frequencies of first tokens are those of the forward pass at t = 0."""
+    policy = POLICIES["deep"]
+    after_bos, _ = policy.step(torch.tensor([BOS]), policy.start(1))
+    tokens, rows = sample_tokens(policy, 3, LENGTH, seeded())
+    torch.testing.assert_close(rows[:, 0], after_bos.detach().expand(3, -1), rtol=0, atol=1e-5)
+    assert len(tokens) == 3
