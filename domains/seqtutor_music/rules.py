@@ -221,15 +221,28 @@ def leaps(ids: Ids) -> Leaps:
 
 
 def extrema(ids: Ids) -> Values:
-    """At the last step +3 if the highest pitch is struck once, and +3 if the lowest is.
+    """In all +3 if the highest pitch is struck once, and +3 if the lowest is: paid when so, taken back when no longer.
+
+    Not as released: there it is paid at the last step. The sum over a melody is the same, and so is what is optimal;
+    but the note that strikes the peak again is the one that is charged.
 
     >>> extrema(batch("C4 - E4 D4 C4", "C4 - E4 E4 C4"))
-    array([[0., 0., 0., 0., 3.],
-           [0., 0., 0., 0., 0.]])
+    array([[ 6.,  0.,  0.,  0., -3.],
+           [ 6.,  0.,  0., -3., -3.]])
     """
-    last = np.arange(ids.shape[1]) == _lengths(ids)[:, None] - 1
-    earned = 3.0 * unique_highest(ids) + 3.0 * unique_lowest(ids)
-    return np.where(last, earned[:, None], 0.0)
+    struck = pitched(ids)
+    highest, lowest = np.where(struck, ids, 0), np.where(struck, len(VOCABULARY) - ids, 0)
+    unique = 3.0 * _peak_is_unique(highest) + 3.0 * _peak_is_unique(lowest)
+    return np.diff(unique, axis=1, prepend=0.0)
+
+
+def _peak_is_unique(heights: Ids) -> Flags:
+    """(B, T): whether the greatest of the heights so far occurred once; 0 is no height."""
+    peak = np.maximum.accumulate(heights, axis=1)
+    higher = np.diff(peak, axis=1, prepend=0) > 0
+    strikes = (heights > 0) & (heights == peak)
+    last = np.maximum.accumulate(np.where(strikes, np.arange(heights.shape[1]), -1), axis=1)
+    return np.asarray((last >= 0) & np.take_along_axis(higher, np.maximum(last, 0), axis=1))
 
 
 def unique_highest(ids: Ids) -> Flags:
@@ -311,7 +324,7 @@ RULES: tuple[tuple[Callable[[Ids], Values], str], ...] = (
     (repeated_motif, "a motif that stood before earns 4 and more, at every step"),
     (interval, "small steps, consonances and held notes earn up to 1.5; sevenths and leaps over an octave cost"),
     (leap, "resolving a leap of a fifth or more earns 5; a second one in the same direction costs 5"),
-    (extrema, "a highest and a lowest pitch that are struck once earn 3 each, at the end"),
+    (extrema, "a highest and a lowest pitch that are struck once earn 3 each; striking one again takes it back"),
 )
 
 # A weighted sum of these is traded against log-probability in nats. Weight 1 is the paper, whose repetition costs 100

@@ -131,9 +131,17 @@ def test_leap_doubled():
     assert total(rules.leap, "C4 G4 F4 C5") == -5
 
 
+def test_extrema_sum_to_what_is_true_at_the_end():
+    ids = np.random.default_rng(0).integers(3, 12, (500, 24))
+    ids[:250, 17:] = 0
+    wanted = 3 * rules.unique_highest(ids) + 3 * rules.unique_lowest(ids)
+    np.testing.assert_array_equal(rules.extrema(ids).sum(1), wanted)
+
+
 def test_extrema():
-    assert values(rules.extrema, "E4 - G4 C4 - E4") == [0, 0, 0, 0, 0, 6]
-    assert values(rules.extrema, "E4 - G4 C4 - C4") == [0, 0, 0, 0, 0, 3]
+    assert values(rules.extrema, "E4 - G4 C4 - E4") == [6, 0, 0, 0, 0, 0]
+    assert values(rules.extrema, "E4 - G4 C4 - C4") == [6, 0, 0, 0, 0, -3]
+    assert values(rules.extrema, "E4 E4 G4 G4 A4") == [6, -6, 3, -3, 3]
     assert total(rules.extrema, "C4 G4 C4 G4") == 0
     assert total(rules.extrema, "- - . -") == 0
 
