@@ -66,8 +66,7 @@ class SequenceModel(nn.Module):
                 nn.init.zeros_(weight)
                 if "bias_ih" in name:
                     weight.data[hidden : 2 * hidden] = 1.0
-        nn.init.zeros_(self.value.weight)
-        nn.init.zeros_(self.value.bias)
+        without_value(self)
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T) -> hidden states (B, T, H): the one at t has read BOS and the tokens before t."""
@@ -153,6 +152,13 @@ class TiltedModel(nn.Module):
 
 
 Model = SequenceModel | TiltedModel
+
+
+def without_value(model: SequenceModel) -> SequenceModel:
+    """The same model, its value head at zero as a prior's must be."""
+    nn.init.zeros_(model.value.weight)
+    nn.init.zeros_(model.value.bias)
+    return model
 
 
 def frozen(model: SequenceModel) -> SequenceModel:

@@ -19,7 +19,7 @@ from torch import Tensor
 import seqtutor
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
-from seqtutor.model import Model, SequenceModel, TiltedModel
+from seqtutor.model import Model, SequenceModel, TiltedModel, without_value
 from seqtutor.vocabulary import Vocabulary
 
 
@@ -110,12 +110,17 @@ def shipped_priors() -> list[str]:
 
 
 def load_prior(name: str, domain: Domain, *, device: str = "cpu") -> SequenceModel:
-    """A prior that fits `domain`. Raises UserError where there is none, or where its vocabulary is another one."""
-    model = load_model(prior_folder(name), "model", device=device)
+    """A prior that fits `domain`: a shipped one, a folder, or a run whose policy is tuned further (not one of `g`).
+
+    Raises UserError where there is none, or where its vocabulary is another one.
+    """
+    tuned = (Path(name) / "policy.safetensors").is_file()
+    folder, stem = (Path(name), "policy") if tuned else (prior_folder(name), "model")
+    model = load_model(folder, stem, device=device)
     check_fit(model, domain, name)
     if not isinstance(model, SequenceModel):
         raise UserError(f"'{name}' is a tuned policy that stands on a prior of its own; a prior is one plain network")
-    return model
+    return without_value(model)
 
 
 def check_fit(model: Model, domain: Domain, name: str) -> None:

@@ -331,15 +331,15 @@ RULES: tuple[tuple[Callable[[Ids], Values], str], ...] = (
 # nats and whose held tonic earns 1.5 a step; `default` scales each rule to what a listener would give for it.
 PRESETS: Mapping[str, Mapping[str, float]] = {
     "default": {
-        "key": 3.0,
-        "tonic": 1.0,
-        "repeating": 0.1,
-        "autocorrelation": 0.03,
-        "motif": 0.03,
-        "repeated_motif": 0.1,
-        "interval": 0.05,
-        "leap": 0.5,
-        "extrema": 0.5,
+        "key": 2.0,
+        "tonic": 0.8,
+        "repeating": 0.05,
+        "autocorrelation": 0.025,
+        "motif": 0.05,
+        "repeated_motif": 0.41,
+        "interval": 0.04,
+        "leap": 1.0,
+        "extrema": 1.6,
     },
     "paper": {rule.__name__: 1.0 for rule, _ in RULES},
 }
