@@ -247,6 +247,19 @@ def test_a_checkpoint_is_saved_while_the_run_goes_on(tmp_path, monkeypatch):
     assert found == [(1, 0), (2, 1), (3, 2)]
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+def test_centring_takes_the_same_from_every_sequence(fixed):
+    """Else it would move the optimum: from short words less than from long ones, say."""
+    tuner = tuner_of(domain=FixedLettersDomain() if fixed else LettersDomain())
+    row = tuner.step()
+    batches = list(tuner.replay.batches(4, 16, torch.Generator().manual_seed(0)))
+    assert fixed or len({batch.tokens.shape[1] for batch in batches}) > 1
+    for batch in batches:
+        shift = batch.reward - tuner.centred(batch)
+        assert (shift[~batch.mask] == 0).all()
+        torch.testing.assert_close(shift.sum(-1), torch.full((16,), row["reward"]), rtol=0, atol=1e-5)
+
+
 def test_the_target_follows_by_its_share():
     target, policy = new_model(seed=1), new_model(seed=2)
     before = parameters(target)

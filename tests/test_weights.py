@@ -155,6 +155,16 @@ def test_a_prior_that_fits_is_loaded(tmp_path):
     assert isinstance(load_prior(str(tmp_path), FixedLettersDomain()), SequenceModel)
 
 
+def test_the_policy_of_a_run_is_a_prior_without_its_value_head(tmp_path):
+    """Q and Psi start at V(s) + log p: exactly at the prior only where V is zero."""
+    model = models()["sequence"]
+    save_model(model, tmp_path, "policy")
+    found = load_prior(str(tmp_path), LettersDomain())
+    assert model.value.weight.abs().sum() > 0
+    assert found.value.weight.abs().sum() == 0
+    assert torch.equal(found.head.weight, model.head.weight)
+
+
 def package(root):
     """A stand-in for the installed package at `root`; returns what `seqtutor.__file__` would be."""
     (root / "seqtutor").mkdir(parents=True)
