@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,7 +57,30 @@ def load_checkpoint(folder: Path, parts: Mapping[str, Stateful]) -> dict[str, An
             _restore(part, own)
         return dict(json.loads(header["__metadata__"]["state"]))
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"the checkpoint {path} does not fit this run: {error}") from error
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise UserError(f"the checkpoint {path} does not fit this run: {reason}") from error
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends, so that no checkpoint holds half an update; a second one is obeyed."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _tensors(part: Stateful) -> dict[str, Tensor]:

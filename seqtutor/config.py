@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class PretrainConfig:
         _positive(self, "epochs", "batch", "learning_rate", "embedding", "hidden", "layers", "evaluations", "patience")
         _between(self, "dropout", 0, 0.9)
         _between(self, "held_out", 0.001, 0.5)
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,18 @@ class TrainConfig:
             raise unknown("objective", self.objective, OBJECTIVES)
         if self.repeats not in ("paid", "unpaid"):
             raise unknown("value of repeats", self.repeats, ("paid", "unpaid"))
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:
             raise UserError(
                 f"temperature must be above 0, not {self.temperature}: at 0 nothing holds the policy to the prior; "
                 "try 0.1 for a strong pull of the reward"
             )
         _positive(self, "updates", "rollouts", "learning_rate", "learning_steps", "batch", "replay", "span", "samples")
         _positive(self, "best_of")
+        if self.replay < self.rollouts:
+            raise UserError(f"replay ({self.replay}) must hold at least one update's rollouts ({self.rollouts})")
+        check_seed(self.seed)
+        for name, weight in self.weights.items():
+            _check_type(f"the weight of '{name}'", weight, float, "the config")
         _between(self, "gamma", 0, 1)
         _between(self, "target_rate", 0, 1)
         _between(self, "failures", 0, 1)
@@ -91,13 +98,19 @@ Config = TypeVar("Config", PretrainConfig, TrainConfig)
 
 def _positive(config: PretrainConfig | TrainConfig, *names: str) -> None:
     for name in names:
-        if not getattr(config, name) > 0:
+        if not 0 < getattr(config, name) < math.inf:
             raise UserError(f"{name} must be above 0, not {getattr(config, name)}")
 
 
 def _between(config: PretrainConfig | TrainConfig, name: str, low: float, high: float) -> None:
     if not low <= getattr(config, name) <= high:
         raise UserError(f"{name} must lie between {low} and {high}, not {getattr(config, name)}")
+
+
+def check_seed(seed: int) -> None:
+    """Raise UserError for a seed that no generator takes."""
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed must lie between 0 and 2^63 - 1, not {seed}")
 
 
 def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config") -> Config:

@@ -243,7 +243,13 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
         choices = fields[key].metadata.get("choices")
         if choices and value not in choices:
             raise unknown(f"value of {key}", str(value), choices)
+        wanted = type(fields[key].default)
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            raise UserError(f"option {key} of domain '{name}' must be {TYPES[wanted]}, not {value!r}")
     return cls(cls.Options(**(options or {})))
+
+
+TYPES: Mapping[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any:  # noqa: A002

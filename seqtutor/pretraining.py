@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint, whole
 from seqtutor.config import PretrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
@@ -55,7 +55,7 @@ class Progress:
         self.tokens += tokens
         self.seconds = seconds
         self.loss_sum += loss
-        self.since += 1
+        self.since += tokens
 
 
 def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Examples:
@@ -98,9 +98,9 @@ def bucketed(sequences: Sequence[Sequence[int]], batch: int, rng: np.random.Gene
 
 
 def nll(model: SequenceModel, tokens: Tensor) -> Tensor:
-    """Mean negative log-likelihood of real tokens, nats per token; `tokens` (B, T)."""
-    logits = model.logits(model.hidden(tokens))
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD)
+    """Negative log-likelihood of all real tokens of `tokens` (B, T), nats."""
+    logits = model.logits(model.hidden(tokens)).flatten(0, 1)
+    return torch.nn.functional.cross_entropy(logits, tokens.flatten(), ignore_index=PAD, reduction="sum")
 
 
 @torch.no_grad()
@@ -134,6 +134,7 @@ class Trainer:
     model: SequenceModel
     best: SequenceModel
     optimiser: torch.optim.Optimizer
+    scale: float  # tokens of an average batch
 
     @property
     def parts(self) -> dict[str, Stateful]:
@@ -146,14 +147,18 @@ class Trainer:
         }
 
     def learn(self, sequences: Sequence[Sequence[int]], rate: float) -> tuple[float, int]:
-        """One gradient step -> the loss (nats per token) and the number of real tokens."""
+        """One gradient step -> the loss (nats) and the number of real tokens.
+
+        The loss is divided by a constant, not by the batch's own tokens: batches hold sequences of one length, and a
+        token of a short one must not weigh more than a token of a long one (a model would learn to end too early).
+        """
         tokens = padded(sequences).to(next(self.model.parameters()).device)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
         self.optimiser.zero_grad()
         loss = nll(self.model, tokens)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss / self.scale).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         return loss.item(), int((tokens != PAD).sum())
@@ -169,7 +174,7 @@ class Trainer:
             self.best.load_state_dict(self.model.state_dict())
 
 
-def new_trainer(domain: Domain, config: PretrainConfig) -> Trainer:
+def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Trainer:
     """A fresh model and its optimiser; seeds torch's own generator."""
     torch.manual_seed(config.seed)
     model = SequenceModel(
@@ -180,7 +185,8 @@ def new_trainer(domain: Domain, config: PretrainConfig) -> Trainer:
         dropout=config.dropout,
         fixed_length=domain.fixed_length,
     ).to(config.device)
-    return Trainer(model, copy.deepcopy(model), torch.optim.Adam(model.parameters(), betas=(0.9, 0.99)))
+    optimiser = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
+    return Trainer(model, copy.deepcopy(model), optimiser, config.batch * sum(map(len, data.train)) / len(data.train))
 
 
 def stream(data: Examples, config: PretrainConfig, start: int, per_epoch: int) -> Iterator[list[Sequence[int]]]:
@@ -194,32 +200,35 @@ def pretrain(
     domain: Domain, data: Examples, config: PretrainConfig, folder: Path, report: Report
 ) -> tuple[SequenceModel, Progress]:
     """Learn a prior -> the one with the best held-out loss. Goes on from `folder/checkpoint` if there is one."""
-    trainer = new_trainer(domain, config)
+    trainer = new_trainer(domain, data, config)
     progress = Progress(**load_checkpoint(folder / "checkpoint", trainer.parts))
     per_epoch = math.ceil(len(data.train) / config.batch)
     updates = max(1, round(config.epochs * per_epoch))
     every = max(1, updates // config.evaluations)
     began = saved = time.monotonic()
     began -= progress.seconds
-    for sequences in stream(data, config, progress.update, per_epoch):
-        if progress.update >= updates or progress.stale >= config.patience:
-            break
-        loss, tokens = trainer.learn(sequences, learning_rate(config, progress.update, updates))
-        progress.count(loss, tokens, time.monotonic() - began)
-        if progress.update % every == 0 or progress.update == updates:
-            trainer.evaluate(data.held_out, progress)
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
-            saved = time.monotonic()
-        report(progress, updates)
-    save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
+    try:
+        for sequences in stream(data, config, progress.update, per_epoch):
+            if progress.update >= updates or progress.stale >= config.patience:
+                break
+            with whole():
+                loss, tokens = trainer.learn(sequences, learning_rate(config, progress.update, updates))
+                progress.count(loss, tokens, time.monotonic() - began)
+                if progress.update % every == 0 or progress.update == updates:
+                    trainer.evaluate(data.held_out, progress)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
+                saved = time.monotonic()
+            report(progress, updates)
+    finally:
+        save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
     return trainer.best.eval(), progress
 
 
 def save_prior(
     model: SequenceModel, domain: Domain, data: Examples, config: PretrainConfig, progress: Progress, folder: Path
 ) -> dict[str, float]:
-    """Write `model.safetensors` (half precision), `config.json` with the figures, and drop the checkpoint."""
+    """Write `model.safetensors` (half precision), `config.json` with the figures."""
     loss, accuracy = held_out_figures(model, data.held_out)
     figures = {
         "held_out_nll": loss,

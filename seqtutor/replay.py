@@ -48,7 +48,9 @@ class Replay:
         self.added += count
 
     def batches(self, count: int, size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """`count` batches drawn uniformly with replacement; each holds sequences of nearly one length."""
+        """`count` batches drawn uniformly with replacement, each of nearly one length; none while nothing is stored."""
+        if not len(self):
+            return
         drawn = torch.randint(len(self), (count * size,), generator=generator)
         lengths = sequence_mask(self.tokens[drawn]).sum(-1)
         ordered = drawn[lengths.argsort(stable=True)].view(count, size)
@@ -68,6 +70,10 @@ class Replay:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Put back what `state` gave."""
-        n = len(state["tokens"])
-        self.tokens[:n], self.reward[:n], self.log_prior[:n] = state["tokens"], state["reward"], state["log_prior"]
-        self.added = int(state["added"])
+        n, added, capacity = len(state["tokens"]), int(state["added"]), len(self.tokens)
+        rows = torch.arange(n)
+        if added > n != capacity:  # another capacity than the one that wrapped around: the newest, oldest first
+            rows, added = rows.roll(-(added % n))[-capacity:], min(n, capacity)
+        for store, key in ((self.tokens, "tokens"), (self.reward, "reward"), (self.log_prior, "log_prior")):
+            store[: len(rows)] = state[key][rows]
+        self.added = added

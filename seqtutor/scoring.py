@@ -56,7 +56,7 @@ class Scorer:
 
     domain: Domain
     terms: Sequence[RewardTerm]
-    failures: float = 1.0  # largest share of a batch's new texts that a term may fail on
+    failures: float = 1.0  # largest share of a batch that a term may fail on
     unpaid_repeats: bool = False
     calls: int = 0  # oracle calls: texts not seen before that the sequence-level terms were asked about
     cache: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -73,12 +73,12 @@ class Scorer:
         values: dict[str, Values] = {}
         for term in self.terms:
             if isinstance(term, TokenTerm):
-                steps = self._token_level(term, tokens)
+                steps = self._token_level(term, tokens, texts)
                 values[term.name] = steps.sum(-1)
             else:
                 values[term.name] = self._sequence_level(term, texts)
-                steps = _on_last_step(np.nan_to_num(values[term.name]), real)
-            reward += term.weight * steps
+                steps = _on_last_step(values[term.name], real)
+            reward += term.weight * np.nan_to_num(steps)
         used = [values[term.name] for term in self.terms if term.weight]
         scored: Flags = np.all(np.isfinite(np.array(used)), axis=0)
         if self.unpaid_repeats:
@@ -100,11 +100,14 @@ class Scorer:
                 self.seen.add(text)
         return repeated
 
-    def _token_level(self, term: TokenTerm, tokens: Ids) -> Values:
+    def _token_level(self, term: TokenTerm, tokens: Ids, texts: Sequence[str | None]) -> Values:
         steps = np.asarray(term.values(tokens), np.float64)
         if steps.shape != tokens.shape:
             raise UserError(f"term '{term.name}' answered with shape {steps.shape} for tokens of {tokens.shape}")
-        return np.where(tokens != PAD, steps, 0.0)
+        steps = np.where(tokens != PAD, steps, 0.0)
+        failed = [text or "" for text, row in zip(texts, steps, strict=True) if not np.isfinite(row).all()]
+        self._count_failures(term, failed, len(texts))
+        return steps
 
     def _sequence_level(self, term: SequenceTerm, texts: Sequence[str | None]) -> Values:
         known = self.cache.setdefault(term.name, {})
@@ -116,10 +119,10 @@ class Scorer:
                     f"term '{term.name}' gave {answers.shape} values for {len(new)} texts; one each is needed"
                 )
             known.update(zip(new, answers.tolist(), strict=True))
-            self._count_failures(term, [t for t, a in zip(new, answers, strict=True) if not np.isfinite(a)], len(new))
+            self._count_failures(term, [t for t, a in zip(new, answers, strict=True) if not np.isfinite(a)], len(texts))
         return np.array([term.invalid if text is None else known[text] for text in texts])
 
-    def _count_failures(self, term: SequenceTerm, failed: Sequence[str], asked: int) -> None:
+    def _count_failures(self, term: RewardTerm, failed: Sequence[str], asked: int) -> None:
         self.failed += [(term.name, text) for text in failed]
         if failed and len(failed) > self.failures * asked:
             raise UserError(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint, whole
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.model import Model, SequenceModel, TiltedModel, frozen
@@ -83,15 +83,14 @@ class Tuner:
         scores = self.scorer.score(rollout.tokens.cpu().numpy(), rollout.truncated.cpu().numpy())
         keep = torch.from_numpy(scores.scored)
         reward = torch.from_numpy(scores.reward).float()
-        if self.update == 0:
+        if len(self.replay) == 0 and keep.any():
             self.set_centre(reward[keep])
         self.replay.add(rollout.select(keep.to(rollout.tokens.device)), reward[keep])
-        losses = [
-            self.learn(batch) for batch in self.replay.batches(config.learning_steps, config.batch, self.generator)
-        ]
+        batches = self.replay.batches(config.learning_steps, config.batch, self.generator)
+        losses = [self.learn(batch) for batch in batches]
         self.update += 1
         self.seconds += time.monotonic() - began
-        return self.row(rollout, scores, float(np.mean(losses)))
+        return self.row(rollout, scores, _mean(np.array(losses)))
 
     def learn(self, batch: Batch) -> float:
         """One gradient step on stored sequences, and the target network a little after it -> the loss."""
@@ -180,8 +179,9 @@ def tune(tuner: Tuner, run: Run, report: Report) -> None:
     saved = time.monotonic()
     try:
         while tuner.update < tuner.config.updates:
-            row = tuner.step()
-            run.log(row)
+            with whole():
+                row = tuner.step()
+                run.log(row)
             report(row)
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 checkpoint(tuner, run)

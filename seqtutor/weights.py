@@ -67,9 +67,12 @@ def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
     """Read back what `save_model` wrote, in float32. Shapes are checked before anything is allocated."""
     about = read_about(folder, stem)
     shape = {key: about[key] for key in ("embedding", "hidden", "layers", "dropout", "fixed_length") if key in about}
-    with torch.device("meta"):
-        plain = SequenceModel(Vocabulary(about["vocabulary"]), **shape)
-        model: Model = TiltedModel(plain) if about["kind"] == "tilted" else plain
+    try:
+        with torch.device("meta"):
+            plain = SequenceModel(Vocabulary(about["vocabulary"]), **shape)
+            model: Model = {"tilted": TiltedModel, "sequence": lambda same: same}[about["kind"]](plain)
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{_description(folder, stem)} does not describe a model: {error}") from error
     tensors = _read_tensors(folder / f"{stem}.safetensors", model.state_dict())
     model.load_state_dict(tensors, assign=True)
     for module in model.modules():  # what is not stored was made on the meta device
@@ -123,12 +126,25 @@ def load_prior(name: str, domain: Domain, *, device: str = "cpu") -> SequenceMod
     return without_value(model)
 
 
+def check_device(name: str) -> None:
+    """Raise UserError for a device that this machine, or this build of torch, has not."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"cannot compute on device '{name}': {str(error).splitlines()[0]}; try --device cpu") from error
+
+
 def check_fit(model: Model, domain: Domain, name: str) -> None:
     """Raise UserError where `model` speaks other tokens than `domain`."""
     ours, theirs = set(domain.vocabulary.tokens), set(model.vocabulary.tokens)
     if model.vocabulary == domain.vocabulary and model.fixed_length == domain.fixed_length:
         return
     differ = sorted(ours ^ theirs)[:5]
+    if not differ and model.fixed_length != domain.fixed_length:
+        raise UserError(
+            f"the model '{name}' does not fit domain '{domain.name}': "
+            f"its items {'have a fixed length' if model.fixed_length else 'end where they like'}, the domain's do not"
+        )
     detail = f"tokens in one and not the other: {' '.join(differ)}" if differ else "the same tokens in another order"
     raise UserError(
         f"the model '{name}' does not fit domain '{domain.name}': it has {len(model.vocabulary)} tokens, "

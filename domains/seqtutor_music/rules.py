@@ -336,10 +336,10 @@ PRESETS: Mapping[str, Mapping[str, float]] = {
         "repeating": 0.05,
         "autocorrelation": 0.025,
         "motif": 0.05,
-        "repeated_motif": 0.41,
+        "repeated_motif": 0.38,
         "interval": 0.04,
         "leap": 1.0,
-        "extrema": 1.6,
+        "extrema": 2.4,
     },
     "paper": {rule.__name__: 1.0 for rule, _ in RULES},
 }

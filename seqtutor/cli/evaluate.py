@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from seqtutor.config import check_seed
 from seqtutor.errors import UserError
 
 
@@ -23,6 +24,7 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
     seqtutor evaluate outputs/music-psi-20260101-120000 --against music
     seqtutor evaluate molecules -n 10000 --json
     """
+    check_seed(seed)
     import json
 
     from seqtutor.cli.console import console

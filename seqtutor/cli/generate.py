@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.config import check_seed
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ def generate(model: str, count: int, output: str, seed: int, temperature: float,
     seqtutor generate outputs/music-psi-20260101-120000 -n 32 --primer "C4 - E4 -"
     seqtutor generate molecules -n 1000 --output mine --seed 7
     """
-    if temperature <= 0:
+    if not 0 < temperature < math.inf:
         raise UserError(f"temperature must be above 0, not {temperature}; 1 samples the model as it is")
+    check_seed(seed)
     import torch
 
     from seqtutor.cli.console import console
@@ -51,7 +54,7 @@ def generate(model: str, count: int, output: str, seed: int, temperature: float,
     texts = [text for text in scores.texts if text is not None]
     write_samples(folder / "samples.csv", {model: scores})
     domain.write(texts, folder)
-    console.print(f"{len(texts)} of {count} samples are valid; written to {folder}", markup=False)
+    console.print(f"{len(texts)} of {count} samples are valid; written to {folder}", markup=False, soft_wrap=True)
 
 
 def open_model(name: str, device: str = "cpu") -> tuple[Model, Domain, dict[str, Any]]:

@@ -100,8 +100,9 @@ def _in_file(config: str, resume: str) -> str:
     if not (config or resume) or not path.is_file():
         return ""  # the command itself reads the file, and says what is wrong with it
     try:
-        return str(tomllib.loads(path.read_text(encoding="utf-8")).get("domain", ""))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        name = tomllib.loads(path.read_text(encoding="utf-8")).get("domain")
+        return name if isinstance(name, str) else ""
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
 
 SHOWN = 3  # bad lines that are shown
+INTERRUPTED = 130
 ENOUGH = 50  # items below which a prior is not worth learning
 
 
@@ -43,7 +45,9 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     from seqtutor import pretraining
     from seqtutor.cli.console import console, progress
     from seqtutor.run import Run, new_folder
+    from seqtutor.weights import check_device
 
+    check_device(settings.device)
     domain = load(settings.domain, settings.options)
     texts = _texts(domain, settings.data)
     data = pretraining.examples(domain, texts, settings)
@@ -59,11 +63,17 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
             rate = f"{state.tokens / state.seconds:,.0f} tokens/s"
             bar.update(bar.task_ids[0], completed=state.update, total=updates, figures=f"{held} nats/token  {rate}")
 
-        model, state = pretraining.pretrain(domain, data, settings, folder, report)
+        try:
+            model, state = pretraining.pretrain(domain, data, settings, folder, report)
+        except KeyboardInterrupt:
+            console.print(f"stopped; go on with: seqtutor pretrain --resume {folder}", markup=False, soft_wrap=True)
+            sys.exit(INTERRUPTED)
     figures = pretraining.save_prior(model, domain, data, settings, state, folder)
     console.print(
         f"held-out loss {figures['held_out_nll']:.4f} nats per token, accuracy {figures['held_out_accuracy']:.1%}; "
-        f"prior written to {folder}"
+        f"prior written to {folder}",
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -74,12 +84,16 @@ def _texts(domain: Domain, data: str) -> list[str]:
         with counting(f"corpus of {domain.name}") as report:
             return domain.corpus(report)  # type: ignore[arg-type]
     good, bad = [], []
-    for line in domain.read(Path(data)):
-        problem = line.problem or _misfit(domain, line.text or "")
-        if problem:
-            bad.append(f"{line.where}: {problem}")
-        else:
-            good.append(line.text or "")
+    try:
+        for line in domain.read(Path(data)):
+            problem = line.problem or _misfit(domain, line.text or "")
+            if problem:
+                bad.append(f"{line.where}: {problem}")
+            else:
+                good.append(line.text or "")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text file"
+        raise UserError(f"cannot read {data}: {reason}") from error
     if not good and not bad:
         raise UserError(f"{data} is empty: it holds no item of domain '{domain.name}'")
     if bad:

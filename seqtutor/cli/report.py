@@ -21,4 +21,4 @@ def report(folder: Path) -> None:
 
     _, domain = open_run(folder)
     page = Run(folder).save_page(render(folder, domain))
-    console.print(f"the page: {page}", markup=False)
+    console.print(f"the page: {page}", markup=False, soft_wrap=True)

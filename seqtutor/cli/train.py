@@ -62,13 +62,14 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.cli.console import console
     from seqtutor.domain import load
     from seqtutor.run import Run, new_folder
-    from seqtutor.weights import load_prior
+    from seqtutor.weights import check_device, load_prior
 
+    check_device(settings.device)
     domain = load(settings.domain, settings.options)
     tuner = tuning.Tuner(domain, settings, load_prior(settings.prior or settings.domain, domain))
     run = Run(resume or new_folder(output, f"{settings.domain}-{settings.objective}"))
-    run.save_config(settings)
     tuning.resume(tuner, run)
+    run.save_config(settings)
     terms = ", ".join(f"{term.name} {term.weight:g}" for term in tuner.scorer.terms)
     console.print(f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}")
     interrupted = not _tune_with_progress(tuner, run)
@@ -109,5 +110,9 @@ def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
         f"best of {summary['best_of']} from the prior: at most {bound:.1f} per sequence"
     )
     if tuner.scorer.failed:
-        console.print(f"{len(tuner.scorer.failed)} texts could not be scored: {run.folder}/failures.csv", markup=False)
-    console.print(f"{'stopped early; ' if interrupted else ''}the page: {page}", markup=False)
+        console.print(
+            f"{len(tuner.scorer.failed)} texts could not be scored: {run.folder}/failures.csv",
+            markup=False,
+            soft_wrap=True,
+        )
+    console.print(f"{'stopped early; ' if interrupted else ''}the page: {page}", markup=False, soft_wrap=True)
