@@ -24,7 +24,7 @@ class PretrainConfig:
 
     domain: str = option("", "Domain to learn, as listed by 'seqtutor domains'.")
     data: str = option("", "File or folder of your own items; empty: the domain's corpus.")
-    epochs: float = option(4.0, "Passes over the data.")
+    epochs: float = option(3.0, "Passes over the data.")
     batch: int = option(64, "Sequences in an update.")
     learning_rate: float = option(6e-3, "Peak of Adam's learning rate; it falls to 0 on a cosine.")
     embedding: int = option(64, "Width of the token embedding.")

@@ -43,6 +43,13 @@ class MoleculesDomain(Domain):
     name = "molecules"
     summary = "drug-like molecules as SMILES, learnt from ZINC250k"
     Options = Options
+    defaults = {  # noqa: RUF012 (declared as a class variable by Domain)
+        "temperature": 0.02,
+        "learning_rate": 5e-4,
+        "span": 100,  # the whole molecule: its reward lies at the end
+        "updates": 150,
+        "repeats": "unpaid",
+    }
 
     _vocabulary = Vocabulary(TOKENS)
 
