@@ -47,7 +47,7 @@ class MoleculesDomain(Domain):
         "temperature": 0.02,
         "learning_rate": 5e-4,
         "span": 100,  # the whole molecule: its reward lies at the end
-        "updates": 150,
+        "updates": 200,
         "repeats": "unpaid",
     }
 
