@@ -89,12 +89,13 @@ def test_training_reaches_the_optimum_that_enumeration_gives(objective, fixed):
         prior=new_model(spread=1.0, hidden=32, fixed_length=fixed),
         target_rate=0.1,
         temperature=0.7,
+        updates=100,
+        learning_rate=0.02,
         **settings,
     )
     sequences, wanted = optimum(tuner)
     assert distance(log_probabilities(tuner.policy, sequences), wanted) > 0.7
-    for update in range(80):
-        tuner.optimiser.param_groups[0]["lr"] = 0.02 * (1 - update / 80)
+    for _ in range(tuner.config.updates):
         tuner.step()
     assert distance(log_probabilities(tuner.policy, sequences), wanted) < 0.01
 
@@ -120,7 +121,12 @@ def test_a_stop_and_a_resume_change_nothing(objective, tmp_path):
     straight = tuner_of(objective, updates=8)
     tune(straight, whole, lambda row: None)
 
-    tune(tuner_of(objective, updates=5), parts, lambda row: None)
+    def stop(row):
+        if row["update"] == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(tuner_of(objective, updates=8), parts, stop)
     again = tuner_of(objective, updates=8)
     resume(again, parts)
     assert again.update == 5
