@@ -279,4 +279,4 @@ def test_terms_take_their_weights_from_the_preset():
         "key", "tonic", "repeating", "autocorrelation", "motif", "repeated_motif", "interval", "leap", "extrema",
     ]  # fmt: skip
     assert all(term.weight == 1 for term in paper.values())
-    assert all(0 < term.weight <= 3 and term.summary and term.source for term in default.values())
+    assert all(0 < term.weight <= 5 and term.summary and term.source for term in default.values())
