@@ -55,7 +55,7 @@ class TrainConfig:
     updates: int = option(200, "Rounds of sampling, scoring and learning.")
     rollouts: int = option(64, "Sequences sampled in an update.")
     temperature: float = option(1.0, "Temperature c of the reward, in reward per nat: large stays close to the prior.")
-    learning_rate: float = option(1e-3, "Adam's learning rate; it falls to a tenth in the course of the run.")
+    learning_rate: float = option(1e-3, "Adam's learning rate.")
     learning_steps: int = option(2, "Gradient steps in an update.")
     batch: int = option(64, "Stored sequences in a gradient step.")
     replay: int = option(4096, "Sequences that are remembered; the oldest are forgotten first.")

@@ -58,7 +58,7 @@ class Tuner:
         if isinstance(self.policy, TiltedModel):
             self.policy.prior.requires_grad_(False)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
-        self.optimiser = torch.optim.Adam(parameter_groups(self.policy), lr=config.learning_rate)
+        self.optimiser = torch.optim.Adam(parameter_groups(self.policy, config.learning_rate))
         self.generator = torch.Generator().manual_seed(config.seed)
         self.replay = Replay(config.replay, self.domain.max_length, len(self.domain.vocabulary))
         self.scorer = new_scorer(self.domain, config)
@@ -79,8 +79,6 @@ class Tuner:
         """One update: sample, score, remember, learn -> its row of figures."""
         began = time.monotonic()
         config = self.config
-        for group, rate in zip(self.optimiser.param_groups, (1.0, VALUE_SPEED), strict=True):
-            group["lr"] = rate * learning_rate(config, self.update)
         rollout = sample(self.policy, self.prior, config.rollouts, self.domain.max_length, self.generator)
         scores = self.scorer.score(rollout.tokens.cpu().numpy(), rollout.truncated.cpu().numpy())
         keep = torch.from_numpy(scores.scored)
@@ -160,15 +158,13 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     return Scorer(domain, terms, failures=config.failures, unpaid_repeats=config.repeats == "unpaid")
 
 
-def parameter_groups(policy: Model) -> list[dict[str, Any]]:
+def parameter_groups(policy: Model, rate: float) -> list[dict[str, Any]]:
     """The body with its token head; the value heads, which start from nothing and learn VALUE_SPEED times as fast."""
     named = [(name, p) for name, p in policy.named_parameters() if p.requires_grad]
-    return [{"params": [p for name, p in named if ("value." in name) == value]} for value in (False, True)]
-
-
-def learning_rate(config: TrainConfig, update: int) -> float:
-    """From the config's rate down to a tenth of it, in a straight line: late steps wander less."""
-    return config.learning_rate * max(0.1, 1.0 - update / config.updates)
+    return [
+        {"params": [p for name, p in named if "value." not in name], "lr": rate},
+        {"params": [p for name, p in named if "value." in name], "lr": VALUE_SPEED * rate},
+    ]
 
 
 @torch.no_grad()

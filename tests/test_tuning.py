@@ -89,13 +89,12 @@ def test_training_reaches_the_optimum_that_enumeration_gives(objective, fixed):
         prior=new_model(spread=1.0, hidden=32, fixed_length=fixed),
         target_rate=0.1,
         temperature=0.7,
-        updates=100,
-        learning_rate=0.02,
         **settings,
     )
     sequences, wanted = optimum(tuner)
     assert distance(log_probabilities(tuner.policy, sequences), wanted) > 0.7
-    for _ in range(tuner.config.updates):
+    for update in range(80):
+        tuner.optimiser.param_groups[0]["lr"] = 0.02 * (1 - update / 80)
         tuner.step()
     assert distance(log_probabilities(tuner.policy, sequences), wanted) < 0.01
 

@@ -332,14 +332,14 @@ RULES: tuple[tuple[Callable[[Ids], Values], str], ...] = (
 PRESETS: Mapping[str, Mapping[str, float]] = {
     "default": {
         "key": 2.0,
-        "tonic": 0.7,
+        "tonic": 0.8,
         "repeating": 0.05,
         "autocorrelation": 0.02,
         "motif": 0.05,
         "repeated_motif": 0.45,
         "interval": 0.04,
-        "leap": 1.25,
-        "extrema": 3.2,
+        "leap": 1.3,
+        "extrema": 2.4,
     },
     "paper": {rule.__name__: 1.0 for rule, _ in RULES},
 }
