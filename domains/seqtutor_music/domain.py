@@ -76,7 +76,7 @@ class MusicDomain(Domain):
     name = "music"
     summary = "melodies of fixed length, tuned to rules of music theory"
     Options = MusicOptions
-    defaults = {"updates": 150}  # noqa: RUF012 (declared as a class variable by Domain)
+    defaults = {"updates": 200}  # noqa: RUF012 (declared as a class variable by Domain)
     fixed_length = True
     options: MusicOptions
 

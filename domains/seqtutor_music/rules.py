@@ -339,7 +339,7 @@ PRESETS: Mapping[str, Mapping[str, float]] = {
         "repeated_motif": 0.45,
         "interval": 0.04,
         "leap": 1.3,
-        "extrema": 2.4,
+        "extrema": 2.2,
     },
     "paper": {rule.__name__: 1.0 for rule, _ in RULES},
 }
