@@ -15,8 +15,9 @@ from typing import Any
 import click
 
 from seqtutor.conclusion import conclude
-from seqtutor.config import OBJECTIVES, TrainConfig, build
+from seqtutor.config import TrainConfig, build
 from seqtutor.domain import load
+from seqtutor.plugins import installed
 from seqtutor.run import Run
 from seqtutor.tuning import Tuner, tune
 from seqtutor.weights import load_prior
@@ -51,7 +52,7 @@ def main(domains: tuple[str, ...], seeds: int, updates: int | None, output: Path
     """Train every objective on DOMAINS and print a table in Markdown."""
     changes = {"updates": updates} if updates else {}
     for name in domains:
-        results = {kind: [one(name, kind, s, output, changes) for s in range(seeds)] for kind in OBJECTIVES}
+        results = {kind: [one(name, kind, s, output, changes) for s in range(seeds)] for kind in installed("objective")}
         print_table(name, results)
 
 

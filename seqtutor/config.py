@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -14,8 +14,9 @@ import tomli_w
 
 from seqtutor.domain import domain_class, option
 from seqtutor.errors import UserError, unknown
+from seqtutor.plugins import installed
 
-OBJECTIVES = ("q", "psi", "g")
+PRIORITIES = ("uniform", "reward", "error")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class TrainConfig:
 
     domain: str = option("", "Domain to tune in, as listed by 'seqtutor domains'.")
     prior: str = option("", "Prior to start from: a shipped one's name, or a folder; empty: the domain's name.")
-    objective: str = option("psi", "Rule that moves the policy.", OBJECTIVES)
+    objective: str = option("psi", "Rule that moves the policy; 'seqtutor verify' lists and checks them.")
     updates: int = option(200, "Rounds of sampling, scoring and learning.")
     rollouts: int = option(64, "Sequences sampled in an update.")
     temperature: float = option(1.0, "Temperature c of the reward, in reward per nat: large stays close to the prior.")
@@ -59,8 +60,19 @@ class TrainConfig:
     learning_steps: int = option(2, "Gradient steps in an update.")
     batch: int = option(64, "Stored sequences in a gradient step.")
     replay: int = option(4096, "Sequences that are remembered; the oldest are forgotten first.")
+    temperature_end: float = option(0.0, "Temperature at the last update, approached by equal factors; 0: constant.")
+    kl_budget: float = option(
+        math.inf, "KL to the prior, nats per token, that the temperature is adapted to; inf: none."
+    )
     span: int = option(8, "Steps n of an n-step target.")
+    trace: float = option(1.0, "Lambda that the 1- to n-step targets are averaged with; 1: the n-step one alone.")
     gamma: float = option(1.0, "Discount; only at 1 is the fixed point prior * exp(reward / temperature).")
+    clip: float = option(0.2, "How far PPO's probability ratio may pay: from 1 - clip to 1 + clip.")
+    priority: str = option(
+        "uniform", "Stored sequences to learn from: uniform, or by rank of reward or error.", PRIORITIES
+    )
+    vary: float = option(0.0, "Share of the rollouts that are variations of the best stored items, not samples.")
+    rewrite: float = option(0.0, "Share of a batch that is learnt in another spelling of the same item.")
     target_rate: float = option(0.05, "Share of the policy that the target network takes over in a gradient step.")
     repeats: str = option("paid", "What a text earns that an earlier update has seen.", ("paid", "unpaid"))
     samples: int = option(1000, "Samples of the prior and of the policy that the final table stands on.")
@@ -72,10 +84,10 @@ class TrainConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise unknown("objective", self.objective, OBJECTIVES)
-        if self.repeats not in ("paid", "unpaid"):
-            raise unknown("value of repeats", self.repeats, ("paid", "unpaid"))
+        if self.objective not in installed("objective"):
+            raise unknown("objective", self.objective, installed("objective"))
+        _known(self, "repeats", ("paid", "unpaid"))
+        _known(self, "priority", PRIORITIES)
         if not 0 < self.temperature < math.inf:
             raise UserError(
                 f"temperature must be above 0, not {self.temperature}: at 0 nothing holds the policy to the prior; "
@@ -89,11 +101,25 @@ class TrainConfig:
         for name, weight in self.weights.items():
             _check_type(f"the weight of '{name}'", weight, float, "the config")
         _between(self, "gamma", 0, 1)
+        _between(self, "trace", 0, 1)
+        _between(self, "clip", 0, 1)
+        _between(self, "vary", 0, 0.9)
+        _between(self, "rewrite", 0, 1)
+        _between(self, "temperature_end", 0, math.inf)
+        if not self.kl_budget >= 0:
+            raise UserError(f"kl_budget must be at least 0 nats per token, not {self.kl_budget}; 0.2 is a moderate one")
+        if self.temperature_end and self.kl_budget < math.inf:
+            raise UserError("kl_budget adapts the temperature and temperature_end schedules it: choose one of them")
         _between(self, "target_rate", 0, 1)
         _between(self, "failures", 0, 1)
 
 
 Config = TypeVar("Config", PretrainConfig, TrainConfig)
+
+
+def _known(config: PretrainConfig | TrainConfig, name: str, choices: Sequence[str]) -> None:
+    if getattr(config, name) not in choices:
+        raise unknown(f"value of {name}", getattr(config, name), choices)
 
 
 def _positive(config: PretrainConfig | TrainConfig, *names: str) -> None:

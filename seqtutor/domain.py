@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from seqtutor.errors import UserError, unknown
+from seqtutor.plugins import find, installed
 from seqtutor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # a command's help must not wait for these
-    from importlib.metadata import EntryPoint
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -176,6 +175,14 @@ class Domain(ABC):
         """
         return [list(tokens)]
 
+    def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+        """New items near good ones: proposals that an off-policy objective may learn from; by default none."""
+        return []
+
+    def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
+        """The tokens of another spelling of the same item: `decode` gives `text` again; by default its own."""
+        return self.encode(text)
+
     @abstractmethod
     def terms(self) -> Sequence[RewardTerm]:
         """The reward terms on offer with their default weights (0: offered, not used unless asked for)."""
@@ -205,29 +212,14 @@ class Domain(ABC):
         return text
 
 
-def _entries() -> dict[str, EntryPoint]:
-    from importlib.metadata import entry_points
-
-    return {entry.name: entry for entry in entry_points(group="seqtutor.domains")}
-
-
 def available() -> list[str]:
     """Names of the installed domains; none is imported."""
-    return sorted(_entries())
+    return sorted(installed("domain"))
 
 
 def domain_class(name: str) -> type[Domain]:
-    """The class of an installed domain. Raises UserError with the nearest name, or the extra that is missing."""
-    entries = _entries()
-    if name not in entries:
-        raise unknown("domain", name, entries)
-    try:
-        found = entries[name].load()
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"the domain '{name}' needs the package '{error.name}', which is not installed; "
-            f"type: pip install '{error.name}'"
-        ) from error
+    """The class of an installed domain. Raises UserError with the nearest name, or the package that is missing."""
+    found = find("domain", name)
     if not (isinstance(found, type) and issubclass(found, Domain)):
         raise UserError(f"the entry point of domain '{name}' is {found!r}; it must name a subclass of seqtutor.Domain")
     return found

@@ -100,3 +100,8 @@ def sample(policy: Model, prior: Model, n: int, max_length: int, generator: torc
 def sequence_mask(tokens: Tensor) -> Tensor:
     """(B, T) -> (B, T) bool: True up to and including EOS."""
     return tokens != PAD
+
+
+def last_step(mask: Tensor) -> Tensor:
+    """(B, T) bool mask -> (B, T) bool: True at each sequence's last real step alone."""
+    return mask & ~torch.nn.functional.pad(mask[:, 1:], (0, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,22 +16,29 @@ from torch import Tensor
 from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint, whole
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
+from seqtutor.errors import UserError
 from seqtutor.model import Model, SequenceModel, TiltedModel, frozen
-from seqtutor.objectives import OBJECTIVES
+from seqtutor.objectives import Objective, load_objective
+from seqtutor.proposals import prior_rows, rewritten, variations
 from seqtutor.replay import Batch, Replay
-from seqtutor.rollout import Rollout, sample
+from seqtutor.rollout import Rollout, last_step, sample, sequence_mask
 from seqtutor.run import Run
 from seqtutor.scoring import Scorer, Scores, weighted_terms
+from seqtutor.temperature import Dial
 
 CHECKPOINT_SECONDS = 30.0
 VALUE_SPEED = 10.0
+# Settings that not every objective has: see Objective.options.
+STEPS = ("gamma", "span", "trace", "clip", "target_rate", "learning_steps")
+STORED = ("batch", "replay", "priority", "vary", "rewrite")
+OPTIONAL = STEPS + STORED
 Row = dict[str, float]
 Report = Callable[[Row], None]
 
 
-def starting_policy(prior: SequenceModel, objective: str) -> Model:
+def starting_policy(prior: SequenceModel, objective: Objective) -> Model:
     """The policy that an objective starts from: in distribution, exactly the prior. Q and Psi read it as log p."""
-    policy = TiltedModel(prior) if objective == "g" else copy.deepcopy(prior)
+    policy = TiltedModel(prior) if objective.tilt else copy.deepcopy(prior)
     for module in policy.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -45,24 +52,28 @@ class Tuner:
     domain: Domain
     config: TrainConfig
     prior: SequenceModel
+    objective: Objective = field(init=False)
     policy: Model = field(init=False)
     target: Model = field(init=False)
     update: int = 0
     seconds: float = 0.0
-    centre: Tensor = field(init=False)  # (T,) what the prior earns at each step, or on its last one: see `centred`
+    centre: Tensor | None = None  # (T,) what the prior earns at each step, or on its last one: see `centred`
 
     def __post_init__(self) -> None:
         config = self.config
+        self.objective = load_objective(config.objective)
+        check_options(config, self.objective, self.domain)
         self.prior = frozen(self.prior).to(config.device)
-        self.policy = starting_policy(self.prior, config.objective).requires_grad_(True)
+        self.policy = starting_policy(self.prior, self.objective).requires_grad_(True)
         if isinstance(self.policy, TiltedModel):
             self.policy.prior.requires_grad_(False)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
         self.optimiser = torch.optim.Adam(parameter_groups(self.policy, config.learning_rate))
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.replay = Replay(config.replay, self.domain.max_length, len(self.domain.vocabulary))
+        capacity = 0 if self.objective.fresh else config.replay
+        self.replay = Replay(capacity, self.domain.max_length, len(self.domain.vocabulary), config.priority)
         self.scorer = new_scorer(self.domain, config)
-        self.centre = torch.zeros(self.domain.max_length)
+        self.dial = Dial(config)
 
     @cached_property
     def parts(self) -> dict[str, Stateful]:
@@ -79,48 +90,88 @@ class Tuner:
         """One update: sample, score, remember, learn -> its row of figures."""
         began = time.monotonic()
         config = self.config
-        rollout = sample(self.policy, self.prior, config.rollouts, self.domain.max_length, self.generator)
-        scores = self.scorer.score(rollout.tokens.cpu().numpy(), rollout.truncated.cpu().numpy())
-        keep = torch.from_numpy(scores.scored)
-        reward = torch.from_numpy(scores.reward).float()
-        if len(self.replay) == 0 and keep.any():
-            self.set_centre(reward[keep])
-        self.replay.add(rollout.select(keep.to(rollout.tokens.device)), reward[keep])
-        batches = self.replay.batches(config.learning_steps, config.batch, self.generator)
-        losses = [self.learn(batch) for batch in batches]
+        varied = variations(self.domain, self.replay, round(config.vary * config.rollouts), self.rng(2))
+        rollout = sample(self.policy, self.prior, config.rollouts - len(varied), self.domain.max_length, self.generator)
+        scores, found = self.score(rollout.tokens, rollout.truncated, rollout.log_prior)
+        if self.centre is None and len(found.tokens):
+            self.centre = self.prior_mean(found.reward)
+        if not self.objective.fresh:
+            self.replay.add(found)
+        if len(varied):
+            self.replay.add(self.score(varied, varied[:, 0] < 0, prior_rows(self.prior, varied))[1])
+        temperature = self.dial.temperature
+        losses = [self.learn(batch) for batch in self.batches(found)] if config.kl_budget else []
         self.update += 1
         self.seconds += time.monotonic() - began
-        return self.row(rollout, scores, _mean(np.array(losses)))
+        row = self.row(rollout, scores, _mean(np.array(losses)), temperature)
+        self.dial.turn(row["kl_per_token"], self.update)
+        return row
+
+    def score(self, tokens: Tensor, truncated: Tensor, log_prior: Tensor) -> tuple[Scores, Batch]:
+        """What `tokens` (B, T) earned, and those of them that may be learnt from."""
+        scores = self.scorer.score(tokens.cpu().numpy(), truncated.cpu().numpy())
+        keep = scores.scored & ~(scores.repeated & (self.config.priority == "reward"))  # the best are kept once
+        reward = torch.from_numpy(scores.reward).float().to(tokens.device)
+        batch = Batch(log_prior, tokens, reward, sequence_mask(tokens))
+        return scores, batch.select(torch.from_numpy(keep).to(tokens.device))
+
+    def batches(self, found: Batch) -> Iterator[Batch]:
+        """What an update learns from: stored sequences, or for a fresh objective those just sampled."""
+        if not self.objective.fresh:
+            yield from self.replay.batches(self.config.learning_steps, self.config.batch, self.generator)
+        elif len(found.tokens):
+            follow(self.target, self.policy, 1.0)
+            yield from [found] * (self.config.learning_steps if self.objective.target == "sampler" else 1)
 
     def learn(self, batch: Batch) -> float:
-        """One gradient step on stored sequences, and the target network a little after it -> the loss."""
-        config, batch = self.config, batch.to(self.config.device)
-        with torch.no_grad():
-            target = self.target.action_values(batch.tokens)
-        loss: Tensor = OBJECTIVES[config.objective](
-            self.policy.action_values(batch.tokens),
-            target,
+        """One gradient step on a batch, and the target network a little after it -> the loss."""
+        config = self.config
+        batch = rewritten(self.domain, self.prior, batch.to(config.device), config.rewrite, self.rng(3))
+        values = self.policy.action_values(batch.tokens)
+        loss = self.objective(
+            values,
+            self.target_values(values, batch.tokens),
             batch.log_prior,
             batch.tokens,
             self.centred(batch),
             batch.mask,
-            temperature=config.temperature,
-            gamma=config.gamma,
-            span=config.span,
+            temperature=self.dial.temperature,
+            **self.options,
         )
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.mean().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0)
         self.optimiser.step()
-        follow(self.target, self.policy, config.target_rate)
-        return loss.item()
+        if self.objective.target == "average":
+            follow(self.target, self.policy, config.target_rate)
+        if batch.slots is not None:
+            self.replay.note(batch.slots, loss.detach())
+        return loss.mean().item()
 
-    def set_centre(self, reward: Tensor) -> None:
-        """Note what the first rollouts, which are the prior's own, earn (B, T): where the values' zero shall lie."""
+    def target_values(self, values: Tensor, tokens: Tensor) -> Tensor:
+        """What the objective is given as `target` (B, T, V), without gradient."""
+        if self.objective.target == "none":
+            return values.detach()
+        with torch.no_grad():
+            return self.target.action_values(tokens)
+
+    @cached_property
+    def options(self) -> dict[str, float]:
+        """The objective's own settings, as its keyword arguments."""
+        return {name: getattr(self.config, name) for name in self.objective.keywords}
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        """A generator for `purpose` that depends on the seed and the update alone, so that a resume needs no state."""
+        return np.random.default_rng([self.config.seed, purpose, self.update])
+
+    def prior_mean(self, reward: Tensor) -> Tensor:
+        """(T,) what the first rollouts, which are the prior's own, earn (B, T): where the values' zero shall lie."""
+        centre = torch.zeros(self.domain.max_length)
         if self.domain.fixed_length:
-            self.centre[: reward.shape[1]] = reward.mean(0)
+            centre[: reward.shape[1]] = reward.mean(0)
         elif self.config.gamma == 1.0:
-            self.centre[:] = reward.sum(-1).mean()
+            centre[:] = reward.sum(-1).mean()
+        return centre
 
     def centred(self, batch: Batch) -> Tensor:
         """The rewards (B, T) measured from what the prior earns, so that values start near zero and not far from it.
@@ -128,12 +179,12 @@ class Tuner:
         This moves no optimum: with a fixed length it takes the same from every sequence at each step; else the same
         from every sequence's total, at its last step.
         """
-        steps, length = batch.mask, batch.mask.shape[1]
-        centre = self.centre[:length].to(batch.reward.device)
-        last = steps & ~torch.nn.functional.pad(steps[:, 1:], (0, 1))
-        return batch.reward - centre * (steps if self.domain.fixed_length else last)
+        if self.centre is None:
+            return batch.reward
+        centre = self.centre[: batch.mask.shape[1]].to(batch.reward.device)
+        return batch.reward - centre * (batch.mask if self.domain.fixed_length else last_step(batch.mask))
 
-    def row(self, rollout: Rollout, scores: Scores, loss: float) -> Row:
+    def row(self, rollout: Rollout, scores: Scores, loss: float, temperature: float) -> Row:
         """The figures of an update, one column each of `metrics.csv`; docs/metrics.md says what each is."""
         lengths, texts = rollout.mask.sum(-1), scores.texts
         return {
@@ -142,7 +193,7 @@ class Tuner:
             "reward": _mean(scores.totals),
             "kl": float(rollout.kl.sum(-1).mean()),
             "kl_per_token": float(rollout.kl.sum() / lengths.sum()),
-            "temperature": self.config.temperature,
+            "temperature": temperature,
             "loss": loss,
             "valid": sum(text is not None for text in texts) / len(texts),
             "distinct": len({text for text in texts if text is not None}) / len(texts),
@@ -156,6 +207,21 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     """The scorer of a run: only terms with a weight are evaluated."""
     terms = [term for term in weighted_terms(domain, config.weights) if term.weight]
     return Scorer(domain, terms, failures=config.failures, unpaid_repeats=config.repeats == "unpaid")
+
+
+def check_options(config: TrainConfig, objective: Objective, domain: Domain) -> None:
+    """Raise UserError for a setting that was changed and means nothing to the objective, or that the domain lacks."""
+    defaults = TrainConfig(**{"domain": config.domain, **domain.defaults})
+    for name in OPTIONAL:
+        value = getattr(config, name)
+        if name not in objective.options and value != getattr(defaults, name):
+            own = ", ".join(option for option in OPTIONAL if option in objective.options)
+            raise UserError(
+                f"objective '{config.objective}' has no {name} (given: {value}); of these it has: {own or 'none'}"
+            )
+    for name in ("vary", "rewrite"):
+        if getattr(config, name) and getattr(type(domain), name) is getattr(Domain, name):
+            raise UserError(f"{name} is {getattr(config, name)}, but domain '{domain.name}' offers none; set it to 0")
 
 
 def parameter_groups(policy: Model, rate: float) -> list[dict[str, Any]]:
@@ -202,7 +268,8 @@ def checkpoint(tuner: Tuner, run: Run) -> None:
         "cache": scorer.cache,
         "seen": sorted(scorer.seen),
         "failed": scorer.failed,
-        "centre": tuner.centre.tolist(),
+        "centre": None if tuner.centre is None else tuner.centre.tolist(),
+        "dial": tuner.dial.state(),
     }
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
 
@@ -212,7 +279,8 @@ def resume(tuner: Tuner, run: Run) -> None:
     state = load_checkpoint(run.folder / "checkpoint", tuner.parts)
     if state:
         tuner.update, tuner.seconds = state["update"], state["seconds"]
-        tuner.centre = torch.tensor(state["centre"])
+        tuner.centre = None if state["centre"] is None else torch.tensor(state["centre"])
+        tuner.dial.restore(state["dial"])
         scorer = tuner.scorer
         scorer.calls, scorer.cache, scorer.seen = state["calls"], state["cache"], set(state["seen"])
         scorer.failed = [(term, text) for term, text in state["failed"]]

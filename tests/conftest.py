@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from importlib.metadata import EntryPoint
 
 import pytest
-
-import seqtutor.domain
 
 GROUP = "seqtutor.domains"
 INSTALLED = {
@@ -20,5 +19,15 @@ INSTALLED = {
 def installed(monkeypatch):
     """The domains of tests/letters.py as installed plugins, and one whose library is missing; no others."""
     entries = {name: EntryPoint(name, value, GROUP) for name, value in INSTALLED.items()}
-    monkeypatch.setattr(seqtutor.domain, "_entries", lambda: entries)
+    replace_installed(monkeypatch, "domain", entries)
     return entries
+
+
+def replace_installed(monkeypatch, kind, entries):
+    """Have `entries` (name to entry point) as the only plugins of `kind`; those of other kinds stay."""
+    found = importlib.metadata.entry_points
+    monkeypatch.setattr(
+        importlib.metadata,
+        "entry_points",
+        lambda group: entries.values() if group == f"seqtutor.{kind}s" else found(group=group),
+    )

@@ -11,13 +11,14 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from conftest import replace_installed
 
 import seqtutor.domain
 from seqtutor.cli import COMMANDS, main
 from seqtutor.cli.options import DomainCommand
 from seqtutor.config import TrainConfig, build, read_toml
 from seqtutor.model import SequenceModel
-from seqtutor.objectives import OBJECTIVES
+from seqtutor.plugins import installed
 from seqtutor.scoring import weighted_terms
 from seqtutor.tuning import Tuner
 from seqtutor.weights import save_model
@@ -77,7 +78,7 @@ def test_every_column_of_the_metrics_is_described():
 
 def test_every_objective_is_described():
     text = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
-    assert all(f"| `{name}` |" in text for name in OBJECTIVES)
+    assert all(f"| `{name}` |" in text for name in installed("objective"))
 
 
 def test_the_plugin_of_the_documents_pretrains_trains_and_generates(tmp_path, monkeypatch):
@@ -87,7 +88,7 @@ def test_the_plugin_of_the_documents_pretrains_trains_and_generates(tmp_path, mo
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "words", raising=False)
     entry = EntryPoint("words", "words:WordsDomain", "seqtutor.domains")
-    monkeypatch.setattr(seqtutor.domain, "_entries", lambda: {"words": entry})
+    replace_installed(monkeypatch, "domain", {"words": entry})
     monkeypatch.chdir(tmp_path)
     Path("words.txt").write_text("\n".join(["melody", "sequence", "tutor", "prior", "policy"] * 20), encoding="utf-8")
     tiny = "--epochs 1 --hidden 8 --embedding 4"

@@ -14,7 +14,8 @@ from seqtutor import PAD, UserError, load
 from seqtutor.config import TrainConfig, build
 from seqtutor.evaluation import draw, evaluate
 from seqtutor.model import TiltedModel
-from seqtutor.objectives import OBJECTIVES
+from seqtutor.objectives import load_objective
+from seqtutor.plugins import installed
 from seqtutor.replay import Batch
 from seqtutor.rollout import sample_tokens
 from seqtutor.scoring import Scorer, weighted_terms
@@ -24,8 +25,9 @@ DOMAIN = LettersDomain()
 
 
 def tuner_of(objective="psi", **settings):
-    small = {"domain": "letters", "rollouts": 32, "batch": 32, "replay": 64, "learning_rate": 3e-3}
-    return Tuner(DOMAIN, TrainConfig(**{**small, "objective": objective, **settings}), new_model(spread=1.0))
+    small = {"domain": "letters", "rollouts": 32, "learning_rate": 3e-3}
+    stored = {} if load_objective(objective).fresh else {"batch": 32, "replay": 64}
+    return Tuner(DOMAIN, TrainConfig(**{**small, **stored, "objective": objective, **settings}), new_model(spread=1.0))
 
 
 def seeded(seed=0):
@@ -48,7 +50,7 @@ def test_the_token_that_was_sampled_is_stored_with_its_own_reward():
         torch.testing.assert_close(log_prior[real], tuner.prior(tokens[None])[0][real], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+@pytest.mark.parametrize("objective", sorted(installed("objective")))
 def test_no_gradient_reaches_a_prior(objective):
     """RL Tuner's G-learning trains its 'frozen' prior through the target."""
     tuner = tuner_of(objective)
@@ -64,13 +66,14 @@ def test_no_gradient_reaches_a_prior(objective):
         assert all(p.grad is None for p in tuner.policy.prior.parameters())
 
 
-@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+@pytest.mark.parametrize("objective", sorted(installed("objective")))
 def test_what_lies_behind_the_end_is_not_learnt_from(objective):
     """RL Tuner has no terminal mask. The same sequences with more padding, and noise on it, are the same lesson."""
     tokens = torch.from_numpy(ids("ab", "a", "abc"))
 
     def lesson(wider, noise):
-        tuner = tuner_of(objective, span=4)
+        options = {"span": 4} if "span" in load_objective(objective).options else {}
+        tuner = tuner_of(objective, **options)
         wide = torch.nn.functional.pad(tokens, (0, wider), value=PAD)
         mask = wide != PAD
         generator = seeded()

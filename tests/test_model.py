@@ -8,6 +8,7 @@ from letters import every, new_model
 
 from seqtutor import BOS, EOS, PAD
 from seqtutor.model import TiltedModel, frozen
+from seqtutor.objectives import load_objective
 from seqtutor.tuning import starting_policy
 
 
@@ -72,7 +73,7 @@ def test_distributions_sum_to_one_and_never_produce_what_is_no_token(kind, fixed
 @torch.no_grad()
 def test_q_and_psi_start_at_the_priors_log_probabilities(objective):
     prior = new_model(layers=2, dropout=0.5)
-    policy = starting_policy(prior, objective)
+    policy = starting_policy(prior, load_objective(objective))
     assert torch.equal(policy.action_values(SEQUENCES), prior(SEQUENCES))
     assert torch.equal(policy(SEQUENCES), prior(SEQUENCES))
 
@@ -80,7 +81,7 @@ def test_q_and_psi_start_at_the_priors_log_probabilities(objective):
 @torch.no_grad()
 def test_g_starts_at_zero_and_its_policy_at_the_prior():
     prior = new_model(layers=2, dropout=0.5)
-    policy = starting_policy(prior, "g")
+    policy = starting_policy(prior, load_objective("g"))
     assert (policy.action_values(SEQUENCES) == 0).all()
     torch.testing.assert_close(policy(SEQUENCES).exp(), prior(SEQUENCES).exp(), rtol=0, atol=1e-6)
 

@@ -7,18 +7,17 @@ import torch
 from letters import A, B, C, ids
 
 from seqtutor import EOS, PAD
-from seqtutor.replay import Replay
-from seqtutor.rollout import Rollout, sequence_mask
+from seqtutor.replay import Batch, Replay
+from seqtutor.rollout import sequence_mask
 
 V, LENGTH = 6, 5
 
 
-def rollout_of(tokens):
-    """A rollout whose log-probabilities can be told from its tokens and places."""
+def batch_of(tokens):
+    """A batch whose log-probabilities can be told from its tokens and places."""
     mask = tokens != PAD
     log_prior = -(tokens[..., None] * 100 + torch.arange(tokens.shape[1])[:, None] * 10 + torch.arange(V)).float()
-    zeros = torch.zeros(tokens.shape)
-    return Rollout(tokens, mask, zeros, log_prior * mask[..., None], zeros, torch.zeros(len(tokens), dtype=torch.bool))
+    return Batch(log_prior * mask[..., None], tokens, reward_of(tokens), mask)
 
 
 def reward_of(tokens):
@@ -31,7 +30,7 @@ def word(i):
 
 
 def add(replay, tokens):
-    replay.add(rollout_of(tokens), reward_of(tokens))
+    replay.add(batch_of(tokens))
 
 
 def held(replay):
@@ -74,7 +73,7 @@ def test_a_batch_holds_sequences_with_their_own_rewards_and_log_probabilities():
     add(replay, stored)
     seen = set()
     for batch in replay.batches(20, 4, torch.Generator().manual_seed(0)):
-        wanted = rollout_of(batch.tokens)
+        wanted = batch_of(batch.tokens)
         assert torch.equal(batch.reward, reward_of(batch.tokens))
         assert torch.equal(batch.log_prior, wanted.log_prior)
         assert torch.equal(batch.mask, batch.tokens != PAD)
@@ -119,3 +118,38 @@ def test_what_a_state_restores_goes_on_the_same():
 
 def test_the_mask_reaches_up_to_and_including_the_end():
     assert sequence_mask(torch.tensor([[A, EOS, PAD], [A, B, C]])).tolist() == [[True, True, False], [True] * 3]
+
+
+def test_by_reward_the_best_are_drawn_most_and_the_worst_make_room():
+    replay = Replay(20, LENGTH, V, "reward")
+    add(replay, words(range(30, 50)))
+    total = replay.reward.sum(-1)
+    drawn = replay.draw(4000, torch.Generator().manual_seed(0)).bincount(minlength=20)
+    best, worst = int(total.argmax()), int(total.argmin())
+    assert drawn[best] > 10 * max(1, int(drawn[worst]))
+    better = words([80, 79])
+    assert reward_of(better).sum(-1).min() > total.sort().values[1]
+    add(replay, better)
+    assert len(replay) == 20
+    kept = sorted(replay.reward.sum(-1).tolist())
+    assert kept == sorted([*total.sort().values[2:].tolist(), *reward_of(better).sum(-1).tolist()])
+
+
+def test_by_error_new_ones_come_first_then_those_with_the_largest_loss():
+    replay = Replay(10, LENGTH, V, "error")
+    add(replay, words(range(6)))
+    replay.note(torch.arange(6), torch.tensor([0.0, 5.0, 1.0, 2.0, 3.0, 4.0]))
+    add(replay, words([7]))
+    drawn = replay.draw(4000, torch.Generator().manual_seed(0)).bincount(minlength=7)
+    assert drawn.argsort(descending=True).tolist()[:2] == [6, 1]
+    assert drawn[0] < drawn[1] / 2
+
+
+@pytest.mark.parametrize("priority", ["uniform", "reward", "error"])
+def test_priorities_survive_a_checkpoint(priority):
+    replay, other = Replay(10, LENGTH, V, priority), Replay(10, LENGTH, V, priority)
+    add(replay, words(range(8)))
+    replay.note(torch.arange(4), torch.arange(4.0))
+    other.restore(replay.state())
+    one, same = (r.draw(50, torch.Generator().manual_seed(3)) for r in (replay, other))
+    assert torch.equal(one, same)

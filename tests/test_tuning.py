@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import re
+import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import replace_installed
 from letters import FixedLettersDomain, LettersDomain, every, ids, log_probabilities, new_model
 
 from seqtutor import EOS, PAD, SequenceTerm, UserError, tuning
 from seqtutor.checkpoint import load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
-from seqtutor.objectives import OBJECTIVES
+from seqtutor.objectives import load_objective
+from seqtutor.plugins import installed
+from seqtutor.proposals import rewritten
 from seqtutor.run import Run, load_policy
 from seqtutor.scoring import Scorer, weighted_terms
 from seqtutor.tuning import Tuner, checkpoint, follow, resume, tune
+from seqtutor.verification import loss_at_optimum, new_world
 
-KINDS = pytest.mark.parametrize("objective", sorted(OBJECTIVES))
-SMALL = {"domain": "letters", "rollouts": 16, "batch": 16, "replay": 64, "learning_rate": 3e-3}
+KINDS = pytest.mark.parametrize("objective", sorted(installed("objective")))
+ROOT = Path(__file__).parent.parent
+SMALL = {"domain": "letters", "rollouts": 16, "learning_rate": 3e-3}
 
 
 @dataclasses.dataclass
@@ -41,7 +49,8 @@ def _no_c(texts):
 def tuner_of(objective="psi", *, domain=None, prior=None, **settings):
     domain = domain or LettersDomain()
     prior = prior or new_model(spread=1.0, dropout=0.2, fixed_length=domain.fixed_length)
-    return Tuner(domain, TrainConfig(**{**SMALL, "objective": objective, **settings}), prior)
+    stored = {} if load_objective(objective).fresh else {"batch": 16, "replay": 64}
+    return Tuner(domain, TrainConfig(**{**SMALL, **stored, "objective": objective, **settings}), prior)
 
 
 def run_in(folder: Path) -> Run:
@@ -307,3 +316,102 @@ def test_a_checkpoint_cut_short_is_named(tmp_path, length):
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(UserError, match=r"checkpoint\.safetensors does not fit this run"):
         resume(tuner_of(), run)
+
+
+@KINDS
+def test_a_setting_that_an_objective_has_not_is_named(objective):
+    own = load_objective(objective).options
+    changed = {"gamma": 0.5, "span": 3, "trace": 0.5, "clip": 0.1, "target_rate": 0.3, "learning_steps": 5}
+    changed |= {"batch": 8, "replay": 32, "priority": "reward", "vary": 0.1, "rewrite": 0.1}
+    for name in sorted(changed.keys() - own):
+        with pytest.raises(UserError, match=f"objective '{objective}' has no {name} "):
+            tuner_of(objective, **{name: changed[name]})
+    for name in sorted((changed.keys() & own) - {"vary", "rewrite"}):
+        tuner_of(objective, **{name: changed[name]})
+
+
+def test_an_objective_of_ones_own_is_an_entry_point(tmp_path, monkeypatch):
+    """The ten lines of docs/objectives.md: a function, a decorator, an entry point; the loop, the CLI and the proof."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8"), re.S)
+    (tmp_path / "mine.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    entry = EntryPoint("mine", "mine:mine", "seqtutor.objectives")
+    replace_installed(monkeypatch, "objective", {**installed("objective"), "mine": entry})
+    tuner = tuner_of("mine")
+    assert [tuner.step()["update"] for _ in range(2)] == [1, 2]
+    world = new_world()
+    at_optimum, beside = loss_at_optimum(world, load_objective("mine"))
+    assert at_optimum < 1e-10 < beside
+    with pytest.raises(UserError, match=r"'mime'.*mine"):
+        tuner_of("mime")
+
+
+@pytest.mark.parametrize("priority", ["reward", "error"])
+def test_training_on_ranked_replay_reaches_the_optimum_too(priority):
+    """Data that the policy did not choose are lawful: the fixed point is the same."""
+    tuner = tuner_of("tb", prior=new_model(spread=1.0, hidden=32), temperature=0.7, rollouts=64, batch=64, replay=1024,
+                     learning_steps=3, priority=priority)  # fmt: skip
+    sequences, wanted = optimum(tuner)
+    assert distance(log_probabilities(tuner.policy, sequences), wanted) > 0.7
+    for update in range(80):
+        for group, speed in zip(tuner.optimiser.param_groups, (1, 10), strict=True):
+            group["lr"] = speed * 0.02 * (1 - update / 80)
+        tuner.step()
+    assert distance(log_probabilities(tuner.policy, sequences), wanted) < 0.05
+
+
+def test_a_budget_of_zero_leaves_the_prior_as_it_is():
+    tuner = tuner_of(kl_budget=0.0)
+    start = parameters(tuner.policy)
+    rows = [tuner.step() for _ in range(3)]
+    assert same(parameters(tuner.policy), start)
+    assert all(row["kl"] == pytest.approx(0, abs=1e-6) for row in rows)
+
+
+@pytest.mark.parametrize("budget", [0.1, 0.3])
+def test_the_temperature_is_turned_until_the_policy_sits_at_its_budget(budget):
+    tuner = tuner_of("psi", prior=new_model(spread=1.0, hidden=32), kl_budget=budget, rollouts=64, batch=64,
+                     replay=256, learning_rate=5e-3, target_rate=0.2, updates=250)  # fmt: skip
+    kl = [tuner.step()["kl_per_token"] for _ in range(250)]
+    assert np.mean(kl[200:]) == pytest.approx(budget, rel=0.1)
+
+
+def test_a_schedule_moves_the_temperature_by_equal_factors():
+    tuner = tuner_of(temperature=4.0, temperature_end=1.0, updates=3)
+    assert [tuner.step()["temperature"] for _ in range(3)] == pytest.approx([4.0, 2.0, 1.0])
+
+
+def test_varied_items_are_scored_and_learnt_from_and_are_none_of_the_policys_figures():
+    class Varying(LettersDomain):
+        def vary(self, texts, rng):
+            return ["abab"[: 1 + int(rng.integers(3))] for _ in texts]
+
+    tuner = tuner_of(domain=Varying(), vary=0.25)
+    tuner.step()
+    assert len(tuner.replay) == 16
+    row = tuner.step()
+    assert len(tuner.replay) == 32
+    varied = tuner.replay.tokens[28:32].numpy()
+    assert {tuner.scorer.text(r) for r in varied} <= {"a", "ab", "aba"}
+    stored = tuner.replay.log_prior[28:32]
+    torch.testing.assert_close(stored[:, 0], tuner.prior(torch.from_numpy(varied))[:, 0], rtol=0, atol=1e-5)
+    assert row["valid"] * 12 == pytest.approx(round(row["valid"] * 12))
+    with pytest.raises(UserError, match=r"vary is 0\.5, but domain 'letters' offers none"):
+        tuner_of(vary=0.5)
+
+
+def test_a_rewritten_sequence_keeps_its_reward_and_gets_its_own_prior():
+    class Rewriting(LettersDomain):
+        def rewrite(self, text, rng):
+            return list(reversed(text))
+
+    tuner = tuner_of("tb", domain=Rewriting(), rewrite=1.0)
+    tuner.step()
+    (batch,) = tuner.replay.batches(1, 16, torch.Generator().manual_seed(0))
+    new = rewritten(tuner.domain, tuner.prior, batch, 1.0, np.random.default_rng(0))
+    torch.testing.assert_close(new.reward.sum(-1), batch.reward.sum(-1))
+    for old, fresh in zip(batch.tokens.numpy(), new.tokens.numpy(), strict=True):
+        before, after = tuner.scorer.text(old), tuner.scorer.text(fresh)
+        assert after in (before, (before or "")[::-1] or None)
+    torch.testing.assert_close(new.log_prior[:, 0], tuner.prior(new.tokens)[:, 0], rtol=0, atol=1e-5)

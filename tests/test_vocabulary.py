@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 
 import pytest
+from conftest import replace_installed
 from letters import FixedLettersDomain, LettersDomain
 
-import seqtutor.domain
 from seqtutor import BOS, EOS, PAD, UnknownToken, UserError, Vocabulary, available, load
 from seqtutor_music import MusicDomain
 
@@ -75,7 +75,7 @@ def test_a_missing_library_is_named_with_what_to_type(installed):
 
 def test_an_entry_point_that_is_no_domain_is_refused(monkeypatch):
     entry = EntryPoint("odd", "letters:rises", "seqtutor.domains")
-    monkeypatch.setattr(seqtutor.domain, "_entries", lambda: {"odd": entry})
+    replace_installed(monkeypatch, "domain", {"odd": entry})
     with pytest.raises(UserError, match=r"entry point of domain 'odd'.*must name a subclass"):
         load("odd")
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from seqtutor.domain import verdict
+
+if TYPE_CHECKING:
+    from seqtutor.verification import Proof
 
 
 def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
@@ -63,3 +66,24 @@ def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int
     for row in rows:
         table.add_row(row[0].name, *(figure(m.mean, m.halfwidth, m.percent) for m in row))
     return table
+
+
+def proof_table(proofs: Sequence[Proof]) -> Table:
+    """What `seqtutor verify` found, one row an objective."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for heading in ("loss at pi*", "beside", "by grad J/c", "KL to pi*, nats", "s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("")
+    for proof in proofs:
+        along = f"{proof.multiple:+.6f}" if proof.climbs else "-"
+        kl = f"{proof.before:.2f} -> {proof.after:.4f}"
+        at, beside = f"{proof.at_optimum:.0e}", f"{proof.beside:.0e}"
+        table.add_row(proof.name, at, beside, along, kl, f"{proof.seconds:.0f}", _verdict(proof))
+    return table
+
+
+def _verdict(proof: Proof) -> str:
+    if not proof.exact:
+        return "claims no pi*"
+    return "proven" if proof.holds else "FAILED"

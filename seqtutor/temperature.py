@@ -1,0 +1,60 @@
+"""The temperature of the reward over a run: constant, on a schedule, or turned until the policy sits at a KL budget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from seqtutor.config import TrainConfig
+
+FASTEST = 0.1  # the most that log c moves in an update
+QUICK, SLOW = 0.1, 0.01  # how log c answers to the error of log KL: at once, and to its sum
+MEMORY = 0.8  # of the running mean of the KL
+
+
+@dataclass
+class Dial:
+    """The temperature c in use, in reward per nat."""
+
+    config: TrainConfig
+    log_c: float = field(init=False)
+    kl: float = 0.0  # running mean, nats per token
+    error: float = -1.0  # log(kl / budget), within -1 .. 1, after the last update
+
+    def __post_init__(self) -> None:
+        self.log_c = math.log(self.config.temperature)
+
+    @property
+    def temperature(self) -> float:
+        """The c of the next gradient step."""
+        return math.exp(self.log_c)
+
+    def turn(self, kl: float, update: int) -> None:
+        """Note the KL (nats per token) of the rollouts of `update`, and set the next c."""
+        config = self.config
+        if config.kl_budget < math.inf:
+            self._towards_budget(kl)
+        elif config.temperature_end:
+            share = update / max(1, config.updates - 1)
+            start, end = math.log(config.temperature), math.log(config.temperature_end)
+            self.log_c = start + min(1.0, share) * (end - start)
+
+    def _towards_budget(self, kl: float) -> None:
+        """A proportional and an integral answer to log(kl / budget), in steps: log c += quick * change + slow * error.
+
+        KL-adaptive temperatures are as old as Ziegler et al. (2019), whose controller is the integral part alone; it
+        overshoots where the policy answers late, as it does here: a policy learns for tens of updates from one c.
+        """
+        self.kl += (1 - MEMORY) * (kl - self.kl) if self.kl else kl
+        error = max(-1.0, min(1.0, math.log(max(self.kl, 1e-9) / max(self.config.kl_budget, 1e-9))))
+        change = QUICK * (error - self.error) + SLOW * error
+        self.log_c += max(-FASTEST, min(FASTEST, change))
+        self.error = error
+
+    def state(self) -> dict[str, float]:
+        """All that changes, for a checkpoint."""
+        return {"log_c": self.log_c, "kl": self.kl, "error": self.error}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Put back what `state` gave."""
+        self.log_c, self.kl, self.error = state["log_c"], state["kl"], state["error"]

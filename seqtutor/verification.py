@@ -1,0 +1,277 @@
+"""`seqtutor verify`: every installed objective on a world so small that all its sequences can be listed.
+
+Words over three letters, a prior that is a small random LSTM, a reward that is a random table. Listing the words gives
+the optimum pi*(x) = p(x) exp(R(x)/c) / Z, its values and grad J without any of the mathematics that is being checked.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqtutor.config import TrainConfig
+from seqtutor.domain import DataLine, Domain, Measure, Progress, TokenTerm, silent
+from seqtutor.model import FORBIDDEN, Model, SequenceModel, frozen
+from seqtutor.objectives import Objective, load_objective, taken
+from seqtutor.rollout import sequence_mask
+from seqtutor.tuning import VALUE_SPEED, Tuner
+from seqtutor.vocabulary import EOS, PAD, Vocabulary
+
+LENGTH = 3
+TEMPERATURE = 1.0
+ENOUGH = 0.01  # nats: the largest KL(pi || pi*) after training that passes
+ZERO = 1e-10
+UPDATES, ROLLOUTS, RATE = 150, 512, 0.02
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The words have none."""
+
+
+@final
+class Words(Domain):
+    """Words over a, b, c of at most three letters; the reward of a step is a random table's entry."""
+
+    name, summary, Options = "words", "every word of at most three letters", NoOptions
+    vocabulary, max_length = Vocabulary("abc"), LENGTH
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.table = np.random.default_rng(seed).normal(size=(len(self.vocabulary),) * LENGTH)
+
+    def rewards(self, tokens: Any) -> Any:
+        """(B, T) -> (B, T): what a step earns depends on all letters so far."""
+        steps = np.zeros(tokens.shape)
+        for t in range(tokens.shape[1]):
+            so_far = np.zeros((LENGTH, len(tokens)), np.int64)
+            so_far[: t + 1] = tokens[:, : t + 1].T
+            steps[:, t] = self.table[tuple(so_far)]
+        return steps
+
+    def terms(self) -> list[TokenTerm]:
+        """The table."""
+        return [TokenTerm("table", 1.0, "a random reward for each step", "", self.rewards)]
+
+    def corpus(self, progress: Progress = silent) -> list[str]:
+        """None: its prior is random."""
+        return []
+
+    def read(self, path: Path) -> Iterator[DataLine]:
+        """Nothing."""
+        return iter(())
+
+    def encode(self, text: str) -> list[str]:
+        """The letters."""
+        return list(text)
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        """The word, a cut one with a mark that makes it another."""
+        return "".join(tokens)
+
+    def measure(self, texts: Sequence[str | None]) -> list[Measure]:
+        """Nothing."""
+        return []
+
+    def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
+        """Nothing."""
+        return []
+
+    def picture(self, text: str) -> str:
+        """Nothing."""
+        return ""
+
+
+@dataclass(frozen=True)
+class World:
+    """All N words of `domain` under `prior`, in float64, and what listing them gives. T steps, V tokens."""
+
+    domain: Words
+    prior: SequenceModel
+    temperature: float = TEMPERATURE
+
+    @cached_property
+    def tokens(self) -> Tensor:
+        """(N, T): the words that end, then those that are cut at the length."""
+        letters = range(EOS + 1, len(self.domain.vocabulary))
+        ended = [(*word, EOS) for n in range(LENGTH) for word in itertools.product(letters, repeat=n)]
+        words = [*ended, *itertools.product(letters, repeat=LENGTH)]
+        return torch.tensor([word + (PAD,) * (LENGTH - len(word)) for word in words])
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """(N, T)."""
+        return sequence_mask(self.tokens)
+
+    @cached_property
+    def log_prior(self) -> Tensor:
+        """(N, T, V) log p of every next token; 0 after the end."""
+        with torch.no_grad():
+            rows: Tensor = copy.deepcopy(self.prior).double()(self.tokens) * self.mask[..., None]
+        return rows
+
+    @cached_property
+    def reward(self) -> Tensor:
+        """(N, T)."""
+        return torch.from_numpy(self.domain.rewards(self.tokens.numpy())) * self.mask
+
+    @cached_property
+    def step_weight(self) -> Tensor:
+        """(N, T) log p + r/c of every step: summed over a word, the log of pi* but for log Z."""
+        return (taken(self.log_prior, self.tokens) + self.reward / self.temperature) * self.mask
+
+    @cached_property
+    def log_optimum(self) -> Tensor:
+        """(N,) log pi*(x)."""
+        weight = self.step_weight.sum(-1)
+        return weight - weight.logsumexp(0)
+
+    @cached_property
+    def same_start(self) -> Tensor:
+        """(N, N, T): two words have the same first t letters."""
+        equal = self.tokens[:, None] == self.tokens[None]
+        return torch.nn.functional.pad(equal.cumprod(-1)[..., :-1], (1, 0), value=1).bool()
+
+    @cached_property
+    def psi(self) -> Tensor:
+        """(N, T, V) the optimal Psi(s, a): log of the summed weights of all words that go on with a, less s's own."""
+        token = torch.nn.functional.one_hot(self.tokens, len(self.domain.vocabulary)).bool()
+        through = self.same_start[..., None] & token[None]  # word i's start, word j goes on with a
+        mass = torch.where(through, self.step_weight.sum(-1)[None, :, None, None], -torch.inf).logsumexp(1)
+        before = self.step_weight.cumsum(-1) - self.step_weight
+        return (mass - before[..., None]).clamp(min=FORBIDDEN)
+
+    def values(self, objective: Objective) -> Tensor:
+        """(N, T, V) what a network that has reached pi* gives to `objective`."""
+        if not objective.tilt:
+            return self.psi
+        return torch.where(self.psi > FORBIDDEN / 2, self.psi - self.log_prior, 0.0)
+
+    def loss(self, objective: Objective, values: Tensor, words: Tensor | slice = slice(None)) -> Tensor:
+        """The objective's loss (n,) on some of the words, its target network the policy itself."""
+        data = (self.log_prior, self.tokens, self.reward, self.mask)
+        some = [tensor[words] for tensor in (values, values.detach(), *data)]
+        return objective(*some, temperature=self.temperature)
+
+    def gap(self, model: Model) -> float:
+        """KL(pi || pi*), nats, of a policy."""
+        with torch.no_grad():
+            log_policy = (taken(model(self.tokens), self.tokens).double() * self.mask).sum(-1)
+        return float((log_policy.exp() * (log_policy - self.log_optimum)).sum())
+
+
+def new_world(seed: int = 0) -> World:
+    """A world with a random prior and random rewards."""
+    domain = Words(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        prior = SequenceModel(domain.vocabulary, embedding=8, hidden=32)
+        torch.nn.init.normal_(prior.head.weight, std=1.0)
+    return World(domain, frozen(prior))
+
+
+def loss_at_optimum(world: World, objective: Objective) -> tuple[float, float]:
+    """The largest loss of a word at pi*, and the mean loss beside it, where one value is moved by .1."""
+    exact = world.values(objective)
+    moved = exact.clone()
+    moved[:, 0, EOS + 1] += 0.1
+    return float(world.loss(objective, exact).abs().max()), float(world.loss(objective, moved).mean())
+
+
+def gradient_of_j(world: World, objective: Objective, seed: int = 0) -> tuple[float, float]:
+    """The expected gradient of the loss on pairs of the policy's own words, as `multiple` times grad J.
+
+    Returns the multiple, in units of 1/c, and what is left over as a share of the gradient. The policy is a random
+    table; every pair of words is listed and weighted by its probability. Values are V(s) + log pi, V random too.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    earlier = torch.ones(LENGTH, LENGTH, dtype=torch.int64).tril(-1)
+    _, prefix = torch.unique((world.tokens[:, None] * earlier).flatten(0, 1), dim=0, return_inverse=True)
+    prefix, never = prefix.view(world.tokens.shape), world.log_prior <= FORBIDDEN / 2
+    size = (int(prefix.max()) + 1, len(world.domain.vocabulary))
+    logits = torch.randn(size, dtype=torch.float64, generator=generator).requires_grad_()
+    state_value = torch.randn(size[0], 1, dtype=torch.float64, generator=generator)
+    log_policy = logits[prefix].masked_fill(never, FORBIDDEN).log_softmax(-1)
+    logp = (taken(log_policy, world.tokens) * world.mask).sum(-1)
+    net = world.step_weight.sum(-1) - logp
+    (climb,) = torch.autograd.grad((logp.exp() * net).sum(), logits, retain_graph=True)
+    probability = logp.detach().exp()
+    values = state_value[prefix] + log_policy
+    pairs = torch.cartesian_prod(torch.arange(len(logp)), torch.arange(len(logp)))
+    losses = torch.func.vmap(lambda pair: world.loss(objective, values, pair).mean(), chunk_size=400)(pairs)
+    total = (probability[pairs].prod(-1) * losses).sum()
+    (found,) = torch.autograd.grad(total, logits)
+    multiple = float((found * climb).sum() / climb.square().sum())
+    return multiple, float((found - multiple * climb).norm() / found.norm())
+
+
+def train(world: World, name: str) -> tuple[float, float]:
+    """KL(pi || pi*), nats, before and after a tuning run of `name`, with the LSTM, sampling and replay of any run."""
+    objective = load_objective(name)
+    wanted = {"span": LENGTH, "target_rate": 0.1, "learning_steps": 3, "batch": 64, "replay": 1024}
+    options = {key: value for key, value in wanted.items() if key in objective.options}
+    config = TrainConfig(
+        domain=world.domain.name,
+        objective=name,
+        temperature=world.temperature,
+        rollouts=ROLLOUTS if objective.fresh else ROLLOUTS // 4,
+        learning_rate=RATE,
+        **options,  # type: ignore[arg-type]
+    )
+    tuner = Tuner(world.domain, config, world.prior)
+    before = world.gap(tuner.policy)
+    for update in range(UPDATES):
+        for group, speed in zip(tuner.optimiser.param_groups, (1.0, VALUE_SPEED), strict=True):
+            group["lr"] = speed * RATE * (1 - update / UPDATES)
+        tuner.step()
+    return before, world.gap(tuner.policy)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was found of one objective."""
+
+    name: str
+    exact: bool  # what it claims
+    at_optimum: float  # largest loss of a word at pi*
+    beside: float  # mean loss a little beside pi*
+    multiple: float  # of grad J in its expected gradient, in units of 1/c
+    residue: float  # share of that gradient which is not along grad J
+    before: float  # KL(pi || pi*), nats, of the prior
+    after: float  # and of the policy tuned from it
+    seconds: float
+
+    @property
+    def zero(self) -> bool:
+        """Its loss is zero at pi*, and not beside it."""
+        return self.at_optimum < ZERO and self.beside > 1e-6
+
+    @property
+    def climbs(self) -> bool:
+        """Its expected gradient on the policy's own samples points down J."""
+        return self.residue < 1e-8 and self.multiple < 0
+
+    @property
+    def holds(self) -> bool:
+        """It does what it claims."""
+        return not self.exact or ((self.zero or self.climbs) and self.after < ENOUGH)
+
+
+def prove(world: World, name: str) -> Proof:
+    """Check one installed objective."""
+    began, objective = time.monotonic(), load_objective(name)
+    at_optimum, beside = loss_at_optimum(world, objective)
+    multiple, residue = (float("nan"), float("nan")) if objective.tilt else gradient_of_j(world, objective)
+    before, after = train(world, name)
+    seconds = time.monotonic() - began
+    return Proof(name, objective.exact, at_optimum, beside, multiple, residue, before, after, seconds)

@@ -1,0 +1,89 @@
+"""`seqtutor verify`: its world is what it says, it passes what is right and fails what is broken."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import seqtutor.verification as verification
+from seqtutor.cli import main
+from seqtutor.objectives import Objective, load_objective, net_reward
+from seqtutor.plugins import installed
+from seqtutor.verification import gradient_of_j, loss_at_optimum, new_world, train
+
+WORLD = new_world(1)
+OFF = sorted(name for name in installed("objective") if not load_objective(name).fresh)
+
+
+def test_the_listed_words_are_all_there_are():
+    with torch.no_grad():
+        logp = WORLD.log_prior.gather(-1, WORLD.tokens[..., None])[..., 0].mul(WORLD.mask).sum(-1)
+    assert float(logp.exp().sum()) == pytest.approx(1.0, abs=1e-12)
+    assert float(WORLD.log_optimum.exp().sum()) == pytest.approx(1.0, abs=1e-12)
+    assert len({tuple(word) for word in WORLD.tokens.tolist()}) == len(WORLD.tokens) == 40
+
+
+def test_the_optimal_values_solve_the_soft_backup():
+    """Psi(s,a) = log p + r/c + V(s'): by recursion, where the world found them by listing words."""
+    taken = WORLD.psi.gather(-1, WORLD.tokens[..., None])[..., 0]
+    value = torch.nn.functional.pad((WORLD.psi.logsumexp(-1) * WORLD.mask)[:, 1:], (0, 1))
+    torch.testing.assert_close(taken * WORLD.mask, (WORLD.step_weight + value) * WORLD.mask, rtol=0, atol=1e-12)
+    assert WORLD.gap(WORLD.prior) > 0.5
+
+
+@pytest.mark.parametrize("name", ["psi", "g", "tb", "vargrad"])
+def test_zero_at_the_optimum_and_beside_it_not(name):
+    at, beside = loss_at_optimum(WORLD, load_objective(name))
+    assert at < 1e-10
+    assert beside > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "multiple"), [("tb", -2), ("vargrad", -2), ("reinvent", -2), ("reinforce", -1), ("ppo", -1)]
+)
+def test_the_gradient_is_a_multiple_of_grad_j(name, multiple):
+    found, residue = gradient_of_j(WORLD, load_objective(name))
+    assert found == pytest.approx(multiple, abs=1e-9)
+    assert residue < 1e-9
+
+
+@pytest.mark.parametrize("name", sorted(installed("objective")))
+def test_an_lstm_tuned_by_the_loop_reaches_the_optimum(name):
+    before, after = train(WORLD, name)
+    assert before > 0.5
+    assert (after < 0.01) == load_objective(name).exact
+    if name == "q":
+        assert after < before
+
+
+def test_a_wrong_sign_is_found(monkeypatch):
+    def wrong(values, target, log_prior, tokens, reward, mask, *, temperature):
+        return net_reward(values, log_prior, tokens, -reward, mask, temperature).sum(-1).square()
+
+    broken = Objective(wrong, "none", True, False, True)
+    monkeypatch.setattr(verification, "load_objective", lambda name: broken)
+    monkeypatch.setattr(verification, "train", lambda world, name: (0.9, 0.8))
+    proof = verification.prove(WORLD, "broken")
+    assert not proof.zero
+    assert not proof.climbs
+    assert not proof.holds
+
+
+def test_the_command_prints_a_row_an_objective_and_ends_well(monkeypatch):
+    monkeypatch.setattr(verification, "train", lambda world, name: (0.9, 0.001))
+    result = CliRunner().invoke(main, ["verify", "tb", "q"])
+    assert result.exit_code == 0, result.output
+    rows = {line.split()[0]: line.rstrip() for line in result.output.splitlines() if line.strip()}
+    assert rows["tb"].endswith("proven")
+    assert "-2.000000" in rows["tb"]
+    assert rows["q"].endswith("claims no pi*")
+    monkeypatch.setattr(verification, "train", lambda world, name: (0.9, 0.2))
+    assert CliRunner().invoke(main, ["verify", "tb"]).exit_code == 1
+
+
+def test_an_unknown_objective_is_named_before_anything_is_run():
+    result = CliRunner().invoke(main, ["verify", "psii"])
+    assert result.exit_code == 1
+    assert "'psii'" in result.output
+    assert "psi" in result.output
