@@ -204,6 +204,29 @@ class Domain(ABC):
         """One short line under an item's picture."""
         return text
 
+    def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+        """New items near `texts`, canonical: proposals that an off-policy objective may learn from; by default none.
+
+        One attempt for each of `texts`, so at most as many; what comes out invalid, too long, outside the vocabulary,
+        among `texts` or twice is left out. All chance comes from `rng`: the same seed gives the same items.
+        """
+        return []
+
+    def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
+        """Tokens, at most `max_length` with EOS, that decode to the same item; by default its canonical spelling."""
+        return self.encode(text)
+
+    def family(self, text: str) -> str:
+        """What an item shares with its like (a scaffold, an opening bar); by default the item is its own family.
+
+        Asked of every sample in training: the answer must cost less than a millisecond, or be remembered.
+        """
+        return text
+
+    def offers(self, hook: str) -> bool:
+        """Whether this domain has an answer of its own to an optional question, such as "vary" or "rewrite"."""
+        return getattr(type(self), hook) is not getattr(Domain, hook)
+
 
 def _entries() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points
