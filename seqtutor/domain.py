@@ -223,6 +223,10 @@ class Domain(ABC):
         """
         return text
 
+    def in_corpus(self, texts: Sequence[str]) -> list[bool]:
+        """Which of `texts` the corpus holds, where that is cheap to say; by default none is known to be."""
+        return [False] * len(texts)
+
     def offers(self, hook: str) -> bool:
         """Whether this domain has an answer of its own to an optional question, such as "vary" or "rewrite"."""
         return getattr(type(self), hook) is not getattr(Domain, hook)

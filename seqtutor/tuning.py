@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqtutor.alarms import Alarm, Watch, shares
 from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint, whole
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
@@ -27,6 +28,7 @@ CHECKPOINT_SECONDS = 30.0
 VALUE_SPEED = 10.0
 Row = dict[str, float]
 Report = Callable[[Row], None]
+Warn = Callable[[Alarm], None]
 
 
 def starting_policy(prior: SequenceModel, objective: str) -> Model:
@@ -50,6 +52,10 @@ class Tuner:
     update: int = 0
     seconds: float = 0.0
     centre: Tensor = field(init=False)  # (T,) what the prior earns at each step, or on its last one: see `centred`
+    scores: Scores = field(init=False)  # what the sequences of the last update earned
+    healthy: Model = field(init=False)  # the policy of the last update without a sign of collapse
+    healthy_update: int = 0
+    went_back: bool = False  # an alarm ended the run, and the policy is `healthy` again
 
     def __post_init__(self) -> None:
         config = self.config
@@ -58,6 +64,8 @@ class Tuner:
         if isinstance(self.policy, TiltedModel):
             self.policy.prior.requires_grad_(False)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
+        self.healthy = copy.deepcopy(self.target)
+        self.watch = Watch(self.domain)
         self.optimiser = torch.optim.Adam(parameter_groups(self.policy, config.learning_rate))
         self.generator = torch.Generator().manual_seed(config.seed)
         self.replay = Replay(config.replay, self.domain.max_length, len(self.domain.vocabulary))
@@ -73,6 +81,7 @@ class Tuner:
             "optimiser": self.optimiser,
             "generator": self.generator,
             "replay": self.replay,
+            "healthy": self.healthy,
         }
 
     def step(self) -> Row:
@@ -80,7 +89,7 @@ class Tuner:
         began = time.monotonic()
         config = self.config
         rollout = sample(self.policy, self.prior, config.rollouts, self.domain.max_length, self.generator)
-        scores = self.scorer.score(rollout.tokens.cpu().numpy(), rollout.truncated.cpu().numpy())
+        scores = self.scores = self.scorer.score(rollout.tokens.cpu().numpy(), rollout.truncated.cpu().numpy())
         keep = torch.from_numpy(scores.scored)
         reward = torch.from_numpy(scores.reward).float()
         if len(self.replay) == 0 and keep.any():
@@ -133,28 +142,42 @@ class Tuner:
         last = steps & ~torch.nn.functional.pad(steps[:, 1:], (0, 1))
         return batch.reward - centre * (steps if self.domain.fixed_length else last)
 
+    def guard(self, row: Row) -> list[Alarm]:
+        """Watch the update that `row` is of -> new alarms; at one, go back to the last healthy policy if asked to."""
+        alarms = self.watch.look(row, self.scores)
+        if self.watch.healthy:
+            self.healthy.load_state_dict(self.policy.state_dict())
+            self.healthy_update = self.update
+        elif alarms and self.config.stop_on_collapse:
+            self.policy.load_state_dict(self.healthy.state_dict())
+            self.target.load_state_dict(self.healthy.state_dict())
+            self.went_back = True
+        return alarms
+
     def row(self, rollout: Rollout, scores: Scores, loss: float) -> Row:
         """The figures of an update, one column each of `metrics.csv`; docs/metrics.md says what each is."""
-        lengths, texts = rollout.mask.sum(-1), scores.texts
+        lengths, texts, held = rollout.mask.sum(-1), scores.texts, self.config.hold_out
         return {
             "update": self.update,
             "seconds": round(self.seconds, 3),
             "reward": _mean(scores.totals),
             "kl": float(rollout.kl.sum(-1).mean()),
             "kl_per_token": float(rollout.kl.sum() / lengths.sum()),
+            "entropy": -float(rollout.logp.sum() / lengths.sum()),
             "temperature": self.config.temperature,
             "loss": loss,
             "valid": sum(text is not None for text in texts) / len(texts),
             "distinct": len({text for text in texts if text is not None}) / len(texts),
+            **shares(self.domain, texts),
             "length": float(lengths.float().mean()),
             "oracle_calls": self.scorer.calls,
-            **{f"term.{name}": _mean(values) for name, values in scores.terms.items()},
+            **{f"{'held_out' if name in held else 'term'}.{name}": _mean(v) for name, v in scores.terms.items()},
         }
 
 
 def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
-    """The scorer of a run: only terms with a weight are evaluated."""
-    terms = [term for term in weighted_terms(domain, config.weights) if term.weight]
+    """The scorer of a run: only terms with a weight are evaluated, and those that are held out."""
+    terms = [t for t in weighted_terms(domain, config.term_weights) if t.weight or t.name in config.hold_out]
     return Scorer(domain, terms, failures=config.failures, unpaid_repeats=config.repeats == "unpaid")
 
 
@@ -174,15 +197,20 @@ def follow(target: Model, policy: Model, rate: float) -> None:
         theirs.lerp_(ours, rate)
 
 
-def tune(tuner: Tuner, run: Run, report: Report) -> None:
+def tune(tuner: Tuner, run: Run, report: Report, warn: Warn = lambda alarm: None) -> None:
     """Update until done, with a checkpoint every half minute. Whatever stops it, what was learnt is saved."""
     saved = time.monotonic()
     try:
-        while tuner.update < tuner.config.updates:
+        while tuner.update < tuner.config.updates and not tuner.went_back:
             with whole():
                 row = tuner.step()
+                alarms = tuner.guard(row)
                 run.log(row)
+                if alarms:
+                    run.save_alarms(tuner.watch.raised)
             report(row)
+            for alarm in alarms:
+                warn(alarm)
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 checkpoint(tuner, run)
                 saved = time.monotonic()
@@ -203,6 +231,9 @@ def checkpoint(tuner: Tuner, run: Run) -> None:
         "seen": sorted(scorer.seen),
         "failed": scorer.failed,
         "centre": tuner.centre.tolist(),
+        "watch": tuner.watch.state(),
+        "healthy_update": tuner.healthy_update,
+        "went_back": tuner.went_back,
     }
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
 
@@ -213,6 +244,8 @@ def resume(tuner: Tuner, run: Run) -> None:
     if state:
         tuner.update, tuner.seconds = state["update"], state["seconds"]
         tuner.centre = torch.tensor(state["centre"])
+        tuner.watch.restore(state["watch"])
+        tuner.healthy_update, tuner.went_back = state["healthy_update"], state["went_back"]
         scorer = tuner.scorer
         scorer.calls, scorer.cache, scorer.seen = state["calls"], state["cache"], set(state["seen"])
         scorer.failed = [(term, text) for term, text in state["failed"]]

@@ -135,3 +135,9 @@ class MoleculesDomain(Domain):
         from seqtutor_molecules.structures import scaffold
 
         return scaffold(text)
+
+    def in_corpus(self, texts: Sequence[str]) -> list[bool]:
+        """Which are molecules of ZINC250k."""
+        from seqtutor_molecules.corpus import known
+
+        return [text in known() for text in texts]

@@ -168,6 +168,11 @@ def test_families_are_scaffolds_and_opening_bars():
     assert Domain.family(MUSIC, "C4 -") == "C4 -"
 
 
+def test_molecules_know_their_corpus():
+    assert MOLECULES.in_corpus([MOLECULES.corpus()[5], "CCO"]) == [True, False]
+    assert MUSIC.in_corpus(["C4 -"]) == [False]
+
+
 def test_a_domain_is_asked_what_it_offers():
     assert [MUSIC.offers(hook) for hook in ("vary", "rewrite", "family")] == [True, False, True]
     assert [MOLECULES.offers(hook) for hook in ("vary", "rewrite", "family")] == [True, True, True]
