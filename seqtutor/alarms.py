@@ -20,10 +20,8 @@ from seqtutor.scoring import Scores
 START = 5  # first updates, nearly the prior's: what the later ones are held against
 WINDOW = 10  # updates that a figure is averaged over
 RISE = 0.2  # standard deviations, of single sequences at the start, from which on the reward counts as risen
-VALID = 0.8  # of what it was at the start: the least share of valid samples
-DISTINCT = 0.8  # of what it was at the start: the least share of distinct ones among the valid
-ENTROPY = 0.4  # of what it was at the start: the least entropy
-JOINING = 0.25  # of the samples outside the largest family, or outside the corpus, at the start: the most that may join
+LEAST = {"valid": 0.8, "distinct": 0.8, "entropy": 0.4}  # of what it was at the start
+JOINING = 0.25  # of the items outside the largest family, or the corpus, at the start: the most that may join it
 HELD_OUT = 0.5  # standard deviations, of single sequences at the start, that a held-out term may fall
 HEALTHY = 0.5  # of the way to a limit: up to here a policy is worth going back to
 SHOWN = 60  # characters of a text in a message
@@ -85,15 +83,7 @@ class Watch:
     def strains(self, window: int) -> dict[str, float]:
         """How far each figure, averaged over the last `window` updates, has gone: 0 at the start, 1 at its limit."""
         before, now = self._before_and_now(window)
-        room = {
-            "valid": (VALID - 1) * before["valid"],
-            "distinct": (DISTINCT - 1) * before["distinct"],
-            "entropy": (ENTROPY - 1) * before["entropy"],
-            **{
-                column: JOINING * (1 - before[column]) for column in ("largest_family", "in_corpus") if column in before
-            },
-            **{column: -HELD_OUT * before[f"spread.{column}"] for column in before if column.startswith(HELD)},
-        }
+        room = {column: _room(column, before) for column in before if column in CHANGES or column.startswith(HELD)}
         return {column: (now[column] - before[column]) / allowed for column, allowed in room.items() if allowed}
 
     def state(self) -> dict[str, Any]:
@@ -110,34 +100,53 @@ class Watch:
 
     def _alarm(self, update: int, column: str, scores: Scores) -> Alarm:
         before, now = self._before_and_now(WINDOW)
-        held = column.removeprefix(HELD) if column.startswith(HELD) else ""
-        text = _worst(scores, held) if held else largest_family(self.domain, scores.texts)[1]
-        change, unit = CHANGES.get(column, (f"the held-out term {held} falls", ".3g"))
+        text = self._sample(column, scores)
+        change, unit = CHANGES.get(column, (f"the held-out term {column.removeprefix(HELD)} falls", ".3g"))
         message = (
             f"update {update}: the reward rises from {before['reward']:.3g} to {now['reward']:.3g} while {change} "
             f"from {before[column]:{unit}} to {now[column]:{unit}}"
         )
         return Alarm(update, column, message + (f", as in '{_short(text)}'" if text else ""), text)
 
+    def _sample(self, column: str, scores: Scores) -> str:
+        """What shows it: the worst by a held-out term, a copy, or the commonest text of the largest family."""
+        if column.startswith(HELD):
+            return _worst(scores, column.removeprefix(HELD))
+        items = _items(scores.texts)
+        if column == "in_corpus":
+            items = [text for text, copy in zip(items, self.domain.in_corpus(items), strict=True) if copy]
+        family = largest_family(self.domain, items)
+        return Counter(family).most_common(1)[0][0] if family else ""
+
 
 def shares(domain: Domain, texts: Sequence[str | None]) -> dict[str, float]:
-    """Of the items among B texts (None: no item), by column: the largest family; copies, where the domain can say."""
-    items = [text for text in texts if text is not None]
-    found = {"largest_family": largest_family(domain, texts)[0]}
+    """Columns of `metrics.csv`, shares of the items among B texts (None: no item); copies where the domain can say."""
+    items = _items(texts)
+    counts = {"largest_family": len(largest_family(domain, items))}
     if domain.offers("in_corpus"):
-        found["in_corpus"] = sum(domain.in_corpus(items)) / max(len(items), 1)
-    return found
+        counts["in_corpus"] = sum(domain.in_corpus(items))
+    return {column: count / max(len(items), 1) for column, count in counts.items()}
 
 
-def largest_family(domain: Domain, texts: Sequence[str | None]) -> tuple[float, str]:
-    """Of B texts (None: no item) the largest family's share of the items, and its commonest text; 0 and "" of none."""
+def largest_family(domain: Domain, items: Sequence[str]) -> list[str]:
+    """The items of the family that has most of them."""
     families: dict[str, list[str]] = {}
-    for text in texts:
-        if text is not None:
-            families.setdefault(domain.family(text), []).append(text)
-    largest = max(families.values(), key=len, default=[])
-    share = len(largest) / max(sum(map(len, families.values())), 1)
-    return share, Counter(largest).most_common(1)[0][0] if largest else ""
+    for text in items:
+        families.setdefault(domain.family(text), []).append(text)
+    return max(families.values(), key=len, default=[])
+
+
+def _items(texts: Sequence[str | None]) -> list[str]:
+    return [text for text in texts if text is not None]
+
+
+def _room(column: str, before: Mapping[str, float]) -> float:
+    """How far a figure may go from where it was before: below 0 where it may fall, above where it may grow."""
+    if column.startswith(HELD):
+        return -HELD_OUT * before[f"spread.{column}"]
+    if column in LEAST:
+        return (LEAST[column] - 1) * before[column]
+    return JOINING * (1 - before[column])
 
 
 def _worst(scores: Scores, term: str) -> str:
