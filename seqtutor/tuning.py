@@ -145,13 +145,13 @@ class Tuner:
     def guard(self, row: Row) -> list[Alarm]:
         """Watch the update that `row` is of -> new alarms; at one, go back to the last healthy policy if asked to."""
         alarms = self.watch.look(row, self.scores)
-        if self.watch.healthy:
-            self.healthy.load_state_dict(self.policy.state_dict())
-            self.healthy_update = self.update
-        elif alarms and self.config.stop_on_collapse:
+        if alarms and self.config.stop_on_collapse:
             self.policy.load_state_dict(self.healthy.state_dict())
             self.target.load_state_dict(self.healthy.state_dict())
             self.went_back = True
+        elif self.watch.healthy:
+            self.healthy.load_state_dict(self.policy.state_dict())
+            self.healthy_update = self.update
         return alarms
 
     def row(self, rollout: Rollout, scores: Scores, loss: float) -> Row:
@@ -245,7 +245,8 @@ def resume(tuner: Tuner, run: Run) -> None:
         tuner.update, tuner.seconds = state["update"], state["seconds"]
         tuner.centre = torch.tensor(state["centre"])
         tuner.watch.restore(state["watch"])
-        tuner.healthy_update, tuner.went_back = state["healthy_update"], state["went_back"]
+        tuner.healthy_update = state["healthy_update"]
+        tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
         scorer = tuner.scorer
         scorer.calls, scorer.cache, scorer.seen = state["calls"], state["cache"], set(state["seen"])
         scorer.failed = [(term, text) for term, text in state["failed"]]

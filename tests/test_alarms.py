@@ -195,6 +195,8 @@ def test_a_collapse_is_taken_back_when_asked_for(tmp_path):
     assert then > 0.7 * start > 0.4 * start > end
     again, _, repeated = run_of(tmp_path / "run", temperature=0.02, stop_on_collapse=True)
     assert (again.update, again.went_back, repeated) == (tuner.update, True, [])
+    regardless, *_ = run_of(tmp_path / "run", temperature=0.02)
+    assert (regardless.update, regardless.went_back) == (24, False)
 
 
 def test_a_healthy_run_raises_none(tmp_path):

@@ -179,7 +179,8 @@ def test_every_objective_runs_and_its_policy_writes(prior, objective):
 
 
 def test_a_term_is_held_out_and_watched(prior):
-    succeed("train", "--domain", "letters", "--prior", prior, "--output", "run", "--hold-out", "variety")
+    said = succeed("train", "--domain", "letters", "--prior", prior, "--output", "run", "--hold-out", "variety").output
+    assert "rises 1, variety held out" in said
     assert "held_out.variety" in table("run/metrics.csv")[0]
     settings = Path("run/config.toml").read_text()
     assert "variety" in settings

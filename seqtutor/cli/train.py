@@ -71,7 +71,9 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     run = Run(resume or new_folder(output, f"{settings.domain}-{settings.objective}"))
     tuning.resume(tuner, run)
     run.save_config(settings)
-    terms = ", ".join(f"{term.name} {term.weight:g}" for term in tuner.scorer.terms)
+    held_out = dict.fromkeys(settings.hold_out, "held out")
+    weights = {term.name: f"{term.weight:g}" for term in tuner.scorer.terms} | held_out
+    terms = ", ".join(f"{name} {weight}" for name, weight in weights.items())
     console.print(f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}")
     interrupted = not _tune_with_progress(tuner, run)
     _conclude(tuner, run, interrupted)
