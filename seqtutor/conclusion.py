@@ -21,7 +21,7 @@ KL_SAMPLES = 256
 def conclude(tuner: Tuner, run: Run, count: int, interrupted: bool) -> tuple[dict[str, Any], Path]:
     """Sample `count` of the prior and of the policy, write summary, samples and page -> the summary, the page."""
     domain, config = tuner.domain, tuner.config
-    scorer = Scorer(domain, weighted_terms(domain, config.weights))
+    scorer = Scorer(domain, weighted_terms(domain, config.term_weights))
     generator = torch.Generator().manual_seed(config.seed + 1)
     prior = evaluate(tuner.prior, domain, scorer, count, generator)
     policy = evaluate(tuner.policy.eval(), domain, scorer, count, generator)
@@ -36,6 +36,7 @@ def conclude(tuner: Tuner, run: Run, count: int, interrupted: bool) -> tuple[dic
         "best_of": config.best_of,
         "best_of_kl": best_of_n_kl(config.best_of),
         "interrupted": interrupted,
+        "went_back": tuner.healthy_update if tuner.went_back else None,
         "kl": mean_kl(rollout),
         **comparison(prior, policy, scorer, config.best_of),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -78,6 +78,8 @@ class TrainConfig:
     samples: int = option(1000, "Samples of the prior and of the policy that the final table stands on.")
     best_of: int = option(16, "n of the free baseline 'best of n from the prior'.")
     failures: float = option(0.2, "Largest share of a batch that a term may fail to score before the run stops.")
+    hold_out: Sequence[str] = option((), "Term to watch and never pay; may be repeated.")
+    stop_on_collapse: bool = option(False, "At an alarm, go back to the last healthy policy and end the run there.")
     seed: int = option(0, "Seed of everything random.")
     device: str = option("cpu", "Where to compute: cpu, or cuda.")
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -100,6 +102,10 @@ class TrainConfig:
         check_seed(self.seed)
         for name, weight in self.weights.items():
             _check_type(f"the weight of '{name}'", weight, float, "the config")
+        for name in self.hold_out:
+            if self.weights.get(name):
+                given = f"'{name}' is held out and has weight {self.weights[name]:g}"
+                raise UserError(f"term {given}: a term is paid or held out, not both")
         _between(self, "gamma", 0, 1)
         _between(self, "trace", 0, 1)
         _between(self, "clip", 0, 1)
@@ -112,6 +118,11 @@ class TrainConfig:
             raise UserError("kl_budget adapts the temperature and temperature_end schedules it: choose one of them")
         _between(self, "target_rate", 0, 1)
         _between(self, "failures", 0, 1)
+
+    @property
+    def term_weights(self) -> Mapping[str, float]:
+        """The weights that were given, and 0 for what is held out."""
+        return {**self.weights, **dict.fromkeys(self.hold_out, 0.0)}
 
 
 Config = TypeVar("Config", PretrainConfig, TrainConfig)
@@ -149,16 +160,25 @@ def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config
     values = dict(given)
     if cls is TrainConfig and values.get("domain"):
         values = {**domain_class(values["domain"]).defaults, **values}
-    typed: dict[str, Any] = {k: float(v) if hints[k] is float else v for k, v in values.items()}
+    make: Mapping[Any, Callable[[Any], Any]] = {float: float, Sequence[str]: tuple}
+    typed: dict[str, Any] = {k: make[hints[k]](v) if hints[k] in make else v for k, v in values.items()}
     return cls(**typed)
 
 
 def _check_type(key: str, value: Any, hint: Any, origin: str) -> None:
-    table = hint not in (int, float, str)
-    wanted: Any = Mapping if table else ((int, float) if hint is float else hint)
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        name = "a table" if table else {int: "a whole number", float: "a number", str: "text"}[hint]
+    wanted, name = _KINDS.get(hint, (Mapping, "a table"))
+    fits = isinstance(value, wanted) and isinstance(value, bool) == (hint is bool)
+    if not fits or (hint == Sequence[str] and not all(isinstance(item, str) for item in value)):
         raise UserError(f"{key} in {origin} must be {name}, not {value!r}")
+
+
+_KINDS: Mapping[Any, tuple[Any, str]] = {
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
+    str: (str, "text"),
+    Sequence[str]: ((list, tuple), "a list of texts"),
+}
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -175,14 +175,6 @@ class Domain(ABC):
         """
         return [list(tokens)]
 
-    def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
-        """New items near good ones: proposals that an off-policy objective may learn from; by default none."""
-        return []
-
-    def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
-        """The tokens of another spelling of the same item: `decode` gives `text` again; by default its own."""
-        return self.encode(text)
-
     @abstractmethod
     def terms(self) -> Sequence[RewardTerm]:
         """The reward terms on offer with their default weights (0: offered, not used unless asked for)."""
@@ -210,6 +202,33 @@ class Domain(ABC):
     def caption(self, text: str) -> str:
         """One short line under an item's picture."""
         return text
+
+    def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+        """New items near `texts`, canonical: proposals that an off-policy objective may learn from; by default none.
+
+        One attempt for each of `texts`, so at most as many; what comes out invalid, too long, outside the vocabulary,
+        among `texts` or twice is left out. All chance comes from `rng`: the same seed gives the same items.
+        """
+        return []
+
+    def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
+        """Tokens, at most `max_length` with EOS, that decode to the same item; by default its canonical spelling."""
+        return self.encode(text)
+
+    def family(self, text: str) -> str:
+        """What an item shares with its like (a scaffold, an opening bar); by default the item is its own family.
+
+        Asked of every sample in training: the answer must cost less than a millisecond, or be remembered.
+        """
+        return text
+
+    def in_corpus(self, texts: Sequence[str]) -> list[bool]:
+        """Which of `texts` the corpus holds, where that is cheap to say; by default none is known to be."""
+        return [False] * len(texts)
+
+    def offers(self, hook: str) -> bool:
+        """Whether this domain has an answer of its own to an optional question, such as "vary" or "rewrite"."""
+        return getattr(type(self), hook) is not getattr(Domain, hook)
 
 
 def available() -> list[str]:

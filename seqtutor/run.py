@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from seqtutor.alarms import Alarm
 from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
@@ -60,6 +62,12 @@ class Run:
             with (self.folder / "failures.csv").open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([("term", "text"), *failures])
 
+    def save_alarms(self, alarms: Sequence[Alarm]) -> None:
+        """Write `alarms.csv`: what the run warned of; no file where it never did."""
+        if alarms:
+            with (self.folder / "alarms.csv").open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([ALARM_COLUMNS, *(dataclasses.astuple(alarm) for alarm in alarms)])
+
     def save_summary(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`; what is not a number becomes null."""
         write_atomically(self.folder / "summary.json", (json.dumps(_jsonable(summary), indent=1) + "\n").encode())
@@ -70,6 +78,7 @@ class Run:
         return self.folder / "report.html"
 
 
+ALARM_COLUMNS = tuple(f.name for f in dataclasses.fields(Alarm))
 FILES = 100  # items that a run writes as files of the field
 
 

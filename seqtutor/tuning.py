@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqtutor.alarms import Alarm, Watch, shares
 from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint, whole
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
@@ -34,6 +35,7 @@ STORED = ("batch", "replay", "priority", "vary", "rewrite")
 OPTIONAL = STEPS + STORED
 Row = dict[str, float]
 Report = Callable[[Row], None]
+Warn = Callable[[Alarm], None]
 
 
 def starting_policy(prior: SequenceModel, objective: Objective) -> Model:
@@ -58,6 +60,10 @@ class Tuner:
     update: int = 0
     seconds: float = 0.0
     centre: Tensor | None = None  # (T,) what the prior earns at each step, or on its last one: see `centred`
+    scores: Scores = field(init=False)  # what the sequences of the last update earned
+    healthy: Model = field(init=False)  # the policy of the last update without a sign of collapse
+    healthy_update: int = 0
+    went_back: bool = False  # an alarm ended the run, and the policy is `healthy` again
 
     def __post_init__(self) -> None:
         config = self.config
@@ -68,6 +74,8 @@ class Tuner:
         if isinstance(self.policy, TiltedModel):
             self.policy.prior.requires_grad_(False)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
+        self.healthy = copy.deepcopy(self.target)
+        self.watch = Watch(self.domain)
         self.optimiser = torch.optim.Adam(parameter_groups(self.policy, config.learning_rate))
         self.generator = torch.Generator().manual_seed(config.seed)
         capacity = 0 if self.objective.fresh else config.replay
@@ -84,6 +92,7 @@ class Tuner:
             "optimiser": self.optimiser,
             "generator": self.generator,
             "replay": self.replay,
+            "healthy": self.healthy,
         }
 
     def step(self) -> Row:
@@ -92,7 +101,7 @@ class Tuner:
         config = self.config
         varied = variations(self.domain, self.replay, round(config.vary * config.rollouts), self.rng(2))
         rollout = sample(self.policy, self.prior, config.rollouts - len(varied), self.domain.max_length, self.generator)
-        scores, found = self.score(rollout.tokens, rollout.truncated, rollout.log_prior)
+        self.scores, found = self.score(rollout.tokens, rollout.truncated, rollout.log_prior)
         if self.centre is None and len(found.tokens):
             self.centre = self.prior_mean(found.reward)
         if not self.objective.fresh:
@@ -103,7 +112,7 @@ class Tuner:
         losses = [self.learn(batch) for batch in self.batches(found)] if config.kl_budget else []
         self.update += 1
         self.seconds += time.monotonic() - began
-        row = self.row(rollout, scores, _mean(np.array(losses)), temperature)
+        row = self.row(rollout, self.scores, _mean(np.array(losses)), temperature)
         self.dial.turn(row["kl_per_token"], self.update)
         return row
 
@@ -184,28 +193,42 @@ class Tuner:
         centre = self.centre[: batch.mask.shape[1]].to(batch.reward.device)
         return batch.reward - centre * (batch.mask if self.domain.fixed_length else last_step(batch.mask))
 
+    def guard(self, row: Row) -> list[Alarm]:
+        """Watch the update that `row` is of -> new alarms; at one, go back to the last healthy policy if asked to."""
+        alarms = self.watch.look(row, self.scores)
+        if alarms and self.config.stop_on_collapse:
+            self.policy.load_state_dict(self.healthy.state_dict())
+            self.target.load_state_dict(self.healthy.state_dict())
+            self.went_back = True
+        elif self.watch.healthy:
+            self.healthy.load_state_dict(self.policy.state_dict())
+            self.healthy_update = self.update
+        return alarms
+
     def row(self, rollout: Rollout, scores: Scores, loss: float, temperature: float) -> Row:
         """The figures of an update, one column each of `metrics.csv`; docs/metrics.md says what each is."""
-        lengths, texts = rollout.mask.sum(-1), scores.texts
+        lengths, texts, held = rollout.mask.sum(-1), scores.texts, self.config.hold_out
         return {
             "update": self.update,
             "seconds": round(self.seconds, 3),
             "reward": _mean(scores.totals),
             "kl": float(rollout.kl.sum(-1).mean()),
             "kl_per_token": float(rollout.kl.sum() / lengths.sum()),
+            "entropy": -float(rollout.logp.sum() / lengths.sum()),
             "temperature": temperature,
             "loss": loss,
             "valid": sum(text is not None for text in texts) / len(texts),
             "distinct": len({text for text in texts if text is not None}) / len(texts),
+            **shares(self.domain, texts),
             "length": float(lengths.float().mean()),
             "oracle_calls": self.scorer.calls,
-            **{f"term.{name}": _mean(values) for name, values in scores.terms.items()},
+            **{f"{'held_out' if name in held else 'term'}.{name}": _mean(v) for name, v in scores.terms.items()},
         }
 
 
 def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
-    """The scorer of a run: only terms with a weight are evaluated."""
-    terms = [term for term in weighted_terms(domain, config.weights) if term.weight]
+    """The scorer of a run: only terms with a weight are evaluated, and those that are held out."""
+    terms = [t for t in weighted_terms(domain, config.term_weights) if t.weight or t.name in config.hold_out]
     return Scorer(domain, terms, failures=config.failures, unpaid_repeats=config.repeats == "unpaid")
 
 
@@ -220,7 +243,7 @@ def check_options(config: TrainConfig, objective: Objective, domain: Domain) -> 
                 f"objective '{config.objective}' has no {name} (given: {value}); of these it has: {own or 'none'}"
             )
     for name in ("vary", "rewrite"):
-        if getattr(config, name) and getattr(type(domain), name) is getattr(Domain, name):
+        if getattr(config, name) and not domain.offers(name):
             raise UserError(f"{name} is {getattr(config, name)}, but domain '{domain.name}' offers none; set it to 0")
 
 
@@ -240,15 +263,20 @@ def follow(target: Model, policy: Model, rate: float) -> None:
         theirs.lerp_(ours, rate)
 
 
-def tune(tuner: Tuner, run: Run, report: Report) -> None:
+def tune(tuner: Tuner, run: Run, report: Report, warn: Warn = lambda alarm: None) -> None:
     """Update until done, with a checkpoint every half minute. Whatever stops it, what was learnt is saved."""
     saved = time.monotonic()
     try:
-        while tuner.update < tuner.config.updates:
+        while tuner.update < tuner.config.updates and not tuner.went_back:
             with whole():
                 row = tuner.step()
+                alarms = tuner.guard(row)
                 run.log(row)
+                if alarms:
+                    run.save_alarms(tuner.watch.raised)
             report(row)
+            for alarm in alarms:
+                warn(alarm)
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 checkpoint(tuner, run)
                 saved = time.monotonic()
@@ -270,6 +298,9 @@ def checkpoint(tuner: Tuner, run: Run) -> None:
         "failed": scorer.failed,
         "centre": None if tuner.centre is None else tuner.centre.tolist(),
         "dial": tuner.dial.state(),
+        "watch": tuner.watch.state(),
+        "healthy_update": tuner.healthy_update,
+        "went_back": tuner.went_back,
     }
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
 
@@ -281,6 +312,9 @@ def resume(tuner: Tuner, run: Run) -> None:
         tuner.update, tuner.seconds = state["update"], state["seconds"]
         tuner.centre = None if state["centre"] is None else torch.tensor(state["centre"])
         tuner.dial.restore(state["dial"])
+        tuner.watch.restore(state["watch"])
+        tuner.healthy_update = state["healthy_update"]
+        tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
         scorer = tuner.scorer
         scorer.calls, scorer.cache, scorer.seen = state["calls"], state["cache"], set(state["seen"])
         scorer.failed = [(term, text) for term, text in state["failed"]]

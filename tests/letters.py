@@ -114,6 +114,14 @@ class LettersDomain(Domain):
     def picture(self, text: str) -> str:
         return f'<svg viewBox="0 0 60 20"><text y="15">{text}</text></svg>'
 
+    def vary(self, texts, rng):
+        """One letter of each word replaced by a letter."""
+        new = [text[:i] + "abc"[rng.integers(3)] + text[i + 1 :] for text in texts for i in [rng.integers(len(text))]]
+        return [text for text in dict.fromkeys(new) if "cc" not in text and text not in texts]
+
+    def family(self, text):
+        return text[0]
+
 
 class FixedLettersDomain(LettersDomain):
     """The twin: every word has exactly `longest` letters and no end."""

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from letters import language, new_model
 
 from seqtutor import Vocabulary
+from seqtutor.alarms import Alarm, Watch
 from seqtutor.cli import main
 from seqtutor.tuning import Tuner
 from seqtutor.weights import load_model, save_model
@@ -175,6 +176,36 @@ def test_every_objective_runs_and_its_policy_writes(prior, objective):
     succeed("train", "--domain", "letters", "--prior", prior, "--objective", objective, "--output", "run")
     succeed("generate", "run", "-n", 5, "--output", "words")
     assert len(table("words/samples.csv")) == 5
+
+
+def test_a_term_is_held_out_and_watched(prior):
+    said = succeed("train", "--domain", "letters", "--prior", prior, "--output", "run", "--hold-out", "variety").output
+    assert "rises 1, variety held out" in said
+    assert "held_out.variety" in table("run/metrics.csv")[0]
+    settings = Path("run/config.toml").read_text()
+    assert "variety" in settings
+    assert "stop_on_collapse = false" in settings
+    terms = {term["name"]: term["weight"] for term in json.loads(Path("run/summary.json").read_text())["terms"]}
+    assert terms == {"rises": 1.0, "variety": 0.0}
+    said = refuse("train", "--domain", "letters", "--hold-out", "rises", "--weight", "rises=2")
+    assert said == "Error: term 'rises' is held out and has weight 2: a term is paid or held out, not both"
+
+
+def test_an_alarm_is_one_line_and_ends_the_run_when_asked_to(prior, monkeypatch):
+    monkeypatch.setattr(Watch, "look", alarm_at_two)
+    monkeypatch.setattr(Watch, "healthy", property(lambda watch: len(watch.raised) == 0))
+    said = succeed("train", "--domain", "letters", "--prior", prior, "--output", "run", "--stop-on-collapse").output
+    assert said.count("alarm: update 2: too few words") == 1
+    assert "ended by an alarm; the policy is that of update 1, the last healthy one" in said
+    assert len(table("run/metrics.csv")) == 2
+    assert json.loads(Path("run/summary.json").read_text())["went_back"] == 1
+    assert "update 2: too few words" in Path("run/report.html").read_text()
+
+
+def alarm_at_two(watch, row, scores):
+    found = [Alarm(2, "distinct", "update 2: too few words", "ab")] if row["update"] == 2 else []
+    watch.raised += found
+    return found
 
 
 def test_generate_writes_the_same_for_the_same_seed(prior):

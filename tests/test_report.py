@@ -368,6 +368,23 @@ def test_an_interrupted_run_says_so(tmp_path: Path, page: str) -> None:
     assert "Stopped early" not in page
 
 
+def test_alarms_are_told_and_what_they_led_to(tmp_path: Path, page: str) -> None:
+    run = write_run(tmp_path, went_back=31)
+    write_csv(run / "alarms.csv", [{"update": 40, "message": f"update 40: too few {EVIL}"}], ["update", "message"])
+    page_with = render(run, Tunes())
+    assert EVIL not in page_with
+    assert f"Alarm at update 40: too few {EVIL}" in text(page_with)
+    assert "Ended by an alarm: the tuned model is the policy of update 31" in text(page_with)
+    assert "larm" not in text(page)
+
+
+def test_a_held_out_term_has_a_curve_of_its_own(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    held = (run / "metrics.csv").read_text().replace("term.leaps", "held_out.leaps")
+    (run / "metrics.csv").write_text(held)
+    assert "leaps (held out)" in text(render(run, Tunes()))
+
+
 def test_config_and_the_command_that_repeats_the_run(tmp_path: Path) -> None:
     run = write_run(tmp_path / "my run")
     page = render(run, Tunes())

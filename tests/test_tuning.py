@@ -15,7 +15,7 @@ import torch
 from conftest import replace_installed
 from letters import FixedLettersDomain, LettersDomain, every, ids, log_probabilities, new_model
 
-from seqtutor import EOS, PAD, SequenceTerm, UserError, tuning
+from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError, tuning
 from seqtutor.checkpoint import load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
@@ -397,8 +397,12 @@ def test_varied_items_are_scored_and_learnt_from_and_are_none_of_the_policys_fig
     stored = tuner.replay.log_prior[28:32]
     torch.testing.assert_close(stored[:, 0], tuner.prior(torch.from_numpy(varied))[:, 0], rtol=0, atol=1e-5)
     assert row["valid"] * 12 == pytest.approx(round(row["valid"] * 12))
+
+    class Plain(LettersDomain):
+        vary = Domain.vary
+
     with pytest.raises(UserError, match=r"vary is 0\.5, but domain 'letters' offers none"):
-        tuner_of(vary=0.5)
+        tuner_of(domain=Plain(), vary=0.5)
 
 
 def test_a_rewritten_sequence_keeps_its_reward_and_gets_its_own_prior():

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from seqtutor import DataLine, Domain, Measure, Progress, SequenceTerm, Vocabulary, option, silent, unknown
 from seqtutor_molecules.presets import PRESETS
 from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["MoleculesDomain", "Options"]
 
@@ -114,3 +117,27 @@ class MoleculesDomain(Domain):
         from seqtutor_molecules.pictures import caption
 
         return caption(text)
+
+    def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+        """Graph-GA offspring: molecules crossed with one another, and mutated."""
+        from seqtutor_molecules.variation import vary
+
+        return vary(texts, rng)
+
+    def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
+        """A random SMILES of the same molecule."""
+        from seqtutor_molecules.variation import rewrite
+
+        return rewrite(text, rng)
+
+    def family(self, text: str) -> str:
+        """The Bemis-Murcko scaffold; empty for a molecule without a ring."""
+        from seqtutor_molecules.structures import scaffold
+
+        return scaffold(text)
+
+    def in_corpus(self, texts: Sequence[str]) -> list[bool]:
+        """Which are molecules of ZINC250k."""
+        from seqtutor_molecules.corpus import known
+
+        return [text in known() for text in texts]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rdkit.Chem import Mol, MolToSmiles
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 from rdkit.DataStructs import BulkTanimotoSimilarity
 from rdkit.rdBase import BlockLogs
 
@@ -17,7 +15,7 @@ from seqtutor import Measure
 from seqtutor_molecules import filters, properties
 from seqtutor_molecules.corpus import known
 from seqtutor_molecules.properties import Values
-from seqtutor_molecules.structures import molecule
+from seqtutor_molecules.structures import molecule, scaffold
 
 # Diversity compares all pairs: of this many molecules, spread evenly over the valid ones.
 DIVERSITY_SAMPLE = 1000
@@ -34,7 +32,6 @@ _PROPERTIES: Sequence[tuple[str, properties.Property, Literal["higher", "lower",
     ("BRENK passed", filters.passes_brenk, "higher", "free of unwanted groups"),
 )
 
-_murcko: Callable[[Mol], Mol] = GetScaffoldForMol
 _morgan = GetMorganGenerator(radius=2, fpSize=2048)
 
 
@@ -42,15 +39,6 @@ def measure(texts: Sequence[str | None]) -> list[Measure]:
     """The figures of N samples, None for one that was no molecule."""
     with BlockLogs():
         return [*_variety(texts), *_averages(texts)]
-
-
-def scaffold(smiles: str) -> str:
-    """The Bemis-Murcko scaffold as SMILES: rings and what links them; empty where there is no ring.
-
-    >>> scaffold("CC(=O)Oc1ccccc1C(=O)O")
-    'c1ccccc1'
-    """
-    return str(MolToSmiles(_murcko(molecule(smiles))))
 
 
 def _variety(texts: Sequence[str | None]) -> list[Measure]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from rdkit.Chem import Mol, MolFromSmiles, MolToSmiles, SanitizeMol
+from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Undecodable
+
+_murcko: Callable[[Mol], Mol] = GetScaffoldForMol
 
 
 @lru_cache(maxsize=4096)
@@ -18,6 +22,16 @@ def molecule(smiles: str) -> Mol:
     if found is None:
         raise ValueError(f"not a molecule: {smiles!r}")
     return found
+
+
+@lru_cache(maxsize=1 << 14)
+def scaffold(smiles: str) -> str:
+    """The Bemis-Murcko scaffold as SMILES: rings and what links them; empty where there is no ring.
+
+    >>> scaffold("CC(=O)Oc1ccccc1C(=O)O")
+    'c1ccccc1'
+    """
+    return str(MolToSmiles(_murcko(molecule(smiles))))
 
 
 def canonical(smiles: str) -> str:

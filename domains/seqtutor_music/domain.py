@@ -23,7 +23,7 @@ from seqtutor import (
     silent,
     unknown,
 )
-from seqtutor_music import corpus, files, measures, pictures, rules
+from seqtutor_music import corpus, files, measures, pictures, rules, variation
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
     FIRST_PITCH,
@@ -149,6 +149,16 @@ class MusicDomain(Domain):
     def caption(self, text: str) -> str:
         """How many notes, from where to where."""
         return pictures.describe(self._sounding(text))
+
+    def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+        """Each text with one motif moved along the scale or inverted, one bar copied, or one note moved by a step."""
+        varied = (variation.vary(VOCABULARY.encode(self.encode(text)), rng) for text in texts)
+        new = dict.fromkeys(self.decode(VOCABULARY.decode(ids)) for ids in varied if ids)
+        return [text for text in new if text not in texts]
+
+    def family(self, text: str) -> str:
+        """The opening bar."""
+        return " ".join(text.split()[:STEPS])
 
     def _ids(self, texts: Sequence[str | None]) -> Ids:
         """Ids (N, T) in the frame; a row of padding where there is no text."""

@@ -68,7 +68,7 @@ def open_model(name: str, device: str = "cpu") -> tuple[Model, Domain, dict[str,
         config, domain = open_run(folder)
         policy = load_policy(folder, device=device)
         check_fit(policy, domain, name)
-        return policy, domain, dict(config.weights)
+        return policy, domain, dict(config.term_weights)
     folder = prior_folder(name)
     about = read_about(folder, "model")
     domain = load(str(about.get("domain", name)), about.get("training", {}).get("options"))

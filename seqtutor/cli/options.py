@@ -34,13 +34,17 @@ def _parameters(cls: type, names: Sequence[str] = (), changed: dict[str, Any] | 
             continue
         choices = item.metadata.get("choices")
         default = (changed or {}).get(item.name, item.default)
-        shown = f"  [default: {default}]" if default not in ("", None) else ""
+        shown = f"  [default: {default}]" if default not in ("", (), None) else ""
+        flag, several = hints[item.name] is bool, hints[item.name] == Sequence[str]
+        name = item.name.replace("_", "-")
         options.append(
             click.Option(
-                ["--" + item.name.replace("_", "-"), item.name],
-                type=hints[item.name],
+                [f"--{name}/--no-{name}" if flag else f"--{name}", item.name],
+                type=str if several else hints[item.name],
+                multiple=several,
+                default=None,
                 metavar="|".join(choices) if choices and len(choices) < 6 else None,
-                help=item.metadata["help"] + shown,
+                help=item.metadata["help"] + ("" if flag else shown),
             )
         )
     return options
@@ -108,7 +112,7 @@ def _in_file(config: str, resume: str) -> str:
 
 def gather(cls: type, given: dict[str, Any], domain: type[Domain] | None) -> dict[str, Any]:
     """What was typed, as config keys: those of the domain under `options`."""
-    typed = {key: value for key, value in given.items() if value is not None}
+    typed = {key: value for key, value in given.items() if value not in (None, ())}
     names = {f.name for f in dataclasses.fields(domain.Options)} if domain else set()
     values = {key: value for key, value in typed.items() if key not in names}
     options = {key: value for key, value in typed.items() if key in names}

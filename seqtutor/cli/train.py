@@ -36,6 +36,7 @@ def train(
     seqtutor train --domain music
     seqtutor train --domain molecules --objective g --temperature 0.05
     seqtutor train --domain molecules --weight qed=1 --weight logp=0.2
+    seqtutor train --domain molecules --hold-out makeability --stop-on-collapse
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-psi-20260101-120000
     """
@@ -70,7 +71,9 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     run = Run(resume or new_folder(output, f"{settings.domain}-{settings.objective}"))
     tuning.resume(tuner, run)
     run.save_config(settings)
-    terms = ", ".join(f"{term.name} {term.weight:g}" for term in tuner.scorer.terms)
+    held_out = dict.fromkeys(settings.hold_out, "held out")
+    weights = {term.name: f"{term.weight:g}" for term in tuner.scorer.terms} | held_out
+    terms = ", ".join(f"{name} {weight}" for name, weight in weights.items())
     console.print(f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}")
     interrupted = not _tune_with_progress(tuner, run)
     _conclude(tuner, run, interrupted)
@@ -79,7 +82,8 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
 
 def _tune_with_progress(tuner: Tuner, run: Run) -> bool:
     """Tune to the end -> True; False after Ctrl-C."""
-    from seqtutor.cli.console import progress
+    from seqtutor.alarms import Alarm
+    from seqtutor.cli.console import console, progress
     from seqtutor.tuning import tune
 
     with progress("tuning") as bar:
@@ -88,8 +92,11 @@ def _tune_with_progress(tuner: Tuner, run: Run) -> bool:
             figures = f"reward {row['reward']:.3f}  KL {row['kl_per_token']:.3f} nats/token  valid {row['valid']:.0%}"
             bar.update(bar.task_ids[0], completed=row["update"], total=tuner.config.updates, figures=figures)
 
+        def warn(alarm: Alarm) -> None:
+            console.print(f"alarm: {alarm.message}", markup=False, soft_wrap=True)
+
         try:
-            tune(tuner, run, report)
+            tune(tuner, run, report, warn)
         except KeyboardInterrupt:
             return False
     return True
@@ -109,6 +116,8 @@ def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
         f"KL(policy || prior): {kl['token']:.3f} nats per token, {kl['sequence']:.1f} per sequence; "
         f"best of {summary['best_of']} from the prior: at most {bound:.1f} per sequence"
     )
+    if tuner.went_back:
+        console.print(f"ended by an alarm; the policy is that of update {tuner.healthy_update}, the last healthy one")
     if tuner.scorer.failed:
         console.print(
             f"{len(tuner.scorer.failed)} texts could not be scored: {run.folder}/failures.csv",

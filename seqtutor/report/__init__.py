@@ -19,13 +19,14 @@ from seqtutor.domain import Domain
 from seqtutor.report import charts, figures
 from seqtutor.report.charts import Chart
 from seqtutor.report.figures import Verdicts
-from seqtutor.report.reading import TERM, Figure, Run, Sample, Summary, read
+from seqtutor.report.reading import HELD_OUT, TERM, Figure, Run, Sample, Summary, read
 
 __all__ = ["render"]
 
 SAMPLES = 6  # of each model
 CARDS = 4  # figures in the headline, better and worse alike
-FURTHER = ("valid", "distinct", "length", "loss", "temperature")  # logged columns that explain a run to its maker
+# Logged columns that explain a run to its maker.
+FURTHER = ("valid", "distinct", "entropy", "largest_family", "in_corpus", "length", "loss", "temperature")
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _row(figure: Figure) -> Row:
 
 
 def _title(name: str) -> str:
-    return name[:1].upper() + name[1:]
+    return (name[:1].upper() + name[1:]).replace("_", " ")
 
 
 def _samples(run: Run, domain: Domain) -> Samples:
@@ -204,7 +205,7 @@ def _charts(run: Run, domain: Domain) -> dict[str, object]:
     metrics = run.metrics
     return {
         "main": [_reward_chart(run), _column(run, "kl_per_token", "KL per token, in nats")] if metrics else [],
-        "terms": [_term_chart(run, name, domain) for name in metrics if name.startswith(TERM)],
+        "terms": [_term_chart(run, name, domain) for name in metrics if name.startswith((TERM, HELD_OUT))],
         "further": [_column(run, name, _title(name)) for name in FURTHER if name in metrics],
         "frontier": charts.frontier(metrics, run.summary),
         "window": charts.window(len(metrics["update"])) if metrics else 0,
@@ -223,8 +224,10 @@ def _column(run: Run, name: str, title: str) -> Chart:
 
 
 def _term_chart(run: Run, column: str, domain: Domain) -> Chart:
-    name = column.removeprefix(TERM)
+    held_out = column.startswith(HELD_OUT)
+    name = column.removeprefix(HELD_OUT if held_out else TERM)
     figure = next((f for f in run.summary.terms if f.name == name), None) if run.summary else None
     note = next((term.summary for term in domain.terms() if term.name == name), "")
     levels = {"prior": figure.prior.mean if figure else math.nan}
-    return charts.curve(name, run.metrics[column], run.metrics["update"], levels, note)
+    title = f"{name} (held out)" if held_out else name
+    return charts.curve(title, run.metrics[column], run.metrics["update"], levels, note)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seqtutor.domain import Values
 
 TERM = "term."
+HELD_OUT = "held_out."
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Summary:
     reward: Figure
     terms: tuple[Figure, ...]
     measures: tuple[Figure, ...]
+    went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Run:
     metrics: dict[str, Values]  # column -> (updates,) float64, NaN where a cell is empty
     summary: Summary | None  # None: the run was killed before it could write one
     samples: tuple[Sample, ...]
+    alarms: tuple[str, ...] = ()  # what the run warned of, one line each
 
 
 def read(folder: Path) -> Run:
@@ -101,6 +104,7 @@ def read(folder: Path) -> Run:
         metrics=_metrics(folder / "metrics.csv"),
         summary=_summary(folder / "summary.json"),
         samples=tuple(_sample(row, folder / "samples.csv") for row in _rows(folder / "samples.csv")),
+        alarms=tuple(row["message"] or "" for row in _rows(folder / "alarms.csv")),
     )
 
 
@@ -159,6 +163,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         reward=_figure(raw["reward"] | {"name": "reward"}, "higher"),
         terms=tuple(_figure(term, _direction(term["weight"])) for term in raw["terms"]),
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
+        went_back=raw.get("went_back"),
     )
 
 

@@ -1,0 +1,78 @@
+"""Molecules near others, and the same molecule in other words: Graph-GA operators and random SMILES."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import numpy as np
+from rdkit.Chem import MolToRandomSmilesVect
+from rdkit.rdBase import BlockLogs
+
+from seqtutor import Undecodable, UserError
+from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
+from seqtutor_molecules.structures import canonical, molecule
+
+MUTANTS = 0.1  # share of molecules that are mutated only; the others are crossed: mol_ga's own default, as the next
+MUTATION_RATE = 0.01  # of the crossed
+SPELLINGS = 8  # random SMILES tried before the canonical one is taken
+
+_KNOWN = frozenset(TOKENS)
+
+
+def vary(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Graph-GA offspring of canonical SMILES, canonical and new, in order; at most one of each text.
+
+    (Jensen, Chemical Science 10 (2019) 3567, as in mol_ga.) Every loop of its operators is bounded, so that none hangs;
+    they draw from one generator of their own.
+    """
+    chance = Random(int(rng.integers(2**63)))  # noqa: S311
+    offspring: dict[str, None] = {}
+    with BlockLogs():
+        for text in texts:
+            child = _offspring(text, texts, chance)
+            if child is not None and child not in texts:
+                offspring[child] = None
+    return list(offspring)
+
+
+def rewrite(text: str, rng: np.random.Generator) -> list[str]:
+    """Tokens of a random SMILES of the same molecule; of the canonical one where none is found that fits."""
+    seeds = rng.integers(1, 2**31 - 1, SPELLINGS)
+    for seed in seeds.tolist():
+        (other,) = MolToRandomSmilesVect(molecule(text), 1, randomSeed=seed)
+        if _fits(other) and _means(other, text):
+            return tokenise(other)
+    return tokenise(text)
+
+
+def _offspring(text: str, texts: Sequence[str], chance: Random) -> str | None:
+    """A child as canonical SMILES; None where there is none, or where it does not fit the model."""
+    from mol_ga.graph_ga.gen_candidates import mutate, reproduce  # here: it takes a second to import
+
+    try:
+        if chance.random() < MUTANTS:
+            child = mutate(text, chance)
+        else:
+            child = reproduce(text, chance.choice(texts), MUTATION_RATE, chance)
+        found = None if child is None else canonical(child)
+    except (ValueError, RuntimeError, Undecodable):  # RDKit, in the midst of an operator; then: no one molecule
+        return None
+    return found if found is not None and _fits(found) else None
+
+
+def _fits(smiles: str) -> bool:
+    """Whether the model could write it: tokens of the vocabulary, and room for them and the EOS."""
+    try:
+        tokens = tokenise(smiles)
+    except UserError:
+        return False
+    return len(tokens) < MAX_LENGTH and _KNOWN.issuperset(tokens)
+
+
+def _means(smiles: str, text: str) -> bool:
+    """Whether a spelling is read as `text`; RDKit loses a stereo centre of some on the way."""
+    try:
+        return canonical(smiles) == text
+    except Undecodable:
+        return False

@@ -1,0 +1,246 @@
+"""Alarms: a policy made to collapse raises them and can be taken back; a healthy one raises none."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import tomllib
+
+import numpy as np
+import pytest
+from letters import A, FixedLettersDomain, LettersDomain, new_model
+
+from seqtutor import Domain, TokenTerm, UserError
+from seqtutor.alarms import START, WINDOW, Watch, largest_family, shares
+from seqtutor.config import TrainConfig, build, to_toml
+from seqtutor.run import Run, load_policy
+from seqtutor.scoring import Scores
+from seqtutor.tuning import Tuner, resume, tune
+
+ENOUGH = START + WINDOW
+WORDS = ("abc", "ba", "cab", "bab", "aba", "cb", "b", "ca")
+
+
+def scores_of(texts, held=None):
+    """Scores of texts that earn 0, 1, 0, 1, ...: a standard deviation of 1/2."""
+    reward = np.array([[float(i % 2)] for i in range(len(texts))])
+    terms = {} if held is None else {"held": np.asarray(held, float)}
+    return Scores(list(texts), reward, terms, np.ones(len(texts), bool), np.zeros(len(texts), bool))
+
+
+def row_of(update, **figures):
+    row = {"update": update, "reward": 0.5, "valid": 1.0, "distinct": 0.9, "entropy": 1.0, "largest_family": 0.1}
+    return row | figures
+
+
+def watched(now, texts=WORDS, held=None, updates=40):
+    """The alarms of a run that stood still for START updates and then jumped to the figures `now`."""
+    watch, scores, found = Watch(LettersDomain()), scores_of(texts, held), []
+    before = {"held_out.held": 1.0} if held is not None else {}
+    for update in range(1, updates + 1):
+        found += watch.look(row_of(update, **(before | (now if update > START else {}))), scores)
+    return watch, found
+
+
+RISEN = {"reward": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("column", "healthy", "ill", "said"),
+    [
+        ("valid", 0.81, 0.79, "the share of valid samples falls from 100% to 79%"),
+        ("distinct", 0.73, 0.71, "the share of distinct samples among the valid falls from 90% to 71%"),
+        ("entropy", 0.41, 0.39, "the entropy in nats per token falls from 1.00 to 0.39"),
+        ("largest_family", 0.32, 0.33, "the share of the largest family grows from 10% to 33%"),
+    ],
+)
+def test_each_figure_alarms_once_at_its_limit_and_names_a_sample(column, healthy, ill, said):
+    of_valid = {"distinct": 0.7} if column == "valid" else {}
+    assert watched(RISEN | of_valid | {column: healthy})[1] == []
+    _, (alarm,) = watched(RISEN | of_valid | {column: ill}, texts=("ab", "ab", "ba"))
+    assert (alarm.update, alarm.column, alarm.text) == (ENOUGH, column, "ab")
+    assert alarm.message == f"update {ENOUGH}: the reward rises from 0.5 to 0.7 while {said}, as in 'ab'"
+
+
+def test_a_held_out_term_alarms_when_it_falls_by_half_a_standard_deviation():
+    held = [0.0, 4.0] * 4  # standard deviation 2; the better half by reward has the 4s
+    held[3] = 3.0
+    assert watched(RISEN | {"held_out.held": 0.2}, held=held)[1] == []
+    _, (alarm,) = watched(RISEN | {"held_out.held": -0.1}, held=held)
+    assert (alarm.column, alarm.text) == ("held_out.held", WORDS[3])
+    assert "the held-out term held falls from 1 to -0.1" in alarm.message
+    assert watched(RISEN | {"held_out.held": 9.0}, held=held)[1] == []
+
+
+def test_a_fall_without_a_rise_of_the_reward_is_no_over_optimisation():
+    ill = {"distinct": 0.1, "entropy": 0.1, "largest_family": 0.9}
+    assert watched(ill)[1] == []
+    assert watched(ill | {"reward": 0.59})[1] == []  # within a fifth of the standard deviation of .5
+    assert {alarm.column for alarm in watched(ill | {"reward": 0.61})[1]} == set(ill)
+
+
+def test_where_nothing_is_valid_there_is_no_sample_to_name():
+    _, (alarm,) = watched(RISEN | {"valid": 0.0, "distinct": 0.0}, texts=(None, None))
+    assert (alarm.column, alarm.text) == ("valid", "")
+    assert alarm.message.endswith("the share of valid samples falls from 100% to 0%")
+
+
+def test_one_bad_update_is_no_alarm():
+    watch, scores = Watch(LettersDomain()), scores_of(WORDS)
+    for update in range(1, 60):
+        bad = {"distinct": 0.0, "entropy": 0.5} if update % 10 == 0 else {}
+        assert watch.look(row_of(update, **RISEN, **bad), scores) == []
+
+
+def test_a_policy_is_healthy_up_to_half_way():
+    assert watched(RISEN | {"distinct": 0.82})[0].healthy
+    watch, found = watched(RISEN | {"distinct": 0.80})
+    assert not watch.healthy
+    assert found == []
+
+
+def test_an_unknown_reward_raises_nothing():
+    assert watched({"reward": float("nan"), "distinct": 0.1})[1] == []
+
+
+def test_what_it_remembers_is_restored():
+    watch, found = watched(RISEN | {"distinct": 0.1})
+    other = Watch(LettersDomain())
+    other.restore(watch.state())
+    assert (other.rows, other.raised) == (watch.rows, found)
+    assert other.look(row_of(41, **RISEN, distinct=0.1), scores_of(WORDS)) == []
+
+
+def test_shares_are_of_the_items():
+    texts = ["ab", "aba", "aba", None, "ba", "c"]
+    assert largest_family(LettersDomain(), ["ab", "ba", "aba"]) == ["ab", "aba"]
+    assert shares(LettersDomain(), texts) == {"largest_family": 0.6}
+    assert shares(LettersDomain(), [None]) == {"largest_family": 0.0}
+
+
+def test_without_families_every_text_is_its_own_and_copies_are_counted_where_the_domain_can_say():
+    class Bookish(LettersDomain):
+        family = Domain.family
+
+        def in_corpus(self, texts):
+            return [text == "ab" for text in texts]
+
+    domain, texts = Bookish(), ["ab", "aba", "aba", None, "ba", "c"]
+    assert shares(domain, texts) == {"largest_family": 0.4, "in_corpus": 0.2}
+    watch, ill = Watch(domain), {"reward": 0.7, "in_corpus": 0.9}
+    for update in range(1, ENOUGH + 1):
+        found = watch.look(row_of(update, **{"in_corpus": 0.0, **(ill if update > START else {})}), scores_of(texts))
+    assert [(alarm.column, alarm.text) for alarm in found] == [("in_corpus", "ab")]
+
+
+def greed(ids):
+    """A term that is easy to exploit: 1 for each `a`, wherever."""
+    return np.where(ids == A, 1.0, 0.0)
+
+
+class Exploitable(FixedLettersDomain):
+    """Words of six letters that are paid for every `a`."""
+
+    max_length = 6
+
+    def terms(self):
+        return [TokenTerm("greed", 1.0, "", "tests", greed), *super().terms()]
+
+
+WEIGHTS = {"greed": 1.0, "rises": 0.0, "variety": 0.0}
+
+
+def run_of(folder, **settings):
+    fast = {"rollouts": 32, "batch": 32, "replay": 128, "learning_rate": 5e-3, "updates": 24}
+    config = TrainConfig(domain="letters", weights=WEIGHTS, **{**fast, **settings})
+    tuner = Tuner(Exploitable(), config, new_model(fixed_length=True))
+    folder.mkdir(exist_ok=True)
+    warned = []
+    run = Run(folder)
+    resume(tuner, run)
+    tune(tuner, run, lambda row: None, warned.append)
+    return tuner, run, warned
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def collapsed(tmp_path_factory):
+    """A run whose temperature is far too small for a term that is easy to exploit."""
+    return run_of(tmp_path_factory.mktemp("runs") / "run", temperature=0.02)
+
+
+def test_a_policy_made_to_collapse_is_warned_of(collapsed):
+    tuner, run, warned = collapsed
+    assert {"distinct", "entropy", "largest_family"} == {alarm.column for alarm in warned}
+    assert {alarm.text for alarm in warned} == {"aaaaaa"}
+    logged = rows(run.folder / "alarms.csv")
+    assert logged == [{k: str(v) for k, v in dataclasses.asdict(alarm).items()} for alarm in warned]
+    assert (tuner.update, tuner.went_back) == (24, False)
+
+
+def test_a_collapse_is_taken_back_when_asked_for(tmp_path):
+    tuner, run, warned = run_of(tmp_path / "run", temperature=0.02, stop_on_collapse=True)
+    assert tuner.went_back
+    assert tuner.update == warned[0].update == len(rows(run.folder / "metrics.csv"))
+    assert 0 < tuner.healthy_update < tuner.update
+    saved = load_policy(run.folder)
+    for one, other in zip(saved.parameters(), tuner.healthy.parameters(), strict=True):
+        assert one.equal(other)
+    table = rows(run.folder / "metrics.csv")
+    start, then, end = (float(table[i - 1]["entropy"]) for i in (1, tuner.healthy_update, tuner.update))
+    assert then > 0.7 * start > 0.4 * start > end
+    again, _, repeated = run_of(tmp_path / "run", temperature=0.02, stop_on_collapse=True)
+    assert (again.update, again.went_back, repeated) == (tuner.update, True, [])
+    regardless, *_ = run_of(tmp_path / "run", temperature=0.02)
+    assert (regardless.update, regardless.went_back) == (24, False)
+
+
+def test_a_healthy_run_raises_none(tmp_path):
+    _, run, warned = run_of(tmp_path / "run", temperature=2.0)
+    assert warned == []
+    assert not (run.folder / "alarms.csv").exists()
+
+
+def test_a_stop_and_a_resume_change_no_alarm(collapsed, tmp_path):
+    *_, straight = collapsed
+    *_, first = run_of(tmp_path / "run", temperature=0.02, updates=straight[0].update)
+    *_, second = run_of(tmp_path / "run", temperature=0.02)
+    assert first
+    assert second
+    assert first + second == straight
+
+
+def test_what_is_held_out_is_evaluated_and_never_paid(tmp_path):
+    held = {"weights": {"greed": 1.0}, "hold_out": ("rises", "variety")}
+    config = TrainConfig(domain="letters", rollouts=16, batch=16, **held)
+    tuner = Tuner(Exploitable(), config, new_model(fixed_length=True))
+    row = tuner.step()
+    assert {"term.greed", "held_out.rises", "held_out.variety"} <= set(row)
+    assert not {"term.rises", "term.variety"} & set(row)
+    assert row["reward"] == pytest.approx(row["term.greed"])
+    assert row["held_out.rises"] == pytest.approx(tuner.scores.terms["rises"].mean())
+
+
+def test_a_term_is_paid_or_held_out():
+    with pytest.raises(UserError, match="'rises' is held out and has weight 2: a term is paid or held out"):
+        TrainConfig(weights={"rises": 2.0}, hold_out=("rises",))
+    assert TrainConfig(weights={"rises": 0.0}, hold_out=("rises",)).term_weights == {"rises": 0.0}
+
+
+def test_an_unknown_term_cannot_be_held_out():
+    with pytest.raises(UserError, match="unknown term of domain 'fixedletters' 'rise'; did you mean 'rises'"):
+        Tuner(Exploitable(), TrainConfig(domain="letters", hold_out=("rise",)), new_model(fixed_length=True))
+
+
+def test_what_is_held_out_is_saved_and_read_again(installed):
+    config = build(TrainConfig, {"domain": "letters", "hold_out": ["rises"], "stop_on_collapse": True})
+    assert build(TrainConfig, tomllib.loads(to_toml(config))) == config
+    assert dataclasses.asdict(config)["hold_out"] == ("rises",)
+    with pytest.raises(UserError, match="hold_out in the config must be a list of texts, not 'rises'"):
+        build(TrainConfig, {"hold_out": "rises"})
+    with pytest.raises(UserError, match="stop_on_collapse in the config must be true or false, not 1"):
+        build(TrainConfig, {"stop_on_collapse": 1})
