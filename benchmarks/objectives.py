@@ -1,86 +1,209 @@
-"""The three objectives on both domains, several seeds: reward, KL and time, with best of n from the prior beside them.
+"""Every installed objective on a domain, several seeds: reward against KL, and reward against oracle calls.
 
-Every run has the same prior, reward, number of rollouts and of gradient steps; only the objective differs.
+All runs have the same prior, reward, number of rollouts and so of oracle calls at most; only the objective differs. The
+free curve is best of n from the prior, whose KL is at most log n - (n-1)/n nats a sequence.
 
-    python benchmarks/objectives.py music molecules --seeds 3 --output outputs/objectives
+    python benchmarks/objectives.py music --updates 100
+    python benchmarks/objectives.py molecules --weight qed=1 --weight makeability=0 --goal qed=.9
 """
 
 from __future__ import annotations
 
-import json
+import csv
+import math
 import statistics
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+import torch
 
-from seqtutor.conclusion import conclude
 from seqtutor.config import TrainConfig, build
+from seqtutor.divergence import best_of_n_kl
 from seqtutor.domain import load
+from seqtutor.evaluation import best_of_weights, draw
 from seqtutor.plugins import installed
 from seqtutor.run import Run
+from seqtutor.scoring import Scorer, weighted_terms
 from seqtutor.tuning import Tuner, tune
 from seqtutor.weights import load_prior
 
+LAST = 10  # updates that a final figure is averaged over
+FREE = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # n of the free curve
+Columns = dict[str, np.ndarray]
 
-def one(domain_name: str, objective: str, seed: int, folder: Path, changes: dict[str, Any]) -> dict[str, Any]:
-    """One run -> its summary; a run that is already there is read, not made again."""
-    path = folder / f"{domain_name}-{objective}-{seed}"
-    if (path / "summary.json").exists():
-        return dict(json.loads((path / "summary.json").read_text()))
-    path.mkdir(parents=True, exist_ok=True)
-    config = build(TrainConfig, {"domain": domain_name, "objective": objective, "seed": seed, **changes})
-    domain = load(domain_name, config.options)
-    tuner, run = Tuner(domain, config, load_prior(config.prior or domain_name, domain)), Run(path)
-    run.save_config(config)
-    (path / "metrics.csv").unlink(missing_ok=True)
+
+def one(config: dict[str, Any], folder: Path) -> Path:
+    """One run in `folder`; one that is already there is not made again."""
+    torch.set_num_threads(1)
+    settings = build(TrainConfig, config)
+    if (folder / "policy.json").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    domain = load(settings.domain, settings.options)
+    tuner, run = Tuner(domain, settings, load_prior(settings.prior or settings.domain, domain)), Run(folder)
+    (folder / "metrics.csv").unlink(missing_ok=True)
+    run.save_config(settings)
     tune(tuner, run, lambda row: None)
-    return conclude(tuner, run, config.samples, interrupted=False)[0]
+    return folder
 
 
-def spread(values: list[float]) -> str:
+def columns(folder: Path) -> Columns:
+    """The figures of a run, by column, each a running mean of the last LAST updates."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: running(np.array([float(row[name] or "nan") for row in rows])) for name in rows[0]}
+
+
+def running(values: np.ndarray) -> np.ndarray:
+    """Mean of each value and the LAST - 1 before it."""
+    total = np.cumsum(np.concatenate([np.zeros(1), values]))
+    first = np.maximum(0, np.arange(1, len(values) + 1) - LAST)
+    return np.asarray((total[1:] - total[first]) / (np.arange(1, len(values) + 1) - first))
+
+
+def free_curve(config: dict[str, Any], samples: int = 4096) -> list[tuple[float, float]]:
+    """(KL at most, mean reward) of best of n from the prior."""
+    settings = build(TrainConfig, config)
+    domain = load(settings.domain, settings.options)
+    scorer = Scorer(domain, [term for term in weighted_terms(domain, settings.weights) if term.weight])
+    prior = load_prior(settings.prior or settings.domain, domain)
+    totals = np.sort(scorer.score(*draw(prior, domain, samples, torch.Generator().manual_seed(0))).totals)
+    return [(best_of_n_kl(n), float(best_of_weights(samples, n) @ totals)) for n in FREE]
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
     """Mean and the range over seeds."""
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} .. {max(values):.3f})"
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
+        return "not reached"
+    ends = f"{min(known):.{digits}f} .. {max(known):.{digits}f}"
+    missing = f", {len(values) - len(known)} not" if len(known) < len(values) else ""
+    return f"{statistics.mean(known):.{digits}f} ({ends}{missing})"
+
+
+def at_kl(run: Columns, kl: float) -> float:
+    """The reward where a run first reaches that KL (nats a sequence); NaN where it never does."""
+    past = np.flatnonzero(run["kl"] >= kl)
+    return float(run["reward"][past[0]]) if len(past) else math.nan
+
+
+def calls_to(run: Columns, term: str, value: float) -> float:
+    """Oracle calls until the running mean of a term reaches `value`; NaN where it never does."""
+    past = np.flatnonzero(run[f"term.{term}"][LAST:] >= value)
+    return float(run["oracle_calls"][LAST:][past[0]]) if len(past) else math.nan
+
+
+def table(
+    runs: dict[str, list[Columns]], free: list[tuple[float, float]], temperature: float, goal: tuple[str, float] | None
+) -> str:
+    """One row an objective, in Markdown: mean (lowest .. highest seed)."""
+    levels = [free[FREE.index(n)] for n in (4, 16, 64)]
+    heads = ["objective", "reward", "KL, nats/sequence", "J = R - c KL", "KL, nats/token", "valid", "distinct"]
+    heads += [f"reward at KL {kl:.2f} (free: {reward:.3f})" for kl, reward in levels]
+    heads += [f"calls to {goal[0]} {goal[1]:g}"] if goal else []
+    lines = ["| " + " | ".join([*heads, "seconds"]) + " |", "|" + "---|" * (len(heads) + 1)]
+    for name, seeds in runs.items():
+        last = {key: [float(run[key][-1]) for run in seeds] for key in seeds[0]}
+        j = [reward - temperature * kl for reward, kl in zip(last["reward"], last["kl"], strict=True)]
+        cells = [spread(last["reward"]), spread(last["kl"], 2), spread(j), spread(last["kl_per_token"])]
+        cells += [spread(last["valid"]), spread(last["distinct"])]
+        cells += [spread([at_kl(run, kl) for run in seeds]) for kl, _ in levels]
+        cells += [spread([calls_to(run, *goal) for run in seeds], 0)] if goal else []
+        seconds = [float(run["seconds"][-1]) for run in seeds]
+        lines.append("| " + " | ".join([f"`{name}`", *cells, spread(seconds, 0)]) + " |")
+    return "\n".join(lines)
+
+
+COLOURS = ("#1b6ca8", "#c8553d", "#2a9d8f", "#8e5ea2", "#b8860b", "#5a6b7b", "#d1478c", "#3f7d20", "#000000")
+WIDTH, HEIGHT, EDGE = 640, 400, 50
+
+
+def picture(curves: dict[str, tuple[np.ndarray, np.ndarray]], x_label: str, y_label: str) -> str:
+    """Curves y over x as an SVG; one named 'best of n' is drawn dashed."""
+    xs, ys = (np.concatenate([curve[i] for curve in curves.values()]) for i in (0, 1))
+    low, high, right = np.nanmin(ys), np.nanmax(ys), np.nanmax(xs)
+
+    def place(x: float, y: float) -> str:
+        across = EDGE + x / right * (WIDTH - 2 * EDGE - 60)
+        return f"{across:.1f},{HEIGHT - EDGE - (y - low) / (high - low) * (HEIGHT - 2 * EDGE):.1f}"
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" style="font: 12px sans-serif">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<path d="M{place(0, high)} L{place(0, low)} L{place(right, low)}" fill="none" stroke="#999"/>',
+        f'<text x="{WIDTH / 2}" y="{HEIGHT - 15}" text-anchor="middle">{x_label}, 0 to {right:.4g}</text>',
+        f'<text x="{EDGE}" y="30">{y_label}, {low:.3g} to {high:.3g}</text>',
+    ]
+    for i, ((name, (x, y)), colour) in enumerate(zip(curves.items(), COLOURS, strict=False)):
+        line = " ".join(place(float(a), float(b)) for a, b in zip(x, y, strict=True) if math.isfinite(b))
+        dash = ' stroke-dasharray="5 4"' if name == "best of n" else ""
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        parts.append(f'<text x="{WIDTH - 95}" y="{EDGE + 16 * i}" fill="{colour}">{name}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def mean_over_seeds(seeds: Sequence[Columns], key: str) -> np.ndarray:
+    """A column, averaged over runs of equal length."""
+    return np.asarray(np.mean([run[key] for run in seeds], axis=0))
+
+
+def pair(text: str) -> tuple[str, float]:
+    """'qed=.9' as a name and a number."""
+    name, _, value = text.partition("=")
+    return name, float(value)
 
 
 @click.command()
-@click.argument("domains", nargs=-1, required=True)
+@click.argument("domain")
+@click.argument("objectives", nargs=-1)
 @click.option("--seeds", default=3, show_default=True)
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting of all runs, as in a config.")
 @click.option("--updates", type=int, help="Instead of the domain's default.")
+@click.option("--weight", "weights", multiple=True, metavar="TERM=VALUE")
+@click.option("--goal", metavar="TERM=VALUE", help="Also count the oracle calls until a term's mean reaches this.")
+@click.option("--workers", default=2, show_default=True, help="Runs at once, one thread each.")
 @click.option("--output", type=click.Path(path_type=Path), default="outputs/objectives", show_default=True)
-def main(domains: tuple[str, ...], seeds: int, updates: int | None, output: Path) -> None:
-    """Train every objective on DOMAINS and print a table in Markdown."""
-    changes = {"updates": updates} if updates else {}
-    for name in domains:
-        results = {kind: [one(name, kind, s, output, changes) for s in range(seeds)] for kind in installed("objective")}
-        print_table(name, results)
-
-
-def print_table(name: str, results: dict[str, list[dict[str, Any]]]) -> None:
-    """One row an objective: mean (range over seeds) of reward, KL, every term and measure with a direction."""
-    first = next(iter(results.values()))[0]
-    seeds = len(next(iter(results.values())))
-    print(f"\n## {name}: {first['updates']} updates, {seeds} seeds, mean (lowest .. highest)\n")
-    print("| | prior | best of " + str(first["best_of"]) + " | " + " | ".join(results) + " |")
-    print("|---|---|---|" + "---|" * len(results))
-    for label, key in (("KL, nats per token", "token"), ("KL, nats per sequence", "sequence")):
-        cells = [spread([s["kl"][key] for s in summaries]) for summaries in results.values()]
-        baseline = f"<= {first['best_of_kl']:.2f}" if key == "sequence" else ""
-        print(f"| {label} | 0 | {baseline} | " + " | ".join(cells) + " |")
-    for i, row in enumerate(_rows(first)):
-        columns = [spread([_value(_rows(s)[i], "policy") for s in summaries]) for summaries in results.values()]
-        base = [spread([_value(_rows(s)[i], k) for s in results[next(iter(results))]]) for k in ("prior", "best_of_n")]
-        print(f"| {row['name']} | " + " | ".join([*base, *columns]) + " |")
-    print("| seconds of tuning | | | " + " | ".join(spread([s["seconds"] for s in r]) for r in results.values()) + " |")
-
-
-def _rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    return [summary["reward"], *(t for t in summary["terms"] if t["weight"]), *summary["measures"]]
-
-
-def _value(row: dict[str, Any], key: str) -> float:
-    mean = row[key]["mean"]
-    return float("nan") if mean is None else float(mean)
+def main(
+    domain: str,
+    objectives: tuple[str, ...],
+    seeds: int,
+    changes: tuple[str, ...],
+    updates: int | None,
+    weights: tuple[str, ...],
+    goal: str | None,
+    workers: int,
+    output: Path,
+) -> None:
+    """Train OBJECTIVES (all that are installed, if none is named) on DOMAIN, print a table, draw two pictures."""
+    common: dict[str, Any] = {"domain": domain, "weights": dict(pair(text) for text in weights)}
+    common |= {"updates": updates} if updates else {}
+    common |= {name: (int(value) if value.is_integer() else value) for name, value in map(pair, changes)}
+    names = objectives or tuple(installed("objective"))
+    jobs = [
+        ({**common, "objective": name, "seed": seed}, output / f"{domain}-{name}-{seed}")
+        for seed in range(seeds)
+        for name in names
+    ]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        list(pool.map(one, *zip(*jobs, strict=True)))
+    runs = {name: [columns(output / f"{domain}-{name}-{seed}") for seed in range(seeds)] for name in names}
+    free, temperature = free_curve(common), build(TrainConfig, common).temperature
+    count = len(next(iter(runs.values()))[0]["reward"])
+    print(
+        f"\n## {domain}: {count} updates, {seeds} seeds, temperature {temperature:g}; mean (lowest .. highest seed)\n"
+    )
+    print(table(runs, free, temperature, pair(goal) if goal else None))
+    frontier = {n: (mean_over_seeds(r, "kl"), mean_over_seeds(r, "reward")) for n, r in runs.items()}
+    frontier["best of n"] = (np.array([kl for kl, _ in free]), np.array([reward for _, reward in free]))
+    calls = {n: (mean_over_seeds(r, "oracle_calls"), mean_over_seeds(r, "reward")) for n, r in runs.items()}
+    (output / f"{domain}-frontier.svg").write_text(picture(frontier, "KL, nats a sequence", "reward"))
+    if any(side[0].any() for side in calls.values()):
+        (output / f"{domain}-calls.svg").write_text(picture(calls, "oracle calls", "reward"))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from seqtutor.config import TrainConfig
 FASTEST = 0.1  # the most that log c moves in an update
 QUICK, SLOW = 0.1, 0.01  # how log c answers to the error of log KL: at once, and to its sum
 MEMORY = 0.8  # of the running mean of the KL
+FARTHEST = 1000.0  # the most that c is divided by: below, a reward that has no more to give would be all there is
+WITHIN = 0.1  # of a budget: near enough
 
 
 @dataclass
@@ -48,8 +50,22 @@ class Dial:
         self.kl += (1 - MEMORY) * (kl - self.kl) if self.kl else kl
         error = max(-1.0, min(1.0, math.log(max(self.kl, 1e-9) / max(self.config.kl_budget, 1e-9))))
         change = QUICK * (error - self.error) + SLOW * error
-        self.log_c += max(-FASTEST, min(FASTEST, change))
+        moved = self.log_c + max(-FASTEST, min(FASTEST, change))
+        self.log_c = max(moved, math.log(self.config.temperature / FARTHEST))
         self.error = error
+
+    @property
+    def verdict(self) -> str:
+        """One line on how the budget was met; empty where there is none."""
+        budget = self.config.kl_budget
+        if not 0 < budget < math.inf:
+            return ""
+        at = f"the policy settled at {self.kl:.3f}, temperature {self.temperature:.3g}"
+        line = f"KL budget {budget:g} nats per token: {at}"
+        if abs(self.kl / budget - 1) <= WITHIN:
+            return line
+        floor = self.log_c <= math.log(self.config.temperature / FARTHEST) + 1e-9
+        return line + ("; the reward can use no more" if floor else "; it was still on its way: try more --updates")
 
     def state(self) -> dict[str, float]:
         """All that changes, for a checkpoint."""

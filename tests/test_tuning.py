@@ -23,6 +23,7 @@ from seqtutor.plugins import installed
 from seqtutor.proposals import rewritten
 from seqtutor.run import Run, load_policy
 from seqtutor.scoring import Scorer, weighted_terms
+from seqtutor.temperature import Dial
 from seqtutor.tuning import Tuner, checkpoint, follow, resume, tune
 from seqtutor.verification import loss_at_optimum, new_world
 
@@ -375,6 +376,35 @@ def test_the_temperature_is_turned_until_the_policy_sits_at_its_budget(budget):
                      replay=256, learning_rate=5e-3, target_rate=0.2, updates=250)  # fmt: skip
     kl = [tuner.step()["kl_per_token"] for _ in range(250)]
     assert np.mean(kl[200:]) == pytest.approx(budget, rel=0.1)
+    assert f"KL budget {budget} nats per token: the policy settled at 0." in tuner.dial.verdict
+
+
+def test_a_budget_that_the_reward_cannot_use_says_where_it_settled():
+    dial = Dial(TrainConfig(domain="letters", kl_budget=5.0))
+    for update in range(3000):
+        dial.turn(0.3, update)
+    assert dial.verdict.endswith("settled at 0.300, temperature 0.001; the reward can use no more")
+    short = Dial(TrainConfig(domain="letters", kl_budget=5.0))
+    short.turn(0.3, 1)
+    assert short.verdict.endswith("it was still on its way: try more --updates")
+    assert Dial(TrainConfig(domain="letters")).verdict == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kl_budget": -0.1}, "kl_budget must be at least 0 nats per token, not -0.1"),
+        ({"kl_budget": float("nan")}, "kl_budget must be at least 0 nats per token, not nan"),
+        ({"kl_budget": 0.1, "temperature_end": 0.5}, "choose one of them"),
+        ({"span": 0}, "span must be above 0, not 0"),
+        ({"trace": 1.5}, "trace must lie between 0 and 1, not 1.5"),
+        ({"vary": 0.95}, r"vary must lie between 0 and 0.9, not 0.95"),
+        ({"priority": "rewards"}, "'rewards'.*reward"),
+    ],
+)
+def test_a_setting_out_of_range_is_said_in_a_line(settings, message):
+    with pytest.raises(UserError, match=message):
+        TrainConfig(domain="letters", **settings)
 
 
 def test_a_schedule_moves_the_temperature_by_equal_factors():

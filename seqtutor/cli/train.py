@@ -118,6 +118,8 @@ def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
     )
     if tuner.went_back:
         console.print(f"ended by an alarm; the policy is that of update {tuner.healthy_update}, the last healthy one")
+    if tuner.dial.verdict:
+        console.print(tuner.dial.verdict)
     if tuner.scorer.failed:
         console.print(
             f"{len(tuner.scorer.failed)} texts could not be scored: {run.folder}/failures.csv",
