@@ -76,7 +76,7 @@ def sampled(model: SequenceModel, sequences: list[list[int]]) -> int:
     """Sample 512 sequences whose lengths are those of real molecules; returns the real tokens."""
     lengths = torch.tensor([len(s) for s in sequences[:512]])
     forced = SteppedLengths(model, lengths)
-    tokens, _ = sample_tokens(forced, 512, 100, torch.Generator().manual_seed(0))
+    tokens = sample_tokens(forced, 512, 100, torch.Generator().manual_seed(0))
     return int((tokens != PAD).sum())
 
 

@@ -55,7 +55,7 @@ def draw(
     tokens = np.zeros((n, domain.max_length), np.int64)
     for start in range(0, n, CHUNK):
         count = min(CHUNK, n - start)
-        some, _ = sample_tokens(model, count, domain.max_length, generator, temperature=temperature, primer=primer)
+        some = sample_tokens(model, count, domain.max_length, generator, temperature=temperature, primer=primer)
         tokens[start : start + count, : some.shape[1]] = some.cpu().numpy()
     return tokens, ~(tokens == EOS).any(-1) & (not domain.fixed_length)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -46,16 +47,27 @@ def sample_tokens(
     *,
     temperature: float = 1.0,
     primer: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """N sequences -> tokens (n, T) and log-probabilities (n, T, V) of every token at every step; 0 after the end.
+) -> Tensor:
+    """N sequences -> tokens (n, T).
 
-    Sequences that have ended leave the batch, so that no step is spent on padding. `temperature`: of the softmax
-    (1: the policy itself); the log-probabilities returned are the policy's own. `primer`: (P,) ids every sequence
-    begins with.
+    `temperature`: of the softmax (1: the policy itself). `primer`: (P,) ids every sequence begins with.
+    """
+    tokens = torch.full((n, max_length), PAD, dtype=torch.int64, device=next(policy.parameters()).device)
+    length = 0
+    for active, last, _ in _steps(policy, n, max_length, generator, temperature, primer):
+        tokens[active, length] = last
+        length += 1
+    return tokens[:, :length]
+
+
+def _steps(
+    policy: Model, n: int, max_length: int, generator: torch.Generator, temperature: float, primer: Tensor | None
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Step by step: the sequences that go on (b,), their next tokens (b,), the policy's log-probabilities (b, V).
+
+    Sequences that have ended leave the batch, so that no step is spent on padding.
     """
     device = next(policy.parameters()).device
-    tokens = torch.full((n, max_length), PAD, dtype=torch.int64, device=device)
-    rows = torch.zeros(n, max_length, len(policy.vocabulary), device=device)
     state, last = policy.start(n), torch.full((n,), BOS, device=device)
     active = torch.arange(n, device=device)
     for t in range(max_length):
@@ -63,28 +75,34 @@ def sample_tokens(
         if primer is not None and t < len(primer):
             last = primer[t].expand(len(active)).contiguous()
         else:
-            last = _draw(logp / temperature, generator)
-        tokens[active, t], rows[active, t] = last, logp
+            last = _draw(logp if temperature == 1.0 else (logp / temperature).log_softmax(-1), generator)
+        yield active, last, logp
         going = last != EOS
         if not going.all():
             active, last = active[going], last[going]
             state = tuple(part[:, going] for part in state)
         if not len(active):
-            return tokens[:, : t + 1], rows[:, : t + 1]
-    return tokens, rows
+            return
 
 
-def _draw(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """One token a row of `logits` (B, V), by inverting the cumulative distribution: one uniform a sequence."""
-    cumulative = logits.softmax(-1).cumsum(-1)
-    u = torch.rand(len(logits), 1, generator=generator).to(logits.device) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, u, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+def _draw(logp: Tensor, generator: torch.Generator) -> Tensor:
+    """One token a row of `logp` (B, V), by inverting the cumulative distribution: one uniform a sequence."""
+    cumulative = logp.exp().cumsum(-1)
+    u = torch.rand(len(logp), 1, generator=generator).to(logp.device) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, u, right=True)[:, 0].clamp(max=logp.shape[-1] - 1)
 
 
 @torch.no_grad()
 def sample(policy: Model, prior: Model, n: int, max_length: int, generator: torch.Generator) -> Rollout:
     """N sequences of at most `max_length` tokens from `policy`, beside what `prior` thinks of them."""
-    tokens, log_policy = sample_tokens(policy, n, max_length, generator)
+    device = next(policy.parameters()).device
+    tokens = torch.full((n, max_length), PAD, dtype=torch.int64, device=device)
+    log_policy = torch.zeros(n, max_length, len(policy.vocabulary), device=device)
+    length = 0
+    for active, last, logp in _steps(policy, n, max_length, generator, 1.0, None):
+        tokens[active, length], log_policy[active, length] = last, logp
+        length += 1
+    tokens, log_policy = tokens[:, :length], log_policy[:, :length]
     mask = sequence_mask(tokens)
     log_prior = prior(tokens) * mask[..., None]
     return Rollout(

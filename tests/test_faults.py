@@ -103,11 +103,10 @@ def test_an_evaluation_counts_the_reward_of_every_step():
 def test_a_primer_is_kept_whole_and_what_follows_has_read_all_of_it(length):
     """RL Tuner's primer is off by one."""
     model, primer, many = new_model(seed=3), torch.tensor([A, B, A])[:length], 4000
-    tokens, rows = sample_tokens(model, many, 4, seeded(), primer=primer)
+    tokens = sample_tokens(model, many, 4, seeded(), primer=primer)
     assert (tokens[:, :length] == primer).all()
     with torch.no_grad():
         known = model(torch.cat([primer, torch.tensor([A])])[None])[0]
-    torch.testing.assert_close(rows[0, : length + 1], known, rtol=0, atol=1e-5)
     following = np.bincount(tokens[:, length], minlength=6) / many
     wanted = known[length].exp().numpy()
     assert np.abs(following - wanted).max() < 4 * math.sqrt(0.25 / many)

@@ -98,20 +98,19 @@ def test_sequences_come_as_often_as_their_probability_says(kind):
     sequences = every(LENGTH, fixed_length=kind == "fixed")
     probabilities = log_probabilities(POLICIES[kind], sequences).exp().numpy()
     assert probabilities.sum() == pytest.approx(1, abs=1e-5)
-    tokens, _ = sample_tokens(POLICIES[kind], MANY, LENGTH, seeded())
+    tokens = sample_tokens(POLICIES[kind], MANY, LENGTH, seeded())
     assert_drawn_from(counts(tokens, sequences), probabilities)
 
 
-def test_sampling_temperature_is_that_of_the_softmax_and_leaves_the_log_probabilities_alone():
+def test_sampling_temperature_is_that_of_the_softmax():
     policy = POLICIES["sequence"]
-    tokens, rows = sample_tokens(policy, MANY, 1, seeded(), temperature=0.5)
+    tokens = sample_tokens(policy, MANY, 1, seeded(), temperature=0.5)
     logp = policy(torch.full((1, 1), A))[0, 0].detach().double()
-    torch.testing.assert_close(rows[7, 0].double(), logp, rtol=0, atol=1e-5)
     assert_drawn_from(np.bincount(tokens[:, 0], minlength=6), (2 * logp).softmax(-1).numpy())
 
 
 def test_the_seed_decides_what_is_sampled():
-    one, same, other = (sample_tokens(POLICIES["sequence"], 50, LENGTH, seeded(s))[0] for s in (0, 0, 1))
+    one, same, other = (sample_tokens(POLICIES["sequence"], 50, LENGTH, seeded(s)) for s in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
@@ -119,10 +118,10 @@ def test_the_seed_decides_what_is_sampled():
 def test_global_randomness_is_neither_used_nor_changed():
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
-    one, _ = sample_tokens(POLICIES["sequence"], 50, LENGTH, seeded())
+    one = sample_tokens(POLICIES["sequence"], 50, LENGTH, seeded())
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(1)
-    assert torch.equal(one, sample_tokens(POLICIES["sequence"], 50, LENGTH, seeded())[0])
+    assert torch.equal(one, sample_tokens(POLICIES["sequence"], 50, LENGTH, seeded()))
 
 
 def test_select_keeps_whole_rollouts():
@@ -200,6 +199,7 @@ def test_the_first_token_is_drawn_after_bos():
     """What `step` sees first is BOS: the frequencies of first tokens are those of the forward pass at t = 0."""
     policy = POLICIES["deep"]
     after_bos, _ = policy.step(torch.tensor([BOS]), policy.start(1))
-    tokens, rows = sample_tokens(policy, 3, LENGTH, seeded())
-    torch.testing.assert_close(rows[:, 0], after_bos.detach().expand(3, -1), rtol=0, atol=1e-5)
-    assert len(tokens) == 3
+    rollout = sample(policy, PRIOR, 3, LENGTH, seeded())
+    wanted = after_bos.detach()[0, rollout.tokens[:, 0]]
+    torch.testing.assert_close(rollout.logp[:, 0], wanted, rtol=0, atol=1e-5)
+    assert len(rollout) == 3
