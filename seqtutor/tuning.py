@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint, whole
+from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.model import Model, SequenceModel, TiltedModel, frozen
@@ -21,7 +21,8 @@ from seqtutor.objectives import OBJECTIVES
 from seqtutor.replay import Batch, Replay
 from seqtutor.rollout import Rollout, sample
 from seqtutor.run import Run
-from seqtutor.scoring import Scorer, Scores, weighted_terms
+from seqtutor.scoring import Scorer, Scores, settings_of, weighted_terms
+from seqtutor.signals import whole
 
 CHECKPOINT_SECONDS = 30.0
 VALUE_SPEED = 10.0
@@ -49,6 +50,7 @@ class Tuner:
     target: Model = field(init=False)
     update: int = 0
     seconds: float = 0.0
+    torn: bool = False  # half an update is done: what must not be saved
     centre: Tensor = field(init=False)  # (T,) what the prior earns at each step, or on its last one: see `centred`
 
     def __post_init__(self) -> None:
@@ -79,8 +81,14 @@ class Tuner:
         """One update: sample, score, remember, learn -> its row of figures."""
         began = time.monotonic()
         config = self.config
-        rollout = sample(self.policy, self.prior, config.rollouts, self.domain.max_length, self.generator)
-        scores = self.scorer.score(rollout.tokens.cpu().numpy(), rollout.truncated.cpu().numpy())
+        before = self.generator.get_state()
+        try:
+            rollout = sample(self.policy, self.prior, config.rollouts, self.domain.max_length, self.generator)
+            scores = self.scorer.score(rollout.tokens.cpu().numpy(), rollout.truncated.cpu().numpy())
+        except BaseException:  # nothing has been learnt: a resume begins this update anew
+            self.generator.set_state(before)
+            raise
+        self.torn = True
         keep = torch.from_numpy(scores.scored)
         reward = torch.from_numpy(scores.reward).float()
         if len(self.replay) == 0 and keep.any():
@@ -90,6 +98,7 @@ class Tuner:
         losses = [self.learn(batch) for batch in batches]
         self.update += 1
         self.seconds += time.monotonic() - began
+        self.torn = False
         return self.row(rollout, scores, _mean(np.array(losses)))
 
     def learn(self, batch: Batch) -> float:
@@ -148,14 +157,24 @@ class Tuner:
             "distinct": len({text for text in texts if text is not None}) / len(texts),
             "length": float(lengths.float().mean()),
             "oracle_calls": self.scorer.calls,
-            **{f"term.{name}": _mean(values) for name, values in scores.terms.items()},
+            **{name: _mean(values) for name, values in scores.columns.items()},
         }
 
 
 def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     """The scorer of a run: only terms with a weight are evaluated."""
-    terms = [term for term in weighted_terms(domain, config.weights) if term.weight]
-    return Scorer(domain, terms, failures=config.failures, unpaid_repeats=config.repeats == "unpaid")
+    settings = settings_of(config.terms)
+    return Scorer(
+        domain,
+        [term for term in weighted_terms(domain, config.weights, settings) if term.weight],
+        failures=config.failures,
+        unpaid_repeats=config.repeats == "unpaid",
+        settings=settings,
+        geometric=config.combine == "geometric",
+        budget=config.oracle_calls,
+        workers=config.workers,
+        shared=config.cache,
+    )
 
 
 def parameter_groups(policy: Model, rate: float) -> list[dict[str, Any]]:
@@ -177,33 +196,33 @@ def follow(target: Model, policy: Model, rate: float) -> None:
 def tune(tuner: Tuner, run: Run, report: Report) -> None:
     """Update until done, with a checkpoint every half minute. Whatever stops it, what was learnt is saved."""
     saved = time.monotonic()
-    try:
-        while tuner.update < tuner.config.updates:
-            with whole():
-                row = tuner.step()
-                run.log(row)
-            report(row)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+    with tuner.scorer.remembering(run.answers):
+        try:
+            while tuner.update < tuner.config.updates and not tuner.scorer.spent:
+                with whole():
+                    row = tuner.step()
+                    run.log(row)
+                    run.note(tuner.update, tuner.scorer.news)
+                report(row)
+                tuner.scorer.check()
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    checkpoint(tuner, run)
+                    saved = time.monotonic()
+        finally:
+            if not tuner.torn:
+                run.save_policy(tuner.policy, tuner.config)
                 checkpoint(tuner, run)
-                saved = time.monotonic()
-    finally:
-        run.save_policy(tuner.policy, tuner.config)
-        run.save_failures(tuner.scorer.failed)
-        checkpoint(tuner, run)
 
 
 def checkpoint(tuner: Tuner, run: Run) -> None:
     """Save all that is needed to go on as if never stopped."""
-    scorer = tuner.scorer
     state = {
         "update": tuner.update,
         "seconds": tuner.seconds,
-        "calls": scorer.calls,
-        "cache": scorer.cache,
-        "seen": sorted(scorer.seen),
-        "failed": scorer.failed,
+        "scorer": tuner.scorer.state(),
         "centre": tuner.centre.tolist(),
     }
+    run.sync()
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
 
 
@@ -213,10 +232,8 @@ def resume(tuner: Tuner, run: Run) -> None:
     if state:
         tuner.update, tuner.seconds = state["update"], state["seconds"]
         tuner.centre = torch.tensor(state["centre"])
-        scorer = tuner.scorer
-        scorer.calls, scorer.cache, scorer.seen = state["calls"], state["cache"], set(state["seen"])
-        scorer.failed = [(term, text) for term, text in state["failed"]]
-    run.keep_metrics(tuner.update)
+        tuner.scorer.restore(state["scorer"])
+    run.keep(tuner.update)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -26,11 +26,26 @@ from seqtutor.vocabulary import Vocabulary
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content` whole, or leave it as it was."""
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)  # half a file helps nobody, and takes room on a full disk
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in `folder` survive a power cut, as the files' contents do."""
+    if os.name == "posix":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **notes: Any) -> None:
