@@ -10,10 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import oracles
 import pytest
 from letters import LettersDomain, ids
 
-from seqtutor import UserError
+from seqtutor import SequenceTerm, UserError
 from seqtutor.scoring import Scorer, settings_of, weighted_terms
 
 DOMAIN = LettersDomain()
@@ -190,9 +191,10 @@ for line in sys.stdin:
 
 
 def test_a_program_that_answers_about_another_text_stops():
-    with script('input()\nprint(\'{"value": 1, "text": "b"}\')\ninput()') as scorer:
-        with pytest.raises(UserError, match="term 'outside' answered for 'b' when it was asked about 'a'"):
-            score(scorer, "a")
+    wanted = "term 'outside' answered for 'b' when it was asked about 'a'"
+    code = """input()\nprint('{"value": 1, "text": "b"}')\ninput()"""
+    with script(code) as scorer, pytest.raises(UserError, match=wanted):
+        score(scorer, "a")
 
 
 def test_a_program_that_dies_is_started_again_and_what_it_dies_of_is_quarantined():
@@ -293,10 +295,11 @@ def test_a_term_of_the_domain_keeps_its_name():
 
 
 def test_the_domains_own_terms_can_be_computed_by_workers():
-    here = Scorer(DOMAIN, DOMAIN.terms())
-    with closing(Scorer(DOMAIN, DOMAIN.terms(), workers=2)) as there:
-        np.testing.assert_array_equal(score(there, *WORDS).reward, score(here, *WORDS).reward)
-        assert there.engine.pools["variety"].running
+    terms = [SequenceTerm("long", 1.0, "", "", oracles.length), SequenceTerm("same", 1.0, "", "", oracles.length)]
+    with closing(Scorer(DOMAIN, terms, workers=2)) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [6, 4, 2, 6])
+        assert scorer.engine.pools["long"] is scorer.engine.pools["same"]
+        assert len(scorer.engine.pools["long"].running) == 2
 
 
 @pytest.mark.skipif(not shutil.which("true"), reason="no program 'true'")

@@ -4,11 +4,8 @@ scorer.py      Scorer: a batch of sequences in, Scores out; what was seen, count
 scores.py      Scores: what a batch earned; the geometric mean
 terms.py       the terms in use: the domain's and those of `[terms.NAME]` tables, with weights and transforms
 transforms.py  from a raw value to a score
-answers.py     Outcome: what became of one text; asking a function once, safely
-outside.py     a Python function, or a program, as a term
 engine.py      who answers which term: this process, or a pool
 pool.py        worker processes that are started once, watched, and replaced when they die
-worker.py      what runs in such a process
 store.py       answers on disk
 """
 

@@ -21,7 +21,7 @@ class TermSettings:
 
     outside: Function | Program | None = None
     transform: Transform | None = None
-    weight: float = 1.0
+    weight: float = math.nan  # not stated: 1 for a term from outside, else the domain's
     invalid: float = 0.0  # score of a sequence that is no item
     summary: str = ""
     version: str = ""
@@ -40,6 +40,7 @@ class TermSettings:
 PLAIN: dict[str, Any] = {  # key -> default
     f.name: f.default for f in dataclasses.fields(TermSettings) if f.name not in ("outside", "transform")
 }
+OF_ALL = ("transform", "better", "weight", "invalid")
 KEYS = ("function", "program", "transform", "better", *PLAIN)
 
 
@@ -54,9 +55,15 @@ def _settings(name: str, table: Any) -> TermSettings:
     for key in table:
         if key not in KEYS:
             raise unknown(f"key in [terms.{name}]", key, KEYS)
+    outside = _outside(name, table)
+    if outside is None and (idle := [key for key in table if key not in OF_ALL]):
+        raise UserError(
+            f"{idle[0]} in [terms.{name}] is for a term from outside, and it names no function and no program; "
+            f"a term of the domain takes {', '.join(OF_ALL)}"
+        )
     transform = transform_of(name, table["transform"]) if "transform" in table else None
     return TermSettings(
-        outside=_outside(name, table),
+        outside=outside,
         transform=_directed(name, table.get("better"), transform),
         **{key: _plain(name, key, table[key]) for key in PLAIN if key in table},
     )
@@ -114,6 +121,8 @@ def weighted_terms(
     for name, table in settings.items():
         if table.outside and name in own:
             raise UserError(f"domain '{domain.name}' has a term '{name}' already; give yours another name")
+    stated = {name: table.weight for name, table in settings.items() if not math.isnan(table.weight)}
+    weights = {**stated, **weights}
     for name, weight in [*weights.items(), *((name, 1.0) for name in settings)]:
         if name not in names:
             raise unknown(f"term of domain '{domain.name}'", name, names)
@@ -130,8 +139,9 @@ def _term(name: str, table: TermSettings) -> SequenceTerm:
     if table.outside is None:
         raise ValueError("a term from outside has a function or a program")
     table.outside.check()
+    weight = 1.0 if math.isnan(table.weight) else table.weight
     source = table.outside.place if isinstance(table.outside, Function) else " ".join(table.outside.arguments)
-    return SequenceTerm(name, table.weight, table.summary or table.sentence, source, table.outside, table.invalid)
+    return SequenceTerm(name, weight, table.summary or table.sentence, source, table.outside, table.invalid)
 
 
 def version_of(domain: Domain, name: str, settings: Mapping[str, TermSettings]) -> str:
