@@ -157,6 +157,7 @@ BASE = ("train", "--domain", "letters", "--prior", "prior", "--rollouts", "8", "
 def start(*args, every="0", before="", **options):
     """A run in a process of its own, which can be killed. `before`: code that runs first."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    pipes["env"] = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-c", before + LETTERS, every, *map(str, args)], **pipes)
 
 
@@ -251,9 +252,7 @@ def test_a_run_whose_output_is_closed_is_saved():
     process = start(*BASE, "--updates", 3, "--output", "run", stdout=writer)
     os.close(writer)
     status, _, err = finish(process)
-    assert "Traceback" not in err
-    assert status == 1
-    assert err.count("\n") <= 1
+    assert (status, err) == (1, "Error: the output was closed by its reader; what was learnt is saved\n")
     assert train("--resume", "run", "--updates", 4).exit_code == 0
     assert len(table("run/metrics.csv")) == 4
 
