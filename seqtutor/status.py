@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,7 +24,10 @@ def status_of(folder: Path) -> Lines:
         raise UserError(f"{folder} is no run folder: it has no config.toml")
     config = read_toml(folder / "config.toml")
     rows, process = whole_rows(folder / "metrics.csv"), owner(folder)
-    done, updates = (int(_number(rows[-1]["update"])) if rows else 0), int(_number(str(config.get("updates", 0))))
+    done, updates = (
+        (int(_number(rows[-1].get("update", "0"))) if rows else 0),
+        int(_number(str(config.get("updates", 0)))),
+    )
     finished = (folder / "summary.json").is_file() and not process
     lines = [
         ("doing", _doing(process, finished, done >= updates)),
@@ -38,8 +42,8 @@ def status_of(folder: Path) -> Lines:
         lines.append(("time left", _left(rows, updates - done)))
     failures = whole_rows(folder / "failures.csv")
     if failures:
-        last = failures[-1]
-        lines.append(("failures", f"{len(failures):,}; the last: {last['term']} of '{last['text']}': {last['reason']}"))
+        term, text, reason = (failures[-1].get(key, "") for key in ("term", "text", "reason"))
+        lines.append(("failures", f"{len(failures):,}; the last: {term} of '{text}': {reason}"))
     return lines
 
 
@@ -63,7 +67,7 @@ def _left(rows: list[dict[str, str]], updates: int) -> str:
     if len(rows) < 2:
         return "not known yet"
     recent = rows[-RECENT - 1 :]
-    spent = _number(recent[-1]["seconds"]) - _number(recent[0]["seconds"])
+    spent = _number(recent[-1].get("seconds", "0")) - _number(recent[0].get("seconds", "0"))
     return f"about {duration(max(0, updates) * spent / (len(recent) - 1))}, and the final table"
 
 
@@ -91,6 +95,9 @@ def whole_rows(path: Path) -> list[dict[str, str]]:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise UserError(f"'{text[:40]}' stands where a number belongs") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"'{text[:40]}' stands where a number belongs")
+    return number

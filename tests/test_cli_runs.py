@@ -198,7 +198,7 @@ def test_a_signal_does_not_wait_for_an_oracle_that_takes_long():
     wait_for(lambda: Path("run/answers.sqlite").exists(), process)
     time.sleep(1.0)
     process.send_signal(signal.SIGTERM)
-    assert finish(process, 20)[0] == 128 + signal.SIGTERM
+    assert finish(process, 100)[0] == 128 + signal.SIGTERM
 
 
 def test_two_runs_do_not_share_a_folder_and_a_dead_ones_lock_is_no_hindrance():
