@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +15,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from seqtutor.errors import UserError
-from seqtutor.weights import write_atomically
+from seqtutor.weights import sync_folder, write_atomically
+
+CURRENT, PREVIOUS = "checkpoint.safetensors", "previous.safetensors"
 
 
 class Restorable(Protocol):
@@ -33,54 +34,69 @@ Stateful = nn.Module | torch.optim.Optimizer | torch.Generator | Restorable
 
 
 def save_checkpoint(folder: Path, parts: Mapping[str, Stateful], state: Mapping[str, Any]) -> None:
-    """Write `parts` and the JSON-able `state` into one file, `folder/checkpoint.safetensors`, atomically."""
+    """Write `parts` and the JSON-able `state` into one file, `folder/checkpoint.safetensors`.
+
+    The one before stays as `previous.safetensors`, and gives way only to a new one that has been read back from disk.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"{name}/{key}": tensor.detach().cpu().contiguous()
         for name, part in parts.items()
         for key, tensor in _tensors(part).items()
     }
-    write_atomically(folder / "checkpoint.safetensors", save(tensors, {"state": json.dumps(dict(state))}))
+    text = json.dumps(dict(state))
+    content = save(tensors, {"state": text, "digest": _digest(text, tensors)})
+    current, new = folder / CURRENT, folder / "new.safetensors"
+    write_atomically(new, content)
+    if new.read_bytes() != content:
+        raise OSError(errno.EIO, "what was written cannot be read back", str(new))
+    if current.exists():
+        current.replace(folder / PREVIOUS)
+    new.replace(current)
+    sync_folder(folder)
 
 
 def load_checkpoint(folder: Path, parts: Mapping[str, Stateful]) -> dict[str, Any]:
-    """Put a saved checkpoint back into `parts` and return its state; {} where there is none."""
-    path = folder / "checkpoint.safetensors"
-    if not path.exists():
-        return {}
+    """Put the newest readable checkpoint back into `parts` and return its state; {} where there is none."""
+    path, problem = folder / CURRENT, None
+    for candidate in (path, folder / PREVIOUS):
+        try:
+            tensors, state = _read(candidate)
+            break
+        except FileNotFoundError:
+            continue
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            problem = problem or error
+    else:
+        if problem is None:
+            return {}
+        raise _unfit(path, problem) from problem
     try:
-        content = path.read_bytes()
-        tensors = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         for name, part in parts.items():
-            own = {k.removeprefix(f"{name}/"): t for k, t in tensors.items() if k.startswith(f"{name}/")}
-            _restore(part, own)
-        return dict(json.loads(header["__metadata__"]["state"]))
-    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0].rstrip(":")
-        raise UserError(f"the checkpoint {path} does not fit this run: {reason}") from error
+            _restore(part, {k.removeprefix(f"{name}/"): t for k, t in tensors.items() if k.startswith(f"{name}/")})
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise _unfit(candidate, error) from error
+    return state
 
 
-@contextmanager
-def whole() -> Iterator[None]:
-    """Hold Ctrl-C back until the block ends, so that no checkpoint holds half an update; a second one is obeyed."""
-    pressed: list[int] = []
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    content = path.read_bytes()
+    tensors = load(content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    if header["digest"] != _digest(header["state"], tensors):
+        raise ValueError("its content is damaged")
+    return tensors, dict(json.loads(header["state"]))
 
-    def note(number: int, frame: object) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
 
-    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if pressed:
-        raise KeyboardInterrupt
+def _digest(state: str, tensors: Mapping[str, Tensor]) -> str:
+    total = zlib.crc32(state.encode())
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, zlib.crc32(name.encode(), total))
+    return f"{total:08x}"
+
+
+def _unfit(path: Path, error: Exception) -> UserError:
+    return UserError(f"the checkpoint {path} does not fit this run: {str(error).splitlines()[0].rstrip(':')}")
 
 
 def _tensors(part: Stateful) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from seqtutor.evaluation import comparison, evaluate
 from seqtutor.report import render
 from seqtutor.rollout import Rollout, sample
 from seqtutor.run import Run
-from seqtutor.scoring import Scorer, weighted_terms
+from seqtutor.scoring import weighted_terms
 from seqtutor.tuning import Tuner
 
 KL_SAMPLES = 256
@@ -21,10 +22,11 @@ KL_SAMPLES = 256
 def conclude(tuner: Tuner, run: Run, count: int, interrupted: bool) -> tuple[dict[str, Any], Path]:
     """Sample `count` of the prior and of the policy, write summary, samples and page -> the summary, the page."""
     domain, config = tuner.domain, tuner.config
-    scorer = Scorer(domain, weighted_terms(domain, config.term_weights))
+    scorer = tuner.scorer.aside(weighted_terms(domain, config.term_weights, tuner.scorer.settings))
     generator = torch.Generator().manual_seed(config.seed + 1)
-    prior = evaluate(tuner.prior, domain, scorer, count, generator)
-    policy = evaluate(tuner.policy.eval(), domain, scorer, count, generator)
+    with closing(scorer), scorer.remembering(run.answers):
+        prior = evaluate(tuner.prior, domain, scorer, count, generator)
+        policy = evaluate(tuner.policy.eval(), domain, scorer, count, generator)
     rollout = sample(tuner.policy, tuner.prior, min(KL_SAMPLES, count), domain.max_length, generator)
     summary = {
         "domain": domain.name,

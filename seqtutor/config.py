@@ -82,6 +82,11 @@ class TrainConfig:
     stop_on_collapse: bool = option(False, "At an alarm, go back to the last healthy policy and end the run there.")
     seed: int = option(0, "Seed of everything random.")
     device: str = option("cpu", "Where to compute: cpu, or cuda.")
+    combine: str = option("sum", "How the terms' scores become one reward.", ("sum", "geometric"))
+    oracle_calls: int = option(0, "Budget: texts that sequence-level terms may be asked about; 0: no limit.")
+    workers: int = option(0, "Processes that compute the domain's own sequence-level terms; 0: this one.")
+    cache: str = option("", "File of answers to share with other runs, at the same time if need be; empty: none.")
+    terms: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -118,6 +123,10 @@ class TrainConfig:
             raise UserError("kl_budget adapts the temperature and temperature_end schedules it: choose one of them")
         _between(self, "target_rate", 0, 1)
         _between(self, "failures", 0, 1)
+        if self.combine not in ("sum", "geometric"):
+            raise unknown("value of combine", self.combine, ("sum", "geometric"))
+        _between(self, "oracle_calls", 0, 10**12)
+        _between(self, "workers", 0, 1024)
 
     @property
     def term_weights(self) -> Mapping[str, float]:

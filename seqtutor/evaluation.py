@@ -37,7 +37,7 @@ def evaluate(model: Model, domain: Domain, scorer: Scorer, n: int, generator: to
     return Evaluation(
         scores,
         _measure("reward", scores.totals),
-        [_measure(name, values) for name, values in scores.terms.items()],
+        [_measure(name.removeprefix("term."), values) for name, values in scores.columns.items()],
         list(domain.measure(scores.texts)),
     )
 
@@ -92,11 +92,9 @@ def comparison(prior: Evaluation, policy: Evaluation, scorer: Scorer, n: int) ->
     """The before/after table as plain data: reward, terms and measures of prior, best of n, and policy."""
     before, after = zip(*figures([prior, policy]), strict=True)
     rows = [_row(*row) for row in zip(before, best_of_n(prior, n), after, strict=True)]
-    count = 1 + len(scorer.terms)
-    terms = [
-        {**row, "weight": term.weight, "summary": term.summary, "source": term.source}
-        for row, term in zip(rows[1:count], scorer.terms, strict=True)
-    ]
+    described = scorer.described()
+    count = 1 + len(described)
+    terms = [{**row, **about} for row, about in zip(rows[1:count], described, strict=True)]
     return {"reward": rows[0], "terms": terms, "measures": rows[count:]}
 
 

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint, whole
+from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from seqtutor.config import PretrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.model import SequenceModel
+from seqtutor.signals import whole
 from seqtutor.vocabulary import EOS, PAD
 from seqtutor.weights import save_model
 

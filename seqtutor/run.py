@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_to
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
 from seqtutor.model import Model
-from seqtutor.scoring import Scores
+from seqtutor.scoring import News, Scores
 from seqtutor.weights import load_model, save_model, write_atomically
 
 
@@ -26,26 +29,67 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def answers(self) -> Path:
+        """The file that keeps what every term said of every text, so that nothing is asked twice."""
+        return self.folder / "answers.sqlite"
+
     def save_config(self, config: PretrainConfig | TrainConfig) -> None:
         """Write `config.toml`, complete: the run can be repeated from it alone."""
         write_atomically(self.folder / "config.toml", to_toml(config).encode())
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from writing here while the block runs. The system frees the lock of a dead process."""
+        import fcntl  # not on every system
+
+        with (self.folder / "lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(
+                    f"{self.folder} is in use by process {owner(self.folder)}; wait for it, or stop it first"
+                ) from None
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+
     def log(self, row: Mapping[str, float]) -> None:
         """Append one update to `metrics.csv`; the first row names the columns."""
-        path = self.folder / "metrics.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(row)
-            writer.writerow([_figure(value) for value in row.values()])
+        self._append("metrics.csv", tuple(row), [[_figure(value) for value in row.values()]])
 
-    def keep_metrics(self, updates: int) -> None:
-        """Drop the rows of `metrics.csv` after the first `updates`: those that a resumed run will make again."""
-        path = self.folder / "metrics.csv"
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_atomically(path, "".join(lines[: updates + 1]).encode())
+    def note(self, update: int, news: News) -> None:
+        """Append what the scoring of an update brought to `ledger.csv`, `failures.csv` and `quarantine.csv`."""
+        calls = [(number, update, text, _figure(reward)) for number, text, reward in news.calls]
+        self._append("ledger.csv", ("call", "update", "text", "reward"), calls)
+        for name, rows in (("failures.csv", news.failures), ("quarantine.csv", news.quarantined)):
+            self._append(name, ("update", "term", "text", "reason"), [(update, *row) for row in rows])
+
+    def _append(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Add rows in one go, so that who reads meanwhile sees whole ones; a new file begins with the columns."""
+        path, text = self.folder / name, io.StringIO()
+        writer = csv.writer(text)
+        if rows and not path.exists():
+            writer.writerow(columns)
+        writer.writerows(rows)
+        if rows:
+            with path.open("a", newline="", encoding="utf-8") as file:
+                file.write(text.getvalue())
+
+    def keep(self, updates: int) -> None:
+        """Drop the rows of every table after the first `updates`: those that a resumed run will make again."""
+        for name in TABLES:
+            path = self.folder / name
+            if path.exists():
+                write_atomically(path, _until(path.read_text(encoding="utf-8"), updates).encode())
+
+    def sync(self) -> None:
+        """Let every table survive a power cut as it stands now."""
+        for path in (self.folder / name for name in TABLES):
+            if path.exists():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
 
     def save_policy(self, policy: Model, config: TrainConfig) -> None:
         """Write `policy.safetensors` and `policy.json`."""
@@ -55,12 +99,6 @@ class Run:
         """Write `samples.csv` (both models, every term) and the files of the field, of the policy's valid samples."""
         write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior})
         domain.write([text for text in policy.texts if text is not None][:FILES], self.folder / "samples")
-
-    def save_failures(self, failures: Sequence[tuple[str, str]]) -> None:
-        """Write `failures.csv`: each text that a term could not score."""
-        if failures:
-            with (self.folder / "failures.csv").open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([("term", "text"), *failures])
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Write `alarms.csv`: what the run warned of; no file where it never did."""
@@ -80,6 +118,31 @@ class Run:
 
 ALARM_COLUMNS = tuple(f.name for f in dataclasses.fields(Alarm))
 FILES = 100  # items that a run writes as files of the field
+TABLES = ("metrics.csv", "ledger.csv", "failures.csv", "quarantine.csv")  # rows are added while a run goes on
+
+
+def owner(folder: Path) -> int | None:
+    """The id of the process that is working on a run folder now; None where none is."""
+    import fcntl  # not on every system
+
+    try:
+        with (folder / "lock").open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read() or 0)
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _until(table: str, updates: int) -> str:
+    """The whole rows of a CSV text whose column `update` is at most `updates`."""
+    rows, text = list(csv.reader(io.StringIO(table, newline=""))), io.StringIO()
+    place = rows[0].index("update") if rows and "update" in rows[0] else 0
+    whole = [row for row in rows[1:] if len(row) == len(rows[0]) and row[place].isdecimal()]
+    csv.writer(text).writerows([*rows[:1], *(row for row in whole if int(row[place]) <= updates)])
+    return text.getvalue()
 
 
 def new_folder(output: str, kind: str) -> Path:
@@ -111,19 +174,21 @@ def load_policy(folder: Path, *, device: str = "cpu") -> Model:
 
 
 def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:
-    """One row a sample: its number, its model, its text (empty: no item), its reward, the raw value of every term."""
-    names = list(next(iter(groups.values())).terms)
+    """One row a sample: its number, its model, its text (empty: no item), its reward, and every term's figures."""
+    names = list(next(iter(groups.values())).columns)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["number", "model", "text", "reward", *(f"term.{name}" for name in names)])
+        writer.writerow(["number", "model", "text", "reward", *names])
         for model, scores in groups.items():
-            totals = scores.totals
+            totals, columns = scores.totals, scores.columns
             for i, text in enumerate(scores.texts):
-                values = [_figure(scores.terms[name][i]) for name in names]
+                values = [_figure(columns[name][i]) for name in names]
                 writer.writerow([i + 1, model, text or "", _figure(totals[i]), *values])
 
 
 def _figure(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
     return "" if math.isnan(value) else f"{value:.6g}"
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqtutor.alarms import Alarm, Watch, shares
-from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint, whole
+from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
@@ -24,7 +24,8 @@ from seqtutor.proposals import prior_rows, rewritten, variations
 from seqtutor.replay import Batch, Replay
 from seqtutor.rollout import Rollout, last_step, sample, sequence_mask
 from seqtutor.run import Run
-from seqtutor.scoring import Scorer, Scores, weighted_terms
+from seqtutor.scoring import News, Scorer, Scores, settings_of, weighted_terms
+from seqtutor.signals import whole
 from seqtutor.temperature import Dial
 
 CHECKPOINT_SECONDS = 30.0
@@ -64,6 +65,8 @@ class Tuner:
     healthy: Model = field(init=False)  # the policy of the last update without a sign of collapse
     healthy_update: int = 0
     went_back: bool = False  # an alarm ended the run, and the policy is `healthy` again
+    news: list[News] = field(default_factory=list)  # what the scoring of the last update brought
+    torn: bool = False  # half an update is done: what must not be saved
 
     def __post_init__(self) -> None:
         config = self.config
@@ -99,9 +102,16 @@ class Tuner:
         """One update: sample, score, remember, learn -> its row of figures."""
         began = time.monotonic()
         config = self.config
-        varied = variations(self.domain, self.replay, round(config.vary * config.rollouts), self.rng(2))
-        rollout = sample(self.policy, self.prior, config.rollouts - len(varied), self.domain.max_length, self.generator)
-        self.scores, found = self.score(rollout.tokens, rollout.truncated, rollout.log_prior)
+        before, self.news = self.generator.get_state(), []
+        try:
+            varied = variations(self.domain, self.replay, round(config.vary * config.rollouts), self.rng(2))
+            own = config.rollouts - len(varied)
+            rollout = sample(self.policy, self.prior, own, self.domain.max_length, self.generator)
+            self.scores, found = self.score(rollout.tokens, rollout.truncated, rollout.log_prior)
+        except BaseException:  # nothing has been learnt: a resume begins this update anew
+            self.generator.set_state(before)
+            raise
+        self.torn = True
         if self.centre is None and len(found.tokens):
             self.centre = self.prior_mean(found.reward)
         if not self.objective.fresh:
@@ -112,6 +122,7 @@ class Tuner:
         losses = [self.learn(batch) for batch in self.batches(found)] if config.kl_budget else []
         self.update += 1
         self.seconds += time.monotonic() - began
+        self.torn = False
         row = self.row(rollout, self.scores, _mean(np.array(losses)), temperature)
         self.dial.turn(row["kl_per_token"], self.update)
         return row
@@ -119,6 +130,7 @@ class Tuner:
     def score(self, tokens: Tensor, truncated: Tensor, log_prior: Tensor) -> tuple[Scores, Batch]:
         """What `tokens` (B, T) earned, and those of them that may be learnt from."""
         scores = self.scorer.score(tokens.cpu().numpy(), truncated.cpu().numpy())
+        self.news.append(self.scorer.news)
         keep = scores.scored & ~(scores.repeated & (self.config.priority == "reward"))  # the best are kept once
         reward = torch.from_numpy(scores.reward).float().to(tokens.device)
         batch = Batch(log_prior, tokens, reward, sequence_mask(tokens))
@@ -222,14 +234,28 @@ class Tuner:
             **shares(self.domain, texts),
             "length": float(lengths.float().mean()),
             "oracle_calls": self.scorer.calls,
-            **{f"{'held_out' if name in held else 'term'}.{name}": _mean(v) for name, v in scores.terms.items()},
+            **{
+                (name.replace("term.", "held_out.", 1) if name[5:] in held else name): _mean(values)
+                for name, values in scores.columns.items()
+            },
         }
 
 
 def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     """The scorer of a run: only terms with a weight are evaluated, and those that are held out."""
-    terms = [t for t in weighted_terms(domain, config.term_weights) if t.weight or t.name in config.hold_out]
-    return Scorer(domain, terms, failures=config.failures, unpaid_repeats=config.repeats == "unpaid")
+    settings = settings_of(config.terms)
+    terms = weighted_terms(domain, config.term_weights, settings)
+    return Scorer(
+        domain,
+        [term for term in terms if term.weight or term.name in config.hold_out],
+        failures=config.failures,
+        unpaid_repeats=config.repeats == "unpaid",
+        settings=settings,
+        geometric=config.combine == "geometric",
+        budget=config.oracle_calls,
+        workers=config.workers,
+        shared=config.cache,
+    )
 
 
 def check_options(config: TrainConfig, objective: Objective, domain: Domain) -> None:
@@ -266,42 +292,43 @@ def follow(target: Model, policy: Model, rate: float) -> None:
 def tune(tuner: Tuner, run: Run, report: Report, warn: Warn = lambda alarm: None) -> None:
     """Update until done, with a checkpoint every half minute. Whatever stops it, what was learnt is saved."""
     saved = time.monotonic()
-    try:
-        while tuner.update < tuner.config.updates and not tuner.went_back:
-            with whole():
-                row = tuner.step()
-                alarms = tuner.guard(row)
-                run.log(row)
-                if alarms:
-                    run.save_alarms(tuner.watch.raised)
-            report(row)
-            for alarm in alarms:
-                warn(alarm)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+    with tuner.scorer.remembering(run.answers):
+        try:
+            while tuner.update < tuner.config.updates and not (tuner.scorer.spent or tuner.went_back):
+                with whole():
+                    row = tuner.step()
+                    alarms = tuner.guard(row)
+                    run.log(row)
+                    for news in tuner.news:
+                        run.note(tuner.update, news)
+                    if alarms:
+                        run.save_alarms(tuner.watch.raised)
+                report(row)
+                for alarm in alarms:
+                    warn(alarm)
+                tuner.scorer.check()
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    checkpoint(tuner, run)
+                    saved = time.monotonic()
+        finally:
+            if not tuner.torn:
+                run.save_policy(tuner.policy, tuner.config)
                 checkpoint(tuner, run)
-                saved = time.monotonic()
-    finally:
-        run.save_policy(tuner.policy, tuner.config)
-        run.save_failures(tuner.scorer.failed)
-        checkpoint(tuner, run)
 
 
 def checkpoint(tuner: Tuner, run: Run) -> None:
     """Save all that is needed to go on as if never stopped."""
-    scorer = tuner.scorer
     state = {
         "update": tuner.update,
         "seconds": tuner.seconds,
-        "calls": scorer.calls,
-        "cache": scorer.cache,
-        "seen": sorted(scorer.seen),
-        "failed": scorer.failed,
+        "scorer": tuner.scorer.state(),
         "centre": None if tuner.centre is None else tuner.centre.tolist(),
         "dial": tuner.dial.state(),
         "watch": tuner.watch.state(),
         "healthy_update": tuner.healthy_update,
         "went_back": tuner.went_back,
     }
+    run.sync()
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
 
 
@@ -315,10 +342,8 @@ def resume(tuner: Tuner, run: Run) -> None:
         tuner.watch.restore(state["watch"])
         tuner.healthy_update = state["healthy_update"]
         tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
-        scorer = tuner.scorer
-        scorer.calls, scorer.cache, scorer.seen = state["calls"], state["cache"], set(state["seen"])
-        scorer.failed = [(term, text) for term, text in state["failed"]]
-    run.keep_metrics(tuner.update)
+        tuner.scorer.restore(state["scorer"])
+    run.keep(tuner.update)
 
 
 def _mean(values: np.ndarray) -> float:

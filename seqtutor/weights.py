@@ -22,15 +22,32 @@ from seqtutor.errors import UserError
 from seqtutor.model import Model, SequenceModel, TiltedModel, without_value
 from seqtutor.vocabulary import Vocabulary
 
+LARGEST = {"embedding": 1 << 16, "hidden": 1 << 16, "layers": 64}  # beyond these a description is a mistake, or worse
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content` whole, or leave it as it was."""
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)  # half a file helps nobody, and takes room on a full disk
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in `folder` survive a power cut, as the files' contents do."""
+    if os.name == "posix":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **notes: Any) -> None:
@@ -60,12 +77,19 @@ def read_about(folder: Path, stem: str) -> dict[str, Any]:
         raise UserError(f"cannot read the model description {path}: {error}") from error
     if not complete:
         raise UserError(f"{path} does not describe a model: it needs kind, vocabulary, embedding, hidden, layers")
+    for key, most in LARGEST.items():
+        if not (type(about[key]) is int and 1 <= about[key] <= most):
+            raise UserError(
+                f"{path} does not describe a model: {key} must lie between 1 and {most}, not {about[key]!r}"
+            )
     return dict(about)
 
 
 def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
     """Read back what `save_model` wrote, in float32. Shapes are checked before anything is allocated."""
     about = read_about(folder, stem)
+    if not (isinstance(about["vocabulary"], list) and all(isinstance(token, str) for token in about["vocabulary"])):
+        raise UserError(f"{_description(folder, stem)} does not describe a model: its vocabulary is no list of texts")
     shape = {key: about[key] for key in ("embedding", "hidden", "layers", "dropout", "fixed_length") if key in about}
     try:
         with torch.device("meta"):

@@ -67,9 +67,15 @@ def test_nan_of_a_token_level_term_is_counted_and_logged():
     odd = token_term(lambda tokens: np.where(tokens == 4, np.nan, 1.0))
     scorer = Scorer(DOMAIN, [odd])
     assert score(scorer, "ab", "a").scored.tolist() == [False, True]
-    assert scorer.failed == [("tokens", "ab")]
-    with pytest.raises(UserError, match=r"term 'tokens' could not score 1 of 1 texts, 'ab' among them"):
-        score(Scorer(DOMAIN, [odd], failures=0.5), "ab")
+    assert scorer.failed == [("tokens", "ab", "gave no number for a step")]
+    scorer = Scorer(DOMAIN, [odd], failures=0.5)
+    for _ in range(3):
+        scorer.check()
+        score(scorer, "ab")
+    with pytest.raises(
+        UserError, match=r"term 'tokens' could not score 3 of 3 texts of the last 3 batches, 'ab' among"
+    ):
+        scorer.check()
 
 
 # test_tuning.py

@@ -81,7 +81,7 @@ def test_nan_is_never_a_score():
     np.testing.assert_array_equal(scores.scored, [True, False, True])
     np.testing.assert_array_equal(scores.totals, [7, np.nan, 3])
     np.testing.assert_array_equal(scores.terms["oracle"], [3, np.nan, 1])
-    assert scorer.failed == [("oracle", "ab")]
+    assert scorer.failed == [("oracle", "ab", "gave nan")]
     assert scorer.calls == 3
 
 
@@ -89,7 +89,7 @@ def test_nan_is_never_a_score():
 def test_infinity_is_no_score_either(value):
     scorer = Scorer(DOMAIN, [sequence_term(Oracle(lambda text: value if text == "ab" else 1.0))])
     np.testing.assert_array_equal(score(scorer, "abc", "ab").scored, [True, False])
-    assert scorer.failed == [("oracle", "ab")]
+    assert scorer.failed == [("oracle", "ab", f"gave {value}")]
 
 
 def test_a_text_that_failed_is_neither_asked_again_nor_learnt_from_later():
@@ -98,7 +98,7 @@ def test_a_text_that_failed_is_neither_asked_again_nor_learnt_from_later():
     score(scorer, "ab")
     assert not score(scorer, "ab").scored.any()
     assert oracle.asked == ["ab"]
-    assert scorer.failed == [("oracle", "ab")]
+    assert scorer.failed == [("oracle", "ab", "gave nan")]
 
 
 def test_a_term_without_weight_may_fail_and_the_sequence_still_counts():
@@ -109,14 +109,17 @@ def test_a_term_without_weight_may_fail_and_the_sequence_still_counts():
     np.testing.assert_array_equal(scores.terms["watched"], [np.nan, 1])
 
 
-def test_too_many_failures_stop_the_run_and_name_term_and_text():
+def test_too_many_failures_in_three_batches_running_stop_the_run_with_the_tally():
     scorer = Scorer(DOMAIN, [sequence_term(nan_for("ab", "b"))], failures=0.5)
-    score(scorer, "ab", "a")  # one of two: the share that is let pass
-    scorer = Scorer(DOMAIN, [sequence_term(nan_for("ab", "b"))], failures=0.5)
-    with pytest.raises(UserError, match="term 'oracle' could not score 2 of 3 texts, 'ab' among them") as caught:
-        score(scorer, "ab", "a", "b")
+    for words in (("ab", "a", "b"), ("ab", "b"), ("ab", "a"), ("ab", "b"), ("ab", "b", "a")):
+        score(scorer, *words)
+        scorer.check()  # two bad ones, one at the share that is let pass, two bad ones
+    score(scorer, "ab", "b", "abc")
+    with pytest.raises(UserError, match="term 'oracle' could not score 6 of 8 texts of the last 3 batches") as caught:
+        scorer.check()
+    assert "(6 x failed before)" in str(caught.value)
     assert "0.5" in str(caught.value)
-    assert scorer.failed == [("oracle", "ab"), ("oracle", "b")]
+    assert scorer.failed == [("oracle", "ab", "gave nan"), ("oracle", "b", "gave nan")]
 
 
 def test_what_is_no_item_earns_invalid_and_costs_no_call():

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from seqtutor import __version__
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, UserStopped
 
-COMMANDS = ("domains", "evaluate", "generate", "pretrain", "report", "train", "verify")
+COMMANDS = ("domains", "evaluate", "generate", "pretrain", "report", "status", "train", "verify")
 
 
 class Commands(click.Group):
@@ -18,7 +18,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of a working day."""
-        return ["domains", "train", "generate", "evaluate", "report", "pretrain", "verify"]
+        return ["domains", "train", "status", "generate", "evaluate", "report", "pretrain", "verify"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of the module `seqtutor.cli.<name>`."""
@@ -30,10 +30,24 @@ class Commands(click.Group):
         """Run a command; what the user can mend is said in one line, with exit status 1."""
         try:
             return super().invoke(ctx)
+        except UserStopped as error:
+            raise _Ended(str(error), error.status) from error
         except UserError as error:
             raise click.ClickException(str(error)) from error
         except PermissionError as error:
             raise click.ClickException(f"no permission to write or read {error.filename}") from error
+        except BrokenPipeError as error:
+            raise click.ClickException("the output was closed by its reader; what was learnt is saved") from error
+        except OSError as error:
+            raise click.ClickException(f"{error.strerror or error}: {error.filename or 'while writing'}") from error
+
+
+class _Ended(click.ClickException):
+    """The end by a signal: its line, and its exit status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.__dict__["exit_code"] = status
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

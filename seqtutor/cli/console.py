@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-console = Console(highlight=False)
+
+class _Console(Console):
+    """rich's own, but for a reader who goes away: that is said in a line, and not passed over in silence."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on, so that nothing fails twice, and let the command end in its own way."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise BrokenPipeError
+
+
+console = _Console(highlight=False)
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from seqtutor.cli.options import DomainCommand, config_options, gather, layered
+from seqtutor.cli.outside import refuse_strangers, typed_terms, with_terms
 from seqtutor.config import TrainConfig, build, read_toml
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, UserStopped
 
 if TYPE_CHECKING:
     from seqtutor.run import Run
@@ -23,12 +25,26 @@ FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 @click.command(cls=DomainCommand)
 @config_options(TrainConfig)
 @click.option("--weight", multiple=True, metavar="TERM=VALUE", help="Weight of a reward term; may be repeated.")
+@click.option("--transform", multiple=True, metavar="TERM=KIND,...", help="Transform: logp=sigmoid,low=1,high=3, say.")
+@click.option("--function", multiple=True, metavar="NAME=MODULE:FUNCTION", help="Python function as a term.")
+@click.option("--program", multiple=True, metavar="NAME=COMMAND", help="Program with its arguments as a term.")
+@click.option("--trust", is_flag=True, help="Run the functions and programs that a config names.")
 @click.option("--config", type=click.Path(), help="TOML file with any of these settings.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("--output", default="", help="Run folder.  [default: outputs/<domain>-<objective>-<time>]")
 @click.pass_context
 def train(
-    ctx: click.Context, /, weight: tuple[str, ...], config: str | None, resume: str | None, output: str, **given: Any
+    ctx: click.Context,
+    /,
+    weight: tuple[str, ...],
+    transform: tuple[str, ...],
+    function: tuple[str, ...],
+    program: tuple[str, ...],
+    trust: bool,
+    config: str | None,
+    resume: str | None,
+    output: str,
+    **given: Any,
 ) -> None:
     """Tune a prior towards a reward without letting go of it.
 
@@ -37,14 +53,21 @@ def train(
     seqtutor train --domain molecules --objective g --temperature 0.05
     seqtutor train --domain molecules --weight qed=1 --weight logp=0.2
     seqtutor train --domain molecules --hold-out makeability --stop-on-collapse
+    seqtutor train --domain molecules --function dock=my_oracles:dock --oracle-calls 10000
+    seqtutor train --domain molecules --program "dock=sh dock.sh" --transform dock=reverse_sigmoid,low=-12,high=-6
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-psi-20260101-120000
     """
     typed = gather(TrainConfig, given, ctx.meta["seqtutor.domain"])
     if weight:
         typed["weights"] = dict(_weight(text) for text in weight)
+    terms = typed_terms(function, program, transform)
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
-    settings = build(TrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
+    read = read_toml(file) if file else {}
+    if not trust:
+        refuse_strangers(read.get("terms"), terms, str(file))
+    read = with_terms(read, terms)
+    settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     if not settings.domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
     sys.exit(_train(settings, Path(resume) if resume else None, output))
@@ -68,20 +91,42 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     check_device(settings.device)
     domain = load(settings.domain, settings.options)
     tuner = tuning.Tuner(domain, settings, load_prior(settings.prior or settings.domain, domain))
-    run = Run(resume or new_folder(output, f"{settings.domain}-{settings.objective}"))
-    tuning.resume(tuner, run)
-    run.save_config(settings)
-    held_out = dict.fromkeys(settings.hold_out, "held out")
-    weights = {term.name: f"{term.weight:g}" for term in tuner.scorer.terms} | held_out
-    terms = ", ".join(f"{name} {weight}" for name, weight in weights.items())
-    console.print(f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}")
-    interrupted = not _tune_with_progress(tuner, run)
-    _conclude(tuner, run, interrupted)
-    return INTERRUPTED if interrupted else 0
+    with closing(tuner.scorer):
+        tuner.scorer.start()
+        run = Run(resume or new_folder(output, f"{settings.domain}-{settings.objective}"))
+        with run.lock():
+            tuning.resume(tuner, run)
+            run.save_config(settings)
+            held_out = dict.fromkeys(settings.hold_out, "held out")
+            weights = {term.name: f"{term.weight:g}" for term in tuner.scorer.terms} | held_out
+            terms = ", ".join(f"{name} {weight}" for name, weight in weights.items())
+            console.print(
+                f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}"
+            )
+            for name, table in tuner.scorer.settings.items():
+                console.print(f"  {name}: {table.sentence}", markup=False)
+            return _run(tuner, run)
 
 
-def _tune_with_progress(tuner: Tuner, run: Run) -> bool:
-    """Tune to the end -> True; False after Ctrl-C."""
+def _run(tuner: Tuner, run: Run) -> int:
+    """Tune, and write the table and the page -> the exit status. A signal but Ctrl-C may leave no time for those."""
+    from seqtutor.cli.console import console
+    from seqtutor.signals import Stopped, stoppable
+
+    with stoppable():
+        stopped = _tune_with_progress(tuner, run)
+        if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
+            raise UserStopped(
+                f"stopped by {stopped.name}; go on with: seqtutor train --resume {run.folder}", stopped.status
+            )
+        if tuner.scorer.spent:
+            console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
+        _conclude(tuner, run, stopped is not None)
+    return INTERRUPTED if stopped else 0
+
+
+def _tune_with_progress(tuner: Tuner, run: Run) -> KeyboardInterrupt | None:
+    """Tune to the end -> None; what stopped it after Ctrl-C or another signal."""
     from seqtutor.alarms import Alarm
     from seqtutor.cli.console import console, progress
     from seqtutor.tuning import tune
@@ -97,9 +142,9 @@ def _tune_with_progress(tuner: Tuner, run: Run) -> bool:
 
         try:
             tune(tuner, run, report, warn)
-        except KeyboardInterrupt:
-            return False
-    return True
+        except KeyboardInterrupt as stopped:
+            return stopped
+    return None
 
 
 def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
@@ -122,7 +167,7 @@ def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
         console.print(tuner.dial.verdict)
     if tuner.scorer.failed:
         console.print(
-            f"{len(tuner.scorer.failed)} texts could not be scored: {run.folder}/failures.csv",
+            f"{len(tuner.scorer.failed):,} failures to score a text: {run.folder}/failures.csv",
             markup=False,
             soft_wrap=True,
         )

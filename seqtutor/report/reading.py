@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import tomllib
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 TERM = "term."
 HELD_OUT = "held_out."
+NEEDED = ("update", "reward", "kl_per_token")  # columns of `metrics.csv` that a page is made of
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,17 @@ class Run:
 
 def read(folder: Path) -> Run:
     """A run folder. Raises UserError where it is none, or where a file of it cannot be read."""
+    try:
+        run = _read(folder)
+    except (UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError, OverflowError, csv.Error) as error:
+        raise UserError(f"cannot read the run folder '{folder}': {type(error).__name__}: {error}") from error
+    missing = [name for name in NEEDED if run.metrics and name not in run.metrics]
+    if missing:
+        raise UserError(f"'{folder / 'metrics.csv'}' has no column {missing[0]}")
+    return run
+
+
+def _read(folder: Path) -> Run:
     config = folder / "config.toml"
     if not config.is_file():
         raise UserError(f"'{folder}' is no run folder: it has no config.toml; give a folder that 'seqtutor train' made")
@@ -112,8 +125,9 @@ def _rows(path: Path) -> list[dict[str, str | None]]:
     """The rows of a CSV file; none where there is no file. A row that was cut short has None in its last cells."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]  # a last row that is being written just now is left out
+    return list(csv.DictReader(io.StringIO(whole, newline="")))
 
 
 def _number(cell: str | None, path: Path) -> float:

@@ -1,0 +1,66 @@
+"""Functions, programs and transforms on the command line, and those in a config that somebody else may have written."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqtutor.errors import UserError
+
+Tables = dict[str, dict[str, Any]]  # as `[terms.NAME]` in a config
+
+
+def typed_terms(functions: Sequence[str], programs: Sequence[str], transforms: Sequence[str]) -> Tables:
+    """What was typed, as tables of a config. A program's words are split as a shell would, and no shell sees them."""
+    tables: Tables = {}
+    for text in functions:
+        name, place = _named("--function", text, "dock=my_oracles:dock")
+        tables.setdefault(name, {})["function"] = place
+    for text in programs:
+        name, command = _named("--program", text, '"dock=sh dock.sh"')
+        try:
+            tables.setdefault(name, {})["program"] = shlex.split(command)
+        except ValueError as error:
+            raise UserError(f"--program {text}: {error}") from error
+    for text in transforms:
+        name, rest = _named("--transform", text, "logp=sigmoid,low=1,high=3")
+        tables.setdefault(name, {})["transform"] = _transform(rest, text)
+    return tables
+
+
+def _named(option: str, text: str, example: str) -> tuple[str, str]:
+    name, _, rest = text.partition("=")
+    if not name or not rest:
+        raise UserError(f"{option} takes NAME=..., such as {option} {example}, not '{text}'")
+    return name, rest
+
+
+def _transform(rest: str, text: str) -> dict[str, Any]:
+    kind, *numbers = rest.split(",")
+    try:
+        return {"kind": kind, **{key: float(value) for key, value in (item.split("=") for item in numbers)}}
+    except ValueError:
+        raise UserError(
+            f"--transform takes NAME=KIND,low=NUMBER,high=NUMBER, such as logp=sigmoid,low=1,high=3, not '{text}'"
+        ) from None
+
+
+def refuse_strangers(tables: Any, typed: Tables, origin: str) -> None:
+    """Raise UserError where a config names a function or a program that was not typed here."""
+    for name, table in tables.items() if isinstance(tables, Mapping) else ():
+        for kind in ("function", "program"):
+            named = table.get(kind) if isinstance(table, Mapping) else None
+            if named is not None and named != typed.get(name, {}).get(kind):
+                raise UserError(
+                    f"{origin} names the {kind} {named!r} (term '{name}'), which would run on this machine; "
+                    f"say --trust if you know it"
+                )
+
+
+def with_terms(read: dict[str, Any], typed: Tables) -> dict[str, Any]:
+    """The keys of a config with what was typed put into its tables of terms."""
+    tables = read.get("terms", {})
+    if not typed or not isinstance(tables, dict):
+        return read
+    return {**read, "terms": {**tables, **{name: {**tables.get(name, {}), **table} for name, table in typed.items()}}}

@@ -1,0 +1,74 @@
+"""What became of one text, and how a function is asked so that nothing it does is mistaken for a score."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from seqtutor.errors import UserError
+
+Kind = Literal["value", "failure", "quarantine"]
+LONGEST = 300  # characters of a reason
+
+
+class Outcome(NamedTuple):
+    """A value, or the reason why there is none. `quarantine`: the text kills whoever scores it."""
+
+    value: float
+    reason: str = ""
+    kind: Kind = "value"
+
+
+class WrongNumber(UserError):
+    """A function gave more or fewer answers than it was given texts: whose is whose is unknown, so the run stops."""
+
+
+def failure(reason: str, kind: Kind = "failure") -> Outcome:
+    """No value, and why: one line of at most LONGEST characters."""
+    return Outcome(math.nan, " ".join(reason.split())[:LONGEST] or "no reason given", kind)
+
+
+def ask(function: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> tuple[list[Outcome], bool]:
+    """One outcome a text, in order -> the outcomes, and whether the function raised and was asked one by one.
+
+    Raises WrongNumber where the function gives more or fewer answers than texts.
+    """
+    try:
+        given = function(texts)
+    except WrongNumber:
+        raise
+    except Exception as error:  # whatever a scorer raises is a failure of these texts and of nothing else
+        if len(texts) == 1:
+            return [failure(f"{type(error).__name__}: {error}")], False
+        return [ask(function, [text])[0][0] for text in texts], True
+    return [outcome_of(value) for value in _counted(given, len(texts))], False
+
+
+def _counted(given: Any, wanted: int) -> Sequence[Any]:
+    shape = getattr(given, "shape", None)
+    if shape is None and (isinstance(given, str | bytes) or not hasattr(given, "__len__")):
+        raise WrongNumber(f"gave {type(given).__name__} values for {wanted} texts; a list with one each is needed")
+    if shape is None:
+        shape = (len(given),)
+    if shape != (wanted,):
+        raise WrongNumber(
+            f"gave {shape[0] if len(shape) == 1 else shape} values for {wanted} texts; one each is needed"
+        )
+    return given.tolist() if hasattr(given, "tolist") else list(given)
+
+
+def outcome_of(value: Any) -> Outcome:
+    """A finite number as a value; anything else as a failure that says what it was."""
+    if isinstance(value, Outcome):
+        return value
+    if value is None:
+        return failure("gave no value")
+    if not isinstance(value, numbers.Real):
+        return failure(f"gave {value!r}, which is no number")
+    try:
+        number = float(value)
+    except OverflowError:
+        return failure("gave a number too large for a float")
+    return Outcome(number) if math.isfinite(number) else failure(f"gave {number}")

@@ -1,0 +1,189 @@
+"""Terms from outside: a Python function of the user's, or a program in any language. Both run in worker processes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seqtutor.errors import UserError
+from seqtutor.outside.answers import Outcome, WrongNumber, failure, outcome_of
+
+LONGEST_LINE = 1 << 16  # bytes of an answer
+
+
+@dataclass
+class Function:
+    """`module:function`: a list of texts in, a list of numbers or None out. Imported in the worker, never here."""
+
+    place: str
+    function: Callable[[list[str]], Any] | None = field(default=None, compare=False)
+
+    def check(self) -> None:
+        """Raise UserError where there is no such module; it is looked for without being run."""
+        module, _, name = self.place.partition(":")
+        if not module or not name.isidentifier():
+            raise UserError(f"a function is named module:function, such as my_oracles:dock, not '{self.place}'")
+        if _source(module) is None:
+            raise UserError(
+                f"there is no module '{module}' for the function '{self.place}'; "
+                f"looked in {Path.cwd()} and among the installed modules"
+            )
+
+    def version(self) -> str:
+        """Changes with the file that holds the function."""
+        source = _source(self.place.partition(":")[0])
+        return f"function {self.place} {_digest(source) if source else ''}"
+
+    def open(self) -> None:
+        """Import the function. Raises UserError where that fails."""
+        module, _, name = self.place.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except Exception as error:
+            raise UserError(f"cannot import '{module}': {type(error).__name__}: {error}") from error
+        if not callable(found):
+            raise UserError(f"the module '{module}' has no function '{name}'")
+        self.function = found
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """What the function says, whatever that is."""
+        if self.function is None:
+            self.open()
+        return self.function(list(texts)) if self.function else None
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module, which is not run; the current folder comes behind the installed modules."""
+    path, here = sys.path, str(Path.cwd())
+    sys.path = path if here in path else [*path, here]
+    try:
+        importlib.invalidate_caches()
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    finally:
+        sys.path = path
+    return Path(found.origin) if found and found.origin else None
+
+
+@dataclass
+class Program:
+    """A program and its arguments: a text a line in, one JSON object a line out. Started once and kept."""
+
+    arguments: tuple[str, ...]
+    process: subprocess.Popen[bytes] | None = field(default=None, compare=False)
+    unread: bytes = field(default=b"", compare=False)
+
+    def check(self) -> None:
+        """Raise UserError where there is no such program."""
+        if not self.arguments or shutil.which(self.arguments[0]) is None:
+            raise UserError(f"there is no program '{self.arguments[0] if self.arguments else ''}' to run")
+
+    def version(self) -> str:
+        """Changes with the arguments, and with each file that they name."""
+        files = [Path(argument) for argument in self.arguments if Path(argument).is_file()]
+        return " ".join(["program", *self.arguments, *map(_digest, files)])
+
+    def open(self) -> None:
+        """Start the program, or start it again. Raises UserError where that fails."""
+        self.close()
+        self.unread = b""
+        try:
+            self.process = subprocess.Popen(  # noqa: S603
+                self.arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            )
+        except OSError as error:
+            raise UserError(f"cannot start '{self.arguments[0]}': {error.strerror}") from error
+
+    def close(self) -> None:
+        """End the program if it runs."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """One Outcome a text. A program that dies is started again; a text it dies of twice is quarantined."""
+        return [self._ask(text) or self._ask(text) or self._died() for text in texts]
+
+    def _ask(self, text: str) -> Outcome | None:
+        """The outcome of a text; None where the program died of it."""
+        if "\n" in text or "\r" in text:
+            return failure("holds a line break, and a program reads one text a line")
+        if self.process is None or self.process.poll() is not None:
+            self.open()
+        process = self.process
+        if process is None or process.stdin is None or process.stdout is None:
+            return None
+        self._expect_silence(process.stdout.fileno())
+        try:
+            process.stdin.write(text.encode() + b"\n")
+        except OSError:
+            return None
+        outcome = self._read(process.stdout.fileno(), text)
+        if outcome:
+            self._expect_silence(process.stdout.fileno())
+        return outcome
+
+    def _read(self, output: int, text: str) -> Outcome | None:
+        """The next line that is a JSON object with a value; other lines are not for us. None at the end."""
+        while True:
+            while b"\n" in self.unread:
+                line, self.unread = self.unread.split(b"\n", 1)
+                if (found := _json_object(line)) is not None:
+                    return _answer(found, text)
+            more = os.read(output, 1 << 16)
+            if not more:
+                return None
+            self.unread = (self.unread + more)[-LONGEST_LINE:]
+
+    def _expect_silence(self, output: int) -> None:
+        """Raise WrongNumber where an answer lies there that nobody asked for: the next text would get it."""
+        if select.select([output], [], [], 0)[0]:
+            self.unread += os.read(output, 1 << 16)
+        if any(_json_object(line) is not None for line in self.unread.split(b"\n")):
+            raise WrongNumber("gave more than one answer for one text; one line each is needed")
+
+    def _died(self) -> Outcome:
+        status = self.process.wait() if self.process else 0
+        return failure(f"the program ended twice, with {ended(status)}", "quarantine")
+
+
+def _json_object(line: bytes) -> dict[str, Any] | None:
+    """The JSON object of a line that is an answer; None for any other line: a banner, a note."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and "value" in found else None
+
+
+def ended(status: int) -> str:
+    """How a process ended, in words: 'status 3', or the signal's name."""
+    try:
+        return signal.Signals(-status).name if status < 0 else f"status {status}"
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _answer(found: dict[str, Any], text: str) -> Outcome:
+    if found.get("text", text) != text:
+        raise WrongNumber(f"answered for '{found['text']}' when it was asked about '{text}'")
+    if found["value"] is None:
+        return failure(str(found.get("reason", "gave no value")))
+    return outcome_of(found["value"])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

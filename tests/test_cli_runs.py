@@ -1,0 +1,308 @@
+"""Runs from the command line that meet what can happen: strangers' configs, signals, locks, full disks, kills."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tomli_w
+from click.testing import CliRunner
+from letters import new_model
+
+from seqtutor.cli import main
+from seqtutor.weights import save_model
+
+pytestmark = pytest.mark.usefixtures("installed")
+TESTS = Path(__file__).parent
+ORACLE = "--function=length=oracles:noted"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Every test works in a folder of its own, with a small prior in it."""
+    monkeypatch.chdir(tmp_path)
+    Path("prior").mkdir()
+    save_model(new_model(spread=1.0, hidden=8), Path("prior"), "model", domain="letters")
+    return tmp_path
+
+
+def train(*args, **options):
+    """A run within this process."""
+    base = ["train", "--domain", "letters", "--prior", "prior", "--rollouts", "8", "--batch", "8", "--samples", "10"]
+    return CliRunner().invoke(main, [*base, *(str(arg) for arg in args)], **options)
+
+
+def line(result, status=1):
+    """The one line of a command that must fail."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == status, result.output
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1, result.stderr
+    return result.stderr.strip()
+
+
+def table(path):
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(name, **keys):
+    Path(name).write_text(tomli_w.dumps({"domain": "letters", "prior": "prior", "samples": 10, **keys}))
+    return name
+
+
+# Strangers
+
+
+def test_a_function_that_is_typed_runs_and_is_kept_in_the_config():
+    result = train("--function", "length=oracles:length", "--weight", "length=2", "--output", "run")
+    assert result.exit_code == 0, result.output
+    assert "length: higher is better" in result.output
+    rows = table("run/metrics.csv")
+    assert 0 < float(rows[0]["term.length"]) <= 4
+    assert 'function = "oracles:length"' in Path("run/config.toml").read_text()
+    assert {"term.rises", "term.variety", "term.length"} <= set(table("run/samples.csv")[0])
+    assert len(table("run/ledger.csv")) == int(rows[-1]["oracle_calls"])
+
+
+@pytest.mark.parametrize("term", [{"function": "oracles:noted"}, {"program": ["touch", "calls.txt"]}])
+def test_a_config_runs_nothing_that_was_not_typed_or_trusted(term):
+    config = write("run.toml", terms={"mine": term})
+    for args in (("--config", config), ("--config", config, "--function", "mine=oracles:other")):
+        kind, named = next(iter(term.items()))
+        text = line(train(*args))
+        assert f"run.toml names the {kind} {named!r} (term 'mine'), which would run on this machine" in text
+        assert "--trust" in text
+    assert not Path("calls.txt").exists()
+    assert not Path("outputs").exists()
+
+
+def test_a_trusted_config_runs_what_it_names_and_so_does_one_that_repeats_what_is_typed():
+    config = write("run.toml", terms={"length": {"function": "oracles:noted"}})
+    assert train("--config", config, "--trust", "--output", "one").exit_code == 0
+    assert train("--config", config, ORACLE, "--output", "two").exit_code == 0
+    assert "would run on this machine" in line(train("--resume", "one", "--updates", "4"))
+    assert train("--resume", "one", "--updates", "4", "--trust").exit_code == 0
+
+
+def test_a_transform_can_be_typed():
+    result = train("--transform", "variety=step,low=2", "--output", "run")
+    assert result.exit_code == 0, result.output
+    assert {"term.variety", "score.variety"} <= set(table("run/metrics.csv")[0])
+    assert {"term.variety", "score.variety"} <= set(table("run/samples.csv")[0])
+    assert "variety: 1 from 2 to inf, 0 elsewhere" in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        (("--function", "length"), "--function takes NAME=..., such as --function dock=my_oracles:dock, not 'length'"),
+        (("--function", "length=none:f"), "there is no module 'none'"),
+        (("--function", "length=oracles:absent"), "has no function 'absent'"),
+        (("--program", "x=none-such"), "there is no program 'none-such'"),
+        (("--program", "x=sh 'dock"), "No closing quotation"),
+        (("--transform", "variety=step,low"), "--transform takes NAME=KIND,low=NUMBER"),
+        (("--transform", "variety=stip,low=1"), "did you mean 'step'"),
+        (("--combine", "product"), "unknown value of combine 'product'"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_a_folder_is_made(args, wanted):
+    assert wanted in line(train(*args))
+    assert not Path("outputs").exists()
+
+
+def test_a_budget_ends_a_run_cleanly():
+    result = train("--updates", 50, "--oracle-calls", 9, "--output", "run")
+    assert result.exit_code == 0, result.output
+    assert "the budget of 9 oracle calls is spent" in result.output
+    rows = table("run/metrics.csv")
+    assert len(rows) < 50
+    assert rows[-1]["oracle_calls"] == "9"
+    assert [row["call"] for row in table("run/ledger.csv")] == [str(i) for i in range(1, 10)]
+    assert Path("run/report.html").is_file()
+
+
+def test_a_term_that_fails_too_often_stops_with_the_tally_and_a_folder_that_opens():
+    text = line(train("--function", "length=oracles:raises", "--failures", 0, "--updates", 60, "--output", "run"))
+    assert "term 'length' could not score" in text
+    assert {row["text"] for row in table("run/failures.csv")} == {"ab"}
+    assert table("run/failures.csv")[0]["reason"] == "ValueError: I do not like ab"
+    assert CliRunner().invoke(main, ["generate", "run", "-n", "2"]).exit_code == 0
+
+
+# Processes of their own
+
+LETTERS = f"""
+import sys
+sys.path.insert(0, {str(TESTS)!r})
+from importlib.metadata import EntryPoint
+import seqtutor.domain
+entry = EntryPoint("letters", "letters:LettersDomain", "seqtutor.domains")
+seqtutor.domain._entries = lambda: {{"letters": entry}}
+import seqtutor.tuning
+seqtutor.tuning.CHECKPOINT_SECONDS = float(sys.argv.pop(1))
+from seqtutor.cli import main
+main(prog_name="seqtutor")
+"""
+BASE = ("train", "--domain", "letters", "--prior", "prior", "--rollouts", "8", "--batch", "8", "--samples", "10")
+
+
+def start(*args, every="0", before="", **options):
+    """A run in a process of its own, which can be killed. `before`: code that runs first."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    pipes["env"] = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", before + LETTERS, every, *map(str, args)], **pipes)
+
+
+def wait_for(condition, process=None, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it took too long"
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def updates(folder="run"):
+    path = Path(folder) / "metrics.csv"
+    return len(path.read_text().splitlines()) - 1 if path.exists() else 0
+
+
+def finish(process, seconds=120):
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_a_run_that_is_saved(number):
+    process = start(*BASE, "--updates", 100000, "--output", "run", every="1000")
+    wait_for(lambda: updates() > 2, process)
+    process.send_signal(number)
+    status, _, err = finish(process)
+    assert status == 128 + number
+    assert err == f"Error: stopped by {signal.Signals(number).name}; go on with: seqtutor train --resume run\n"
+    done = updates()
+    result = train("--resume", "run", "--updates", done + 2)
+    assert result.exit_code == 0, result.output
+    assert [row["update"] for row in table("run/metrics.csv")] == [str(i + 1) for i in range(done + 2)]
+
+
+def test_a_signal_does_not_wait_for_an_oracle_that_takes_long():
+    process = start(*BASE, "--function", "slow=oracles:hangs", "--output", "run")
+    wait_for(lambda: Path("run/answers.sqlite").exists(), process)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process, 100)[0] == 128 + signal.SIGTERM
+
+
+def test_two_runs_do_not_share_a_folder_and_a_dead_ones_lock_is_no_hindrance():
+    process = start(*BASE, "--updates", 100000, "--output", "run")
+    wait_for(lambda: updates() > 1, process)
+    assert f"run is in use by process {process.pid}; wait for it, or stop it first" in line(train("--resume", "run"))
+    text = CliRunner().invoke(main, ["status", "run"]).output
+    assert f"process {process.pid} is tuning" in text
+    assert "of 100,000" in text
+    assert "time left" in text
+    assert CliRunner().invoke(main, ["report", "run"]).exit_code == 0
+    process.kill()
+    finish(process)
+    assert "stopped before its end" in CliRunner().invoke(main, ["status", "run"]).output
+    assert train("--resume", "run", "--updates", updates() + 1).exit_code == 0
+    assert "finished" in CliRunner().invoke(main, ["status", "run"]).output
+
+
+def test_kills_at_random_moments_cost_no_call_twice_and_change_no_figure():
+    """A checkpoint is written after every update, so that many a kill falls into a write."""
+    rng, total = random.Random(0), 30
+    whole = train(ORACLE, "--updates", total, "--output", "whole")
+    assert whole.exit_code == 0, whole.output
+    Path("calls.txt").unlink()
+    process = start(*BASE, ORACLE, "--updates", total, "--output", "run")
+    wait_for(lambda: Path("run/config.toml").exists(), process)
+    for _ in range(4):
+        goal = min(total - 2, updates() + rng.randrange(1, 6))
+        wait_for(lambda goal=goal, process=process: updates() >= goal or process.poll() is not None)
+        time.sleep(rng.uniform(0, 0.03))
+        process.kill()
+        finish(process)
+        assert CliRunner().invoke(main, ["status", "run"]).exit_code == 0
+        assert CliRunner().invoke(main, ["report", "run"]).exit_code == 0
+        process = start("train", "--resume", "run", ORACLE)
+        time.sleep(0.5)
+    status, _, err = finish(process)
+    assert status == 0, err
+    for name in ("metrics.csv", "ledger.csv"):
+        straight, killed = ([{**row, "seconds": ""} for row in table(f"{f}/{name}")] for f in ("whole", "run"))
+        assert killed == straight
+    assert Path("run/policy.safetensors").read_bytes() == Path("whole/policy.safetensors").read_bytes()
+    tuned = {row["text"] for row in table("run/ledger.csv")}
+    calls = [text for text in Path("calls.txt").read_text().splitlines() if text in tuned]
+    assert len(calls) - len(set(calls)) <= 4  # at most the one that a kill fell into
+
+
+def test_a_run_whose_output_is_closed_is_saved():
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start(*BASE, "--updates", 3, "--output", "run", stdout=writer)
+    os.close(writer)
+    status, _, err = finish(process)
+    assert (status, err) == (1, "Error: the output was closed by its reader; what was learnt is saved\n")
+    assert train("--resume", "run", "--updates", 4).exit_code == 0
+    assert len(table("run/metrics.csv")) == 4
+
+
+def test_a_full_disk_ends_in_one_line_and_a_folder_that_opens():
+    """The limit on a file's size stands for it: a write beyond it fails, as on a full disk."""
+    process = start(*BASE, "--updates", 100000, "--output", "run", before=LIMIT)
+    status, _, err = finish(process)
+    assert status == 1
+    assert err.count("\n") == 1, err
+    assert "File too large" in err or "disk I/O error" in err
+    assert not list(Path("run").rglob("*.part"))
+    done = updates()
+    assert train("--resume", "run", "--updates", max(3, done)).exit_code == 0
+
+
+LIMIT = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+"""
+
+
+def test_a_folder_that_goes_away_ends_the_run_in_one_line():
+    process = start(*BASE, "--updates", 100000, "--output", "run", every="1000")
+    wait_for(lambda: updates() > 2, process)
+    Path("run").rename("elsewhere")
+    status, _, err = finish(process)
+    assert status == 1
+    assert err.count("\n") == 1, err
+    assert err.startswith("Error: ")
+    assert "run" in err
+    assert not Path("run").exists()
+    assert CliRunner().invoke(main, ["status", "elsewhere"]).exit_code == 0
+    assert train("--resume", "elsewhere", "--updates", 3).exit_code == 0
+
+
+def test_a_clock_that_goes_backwards_changes_nothing():
+    code = """
+import time, datetime
+now = [2e9]
+def backwards():
+    now[0] -= 1000.0
+    return now[0]
+time.time = backwards
+"""
+    process = start(*BASE, "--updates", 4, "--output", "run", before=code)
+    status, _, err = finish(process)
+    assert status == 0, err
+    seconds = [float(row["seconds"]) for row in table("run/metrics.csv")]
+    assert seconds == sorted(seconds)
+    assert seconds[0] >= 0
+    assert CliRunner().invoke(main, ["status", "run"]).exit_code == 0

@@ -1,0 +1,107 @@
+"""Exact resume: a run that was stopped at a random update is the run that was not, bit for bit, in both domains."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+import seqtutor
+from seqtutor.config import TrainConfig
+from seqtutor.model import SequenceModel
+from seqtutor.objectives import OBJECTIVES
+from seqtutor.run import Run
+from seqtutor.tuning import Tuner, resume, tune
+
+UPDATES = 5
+DOMAINS = {"music": {"bars": 1}, "molecules": {}}
+
+
+def tuner_of(name: str, objective: str) -> Tuner:
+    domain = seqtutor.load(name, DOMAINS[name])
+    torch.manual_seed(0)
+    prior = SequenceModel(domain.vocabulary, embedding=8, hidden=16, fixed_length=domain.fixed_length)
+    config = TrainConfig(
+        domain=name,
+        objective=objective,
+        updates=UPDATES,
+        rollouts=4,
+        batch=4,
+        replay=12,
+        weights={"carbon_chain": 1.0, "shortness": 1.0, "validity": 1.0} if name == "molecules" else {},
+    )
+    return Tuner(domain, config, prior)
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    with (run.folder / "metrics.csv").open(newline="") as file:
+        return [{**row, "seconds": ""} for row in csv.DictReader(file)]
+
+
+def ledger(run: Run) -> str:
+    """Empty where no term is sequence-level, or an untrained prior wrote no molecule."""
+    path = run.folder / "ledger.csv"
+    return path.read_text() if path.exists() else ""
+
+
+def new_run(folder: Path) -> Run:
+    folder.mkdir()
+    return Run(folder)
+
+
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+@pytest.mark.parametrize("name", sorted(DOMAINS))
+def test_a_stop_at_a_random_update_changes_no_bit(name, objective, tmp_path):
+    whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
+    straight = tuner_of(name, objective)
+    tune(straight, whole, lambda row: None)
+    last = random.Random(f"{name} {objective}").randrange(1, UPDATES)
+
+    def stop(row):
+        if row["update"] == last:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(tuner_of(name, objective), parts, stop)
+    again = tuner_of(name, objective)
+    resume(again, parts)
+    assert again.update == last
+    tune(again, parts, lambda row: None)
+    assert len(rows(whole)) == UPDATES
+    assert rows(parts) == rows(whole)
+    assert (parts.folder / "policy.safetensors").read_bytes() == (whole.folder / "policy.safetensors").read_bytes()
+    assert ledger(parts) == ledger(whole)
+
+
+@pytest.mark.parametrize("moment", ["sample", "score", "learn"])
+def test_an_update_that_breaks_off_leaves_a_checkpoint_of_whole_updates(moment, tmp_path, monkeypatch):
+    """Wherever an error strikes: before anything is learnt the update begins anew, after that the last one counts."""
+    whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
+    straight = tuner_of("molecules", "psi")
+    tune(straight, whole, lambda row: None)
+    monkeypatch.setattr("seqtutor.tuning.CHECKPOINT_SECONDS", -1.0)
+    breaking = tuner_of("molecules", "psi")
+    target = {"sample": "seqtutor.tuning.sample", "score": "seqtutor.scoring.Scorer._scores"}.get(moment)
+    original = {"sample": seqtutor.tuning.sample, "score": type(breaking.scorer)._scores}.get(moment, Tuner.learn)
+
+    def broken(*args, **kwargs):
+        if breaking.update == 3:
+            raise MemoryError
+        return original(*args, **kwargs)
+
+    if target:
+        monkeypatch.setattr(target, broken)
+    else:
+        monkeypatch.setattr(Tuner, "learn", broken)
+    with pytest.raises(MemoryError):
+        tune(breaking, parts, lambda row: None)
+    monkeypatch.undo()
+    again = tuner_of("molecules", "psi")
+    resume(again, parts)
+    assert again.update == 3
+    tune(again, parts, lambda row: None)
+    assert rows(parts) == rows(whole)
+    assert (parts.folder / "policy.safetensors").read_bytes() == (whole.folder / "policy.safetensors").read_bytes()

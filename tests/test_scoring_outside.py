@@ -1,0 +1,309 @@
+"""Terms from outside: a function, a program, and what a hostile one can do to a run: nothing but fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import oracles
+import pytest
+from letters import LettersDomain, ids
+
+from seqtutor import SequenceTerm, UserError
+from seqtutor.scoring import Scorer, settings_of, weighted_terms
+
+DOMAIN = LettersDomain()
+WORDS = ("abc", "ab", "a", "bca")
+LIMITS = {"timeout": 20.0}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def scorer_of(table, **settings):
+    tables = settings_of({"outside": {**LIMITS, **table}})
+    terms = [term for term in weighted_terms(DOMAIN, {}, tables) if term.name == "outside"]
+    return closing(Scorer(DOMAIN, terms, settings=tables, **settings))
+
+
+def score(scorer, *words):
+    return scorer.score(ids(*words), np.zeros(len(words), bool))
+
+
+def function(name, **table):
+    return scorer_of({"function": f"oracles:{name}", **table})
+
+
+def script(text, **table):
+    """A program in Python, which is at hand everywhere; examples/ has one in another language."""
+    Path("program.py").write_text(text)
+    return scorer_of({"program": [sys.executable, "-u", "program.py"], **table})
+
+
+# What works
+
+
+@pytest.mark.parametrize("table", [{}, {"workers": 2}, {"chunk": 1}, {"chunk": 3}])
+def test_every_text_gets_its_own_value(table):
+    words = ["a", "ab", "abc", "b", "bc", "c", "ca", "cab", "aa", "aab"] * 2
+    with function("length", **table) as scorer:
+        np.testing.assert_array_equal(score(scorer, *words).totals, [len(word) for word in words])
+        assert scorer.calls == 10
+
+
+def test_a_function_is_found_in_the_current_folder():
+    Path("mine.py").write_text("def twice(texts):\n    return [2 * len(text) for text in texts]\n")
+    with scorer_of({"function": "mine:twice"}) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [6, 4, 2, 6])
+
+
+def test_workers_are_kept_from_batch_to_batch():
+    Path("mine.py").write_text("import os\ndef pid(texts):\n    return [os.getpid()] * len(texts)\n")
+    with scorer_of({"function": "mine:pid"}) as scorer:
+        first = set(score(scorer, "a", "ab").totals)
+        assert set(score(scorer, "b", "abc").totals) == first
+        assert os.getpid() not in first
+
+
+def test_a_program_answers_a_json_object_a_line():
+    code = 'import json, sys\nfor line in sys.stdin:\n    print(json.dumps({"value": len(line.strip())}))\n'
+    with script(code) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [3, 2, 1, 3])
+        np.testing.assert_array_equal(score(scorer, "b", *WORDS).totals, [1, 3, 2, 1, 3])
+
+
+def test_what_a_program_says_beside_its_answers_is_not_taken_for_one():
+    code = """
+import json, sys
+print("welcome to the oracle, version 7")
+for line in sys.stdin:
+    print("thinking about", line.strip())
+    print("[1, 2]")
+    print(json.dumps({"value": len(line.strip()), "text": line.strip()}))
+"""
+    with script(code) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [3, 2, 1, 3])
+
+
+def test_a_program_may_say_that_it_cannot():
+    code = """
+import json, sys
+for line in sys.stdin:
+    print(json.dumps({"value": None, "reason": "no pose found"} if line == "ab\\n" else {"value": 1}))
+"""
+    with script(code) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).scored, [True, False, True, True])
+        assert scorer.failed == [("outside", "ab", "no pose found")]
+
+
+# What does not
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("raises", "ValueError: I do not like ab"),
+        ("none", "gave no value"),
+        ("strings", "gave 'much', which is no number"),
+        ("infinite", "gave inf"),
+        ("huge", "gave a number too large for a float"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [0, 4])
+def test_a_bad_answer_is_the_failure_of_its_text_alone(name, reason, chunk):
+    with function(name, chunk=chunk) as scorer:
+        scores = score(scorer, *WORDS)
+        np.testing.assert_array_equal(scores.totals, [3, np.nan, 1, 3])
+        assert scorer.failed == [("outside", "ab", reason)]
+        assert scorer.news.failures == scorer.failed
+        assert not scorer.news.quarantined
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("exits", "its scorer ended: status 3"),
+        ("leaves", "its scorer ended: status 0"),
+        ("segfaults", "its scorer ended: SIGSEGV"),
+        ("killed", "its scorer ended: SIGKILL: out of luck"),
+        ("closes", "its scorer ended: "),
+    ],
+)
+def test_a_text_that_kills_its_worker_is_quarantined_and_the_others_are_scored(name, reason):
+    with function(name, chunk=4) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [3, np.nan, 1, 3])
+        ((term, text, why),) = scorer.news.quarantined
+        assert (term, text) == ("outside", "ab")
+        assert why.startswith(reason)
+        np.testing.assert_array_equal(score(scorer, "ab", "b").totals, [np.nan, 1])
+        assert not scorer.news.quarantined  # it is not asked again
+
+
+def test_a_text_that_hangs_fails_when_its_time_is_over():
+    with function("hangs", timeout=0.5, chunk=4, retries=0) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [3, np.nan, 1, 3])
+        assert scorer.failed == [("outside", "ab", "no answer within 0.5 s")]
+        assert not scorer.news.quarantined
+
+
+def test_what_kills_a_worker_once_is_tried_again():
+    with function("killed_once") as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [3, 2, 1, 3])
+        assert not scorer.failed
+
+
+@pytest.mark.parametrize("name", ["prints", "forks"])
+def test_noise_and_forks_reach_no_answer(name):
+    with function(name) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [3, 2, 1, 3])
+        np.testing.assert_array_equal(score(scorer, "b", "ab").totals, [1, 2])
+
+
+def test_a_leak_meets_the_limit_and_nobody_else():
+    with function("leaks", memory=2000) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [3, np.nan, 1, 3])
+        assert scorer.failed == [("outside", "ab", "MemoryError:")]
+
+
+@pytest.mark.parametrize("name", ["too_few", "too_many", "one_number"])
+def test_a_wrong_number_of_answers_names_the_term_and_stops(name):
+    with function(name) as scorer:
+        with pytest.raises(UserError, match=r"term 'outside' gave .* values for \d texts"):
+            score(scorer, *WORDS)
+        assert (scorer.calls, scorer.seen, scorer.cache["outside"]) == (0, set(), {})
+
+
+def test_a_program_that_answers_twice_stops_before_anything_shifts():
+    code = """
+import sys
+for line in sys.stdin:
+    print('{"value": 1}\\n{"value": 2}')
+"""
+    with script(code) as scorer, pytest.raises(UserError, match="term 'outside' gave more than one answer"):
+        score(scorer, *WORDS)
+
+
+def test_a_program_that_answers_about_another_text_stops():
+    wanted = "term 'outside' answered for 'b' when it was asked about 'a'"
+    code = """input()\nprint('{"value": 1, "text": "b"}')\ninput()"""
+    with script(code) as scorer, pytest.raises(UserError, match=wanted):
+        score(scorer, "a")
+
+
+def test_a_program_that_dies_is_started_again_and_what_it_dies_of_is_quarantined():
+    code = """
+import sys
+for line in sys.stdin:
+    if line == "ab\\n":
+        sys.exit(5)
+    print('{"value": 1}')
+    if line == "a\\n":
+        sys.exit(0)
+"""
+    with script(code) as scorer:
+        np.testing.assert_array_equal(score(scorer, "abc", "ab", "a", "bca", "b").totals, [1, np.nan, 1, 1, 1])
+        assert scorer.news.quarantined == [("outside", "ab", "the program ended twice, with status 5")]
+
+
+def test_a_program_that_hangs_is_given_up_with_all_that_it_started():
+    code = """
+import subprocess, sys, pathlib
+child = subprocess.Popen(["sleep", "600"])
+pathlib.Path("child").write_text(str(child.pid))
+for line in sys.stdin:
+    pass
+"""
+    with script(code, timeout=1.0, retries=0) as scorer:
+        assert not score(scorer, "a").scored.any()
+        assert scorer.failed == [("outside", "a", "no answer within 1 s")]
+        child = int(Path("child").read_text())
+    for _ in range(100):
+        if not _alive(child):
+            break
+        time.sleep(0.05)
+    assert not _alive(child)
+
+
+def _alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_workers_are_gone_after_close():
+    Path("mine.py").write_text("import os\ndef pid(texts):\n    return [os.getpid()] * len(texts)\n")
+    with scorer_of({"function": "mine:pid"}) as scorer:
+        pid = int(score(scorer, "a").totals[0])
+        assert _alive(pid)
+    assert not _alive(pid)
+
+
+# What is said before a run begins
+
+
+@pytest.mark.parametrize(
+    ("table", "wanted"),
+    [
+        ({"function": "oracles"}, "a function is named module:function"),
+        ({"function": "no_such_module:f"}, "there is no module 'no_such_module'"),
+        ({"program": ["no-such-program-here"]}, "there is no program 'no-such-program-here'"),
+        ({"program": "sh dock.sh"}, "program in .terms.outside. must be a list"),
+        ({"function": "oracles:length", "program": ["sh"]}, "names a function and a program"),
+        ({"function": "oracles:length", "timeot": 3}, "did you mean 'timeout'"),
+        ({"function": "oracles:length", "timeout": "long"}, "timeout in .terms.outside. must be a number"),
+        ({"function": "oracles:length", "workers": 0}, "workers in .terms.outside. must be at least 1"),
+        ({"function": "oracles:length", "better": "more"}, "unknown value of better"),
+    ],
+)
+def test_a_table_that_cannot_work_says_why(table, wanted):
+    with pytest.raises(UserError, match=wanted):
+        scorer_of(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("absent", "term 'outside' the module 'oracles' has no function 'absent'"),
+        ("not_a_function", "term 'outside' the module 'oracles' has no function 'not_a_function'"),
+    ],
+)
+def test_a_function_that_is_none_is_found_out_at_the_start(name, wanted):
+    with function(name) as scorer, pytest.raises(UserError, match=wanted):
+        scorer.start()
+
+
+def test_a_module_that_cannot_be_imported_says_what_it_raised():
+    Path("mine.py").write_text("import no_such_thing\n")
+    with (
+        scorer_of({"function": "mine:f"}) as scorer,
+        pytest.raises(UserError, match="cannot import 'mine': ModuleNotFoundError: No module named 'no_such_thing'"),
+    ):
+        scorer.start()
+
+
+def test_a_term_of_the_domain_keeps_its_name():
+    with pytest.raises(UserError, match="has a term 'rises' already"):
+        weighted_terms(DOMAIN, {}, settings_of({"rises": {"function": "oracles:length"}}))
+
+
+def test_the_domains_own_terms_can_be_computed_by_workers():
+    terms = [SequenceTerm("long", 1.0, "", "", oracles.length), SequenceTerm("same", 1.0, "", "", oracles.length)]
+    with closing(Scorer(DOMAIN, terms, workers=2)) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [6, 4, 2, 6])
+        assert scorer.engine.pools["long"] is scorer.engine.pools["same"]
+        assert len(scorer.engine.pools["long"].running) == 2
+
+
+@pytest.mark.skipif(not shutil.which("true"), reason="no program 'true'")
+def test_a_program_that_ends_at_once_fails_every_text():
+    with scorer_of({"program": ["true"]}) as scorer:
+        assert not score(scorer, "a", "b").scored.any()
+        assert len(scorer.news.quarantined) == 2
