@@ -260,10 +260,10 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
 
 def check_options(config: TrainConfig, objective: Objective, domain: Domain) -> None:
     """Raise UserError for a setting that was changed and means nothing to the objective, or that the domain lacks."""
-    defaults = TrainConfig(**{"domain": config.domain, **domain.defaults})
+    usual = TrainConfig(domain=config.domain)
     for name in OPTIONAL:
         value = getattr(config, name)
-        if name not in objective.options and value != getattr(defaults, name):
+        if name not in objective.options and value not in (getattr(usual, name), domain.defaults.get(name)):
             own = ", ".join(option for option in OPTIONAL if option in objective.options)
             raise UserError(
                 f"objective '{config.objective}' has no {name} (given: {value}); of these it has: {own or 'none'}"

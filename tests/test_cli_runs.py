@@ -142,10 +142,10 @@ def test_a_term_that_fails_too_often_stops_with_the_tally_and_a_folder_that_open
 LETTERS = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
-from importlib.metadata import EntryPoint
-import seqtutor.domain
-entry = EntryPoint("letters", "letters:LettersDomain", "seqtutor.domains")
-seqtutor.domain._entries = lambda: {{"letters": entry}}
+import importlib.metadata
+found = importlib.metadata.entry_points
+letters = importlib.metadata.EntryPoint("letters", "letters:LettersDomain", "seqtutor.domains")
+importlib.metadata.entry_points = lambda group: [letters] if group == "seqtutor.domains" else found(group=group)
 import seqtutor.tuning
 seqtutor.tuning.CHECKPOINT_SECONDS = float(sys.argv.pop(1))
 from seqtutor.cli import main
