@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seqtutor.domain import Values
 
 TERM = "term."
-NEEDED = ("update", "reward", "kl_per_token")  # columns of `metrics.csv` that a page is made of
+NEEDED = ("update", "reward", "kl", "kl_per_token")  # columns of `metrics.csv` that a page is made of
 
 
 @dataclass(frozen=True)
