@@ -23,7 +23,7 @@ from seqtutor_molecules.structures import molecule
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ITEMS = 200
-REPEATS = 5
+REPEATS = 3
 
 
 def seconds(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
