@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from seqtutor.errors import UserError
@@ -46,8 +47,12 @@ def _transform(rest: str, text: str) -> dict[str, Any]:
         ) from None
 
 
-def refuse_strangers(tables: Any, typed: Tables, origin: str) -> None:
-    """Raise UserError where a config names a function or a program that was not typed here."""
+def refuse_strangers(read: Mapping[str, Any], typed: Tables, typed_cache: Any, origin: str) -> None:
+    """Raise UserError where a config names a function, a program or a file elsewhere that was not typed here."""
+    cache = Path(str(read.get("cache", "")))
+    if str(cache) != str(typed_cache) and (cache.is_absolute() or ".." in cache.parts):
+        raise UserError(f"{origin} names the file of answers '{cache}', which lies elsewhere; say --trust")
+    tables = read.get("terms")
     for name, table in tables.items() if isinstance(tables, Mapping) else ():
         for kind in ("function", "program"):
             named = table.get(kind) if isinstance(table, Mapping) else None

@@ -65,7 +65,7 @@ def train(
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
     read = read_toml(file) if file else {}
     if not trust:
-        refuse_strangers(read.get("terms"), terms, str(file))
+        refuse_strangers(read, terms, typed.get("cache"), str(file))
     read = with_terms(read, terms)
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     if not settings.domain:

@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from seqtutor.domain import Domain
+from seqtutor.errors import UserError
 from seqtutor.report import charts, figures
 from seqtutor.report.charts import Chart
 from seqtutor.report.figures import Verdicts
@@ -182,17 +183,27 @@ def _best(samples: Iterable[Sample]) -> list[Sample]:
 
 def _item(sample: Sample, domain: Domain, model: str) -> Item:
     text = sample.text
-    picture = domain.picture(text) if text else ""  # safe markup: what Domain.picture promises
-    notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in domain.notes(text)] if text else []
+    picture, caption, sounds = _drawn(text, domain)
+    notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in sounds]
     return Item(
         title=f"{model} {sample.number}",
         text=text,
-        caption=domain.caption(text) if text else "",
-        picture=Markup(picture) if text else None,  # noqa: S704
+        caption=caption,
+        picture=Markup(picture) if picture else None,  # noqa: S704
         notes=json.dumps(notes, separators=(",", ":")) if notes else "",
         reward=figures.number(sample.reward),
         terms=[(name, figures.number(value)) for name, value in sample.terms.items()],
     )
+
+
+def _drawn(text: str, domain: Domain) -> tuple[str, str, list[tuple[float, float, int]]]:
+    """Picture (safe markup: what Domain.picture promises), caption and notes; only the text where it is no item."""
+    if not text:
+        return "", "", []
+    try:
+        return domain.picture(text), domain.caption(text), domain.notes(text)
+    except (UserError, ValueError):  # a samples.csv that somebody else wrote
+        return "", text, []
 
 
 def _aspect(picture: str) -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TERM = "term."
 HELD_OUT = "held_out."
-NEEDED = ("update", "reward", "kl_per_token")  # columns of `metrics.csv` that a page is made of
+NEEDED = ("update", "reward", "kl", "kl_per_token")  # columns of `metrics.csv` that a page is made of
 
 
 @dataclass(frozen=True)

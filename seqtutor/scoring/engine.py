@@ -12,6 +12,7 @@ from seqtutor.errors import UserError
 from seqtutor.outside.answers import WrongNumber, ask
 from seqtutor.scoring.pool import Answers, Pool, Worker
 from seqtutor.scoring.terms import TermSettings
+from seqtutor.signals import waiting
 
 
 class Engine:
@@ -90,7 +91,9 @@ def _turn(pools: Sequence[Pool]) -> Iterator[Answers]:
                 watched[worker.errors] = (pool, worker)
     deadlines = [worker.deadline for _, worker in watched.values() if worker.job or not worker.ready]
     pause = max(0.0, min(deadlines, default=time.monotonic() + 1.0) - time.monotonic())
-    heard = {id(watched[source][1]): watched[source] for source in wait(list(watched), pause + 0.001)}
+    with waiting():
+        ready = wait(list(watched), pause + 0.001)
+    heard = {id(watched[source][1]): watched[source] for source in ready}
     for pool, worker in heard.values():
         yield from pool.hear(worker)
     for pool in pools:

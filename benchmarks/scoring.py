@@ -1,0 +1,108 @@
+"""What the engine costs and saves: python benchmarks/scoring.py
+
+Prints a table: QED, SA and logP in this process and over two others, cached against not, the engine's time for an item
+on top of the function itself, and what a checkpoint costs. Run it on an idle machine with OMP_NUM_THREADS=1.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import seqtutor
+from seqtutor import SequenceTerm
+from seqtutor.config import TrainConfig
+from seqtutor.run import Run
+from seqtutor.scoring import Scorer, weighted_terms
+from seqtutor.tuning import CHECKPOINT_SECONDS, Tuner, checkpoint
+from seqtutor.weights import load_prior
+from seqtutor_molecules.structures import molecule
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+ITEMS = 200
+REPEATS = 3
+
+
+def seconds(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
+    """The least of REPEATS times, `before` not counted."""
+    times = []
+    for _ in range(REPEATS):
+        before()
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def forget() -> None:
+    """Empty the domain's own memory, which would make the second time free."""
+    from seqtutor_molecules import properties
+
+    molecule.cache_clear()
+    for function in vars(properties).values():
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()
+
+
+def main() -> None:
+    """Measure and print."""
+    domain = seqtutor.load("molecules")
+    texts = [line.split()[0] for line in (EXAMPLES / "molecules.smi").read_text(encoding="utf-8").splitlines()][:ITEMS]
+    weights = {term.name: float(term.name in ("qed", "makeability", "logp")) for term in domain.terms()}
+    terms = [term for term in weighted_terms(domain, weights) if term.weight and isinstance(term, SequenceTerm)]
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"{len(texts)} molecules, QED + SA + logP")
+        times = {}
+        for workers in (1, 2):
+            times[workers] = fresh(terms, texts, workers)
+            print(f"  {workers} process{'es' if workers > 1 else '':<3}{1e3 * times[workers]:>10.1f} ms")
+        print(f"  two against one    {times[1] / times[2]:.2f} times as fast")
+        scorer = Scorer(domain, terms)
+        with scorer.remembering(Path(folder) / "answers.sqlite"):
+            scorer._answers(texts)
+            cached = seconds(lambda: scorer._answers(texts))
+            print(f"  from disk          {1e3 * cached:.2f} ms: {times[1] / cached:,.0f} times as fast as one process")
+        overhead(texts)
+        cost(domain, Path(folder))
+
+
+def fresh(terms: Sequence[SequenceTerm], texts: Sequence[str], workers: int) -> float:
+    """Seconds that new worker processes, started before the clock, take for texts that they have not seen."""
+    times = []
+    for _ in range(REPEATS):
+        with closing(Scorer(seqtutor.load("molecules"), terms, workers=workers)) as scorer:
+            scorer._answers(["C"] * 1 + ["CC", "CCC", "CCCC"])
+            began = time.perf_counter()
+            scorer._answers(texts)
+            times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def overhead(texts: Sequence[str]) -> None:
+    """Microseconds an item beyond a function that costs nothing, here and in a worker."""
+    many = [f"{text}{i}" for i in range(20) for text in texts]
+    domain = seqtutor.load("molecules")
+    (free,) = (term for term in domain.terms() if term.name == "validity" and isinstance(term, SequenceTerm))
+    for label, workers in (("in this process", 0), ("in a worker", 1)):
+        with closing(Scorer(domain, [free], workers=workers)) as scorer:
+            scorer._answers(["C"])
+            spent = seconds(lambda scorer=scorer: scorer._answers(many)) - seconds(lambda: free.values(many))  # type: ignore[misc]
+            print(f"engine, {label:<16}{1e6 * spent / len(many):>6.1f} us an item")
+
+
+def cost(domain: seqtutor.Domain, folder: Path) -> None:
+    """The share of a run that its checkpoints take, with a full memory."""
+    tuner = Tuner(domain, TrainConfig(domain="molecules"), load_prior("molecules", domain))
+    tuner.replay.added = tuner.config.replay
+    spent = seconds(lambda: checkpoint(tuner, Run(folder)))
+    size = (folder / "checkpoint" / "checkpoint.safetensors").stat().st_size
+    print(f"a checkpoint: {spent:.2f} s for {size / 1e6:.0f} MB, every {CHECKPOINT_SECONDS:g} s: ", end="")
+    print(f"{spent / CHECKPOINT_SECONDS:.1%} of a run")
+
+
+if __name__ == "__main__":
+    forget()
+    main()

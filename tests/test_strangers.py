@@ -1,0 +1,107 @@
+"""Files from others: they may be refused, and nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from letters import new_model
+
+import seqtutor
+from seqtutor import UserError
+from seqtutor.cli import main
+from seqtutor.report import render
+from seqtutor.weights import load_model, save_model
+
+SCRIPT = "<script>alert(1)</script>"
+FUZZ = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
+NAMES = ("smiles", "csv", "sdf", "midi", "abc", "melodies", "toml", "safetensors", "run")
+
+
+@pytest.fixture(scope="session")
+def fuzz(tmp_path_factory):
+    """The benchmark's readers, with the real inputs that they are fuzzed from."""
+    spec = importlib.util.spec_from_file_location("fuzz", FUZZ)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["fuzz"] = module
+    spec.loader.exec_module(module)
+    return module, module.readers(tmp_path_factory.mktemp("seeds"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reader_reads_or_refuses(fuzz, name):
+    """Twenty inputs each here; benchmarks/fuzz.py has the long form."""
+    module, readers = fuzz
+    reader, seeds = readers[name]
+
+    @settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.integers(0, 2**32))
+    def check(seed):
+        assert module.attempt(reader, next(module.mutants(seeds, random.Random(seed)))) in ("read", "refused")
+
+    for seed in seeds[:2]:
+        assert module.attempt(reader, seed) == "read"
+    check()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hidden", 10**12),
+        ("layers", 10**9),
+        ("embedding", -1),
+        ("hidden", 2.5),
+        ("vocabulary", [1, 2]),
+        ("hidden", None),
+    ],
+)
+def test_a_description_that_asks_for_too_much_is_refused_before_anything_is_allocated(tmp_path, key, value):
+    save_model(new_model(), tmp_path, "model", domain="letters")
+    about = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**about, key: value}))
+    with pytest.raises(UserError, match="does not describe a model"):
+        load_model(tmp_path, "model")
+
+
+def test_weights_that_are_a_pickle_are_refused(tmp_path):
+    save_model(new_model(), tmp_path, "model", domain="letters")
+    (tmp_path / "model.safetensors").write_bytes(b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.")
+    with pytest.raises(UserError, match="cannot read the weights"):
+        load_model(tmp_path, "model")
+    assert not Path("pwned").exists()
+
+
+def test_a_script_in_a_text_a_term_or_a_config_stays_text(tmp_path):
+    (tmp_path / "config.toml").write_text(f'domain = "molecules"\nupdates = 1\n# {SCRIPT}\n')
+    (tmp_path / "metrics.csv").write_text(f"update,reward,kl,kl_per_token,term.{SCRIPT}\n1,0.5,1,0.1,2\n")
+    (tmp_path / "samples.csv").write_text(
+        f"number,model,text,reward,term.{SCRIPT}\n1,policy,C{SCRIPT},1,2\n1,prior,,1,2\n"
+    )
+    page = render(tmp_path, seqtutor.load("molecules"))
+    assert SCRIPT not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+@pytest.mark.usefixtures("installed")
+def test_names_from_a_config_cannot_leave_the_output_folder(tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    (work / "prior").mkdir(parents=True)
+    monkeypatch.chdir(work)
+    save_model(new_model(spread=1.0), work / "prior", "model", domain="letters")
+    keys = {"domain": "../../letters", "objective": "../psi", "cache": "../shared.sqlite"}
+    for key, value in keys.items():
+        (work / "run.toml").write_text(f"{'' if key == 'domain' else 'domain = ' + chr(34) + 'letters' + chr(34)}\n")
+        with (work / "run.toml").open("a") as file:
+            file.write(f'prior = "prior"\nsamples = 10\n{key} = "{value}"\n')
+        result = CliRunner().invoke(main, ["train", "--config", "run.toml"])
+        assert result.exit_code == 1, result.output
+        assert result.stderr.startswith("Error: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["work"]
+    assert sorted(path.name for path in work.iterdir()) == ["prior", "run.toml"]
