@@ -287,3 +287,18 @@ def test_ppo_stops_paying_where_the_ratio_has_gone_far_enough():
 def test_discounted_sums_are_those_written_out():
     steps = torch.tensor([[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]])
     torch.testing.assert_close(discounted(steps, 0.5), torch.tensor([[2.75, 3.5, 3.0], [4.0, 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("name", ["reinforce", "vargrad"])
+def test_a_reward_that_all_get_moves_nothing(name):
+    """What a baseline is for: of sequences of one length, the same reward for all leaves every gradient as it is."""
+    w = world(6)
+    logits, values, _ = table_policy(w)
+    b = w.batch()
+    rows = [i for i, mask in enumerate(b["mask"]) if mask.all()][:8]
+    last = torch.tensor([0.0, 0.0, 0.0, 5.0], dtype=torch.float64)
+    gradients = [
+        torch.autograd.grad(of_words(name, w, values, rows, {**b, "reward": reward}).mean(), logits, retain_graph=True)
+        for reward in (b["reward"], b["reward"] + last)
+    ]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
