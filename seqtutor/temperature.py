@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from seqtutor.config import TrainConfig
 
-FASTEST = 0.1  # the most that log c moves in an update
-QUICK, SLOW = 0.1, 0.01  # how log c answers to the error of log KL: at once, and to its sum
-MEMORY = 0.8  # of the running mean of the KL
+FASTEST = 0.2  # the most that log c moves in an update
+QUICK, SLOW = 1.0, 0.03  # how log c answers to the error of log KL: at once, and to its sum
+DOWN = 0.02  # the same as SLOW below the budget: a policy that has not learnt yet must not be pulled ever harder
+MEMORY = 0.5  # of the running mean of the KL
 FARTHEST = 1000.0  # the most that c is divided by: below, a reward that has no more to give would be all there is
 WITHIN = 0.1  # of a budget: near enough
 
@@ -49,7 +50,7 @@ class Dial:
         """
         self.kl += (1 - MEMORY) * (kl - self.kl) if self.kl else kl
         error = max(-1.0, min(1.0, math.log(max(self.kl, 1e-9) / max(self.config.kl_budget, 1e-9))))
-        change = QUICK * (error - self.error) + SLOW * error
+        change = QUICK * (error - self.error) + (SLOW if error > 0 else DOWN) * error
         moved = self.log_c + max(-FASTEST, min(FASTEST, change))
         self.log_c = max(moved, math.log(self.config.temperature / FARTHEST))
         self.error = error

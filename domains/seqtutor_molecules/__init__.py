@@ -47,6 +47,7 @@ class MoleculesDomain(Domain):
     summary = "drug-like molecules as SMILES, learnt from ZINC250k"
     Options = Options
     defaults = {  # noqa: RUF012 (declared as a class variable by Domain)
+        "objective": "tb",
         "temperature": 0.02,
         "learning_rate": 5e-4,
         "span": 100,  # the whole molecule: its reward lies at the end
