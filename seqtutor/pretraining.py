@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from seqtutor.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.config import PretrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
@@ -25,7 +25,6 @@ from seqtutor.vocabulary import EOS, PAD
 from seqtutor.weights import save_model
 
 POOL = 50  # batches that are sorted by length together
-CHECKPOINT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -206,23 +205,25 @@ def pretrain(
     per_epoch = math.ceil(len(data.train) / config.batch)
     updates = max(1, round(config.epochs * per_epoch))
     every = max(1, updates // config.evaluations)
-    began = saved = time.monotonic()
-    began -= progress.seconds
+    began, pace, torn = time.monotonic() - progress.seconds, Pace(), False
     try:
         for sequences in stream(data, config, progress.update, per_epoch):
             if progress.update >= updates or progress.stale >= config.patience:
                 break
             with whole():
+                torn = True
                 loss, tokens = trainer.learn(sequences, learning_rate(config, progress.update, updates))
                 progress.count(loss, tokens, time.monotonic() - began)
                 if progress.update % every == 0 or progress.update == updates:
                     trainer.evaluate(data.held_out, progress)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
-                saved = time.monotonic()
+                torn = False
+            if pace.due:
+                with pace.saving():
+                    save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
             report(progress, updates)
     finally:
-        save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
+        if not torn:
+            save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
     return trainer.best.eval(), progress
 
 

@@ -146,8 +146,8 @@ import importlib.metadata
 found = importlib.metadata.entry_points
 letters = importlib.metadata.EntryPoint("letters", "letters:LettersDomain", "seqtutor.domains")
 importlib.metadata.entry_points = lambda group: [letters] if group == "seqtutor.domains" else found(group=group)
-import seqtutor.tuning
-seqtutor.tuning.CHECKPOINT_SECONDS = float(sys.argv.pop(1))
+import seqtutor.checkpoint
+seqtutor.checkpoint.SECONDS, seqtutor.checkpoint.SHARE = float(sys.argv.pop(1)), float("inf")
 from seqtutor.cli import main
 main(prog_name="seqtutor")
 """
