@@ -19,6 +19,7 @@ from seqtutor.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.config import PretrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.memory import check_memory
 from seqtutor.model import SequenceModel
 from seqtutor.signals import whole
 from seqtutor.vocabulary import EOS, PAD
@@ -176,6 +177,13 @@ class Trainer:
 
 def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Trainer:
     """A fresh model and its optimiser; seeds torch's own generator."""
+    cells, inputs = config.hidden * config.layers, config.embedding + config.hidden
+    parameters = 4.0 * cells * inputs + inputs * len(domain.vocabulary)
+    check_memory(  # five of each: the model, the best so far, the gradient, Adam's two moments
+        f"hidden {config.hidden:,}, embedding {config.embedding:,}, layers {config.layers:,}", 5 * 4 * parameters
+    )
+    tokens = min(config.batch, len(data.train)) * domain.max_length
+    check_memory(f"batch {config.batch:,}", 4.0 * tokens * cells)
     torch.manual_seed(config.seed)
     model = SequenceModel(
         domain.vocabulary,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqtutor.memory import check_memory
 from seqtutor.rollout import sequence_mask
 from seqtutor.vocabulary import PAD
 
@@ -44,6 +45,7 @@ class Replay:
     """
 
     def __init__(self, capacity: int, max_length: int, vocabulary: int, priority: str = "uniform") -> None:
+        check_memory(f"replay {capacity:,}", capacity * max_length * (4.0 * vocabulary + 12))
         self.tokens = torch.full((capacity, max_length), PAD, dtype=torch.int64)
         self.reward = torch.zeros(capacity, max_length)
         self.log_prior = torch.zeros(capacity, max_length, vocabulary)

@@ -18,6 +18,7 @@ from seqtutor.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.memory import check_memory
 from seqtutor.model import Model, SequenceModel, TiltedModel, frozen
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.proposals import prior_rows, rewritten, variations
@@ -70,6 +71,7 @@ class Tuner:
         config = self.config
         self.objective = load_objective(config.objective)
         check_options(config, self.objective, self.domain)
+        check_sizes(config, self.domain)
         self.prior = frozen(self.prior).to(config.device)
         self.policy = starting_policy(self.prior, self.objective).requires_grad_(True)
         if isinstance(self.policy, TiltedModel):
@@ -249,6 +251,9 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     """The scorer of a run: only terms with a weight are evaluated, and those that are held out."""
     settings = settings_of(config.terms)
     terms = weighted_terms(domain, config.term_weights, settings)
+    if not any(term.weight for term in terms):
+        listed = ", ".join(term.name for term in terms)
+        raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")
     return Scorer(
         domain,
         [term for term in terms if term.weight or term.name in config.hold_out],
@@ -275,6 +280,14 @@ def check_options(config: TrainConfig, objective: Objective, domain: Domain) -> 
     for name in ("vary", "rewrite"):
         if getattr(config, name) and not domain.offers(name):
             raise UserError(f"{name} is {getattr(config, name)}, but domain '{domain.name}' offers none; set it to 0")
+
+
+def check_sizes(config: TrainConfig, domain: Domain) -> None:
+    """Raise UserError where the rows of probabilities of an update, at the least, do not fit into memory."""
+    row = 4.0 * domain.max_length * len(domain.vocabulary)
+    check_memory(f"rollouts {config.rollouts:,}", 2 * config.rollouts * row)  # of the policy and of the prior
+    check_memory(f"batch {config.batch:,}", 3 * config.batch * row)  # values, target, prior
+    check_memory(f"learning_steps {config.learning_steps:,}", 8.0 * config.learning_steps * config.batch)
 
 
 def parameter_groups(policy: Model, rate: float) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import torch
 from conftest import replace_installed
 from letters import FixedLettersDomain, LettersDomain, every, ids, log_probabilities, new_model
 
-from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError, tuning
+from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError
 from seqtutor.checkpoint import load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
