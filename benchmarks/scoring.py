@@ -6,24 +6,31 @@ on top of the function itself, and what a checkpoint costs. Run it on an idle ma
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import torch
+
 import seqtutor
 from seqtutor import SequenceTerm
+from seqtutor.checkpoint import SECONDS, SHARE
 from seqtutor.config import TrainConfig
+from seqtutor.replay import Batch
+from seqtutor.rollout import sample
 from seqtutor.run import Run
 from seqtutor.scoring import Scorer, weighted_terms
-from seqtutor.tuning import CHECKPOINT_SECONDS, Tuner, checkpoint
+from seqtutor.tuning import Tuner, checkpoint
 from seqtutor.weights import load_prior
 from seqtutor_molecules.structures import molecule
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ITEMS = 200
-REPEATS = 3
+REPEATS = 2
+FILL = 256  # sequences that the memory is filled with, again and again
 
 
 def seconds(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
@@ -96,13 +103,17 @@ def overhead(texts: Sequence[str]) -> None:
 def cost(domain: seqtutor.Domain, folder: Path) -> None:
     """The share of a run that its checkpoints take, with a full memory."""
     tuner = Tuner(domain, TrainConfig(domain="molecules"), load_prior("molecules", domain))
-    tuner.replay.added = tuner.config.replay
+    rollout = sample(tuner.policy, tuner.prior, FILL, domain.max_length, tuner.generator)
+    batch = Batch(rollout.log_prior, rollout.tokens, torch.zeros(rollout.tokens.shape), rollout.mask)
+    for _ in range(tuner.config.replay // FILL):
+        tuner.replay.add(batch)
     spent = seconds(lambda: checkpoint(tuner, Run(folder)))
     size = (folder / "checkpoint" / "checkpoint.safetensors").stat().st_size
-    print(f"a checkpoint: {spent:.2f} s for {size / 1e6:.0f} MB, every {CHECKPOINT_SECONDS:g} s: ", end="")
-    print(f"{spent / CHECKPOINT_SECONDS:.1%} of a run")
+    every = max(SECONDS, spent / SHARE)
+    print(f"a checkpoint: {spent:.2f} s for {size / 1e6:.0f} MB, every {every:.0f} s: {spent / every:.1%} of a run")
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     forget()
     main()

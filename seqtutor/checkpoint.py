@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +20,8 @@ from seqtutor.errors import UserError
 from seqtutor.weights import sync_folder, write_atomically
 
 CURRENT, PREVIOUS = "checkpoint.safetensors", "previous.safetensors"
+SECONDS = 30.0  # from one checkpoint to the next
+SHARE = 0.02  # of a run that its checkpoints may take: one that is slow is written more rarely
 
 
 class Restorable(Protocol):
@@ -31,6 +35,26 @@ class Restorable(Protocol):
 
 
 Stateful = nn.Module | torch.optim.Optimizer | torch.Generator | Restorable
+
+
+class Pace:
+    """When the next checkpoint is due: every SECONDS, or as much later as keeps their cost under SHARE of the run."""
+
+    def __init__(self) -> None:
+        self.saved, self.cost = time.monotonic(), 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether enough time has passed since the last one."""
+        return time.monotonic() - self.saved > max(SECONDS, self.cost / SHARE)
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Measure what the checkpoint that is written in the block costs."""
+        began = time.monotonic()
+        yield
+        self.saved = time.monotonic()
+        self.cost = self.saved - began
 
 
 def save_checkpoint(folder: Path, parts: Mapping[str, Stateful], state: Mapping[str, Any]) -> None:

@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from seqtutor.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.config import PretrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.memory import check_memory
 from seqtutor.model import SequenceModel
 from seqtutor.signals import whole
 from seqtutor.vocabulary import EOS, PAD
 from seqtutor.weights import save_model
 
 POOL = 50  # batches that are sorted by length together
-CHECKPOINT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,13 @@ class Trainer:
 
 def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Trainer:
     """A fresh model and its optimiser; seeds torch's own generator."""
+    cells, inputs = config.hidden * config.layers, config.embedding + config.hidden
+    parameters = 4.0 * cells * inputs + inputs * len(domain.vocabulary)
+    check_memory(  # five of each: the model, the best so far, the gradient, Adam's two moments
+        f"hidden {config.hidden:,}, embedding {config.embedding:,}, layers {config.layers:,}", 5 * 4 * parameters
+    )
+    tokens = min(config.batch, len(data.train)) * domain.max_length
+    check_memory(f"batch {config.batch:,}", 4.0 * tokens * cells)
     torch.manual_seed(config.seed)
     model = SequenceModel(
         domain.vocabulary,
@@ -206,23 +213,25 @@ def pretrain(
     per_epoch = math.ceil(len(data.train) / config.batch)
     updates = max(1, round(config.epochs * per_epoch))
     every = max(1, updates // config.evaluations)
-    began = saved = time.monotonic()
-    began -= progress.seconds
+    began, pace, torn = time.monotonic() - progress.seconds, Pace(), False
     try:
         for sequences in stream(data, config, progress.update, per_epoch):
             if progress.update >= updates or progress.stale >= config.patience:
                 break
             with whole():
+                torn = True
                 loss, tokens = trainer.learn(sequences, learning_rate(config, progress.update, updates))
                 progress.count(loss, tokens, time.monotonic() - began)
                 if progress.update % every == 0 or progress.update == updates:
                     trainer.evaluate(data.held_out, progress)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
-                saved = time.monotonic()
+                torn = False
+            if pace.due:
+                with pace.saving():
+                    save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
             report(progress, updates)
     finally:
-        save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
+        if not torn:
+            save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
     return trainer.best.eval(), progress
 
 

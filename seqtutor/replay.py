@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqtutor.memory import check_memory
 from seqtutor.rollout import sequence_mask
 from seqtutor.vocabulary import PAD
 
@@ -44,6 +45,7 @@ class Replay:
     """
 
     def __init__(self, capacity: int, max_length: int, vocabulary: int, priority: str = "uniform") -> None:
+        check_memory(f"replay {capacity:,}", capacity * max_length * (4.0 * vocabulary + 12))
         self.tokens = torch.full((capacity, max_length), PAD, dtype=torch.int64)
         self.reward = torch.zeros(capacity, max_length)
         self.log_prior = torch.zeros(capacity, max_length, vocabulary)
@@ -58,7 +60,8 @@ class Replay:
         """Remember the sequences of `batch`."""
         count, length = batch.tokens.shape
         slots = self._free(count)
-        new = {"tokens": batch.tokens, "reward": batch.reward, "log_prior": batch.log_prior}
+        log_prior = batch.log_prior.where(batch.mask[..., None], 0.0)
+        new = {"tokens": batch.tokens, "reward": batch.reward, "log_prior": log_prior}
         for name, rows in new.items():
             store: Tensor = getattr(self, name)
             store[slots] = 0  # PAD is 0 too
@@ -105,13 +108,17 @@ class Replay:
         return Batch(log_prior, tokens, reward, mask[:, :length], slots)
 
     def state(self) -> dict[str, Tensor]:
-        """Every stored sequence, for a checkpoint."""
+        """Every stored sequence, for a checkpoint; of the prior's rows, which are most of it, the real steps alone."""
         stored = {name: getattr(self, name)[: len(self)] for name in ("tokens", "reward", "log_prior", "error")}
+        stored["log_prior"] = stored["log_prior"][sequence_mask(stored["tokens"])]
         return {**stored, "added": torch.tensor(self.added)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Put back what `state` gave."""
         n, added, capacity = len(state["tokens"]), int(state["added"]), len(self.tokens)
+        log_prior = torch.zeros(n, *self.log_prior.shape[1:])
+        log_prior[sequence_mask(state["tokens"])] = state["log_prior"]
+        state = {**state, "log_prior": log_prior}
         rows = torch.arange(n)
         if added > n != capacity:  # another capacity than the one that wrapped around: the newest, oldest first
             rows, added = rows.roll(-(added % n))[-capacity:], min(n, capacity)

@@ -14,21 +14,21 @@ import torch
 from torch import Tensor
 
 from seqtutor.alarms import Alarm, Watch, shares
-from seqtutor.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from seqtutor.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.memory import check_memory
 from seqtutor.model import Model, SequenceModel, TiltedModel, frozen
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.proposals import prior_rows, rewritten, variations
 from seqtutor.replay import Batch, Replay
 from seqtutor.rollout import Rollout, last_step, sample, sequence_mask
 from seqtutor.run import Run
-from seqtutor.scoring import News, Scorer, Scores, settings_of, weighted_terms
+from seqtutor.scoring import Scorer, Scores, settings_of, weighted_terms
 from seqtutor.signals import whole
 from seqtutor.temperature import Dial
 
-CHECKPOINT_SECONDS = 30.0
 VALUE_SPEED = 10.0
 # Settings that not every objective has: see Objective.options.
 STEPS = ("gamma", "span", "trace", "clip", "target_rate", "learning_steps")
@@ -65,13 +65,13 @@ class Tuner:
     healthy: Model = field(init=False)  # the policy of the last update without a sign of collapse
     healthy_update: int = 0
     went_back: bool = False  # an alarm ended the run, and the policy is `healthy` again
-    news: list[News] = field(default_factory=list)  # what the scoring of the last update brought
-    torn: bool = False  # half an update is done: what must not be saved
+    torn: bool = False  # an update is done in part: what must not be saved
 
     def __post_init__(self) -> None:
         config = self.config
         self.objective = load_objective(config.objective)
         check_options(config, self.objective, self.domain)
+        check_sizes(config, self.domain)
         self.prior = frozen(self.prior).to(config.device)
         self.policy = starting_policy(self.prior, self.objective).requires_grad_(True)
         if isinstance(self.policy, TiltedModel):
@@ -102,39 +102,45 @@ class Tuner:
         """One update: sample, score, remember, learn -> its row of figures."""
         began = time.monotonic()
         config = self.config
-        before, self.news = self.generator.get_state(), []
+        before = self.generator.get_state()
         try:
             varied = variations(self.domain, self.replay, round(config.vary * config.rollouts), self.rng(2))
             own = config.rollouts - len(varied)
             rollout = sample(self.policy, self.prior, own, self.domain.max_length, self.generator)
-            self.scores, found = self.score(rollout.tokens, rollout.truncated, rollout.log_prior)
+            scores = self.score(rollout, varied)
         except BaseException:  # nothing has been learnt: a resume begins this update anew
             self.generator.set_state(before)
             raise
-        self.torn = True
+        self.torn = True  # until it is logged, see `tune`
+        self.scores = scores.part(slice(own))
+        found = self.learnable(self.scores, rollout.tokens, rollout.log_prior)
         if self.centre is None and len(found.tokens):
             self.centre = self.prior_mean(found.reward)
         if not self.objective.fresh:
             self.replay.add(found)
         if len(varied):
-            self.replay.add(self.score(varied, varied[:, 0] < 0, prior_rows(self.prior, varied))[1])
+            self.replay.add(self.learnable(scores.part(slice(own, None)), varied, prior_rows(self.prior, varied)))
         temperature = self.dial.temperature
         losses = [self.learn(batch) for batch in self.batches(found)] if config.kl_budget else []
         self.update += 1
         self.seconds += time.monotonic() - began
-        self.torn = False
         row = self.row(rollout, self.scores, _mean(np.array(losses)), temperature)
         self.dial.turn(row["kl_per_token"], self.update)
         return row
 
-    def score(self, tokens: Tensor, truncated: Tensor, log_prior: Tensor) -> tuple[Scores, Batch]:
-        """What `tokens` (B, T) earned, and those of them that may be learnt from."""
-        scores = self.scorer.score(tokens.cpu().numpy(), truncated.cpu().numpy())
-        self.news.append(self.scorer.news)
+    def score(self, rollout: Rollout, varied: Tensor) -> Scores:
+        """What the samples earned, and the variations (N, T) behind them: at once, so that it is done or not done."""
+        length = max(rollout.tokens.shape[1], varied.shape[1])
+        rows = [np.pad(part.cpu().numpy(), ((0, 0), (0, length - part.shape[1]))) for part in (rollout.tokens, varied)]
+        truncated = np.pad(rollout.truncated.cpu().numpy(), (0, len(varied)))
+        return self.scorer.score(np.concatenate(rows), truncated)
+
+    def learnable(self, scores: Scores, tokens: Tensor, log_prior: Tensor) -> Batch:
+        """Of `tokens` (B, T) with their scores those sequences that may be learnt from."""
         keep = scores.scored & ~(scores.repeated & (self.config.priority == "reward"))  # the best are kept once
-        reward = torch.from_numpy(scores.reward).float().to(tokens.device)
+        reward = torch.from_numpy(scores.reward[:, : tokens.shape[1]]).float().to(tokens.device)
         batch = Batch(log_prior, tokens, reward, sequence_mask(tokens))
-        return scores, batch.select(torch.from_numpy(keep).to(tokens.device))
+        return batch.select(torch.from_numpy(keep).to(tokens.device))
 
     def batches(self, found: Batch) -> Iterator[Batch]:
         """What an update learns from: stored sequences, or for a fresh objective those just sampled."""
@@ -245,6 +251,9 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     """The scorer of a run: only terms with a weight are evaluated, and those that are held out."""
     settings = settings_of(config.terms)
     terms = weighted_terms(domain, config.term_weights, settings)
+    if not any(term.weight for term in terms):
+        listed = ", ".join(term.name for term in terms)
+        raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")
     return Scorer(
         domain,
         [term for term in terms if term.weight or term.name in config.hold_out],
@@ -273,6 +282,14 @@ def check_options(config: TrainConfig, objective: Objective, domain: Domain) -> 
             raise UserError(f"{name} is {getattr(config, name)}, but domain '{domain.name}' offers none; set it to 0")
 
 
+def check_sizes(config: TrainConfig, domain: Domain) -> None:
+    """Raise UserError where the rows of probabilities of an update, at the least, do not fit into memory."""
+    row = 4.0 * domain.max_length * len(domain.vocabulary)
+    check_memory(f"rollouts {config.rollouts:,}", 2 * config.rollouts * row)  # of the policy and of the prior
+    check_memory(f"batch {config.batch:,}", 3 * config.batch * row)  # values, target, prior
+    check_memory(f"learning_steps {config.learning_steps:,}", 8.0 * config.learning_steps * config.batch)
+
+
 def parameter_groups(policy: Model, rate: float) -> list[dict[str, Any]]:
     """The body with its token head; the value heads, which start from nothing and learn VALUE_SPEED times as fast."""
     named = [(name, p) for name, p in policy.named_parameters() if p.requires_grad]
@@ -290,8 +307,8 @@ def follow(target: Model, policy: Model, rate: float) -> None:
 
 
 def tune(tuner: Tuner, run: Run, report: Report, warn: Warn = lambda alarm: None) -> None:
-    """Update until done, with a checkpoint every half minute. Whatever stops it, what was learnt is saved."""
-    saved = time.monotonic()
+    """Update until done, with a checkpoint now and then. Whatever stops it, what was learnt is saved."""
+    pace = Pace()
     with tuner.scorer.remembering(run.answers):
         try:
             while tuner.update < tuner.config.updates and not (tuner.scorer.spent or tuner.went_back):
@@ -299,17 +316,17 @@ def tune(tuner: Tuner, run: Run, report: Report, warn: Warn = lambda alarm: None
                     row = tuner.step()
                     alarms = tuner.guard(row)
                     run.log(row)
-                    for news in tuner.news:
-                        run.note(tuner.update, news)
+                    run.note(tuner.update, tuner.scorer.news)
                     if alarms:
                         run.save_alarms(tuner.watch.raised)
+                    tuner.torn = False
                 report(row)
                 for alarm in alarms:
                     warn(alarm)
                 tuner.scorer.check()
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    checkpoint(tuner, run)
-                    saved = time.monotonic()
+                if pace.due:
+                    with pace.saving():
+                        checkpoint(tuner, run)
         finally:
             if not tuner.torn:
                 run.save_policy(tuner.policy, tuner.config)

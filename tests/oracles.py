@@ -51,6 +51,11 @@ def hangs(texts):
     return length(texts)
 
 
+def takes_long(texts):
+    noted(texts)
+    time.sleep(600)
+
+
 def exits(texts):
     if "ab" in texts:
         sys.exit(3)

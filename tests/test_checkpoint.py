@@ -23,6 +23,19 @@ def folder(tmp_path):
     return tmp_path
 
 
+def test_a_slow_checkpoint_is_written_more_rarely(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
+    pace, due = checkpoint.Pace(), []
+    for cost in (0.0, 5.0, 0.0):
+        while not pace.due:
+            clock[0] += 1.0
+        due.append(clock[0])
+        with pace.saving():
+            clock[0] += cost
+    assert due == [31.0, 62.0, 318.0]  # every half minute; 50 times 5 s after the one that took so long
+
+
 def test_the_newest_counts_and_the_one_before_stays(folder):
     fresh = parts(0)
     assert load_checkpoint(folder, fresh) == {"update": 2}

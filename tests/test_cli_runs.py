@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,38 @@ def test_a_term_that_fails_too_often_stops_with_the_tally_and_a_folder_that_open
     assert CliRunner().invoke(main, ["generate", "run", "-n", "2"]).exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["generate", "evaluate"])
+@pytest.mark.parametrize("own", ["1", "0"])
+def test_terms_from_outside_are_left_out_of_a_run_that_is_looked_at_unless_trusted(command, own):
+    look = [command, "run", "-n", "20", *(["--output", "again"] if command == "generate" else [])]
+    weights = [f"--weight={name}={own}" for name in ("rises", "variety")]
+    result = train(ORACLE, "--weight", "length=2", *weights, "--output", "run")
+    assert result.exit_code == 0, result.output
+    Path("calls.txt").unlink()
+    result = CliRunner().invoke(main, look)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "left out: length, scored by a function or a program; --trust runs them\n"
+    assert not Path("calls.txt").exists()
+    shutil.rmtree("again", ignore_errors=True)
+    result = CliRunner().invoke(main, [*look, "--trust"])
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    assert Path("calls.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        (("--replay", 10**12), "replay 1,000,000,000,000 needs"),
+        (("--rollouts", 10**11, "--replay", 10**12), "rollouts 100,000,000,000 needs"),
+        (("--batch", 10**30), "of memory, and there are"),
+        (("--learning-steps", 10**15), "learning_steps 1,000,000,000,000,000 needs"),
+        (("--samples", 10**14), "not enough memory"),
+    ],
+)
+def test_what_does_not_fit_into_memory_is_said_in_a_line(args, wanted):
+    assert wanted in line(train(*args))
+
+
 # Processes of their own
 
 LETTERS = f"""
@@ -146,11 +179,12 @@ import importlib.metadata
 found = importlib.metadata.entry_points
 letters = importlib.metadata.EntryPoint("letters", "letters:LettersDomain", "seqtutor.domains")
 importlib.metadata.entry_points = lambda group: [letters] if group == "seqtutor.domains" else found(group=group)
-import seqtutor.tuning
-seqtutor.tuning.CHECKPOINT_SECONDS = float(sys.argv.pop(1))
+import seqtutor.checkpoint
+seqtutor.checkpoint.SECONDS, seqtutor.checkpoint.SHARE = float(sys.argv.pop(1)), float("inf")
 from seqtutor.cli import main
 main(prog_name="seqtutor")
 """
+PRETRAIN = ("pretrain", "--domain", "letters", "--hidden", "8", "--epochs", "1000", "--output", "mine")
 BASE = ("train", "--domain", "letters", "--prior", "prior", "--rollouts", "8", "--batch", "8", "--samples", "10")
 
 
@@ -193,10 +227,24 @@ def test_a_signal_stops_a_run_that_is_saved(number):
     assert [row["update"] for row in table("run/metrics.csv")] == [str(i + 1) for i in range(done + 2)]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_a_pretraining_that_is_saved_and_holds_its_folder(number):
+    process = start(*PRETRAIN)
+    wait_for(Path("mine/checkpoint/checkpoint.safetensors").exists, process)
+    again = ("pretrain", "--resume", "mine", "--epochs", "0.01")
+    assert f"mine is in use by process {process.pid}; wait for it" in line(CliRunner().invoke(main, again))
+    process.send_signal(number)
+    status, _, err = finish(process)
+    assert status == 128 + number
+    assert err == f"Error: stopped by {signal.Signals(number).name}; go on with: seqtutor pretrain --resume mine\n"
+    result = CliRunner().invoke(main, again)
+    assert result.exit_code == 0, result.output
+    assert Path("mine/model.safetensors").exists()
+
+
 def test_a_signal_does_not_wait_for_an_oracle_that_takes_long():
-    process = start(*BASE, "--function", "slow=oracles:hangs", "--output", "run")
-    wait_for(lambda: Path("run/answers.sqlite").exists(), process)
-    time.sleep(1.0)
+    process = start(*BASE, "--function", "slow=oracles:takes_long", "--output", "run")
+    wait_for(Path("calls.txt").exists, process)
     process.send_signal(signal.SIGTERM)
     assert finish(process, 100)[0] == 128 + signal.SIGTERM
 
@@ -220,10 +268,10 @@ def test_two_runs_do_not_share_a_folder_and_a_dead_ones_lock_is_no_hindrance():
 def test_kills_at_random_moments_cost_no_call_twice_and_change_no_figure():
     """A checkpoint is written after every update, so that many a kill falls into a write."""
     rng, total = random.Random(0), 30
-    whole = train(ORACLE, "--updates", total, "--output", "whole")
+    whole = train(ORACLE, "--vary", 0.25, "--updates", total, "--output", "whole")
     assert whole.exit_code == 0, whole.output
     Path("calls.txt").unlink()
-    process = start(*BASE, ORACLE, "--updates", total, "--output", "run")
+    process = start(*BASE, ORACLE, "--vary", 0.25, "--updates", total, "--output", "run")
     wait_for(lambda: Path("run/config.toml").exists(), process)
     for _ in range(4):
         goal = min(total - 2, updates() + rng.randrange(1, 6))

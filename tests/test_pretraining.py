@@ -158,7 +158,7 @@ class Stop(Exception):
 @pytest.mark.parametrize("stop", [1, 7, 12])
 def test_a_stop_and_a_resume_change_nothing(tmp_path, monkeypatch, stop):
     """With dropout, across epochs: what the global generator draws must be restored too."""
-    monkeypatch.setattr(pretraining, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("seqtutor.checkpoint.Pace.due", True)
     settings = config(epochs=3, batch=16, dropout=0.2, evaluations=4)
     data = examples(DOMAIN, language(90, LONGEST), settings)
     whole, straight = pretrain(DOMAIN, data, settings, tmp_path / "whole", silent)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import seqtutor
+from seqtutor import EOS
 from seqtutor.config import TrainConfig
 from seqtutor.model import SequenceModel
 from seqtutor.objectives import load_objective
@@ -21,16 +23,21 @@ UPDATES = 5
 DOMAINS = {"music": {"bars": 1}, "molecules": {}}
 
 
-def tuner_of(name: str, objective: str) -> Tuner:
+def tuner_of(name: str, objective: str, **more: Any) -> Tuner:
     domain = seqtutor.load(name, DOMAINS[name])
     torch.manual_seed(0)
     prior = SequenceModel(domain.vocabulary, embedding=8, hidden=16, fixed_length=domain.fixed_length)
+    if name == "molecules":  # chains of carbon, so that some are molecules, which can be scored and varied
+        with torch.no_grad():
+            prior.head.bias[domain.vocabulary.encode(["C"])] += 6.0
+            prior.head.bias[EOS] += 4.0
     config = TrainConfig(
         domain=name,
         objective=objective,
         updates=UPDATES,
         rollouts=4,
         **({} if load_objective(objective).fresh else {"batch": 4, "replay": 12}),
+        **more,
         weights={"carbon_chain": 1.0, "shortness": 1.0, "validity": 1.0} if name == "molecules" else {},
     )
     return Tuner(domain, config, prior)
@@ -55,25 +62,41 @@ def new_run(folder: Path) -> Run:
 @pytest.mark.parametrize("objective", sorted(installed("objective")))
 @pytest.mark.parametrize("name", sorted(DOMAINS))
 def test_a_stop_at_a_random_update_changes_no_bit(name, objective, tmp_path):
+    compare(tmp_path, random.Random(f"{name} {objective}").randrange(1, UPDATES), name, objective)
+
+
+@pytest.mark.parametrize(
+    "more", [{"vary": 0.25, "priority": "reward"}, {"kl_budget": 0.05}, {"vary": 0.5, "oracle_calls": 9}]
+)
+def test_variations_a_budget_of_kl_and_one_of_calls_resume_as_well(more, tmp_path):
+    whole, again = compare(tmp_path, 2, "molecules", "psi", **more)
+    assert again.scorer.calls == len(ledger(Run(tmp_path / "whole")).splitlines()) - 1 > 0
+    assert whole.scorer.spent == ("oracle_calls" in more)
+    if whole.scorer.spent:
+        assert whole.scorer.calls == more["oracle_calls"]
+
+
+def compare(tmp_path: Path, last: int, name: str, objective: str, **more: Any) -> tuple[Tuner, Tuner]:
+    """Tune straight, and with a stop after the update `last`: the same tables and weights -> both tuners."""
     whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
-    straight = tuner_of(name, objective)
+    straight = tuner_of(name, objective, **more)
     tune(straight, whole, lambda row: None)
-    last = random.Random(f"{name} {objective}").randrange(1, UPDATES)
 
     def stop(row):
         if row["update"] == last:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tune(tuner_of(name, objective), parts, stop)
-    again = tuner_of(name, objective)
+        tune(tuner_of(name, objective, **more), parts, stop)
+    again = tuner_of(name, objective, **more)
     resume(again, parts)
     assert again.update == last
     tune(again, parts, lambda row: None)
-    assert len(rows(whole)) == UPDATES
+    assert len(rows(whole)) == UPDATES or straight.scorer.spent
     assert rows(parts) == rows(whole)
     assert (parts.folder / "policy.safetensors").read_bytes() == (whole.folder / "policy.safetensors").read_bytes()
     assert ledger(parts) == ledger(whole)
+    return straight, again
 
 
 @pytest.mark.parametrize("moment", ["sample", "score", "learn"])
@@ -82,7 +105,7 @@ def test_an_update_that_breaks_off_leaves_a_checkpoint_of_whole_updates(moment, 
     whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
     straight = tuner_of("molecules", "psi")
     tune(straight, whole, lambda row: None)
-    monkeypatch.setattr("seqtutor.tuning.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("seqtutor.checkpoint.Pace.due", True)
     breaking = tuner_of("molecules", "psi")
     target = {"sample": "seqtutor.tuning.sample", "score": "seqtutor.scoring.Scorer._scores"}.get(moment)
     original = {"sample": seqtutor.tuning.sample, "score": type(breaking.scorer)._scores}.get(moment, Tuner.learn)

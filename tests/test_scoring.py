@@ -9,7 +9,9 @@ import pytest
 from letters import A, LettersDomain, ids
 
 from seqtutor import PAD, SequenceTerm, TokenTerm, UserError
+from seqtutor.config import TrainConfig
 from seqtutor.scoring import Scorer, weighted_terms
+from seqtutor.tuning import new_scorer
 
 DOMAIN = LettersDomain()
 
@@ -199,7 +201,7 @@ def test_an_unknown_term_comes_with_the_nearest_name():
 
 def test_a_reward_of_nothing_is_refused():
     with pytest.raises(UserError, match=r"every term has weight 0.*--weight TERM=1 \(rises, variety\)"):
-        weighted_terms(DOMAIN, {"rises": 0, "variety": 0})
+        new_scorer(DOMAIN, TrainConfig(domain="letters", weights={"rises": 0, "variety": 0}))
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf")])

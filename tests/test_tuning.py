@@ -15,7 +15,7 @@ import torch
 from conftest import replace_installed
 from letters import FixedLettersDomain, LettersDomain, every, ids, log_probabilities, new_model
 
-from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError, tuning
+from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError
 from seqtutor.checkpoint import load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
@@ -251,7 +251,7 @@ def test_what_stops_a_run_leaves_the_policy_as_it_was_learnt(tmp_path, monkeypat
 
 
 def test_a_checkpoint_is_saved_while_the_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(tuning, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("seqtutor.checkpoint.Pace.due", True)
     run, found = run_in(tmp_path / "run"), []
 
     def look(row):

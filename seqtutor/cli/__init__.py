@@ -38,6 +38,10 @@ class Commands(click.Group):
             raise click.ClickException(f"no permission to write or read {error.filename}") from error
         except BrokenPipeError as error:
             raise click.ClickException("the output was closed by its reader; what was learnt is saved") from error
+        except (MemoryError, RuntimeError) as error:  # what torch raises is a plain RuntimeError
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            raise click.ClickException("not enough memory; try smaller batches, fewer rollouts or samples") from error
         except OSError as error:
             raise click.ClickException(f"{error.strerror or error}: {error.filename or 'while writing'}") from error
 

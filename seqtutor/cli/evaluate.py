@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from seqtutor.errors import UserError
 @click.option("-n", "count", type=click.IntRange(2), default=1000, show_default=True, help="Samples of each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_json: bool) -> None:
+@click.option("--trust", is_flag=True, help="Run the functions and programs that the run was scored by.")
+def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_json: bool, trust: bool) -> None:
     """Measure MODEL (a run folder, or a prior) with 95 % intervals.
 
     \b
@@ -33,7 +35,7 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
 
     names = [model, *against]
     with console.status(f"sampling and measuring {count:,} of each"):
-        rows = figures(_evaluations(names, count, seed))
+        rows = figures(_evaluations(names, count, seed, trust))
     if as_json:
         found = {n: {row[i].name: [row[i].mean, row[i].halfwidth] for row in rows} for i, n in enumerate(names)}
         click.echo(json.dumps(found, indent=1))
@@ -41,17 +43,16 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
         console.print(side_by_side([Path(name).name for name in names], rows, count))
 
 
-def _evaluations(names: list[str], count: int, seed: int) -> list[Any]:
+def _evaluations(names: list[str], count: int, seed: int, trust: bool) -> list[Any]:
     import torch
 
-    from seqtutor.cli.generate import open_model
+    from seqtutor.cli.generate import open_model, scorer_of
     from seqtutor.evaluation import evaluate
-    from seqtutor.scoring import Scorer, weighted_terms
 
     models = [open_model(name) for name in names]
-    _, domain, weights = models[0]
+    _, domain, config = models[0]
     for name, (_, other, _) in zip(names, models, strict=True):
         if other.name != domain.name or other.options != domain.options:
             raise UserError(f"'{name}' is of domain '{other.name}' {other.options}; '{names[0]}' of {domain.options}")
-    scorer = Scorer(domain, weighted_terms(domain, weights))
-    return [evaluate(model, domain, scorer, count, torch.Generator().manual_seed(seed)) for model, _, _ in models]
+    with closing(scorer_of(domain, config, trust)) as scorer:
+        return [evaluate(model, domain, scorer, count, torch.Generator().manual_seed(seed)) for model, _, _ in models]

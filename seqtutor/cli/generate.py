@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from seqtutor.config import check_seed
+from seqtutor.config import TrainConfig, check_seed
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
     from seqtutor.domain import Domain
     from seqtutor.model import Model
+    from seqtutor.scoring import Scorer
 
 
 @click.command()
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     "--temperature", type=float, default=1.0, show_default=True, help="Of the softmax: below 1 safer, above 1 wilder."
 )
 @click.option("--primer", default="", help="Beginning of every item, in the domain's notation.")
-def generate(model: str, count: int, output: str, seed: int, temperature: float, primer: str) -> None:
+@click.option("--trust", is_flag=True, help="Run the functions and programs that the run was scored by.")
+def generate(model: str, count: int, output: str, seed: int, temperature: float, primer: str, trust: bool) -> None:
     """Write items from MODEL: a run folder, or a prior's name or folder.
 
     \b
@@ -41,24 +44,40 @@ def generate(model: str, count: int, output: str, seed: int, temperature: float,
     from seqtutor.cli.console import console
     from seqtutor.evaluation import draw
     from seqtutor.run import new_folder, write_samples
-    from seqtutor.scoring import Scorer, weighted_terms
 
-    policy, domain, settings = open_model(model)
+    policy, domain, config = open_model(model)
+    scorer = scorer_of(domain, config, trust)
     folder = new_folder(output, f"{domain.name}-samples")
     generator = torch.Generator().manual_seed(seed)
     start = torch.tensor(domain.vocabulary.encode(domain.encode(primer)), dtype=torch.int64) if primer else None
     if start is not None and len(start) >= domain.max_length:
         raise UserError(f"the primer has {len(start)} tokens; an item has at most {domain.max_length}")
     drawn = draw(policy, domain, count, generator, temperature=temperature, primer=start)
-    scores = Scorer(domain, weighted_terms(domain, settings)).score(*drawn)
+    with closing(scorer):
+        scores = scorer.score(*drawn)
     texts = [text for text in scores.texts if text is not None]
     write_samples(folder / "samples.csv", {model: scores})
     domain.write(texts, folder)
     console.print(f"{len(texts)} of {count} samples are valid; written to {folder}", markup=False, soft_wrap=True)
 
 
-def open_model(name: str, device: str = "cpu") -> tuple[Model, Domain, dict[str, Any]]:
-    """A run's policy or a prior -> the model, its domain, the weights of its reward terms."""
+def scorer_of(domain: Domain, config: TrainConfig, trust: bool) -> Scorer:
+    """Every term of the domain, scored as in the run; those from outside only with `trust`, and a line says so."""
+    from seqtutor.scoring import Scorer, settings_of, weighted_terms
+
+    settings = settings_of(config.terms)
+    strange = [] if trust else [name for name, table in settings.items() if table.outside]
+    if strange:
+        names = ", ".join(strange)
+        click.echo(f"left out: {names}, scored by a function or a program; --trust runs them", err=True)
+    known = {name: table for name, table in settings.items() if name not in strange}
+    weights = {name: weight for name, weight in config.term_weights.items() if name not in strange}
+    terms = weighted_terms(domain, weights, known)
+    return Scorer(domain, terms, settings=known, geometric=config.combine == "geometric")
+
+
+def open_model(name: str, device: str = "cpu") -> tuple[Model, Domain, TrainConfig]:
+    """A run's policy or a prior -> the model, its domain, and how it is scored."""
     from seqtutor.domain import load
     from seqtutor.run import load_policy, open_run
     from seqtutor.weights import check_fit, load_model, prior_folder, read_about
@@ -68,10 +87,10 @@ def open_model(name: str, device: str = "cpu") -> tuple[Model, Domain, dict[str,
         config, domain = open_run(folder)
         policy = load_policy(folder, device=device)
         check_fit(policy, domain, name)
-        return policy, domain, dict(config.term_weights)
+        return policy, domain, config
     folder = prior_folder(name)
     about = read_about(folder, "model")
     domain = load(str(about.get("domain", name)), about.get("training", {}).get("options"))
     model = load_model(folder, "model", device=device)
     check_fit(model, domain, name)
-    return model, domain, {}
+    return model, domain, TrainConfig(domain=domain.name)

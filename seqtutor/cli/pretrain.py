@@ -11,7 +11,7 @@ import click
 from seqtutor.cli.options import DomainCommand, config_options, gather, layered
 from seqtutor.config import PretrainConfig, build, read_toml
 from seqtutor.domain import Domain, load
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, UserStopped
 
 SHOWN = 3  # bad lines that are shown
 INTERRUPTED = 130
@@ -45,6 +45,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     from seqtutor import pretraining
     from seqtutor.cli.console import console, progress
     from seqtutor.run import Run, new_folder
+    from seqtutor.signals import Stopped, stoppable
     from seqtutor.weights import check_device
 
     check_device(settings.device)
@@ -52,11 +53,12 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     texts = _texts(domain, settings.data)
     data = pretraining.examples(domain, texts, settings)
     folder = resume or new_folder(output, f"{settings.domain}-prior")
-    Run(folder).save_config(settings)
+    run = Run(folder)
     if data.unused:
         console.print(f"{data.unused:,} of {len(texts):,} items left out: too short, or too long, for {domain.name}")
     console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out")
-    with progress("learning") as bar:
+    with run.lock(), stoppable(), progress("learning") as bar:
+        run.save_config(settings)
 
         def report(state: pretraining.Progress, updates: int) -> None:
             held = f"held-out {state.history[-1][2]:.4f}" if state.history else ""
@@ -65,10 +67,13 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
 
         try:
             model, state = pretraining.pretrain(domain, data, settings, folder, report)
-        except KeyboardInterrupt:
-            console.print(f"stopped; go on with: seqtutor pretrain --resume {folder}", markup=False, soft_wrap=True)
+            figures = pretraining.save_prior(model, domain, data, settings, state, folder)
+        except KeyboardInterrupt as stopped:
+            onwards = f"go on with: seqtutor pretrain --resume {folder}"
+            if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
+                raise UserStopped(f"stopped by {stopped.name}; {onwards}", stopped.status) from stopped
+            console.print(f"stopped; {onwards}", markup=False, soft_wrap=True)
             sys.exit(INTERRUPTED)
-    figures = pretraining.save_prior(model, domain, data, settings, state, folder)
     console.print(
         f"held-out loss {figures['held_out_nll']:.4f} nats per token, accuracy {figures['held_out_accuracy']:.1%}; "
         f"prior written to {folder}",

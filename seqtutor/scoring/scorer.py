@@ -96,8 +96,8 @@ class Scorer:
             reward += term.weight * np.nan_to_num(steps)
         used = [term for term in self.terms if term.weight]
         earned = {**raw, **transformed}
-        scored: Flags = np.all(np.isfinite([earned[term.name] for term in used]), axis=0)
-        if self.geometric:
+        scored: Flags = np.all([real.any(-1), *(np.isfinite(earned[term.name]) for term in used)], axis=0)
+        if self.geometric and used:
             reward = on_last_step(geometric_mean(used, earned, scored), real)
         if self.unpaid_repeats:
             reward[repeated] = 0.0

@@ -34,6 +34,13 @@ class Scores:
         """(B,) R of each sequence; NaN where not scored."""
         return np.where(self.scored, self.reward.sum(-1), np.nan)
 
+    def part(self, rows: slice) -> Scores:
+        """What those sequences alone earned."""
+        terms, transformed = (
+            {name: values[rows] for name, values in table.items()} for table in (self.terms, self.transformed)
+        )
+        return Scores(self.texts[rows], self.reward[rows], terms, self.scored[rows], self.repeated[rows], transformed)
+
     @property
     def columns(self) -> dict[str, Values]:
         """Every figure a sequence by the name of its column: `term.<name>` raw, `score.<name>` transformed."""

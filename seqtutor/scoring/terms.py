@@ -128,11 +128,7 @@ def weighted_terms(
             raise unknown(f"term of domain '{domain.name}'", name, names)
         if not math.isfinite(weight):
             raise UserError(f"the weight of term '{name}' must be a number, not {weight}")
-    terms = [replace(term, weight=float(weights.get(term.name, term.weight))) for term in terms]
-    if not any(term.weight for term in terms):
-        listed = ", ".join(term.name for term in terms)
-        raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")
-    return terms
+    return [replace(term, weight=float(weights.get(term.name, term.weight))) for term in terms]
 
 
 def _term(name: str, table: TermSettings) -> SequenceTerm:

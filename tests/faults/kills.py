@@ -26,6 +26,7 @@ from test_cli_runs import BASE, ORACLE, finish, start, table, updates, wait_for
 from seqtutor.weights import save_model
 
 AHEAD = 8  # updates between two kills, on average half of it
+SETTINGS = (ORACLE, "--vary", 0.25)
 
 
 def comparable(folder: str) -> tuple[object, ...]:
@@ -44,9 +45,9 @@ def main() -> int:
     os.chdir(tempfile.mkdtemp())
     Path("prior").mkdir()
     save_model(new_model(spread=1.0, hidden=8), Path("prior"), "model", domain="letters")
-    finish(start(*BASE, ORACLE, "--updates", total, "--output", "whole"), 3600)
+    finish(start(*BASE, *SETTINGS, "--updates", total, "--output", "whole"), 3600)
     Path("calls.txt").unlink()
-    process = start(*BASE, ORACLE, "--updates", total, "--output", "run")
+    process = start(*BASE, *SETTINGS, "--updates", total, "--output", "run")
     for kill in range(1, args.kills + 1):
         goal = min(total - 1, updates() + rng.randrange(1, AHEAD))
         wait_for(lambda goal=goal, process=process: updates() >= goal or process.poll() is not None)
