@@ -235,7 +235,7 @@ def test_ctrl_c_ends_pretraining_with_what_was_learnt(monkeypatch):
 
     def interrupted(self, *args):
         if next(steps) == 5:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return learn(self, *args)
 
     monkeypatch.setattr(pretraining.Trainer, "learn", interrupted)
