@@ -51,7 +51,7 @@ class MoleculesDomain(Domain):
         "temperature": 0.02,
         "learning_rate": 5e-4,
         "span": 100,  # the whole molecule: its reward lies at the end
-        "updates": 200,
+        "updates": 240,
         "repeats": "unpaid",
     }
 
