@@ -65,13 +65,13 @@ def samples(model: SequenceModel, domain: Domain, count: int) -> list[str | None
 
 def music(domain: Domain, model: SequenceModel, data: Examples, texts: Sequence[str]) -> None:
     """Copies from the corpus: 1,000 samples, and held-out excerpts against the training part for scale."""
-    from seqtutor_music.copies import copied
+    from seqtutor_music.copies import copied, stretches
     from seqtutor_music.events import stack
 
-    corpus = stack([domain.vocabulary.encode(domain.encode(text)) for text in texts])
+    corpus = stretches(stack([domain.vocabulary.encode(domain.encode(text)) for text in texts]))
     drawn, _ = draw(model, domain, 1000, torch.Generator().manual_seed(0))
     print(f"samples with 24 consecutive events of the corpus: {copied(drawn, corpus).mean():.1%} of {len(drawn)}")
-    held, train = stack(data.held_out), stack(data.train)
+    held, train = stack(data.held_out), stretches(stack(data.train))
     print(f"for scale, held-out excerpts that share 24 with the training part: {copied(held, train).mean():.1%}")
 
 

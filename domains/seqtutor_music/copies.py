@@ -13,24 +13,31 @@ from numpy.typing import NDArray
 from seqtutor_music.events import OFF, Ids, batch, stack
 from seqtutor_music.rules import pitched
 
-__all__ = ["batch", "copied", "variants"]  # batch, for the doctests
+__all__ = ["batch", "copied", "stretches", "variants"]  # batch, for the doctests
+
+Codes = NDArray[np.uint64]
 
 LENGTH = 24  # events in a row that make a copy
 NOTES = 4  # that a stretch must strike to be anybody's
 SCATTER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: spreads ids over 64 bits
 
 
-def copied(ids: Ids, corpus: Ids, length: int = LENGTH) -> NDArray[np.bool_]:
-    """(N,): whether a melody has `length` events in a row that stand so in the corpus, both (N, T) and in the frame.
+def copied(ids: Ids, known: Codes, length: int = LENGTH) -> NDArray[np.bool_]:
+    """(N,): whether a melody (N, T) has `length` events in a row that are among the `stretches` known.
 
     Stretches of fewer than 4 struck notes are nobody's and count for nothing.
 
-    >>> tune = batch("C4 - D4 - E4 - F4 - G4 - A4 - G4 -")
+    >>> tune = stretches(batch("C4 - D4 - E4 - F4 - G4 - A4 - G4 -"), length=8)
     >>> copied(batch("C5 - - D4 - E4 - F4 - G4", "C4 - D4 - E4 - D4 - C4 -"), tune, length=8)
     array([ True, False])
     """
-    found = np.isin(_windows(ids, length), _windows(corpus, length).ravel()) & _substantial(ids, length)
+    found = np.isin(_windows(ids, length), known) & _substantial(ids, length)
     return np.asarray(found.any(axis=1))
+
+
+def stretches(ids: Ids, length: int = LENGTH) -> Codes:
+    """A number for each different stretch of `length` events, with enough notes, of tunes (N, T) in the frame."""
+    return np.unique(_windows(ids, length)[_substantial(ids, length)])
 
 
 def variants(tunes: Sequence[Sequence[int]], share: float = 0.25) -> list[bool]:
@@ -47,7 +54,7 @@ def variants(tunes: Sequence[Sequence[int]], share: float = 0.25) -> list[bool]:
     return out
 
 
-def _windows(ids: Ids, length: int) -> NDArray[np.uint64]:
+def _windows(ids: Ids, length: int) -> Codes:
     """(N, T - length + 1): a number for each stretch of `length` events, the same for the same events."""
     count = max(ids.shape[1] - length + 1, 0)
     codes = np.zeros((len(ids), count), dtype=np.uint64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import final
 
@@ -15,7 +16,8 @@ from seqtutor import (
     Domain,
     Measure,
     Progress,
-    TokenTerm,
+    RewardTerm,
+    SequenceTerm,
     Undecodable,
     UserError,
     Vocabulary,
@@ -24,7 +26,7 @@ from seqtutor import (
     unknown,
 )
 from seqtutor_music import corpus, files, measures, pictures, rules, variation
-from seqtutor_music.copies import copied
+from seqtutor_music.copies import Codes, copied, stretches
 from seqtutor_music.events import (
     FIRST_PITCH,
     NAMES,
@@ -122,17 +124,24 @@ class MusicDomain(Domain):
             else:
                 yield DataLine(where, self.decode(VOCABULARY.decode(found)))
 
-    def terms(self) -> Sequence[TokenTerm]:
-        """The rules of the paper, weighted by the preset."""
-        return rules.terms(self.options.preset)
+    def terms(self) -> Sequence[RewardTerm]:
+        """The rules of the paper, weighted by the preset; and originality, which is not used unless asked for."""
+        summary = (
+            "1 for a melody of which no 24 events in a row, with 4 notes or more, stand in the corpus; 0 for a copy"
+        )
+        return [*rules.terms(self.options.preset), SequenceTerm("originality", 0.0, summary, "", self.originality)]
+
+    def originality(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """1 for a melody that copies nothing of the corpus, 0 for one that does; parses the corpus the first time."""
+        return (~copied(self._ids(texts), self._book)).astype(np.float64)
+
+    @cached_property
+    def _book(self) -> Codes:
+        return stretches(self._ids(self.corpus()))
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """The rows of the paper's Table 1 and more; see `measures`."""
         return measures.measure(self._ids(texts))
-
-    def copied(self, texts: Sequence[str | None], others: Sequence[str], length: int = 24) -> NDArray[np.bool_]:
-        """Which texts have `length` events in a row that stand in `others`; see `copies`."""
-        return copied(self._ids(texts), self._ids(others), length)
 
     def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
         """Numbered MIDI files."""

@@ -7,7 +7,7 @@ import pytest
 from seqtutor import UserError
 from seqtutor_music import MusicDomain, corpus
 from seqtutor_music.abc import read_tune, tunes
-from seqtutor_music.copies import copied, variants
+from seqtutor_music.copies import copied, stretches, variants
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import VOCABULARY, batch
 from seqtutor_music.files import stream_score
@@ -163,7 +163,7 @@ def test_variants_are_the_later_ones():
 
 
 def test_copied_wants_a_stretch_in_a_row_with_notes_in_it():
-    book = batch("C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 -", "C4 " + "- " * 15)
+    book = stretches(batch("C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 -", "C4 " + "- " * 15), length=10)
     assert copied(batch("G3 - " + "C4 - D4 - E4 - F4 - G4 -"), book, length=10).tolist() == [True]
     assert copied(batch("G3 - " + "C4 - D4 - E4 - F4 - G4 G4"), book, length=10).tolist() == [False]
     assert copied(batch("C4 " + "- " * 15), book, length=10).tolist() == [False]  # a held note is nobody's
