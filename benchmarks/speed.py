@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from seqtutor import load
-from seqtutor.model import SequenceModel, State
+from seqtutor.model import SequenceModel, State, Step
 from seqtutor.pretraining import bucketed, nll, padded
 from seqtutor.rollout import sample_tokens
 from seqtutor.vocabulary import EOS, PAD
@@ -77,7 +77,10 @@ def sampled(model: SequenceModel, sequences: list[list[int]]) -> int:
     lengths = torch.tensor([len(s) for s in sequences[:512]])
     forced = SteppedLengths(model, lengths)
     tokens = sample_tokens(forced, 512, 100, torch.Generator().manual_seed(0))
-    return int((tokens != PAD).sum())
+    count = int((tokens != PAD).sum())
+    if count != int(lengths.sum()):
+        raise RuntimeError(f"{count} tokens were sampled where {int(lengths.sum())} were asked for")
+    return count
 
 
 class SteppedLengths(SequenceModel):
@@ -86,20 +89,26 @@ class SteppedLengths(SequenceModel):
     def __init__(self, model: SequenceModel, lengths: torch.Tensor) -> None:
         super().__init__(model.vocabulary, embedding=128, hidden=512, layers=model.lstm.num_layers)
         self.load_state_dict(model.state_dict())
-        self.lengths, self.t = lengths, 0
+        self.lengths = lengths
 
-    def start(self, batch: int) -> tuple[torch.Tensor, ...]:
+    def start(self, batch: int) -> State:
         """The model's start, and the lengths that are left as one more part of the state."""
-        self.t = 0
-        return (*super().start(batch), self.lengths[None, :batch, None])
+        return (*super().start(batch), self.lengths[:batch])
 
-    def step(self, tokens: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+    def stepper(self) -> Step:
         """The model's step; EOS is certain at the given length and impossible before."""
-        logp, after = super().step(tokens, state[:2])
-        self.t += 1
-        ends = state[2][0, :, 0] <= self.t
-        logp[:, EOS] = torch.where(ends, 1e9, -1e9)
-        return logp, (*after, state[2])
+        step, t = super().stepper(), 0
+        only_end = torch.where(torch.arange(len(self.vocabulary)) == EOS, 0.0, -1e9)
+
+        def stepped(tokens: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+            nonlocal t
+            logp, after = step(tokens, state[:-1])
+            t += 1
+            logp[:, EOS] = -1e9
+            logp[state[-1] <= t] = only_end
+            return logp, (*after, state[-1])
+
+        return stepped
 
 
 def trained(model: SequenceModel, sequences: list[list[int]]) -> int:

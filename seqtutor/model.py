@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,8 @@ from seqtutor.vocabulary import BOS, EOS, PAD, Vocabulary
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
 FORBIDDEN = -1e9
 
-State = tuple[Tensor, ...]  # each (layers, B, hidden): rows of dimension 1 belong to sequences
+State = tuple[Tensor, ...]  # of every LSTM layer h (B, hidden) and c (B, hidden): rows belong to sequences
+Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 class SequenceModel(nn.Module):
@@ -92,28 +94,60 @@ class SequenceModel(nn.Module):
 
     def start(self, batch: int) -> State:
         """The state before BOS of `batch` sequences."""
-        shape = (self.lstm.num_layers, batch, self.lstm.hidden_size)
-        zeros = torch.zeros(shape, device=self.head.weight.device, dtype=self.head.weight.dtype)
-        return zeros, zeros
+        return tuple(self.head.weight.new_zeros(batch, self.lstm.hidden_size) for _ in range(2 * self.lstm.num_layers))
 
-    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """One token a sequence (B,) -> hidden states (B, H), and the state after it.
+    def stepper(self) -> Step:
+        """Of the weights as they stand: tokens (B,), state -> log-probabilities (B, V) of the next one, new state."""
+        advance = self.cells()
 
-        Cell by cell: on a CPU this is quicker than the LSTM's own single step, which packs its weights every time.
+        def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            hidden, state = advance(tokens, state)
+            return self.logits(hidden).log_softmax(-1), state
+
+        return step
+
+    @torch.no_grad()
+    def cells(self) -> Step:
+        """Of the weights as they stand: tokens (B,), state -> hidden states (B, H), new state. No gradient.
+
+        The weights are laid out for one token at a time, which on a CPU is quicker than the LSTM's own single step: the
+        embedding times the first layer's input weights is a table with a row a token, the two products of any other
+        layer are one, and tanh(x) = 2 sigmoid(2x) - 1 lets one sigmoid serve the four gates.
         """
-        x, (h, c) = self.embedding(tokens), state
-        hs, cs = [], []
-        for layer in range(self.lstm.num_layers):
-            kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            x, cell = torch.lstm_cell(x, (h[layer], c[layer]), *(getattr(self.lstm, f"{k}_l{layer}") for k in kinds))
-            hs.append(x)
-            cs.append(cell)
-        return x, (torch.stack(hs), torch.stack(cs))
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        layers = [
+            [_doubled(getattr(self.lstm, f"{kind}_l{layer}")) for kind in kinds]
+            for layer in range(self.lstm.num_layers)
+        ]
+        into, first, *biases = layers[0]
+        table = F.linear(self.embedding.weight, into, biases[0] + biases[1])
+        deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """One token a sequence (B,) -> log-probabilities (B, V) of the next one, and the state after it."""
-        hidden, state = self.advance(tokens, state)
-        return self.logits(hidden).log_softmax(-1), state
+        @torch.no_grad()
+        def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            gates = table.index_select(0, tokens).addmm_(state[0], first.T)
+            after: State = _cell(gates, state[1])
+            for layer, (weight, bias) in enumerate(deeper, start=1):
+                below, here = after[-2], state[2 * layer]
+                gates = F.linear(torch.cat([below, here], 1), weight, bias)
+                after += _cell(gates, state[2 * layer + 1])
+            return after[-2], after
+
+        return advance
+
+
+def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Gates (B, 4 H) before their sigmoid, cells (B, H) -> h, c of an LSTM layer; `gates` is used up."""
+    into, kept, new, out = gates.sigmoid_().chunk(4, 1)
+    c = (kept * c).addcmul_(into, new, value=2).sub_(into)  # into * tanh(x) = into * (2 sigmoid(2x) - 1)
+    h = (out * (2 * c).sigmoid_()).mul_(2).sub_(out)
+    return h, c
+
+
+def _doubled(weight: Tensor) -> Tensor:
+    """LSTM weights (4 H, ...) in the order input, forget, cell, output: those of the cell candidate twice as large."""
+    into, kept, new, out = weight.chunk(4)
+    return torch.cat([into, kept, 2 * new, out])
 
 
 class TiltedModel(nn.Module):
@@ -144,11 +178,16 @@ class TiltedModel(nn.Module):
         """The state before BOS of `batch` sequences: the prior's, then the tilt's."""
         return *self.prior.start(batch), *self.tilt.start(batch)
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """As SequenceModel.step."""
-        log_prior, prior_state = self.prior.step(tokens, state[:2])
-        hidden, tilt_state = self.tilt.advance(tokens, state[2:])
-        return (log_prior + self.tilt.head(hidden)).log_softmax(-1), (*prior_state, *tilt_state)
+    def stepper(self) -> Step:
+        """As SequenceModel.stepper."""
+        step, advance, cut = self.prior.stepper(), self.tilt.cells(), 2 * self.prior.lstm.num_layers
+
+        def tilted(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            log_prior, prior_state = step(tokens, state[:cut])
+            hidden, tilt_state = advance(tokens, state[cut:])
+            return (log_prior + self.tilt.head(hidden)).log_softmax(-1), (*prior_state, *tilt_state)
+
+        return tilted
 
 
 Model = SequenceModel | TiltedModel

@@ -68,10 +68,10 @@ def _steps(
     Sequences that have ended leave the batch, so that no step is spent on padding.
     """
     device = next(policy.parameters()).device
-    state, last = policy.start(n), torch.full((n,), BOS, device=device)
+    step, state, last = policy.stepper(), policy.start(n), torch.full((n,), BOS, device=device)
     active = torch.arange(n, device=device)
     for t in range(max_length):
-        logp, state = policy.step(last, state)
+        logp, state = step(last, state)
         if primer is not None and t < len(primer):
             last = primer[t].expand(len(active)).contiguous()
         else:
@@ -80,7 +80,7 @@ def _steps(
         going = last != EOS
         if not going.all():
             active, last = active[going], last[going]
-            state = tuple(part[:, going] for part in state)
+            state = tuple(part[going] for part in state)
         if not len(active):
             return
 

@@ -29,10 +29,10 @@ KINDS = pytest.mark.parametrize("kind", ["sequence", "tilted"])
 @torch.no_grad()
 def test_one_token_at_a_time_is_the_whole_sequence_at_once(kind, layers):
     model = build(kind, layers=layers)
-    whole, state = model(SEQUENCES), model.start(len(SEQUENCES))
+    whole, step, state = model(SEQUENCES), model.stepper(), model.start(len(SEQUENCES))
     last = torch.full((len(SEQUENCES),), BOS)
     for t in range(SEQUENCES.shape[1]):
-        row, state = model.step(last, state)
+        row, state = step(last, state)
         torch.testing.assert_close(row, whole[:, t], rtol=0, atol=1e-10)
         last = SEQUENCES[:, t]
 
