@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtutor_music.context import pitched
 from seqtutor_music.events import OFF, Ids, batch, stack
-from seqtutor_music.rules import pitched
 
 __all__ = ["batch", "copied", "stretches", "variants"]  # batch, for the doctests
 

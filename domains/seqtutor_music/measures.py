@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor import Measure
-from seqtutor_music import rules
+from seqtutor_music import context, rules
 from seqtutor_music.events import FIRST_PITCH, OFF, STEPS, VOCABULARY, Ids, batch
 
 __all__ = ["batch", "measure"]  # batch, for the doctests
@@ -32,21 +32,21 @@ def measure(ids: Ids) -> list[Measure]:
     ids = ids if ids.size else np.zeros((len(ids), 1), dtype=np.int64)  # so that there is a last step
     events = _sum(ids >= OFF)
     whole = (events > 0).astype(np.float64)
-    leaps, last = rules.leaps(ids), np.maximum(events.astype(np.int64) - 1, 0)
-    r = np.take_along_axis(rules.coefficients(ids), last[None, :, None], axis=2)[:, :, 0]  # (3, N)
+    leaps, last = context.leaps(ids), np.maximum(events.astype(np.int64) - 1, 0)
+    r = np.take_along_axis(context.coefficients(ids), last[None, :, None], axis=2)[:, :, 0]  # (3, N)
     varied = whole * (_range(ids, OFF) > 0)
-    strikes = _sum(rules.pitched(ids))
+    strikes = _sum(context.pitched(ids))
     return [
         _share("notes excessively repeated", rules.repeating(ids) < 0, events, "lower"),
         *(
             Measure(f"mean autocorrelation, lag {lag}", r[i] * varied, varied, "zero", summary="of the events")
-            for i, lag in enumerate(rules.LAGS)
+            for i, lag in enumerate(context.LAGS)
         ),
         _share("notes not in key", rules.key(ids) < 0, events, "lower"),
         _share("melodies starting with the tonic", ids[:, :1] == rules.TONIC, whole, "higher"),
         _share("leaps resolved", leaps.resolved, _sum(leaps.resolved | leaps.doubled), "higher"),
-        _share("melodies with a unique highest note", rules.unique_highest(ids)[:, None], whole, "higher"),
-        _share("melodies with a unique lowest note", rules.unique_lowest(ids)[:, None], whole, "higher"),
+        _share("melodies with a unique highest note", context.unique_highest(ids)[:, None], whole, "higher"),
+        _share("melodies with a unique lowest note", context.unique_lowest(ids)[:, None], whole, "higher"),
         _share("notes in a motif", rules.motif(ids) > 0, events, "higher"),
         _share("notes in a repeated motif", rules.repeated_motif(ids) > 0, events, "higher"),
         _share("distinct melodies", _first_of_its_kind(ids)[:, None] & (whole > 0)[:, None], whole, "higher"),

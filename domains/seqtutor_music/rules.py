@@ -9,28 +9,32 @@ frame, C major or A minor, and so hold in every key.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seqtutor import PAD, TokenTerm
-from seqtutor_music.events import FIRST_PITCH, HOLD, MIDI_OFFSET, OFF, VOCABULARY, Ids, batch
+from seqtutor import TokenTerm
+from seqtutor_music.context import (
+    Values,
+    coefficients,
+    distinct_pitches,
+    leaps,
+    lengths,
+    peak_is_unique,
+    pitch_before,
+    pitch_class,
+    pitched,
+    sounds_before,
+    stood_before,
+)
+from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Ids, batch
 
 __all__ = [  # batch, for the doctests
-    "PRESETS", "autocorrelation", "batch", "coefficients", "extrema", "interval", "key", "leap", "leaps", "motif",
-    "repeated_motif", "repeating", "terms", "tonic",
+    "PRESETS", "autocorrelation", "batch", "extrema", "interval", "key", "leap", "motif", "repeated_motif",
+    "repeating", "terms", "tonic",
 ]  # fmt: skip
-
-Values = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 MAJOR = (0, 2, 4, 5, 7, 9, 11)  # pitch classes of the frame
 TONIC = VOCABULARY.encode(["C4"])[0]
-MOTIF_STEPS = 8
-LEAP = 7  # semitones
-HALF_BAR = 8
-LAGS = (1, 2, 3)
 
 
 def key(ids: Ids) -> Values:
@@ -39,7 +43,7 @@ def key(ids: Ids) -> Values:
     >>> key(batch("C4 - F#4 B4"))
     array([[ 0.,  0., -1.,  0.]])
     """
-    return np.where(pitched(ids) & ~np.isin(_pitch_class(ids), MAJOR), -1.0, 0.0)
+    return np.where(pitched(ids) & ~np.isin(pitch_class(ids), MAJOR), -1.0, 0.0)
 
 
 def tonic(ids: Ids) -> Values:
@@ -50,7 +54,7 @@ def tonic(ids: Ids) -> Values:
     >>> tonic(batch("C5 E4 G4 - C4 D4 . -"))
     array([[0., 0., 0., 0., 3., 0., 3., 3.]])
     """
-    left = _lengths(ids)[:, None] - np.arange(ids.shape[1])  # (B, T) steps left, this one included
+    left = lengths(ids)[:, None] - np.arange(ids.shape[1])  # (B, T) steps left, this one included
     opens = (np.arange(ids.shape[1]) == 0) | (left == 4)
     rests = (left == 3) & (ids == HOLD) | np.isin(left, (1, 2)) & ((ids == HOLD) | (ids == OFF))
     return np.where(opens & (ids == TONIC) | rests, 3.0, 0.0)
@@ -99,25 +103,6 @@ def autocorrelation(ids: Ids) -> Values:
     return 0.0 - 3.0 * charged
 
 
-def coefficients(ids: Ids) -> Values:
-    """(3, B, T): autocorrelation at lags 1, 2, 3 of the events up to each step; 0 where they are all the same.
-
-    As in the paper, events are numbers: off 0, hold 1, then the pitches; of all prefixes at once, by running sums.
-    """
-    x = np.where(ids == PAD, 0, ids - OFF).astype(np.float64)  # (B, T)
-    n = np.arange(1, ids.shape[1] + 1)
-    total, squares = x.cumsum(axis=1), (x * x).cumsum(axis=1)
-    spread = n * squares - total**2  # n^2 times the variance, exact in integers
-    out = np.zeros((len(LAGS), *ids.shape))
-    for row, lag in enumerate(LAGS):
-        late, early = (x[:, lag:].cumsum(axis=1), total[:, :-lag])
-        products = (x[:, lag:] * x[:, :-lag]).cumsum(axis=1)
-        t, m = total[:, lag:], n[lag:]
-        shared = m * products - t * (late + early) + (m - lag) * t * t / m
-        np.divide(shared, spread[:, lag:], out=out[row, :, lag:], where=spread[:, lag:] > 0)
-    return np.where(ids >= OFF, out, 0.0)
-
-
 def motif(ids: Ids) -> Values:
     """3 + .3 (n - 3) where the last 8 events hold n >= 3 different pitches.
 
@@ -128,7 +113,7 @@ def motif(ids: Ids) -> Values:
     >>> motif(batch("C4 - D4 - C4 - D4 -", "C4 - D4 E4 F4 - D4 -"))[:, -1]
     array([0. , 3.3])
     """
-    n = _distinct(ids)
+    n = distinct_pitches(ids)
     return np.where(n >= 3, 3.0 + 0.3 * (n - 3), 0.0)
 
 
@@ -140,8 +125,8 @@ def repeated_motif(ids: Ids) -> Values:
     >>> repeated_motif(batch("C4 - D4 - E4 - D4 -  C4 - D4 - E4 - C4 -"))[:, 14:]
     array([[0., 0.]])
     """
-    n = _distinct(ids)
-    return np.where((n >= 3) & _stood_before(ids), 4.0 + (n - 3), 0.0)
+    n = distinct_pitches(ids)
+    return np.where((n >= 3) & stood_before(ids), 4.0 + (n - 3), 0.0)
 
 
 # What a step earns, times 5, by the semitones from the pitch before; all others nothing. Larger than an octave: -1.
@@ -161,10 +146,10 @@ def interval(ids: Ids) -> Values:
     """
     # Not as released: there a hold in silence earns what a held note earns, a third has its bonus whenever it leaves C
     # or E (up to G sharp, too) and a fifth whenever it leaves C or G.
-    before, sounds = _pitch_before(ids), _sounds_before(ids)
+    before, sounds = pitch_before(ids), sounds_before(ids)
     semitones = np.where(pitched(ids) & (before > 0), np.abs(ids - before), 0)
     worth = _TABLE[semitones]
-    here, there = _pitch_class(ids), _pitch_class(before)
+    here, there = pitch_class(ids), pitch_class(before)
     worth[(semitones == 4) & np.isin(here, MAJOR) & np.isin(there, MAJOR)] = 0.15
     stable = np.isin(there, (0, 7))
     worth[(semitones == 7) & np.isin(here, (0, 7)) & stable] = 0.1
@@ -173,13 +158,6 @@ def interval(ids: Ids) -> Values:
 
 
 _TABLE = np.array([BY_SEMITONES.get(s, -1.0 if s > 12 else 0.0) for s in range(len(VOCABULARY))])
-
-
-class Leaps(NamedTuple):
-    """(B, T) flags, of leaps of a fifth or more: what resolves one, and second ones in the same direction."""
-
-    resolved: Flags
-    doubled: Flags
 
 
 def leap(ids: Ids) -> Values:
@@ -200,26 +178,6 @@ def leap(ids: Ids) -> Values:
     return 5.0 * found.resolved - 5.0 * found.doubled
 
 
-def leaps(ids: Ids) -> Leaps:
-    """Where leaps are resolved and doubled."""
-    resolved, doubled = (np.zeros(ids.shape, dtype=bool) for _ in range(2))
-    before, origin, direction, latest = (np.zeros(len(ids), dtype=np.int64) for _ in range(4))
-    for step, event in enumerate(ids.T.copy()):  # (B,)
-        struck = event >= FIRST_PITCH
-        move = np.where(struck & (before > 0), event - before, 0)
-        leaping, awaited = np.abs(move) >= LEAP, direction != 0
-        back = leaping & awaited & (np.sign(move) == -direction)
-        returned = struck & ~leaping & awaited & (direction * (event - origin) <= 0)
-        doubled[:, step] = leaping & awaited & ~back
-        resolved[:, step] = returned | back & (step - latest >= HALF_BAR)
-        fresh = leaping & ~awaited
-        direction = np.where(fresh, np.sign(move), np.where(returned | back, 0, direction))
-        origin = np.where(fresh, before, origin)
-        latest = np.where(leaping, step, latest)
-        before = np.where(struck, event, before)
-    return Leaps(resolved, doubled)
-
-
 def extrema(ids: Ids) -> Values:
     """In all +3 if the highest pitch is struck once, and +3 if the lowest is: paid when so, taken back when no longer.
 
@@ -232,87 +190,8 @@ def extrema(ids: Ids) -> Values:
     """
     struck = pitched(ids)
     highest, lowest = np.where(struck, ids, 0), np.where(struck, len(VOCABULARY) - ids, 0)
-    unique = 3.0 * _peak_is_unique(highest) + 3.0 * _peak_is_unique(lowest)
+    unique = 3.0 * peak_is_unique(highest) + 3.0 * peak_is_unique(lowest)
     return np.diff(unique, axis=1, prepend=0.0)
-
-
-def _peak_is_unique(heights: Ids) -> Flags:
-    """(B, T): whether the greatest of the heights so far occurred once; 0 is no height."""
-    peak = np.maximum.accumulate(heights, axis=1)
-    higher = np.diff(peak, axis=1, prepend=0) > 0
-    strikes = (heights > 0) & (heights == peak)
-    last = np.maximum.accumulate(np.where(strikes, np.arange(heights.shape[1]), -1), axis=1)
-    return np.asarray((last >= 0) & np.take_along_axis(higher, np.maximum(last, 0), axis=1))
-
-
-def unique_highest(ids: Ids) -> Flags:
-    """(B,): whether the highest pitch is struck once."""
-    return _struck_once(ids, ids.max(axis=1, initial=0))
-
-
-def unique_lowest(ids: Ids) -> Flags:
-    """(B,): whether the lowest pitch is struck once."""
-    return _struck_once(ids, np.where(pitched(ids), ids, len(VOCABULARY)).min(axis=1, initial=len(VOCABULARY)))
-
-
-def _struck_once(ids: Ids, pitch: Ids) -> Flags:
-    strikes = np.count_nonzero(pitched(ids) & (ids == pitch[:, None]), axis=1)
-    return np.asarray(strikes == 1)
-
-
-def pitched(ids: Ids) -> Flags:
-    """Where a pitch is struck."""
-    return ids >= FIRST_PITCH
-
-
-def _pitch_class(ids: Ids) -> Ids:
-    return (ids + MIDI_OFFSET) % 12
-
-
-def _lengths(ids: Ids) -> Ids:
-    """(B,): the number of events."""
-    return np.asarray((ids >= OFF).sum(axis=1), dtype=np.int64)
-
-
-def _last(where: Flags) -> Ids:
-    """(B, T): the latest step before this one at which `where` holds; -1 where there is none."""
-    steps = np.where(where, np.arange(where.shape[1]), -1)
-    latest = np.full(where.shape, -1, dtype=np.int64)
-    np.maximum.accumulate(steps[:, :-1], axis=1, out=latest[:, 1:])
-    return latest
-
-
-def _pitch_before(ids: Ids) -> Ids:
-    """(B, T): the id of the pitch struck last before this step; 0 where there is none."""
-    last = _last(pitched(ids))
-    return np.where(last >= 0, np.take_along_axis(ids, np.maximum(last, 0), axis=1), 0)
-
-
-def _sounds_before(ids: Ids) -> Flags:
-    """(B, T): whether a note sounds as this step begins."""
-    return _last(pitched(ids)) > _last(ids == OFF)
-
-
-def _distinct(ids: Ids) -> Ids:
-    """(B, T): how many different pitches the last 8 events hold; 0 before the eighth and in padding."""
-    bits = np.where(pitched(ids), 1 << np.maximum(ids - FIRST_PITCH, 0), 0)
-    n = np.zeros(ids.shape, dtype=np.int64)
-    if ids.shape[1] >= MOTIF_STEPS:
-        windows = np.lib.stride_tricks.sliding_window_view(bits, MOTIF_STEPS, axis=1)
-        n[:, MOTIF_STEPS - 1 :] = np.bitwise_count(np.bitwise_or.reduce(windows, axis=2))
-    return n * (ids >= OFF)
-
-
-def _stood_before(ids: Ids) -> Flags:
-    """(B, T): whether the last 8 events also stand earlier without overlap."""
-    found = np.zeros(ids.shape, dtype=bool)
-    count = ids.shape[1] - MOTIF_STEPS + 1
-    codes = np.zeros((len(ids), max(count, 0)), dtype=np.int64)
-    for i in range(MOTIF_STEPS):  # six bits an event: a number for each 8 events
-        codes |= ids[:, i : i + codes.shape[1]] << 6 * i
-    for lag in range(MOTIF_STEPS, count):
-        found[:, MOTIF_STEPS - 1 + lag :] |= codes[:, lag:] == codes[:, :-lag]
-    return found
 
 
 RULES: tuple[tuple[Callable[[Ids], Values], str], ...] = (

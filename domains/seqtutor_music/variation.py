@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seqtutor_music.context import MOTIF_STEPS
 from seqtutor_music.events import FIRST_PITCH, HIGHEST, LOWEST, MIDI_OFFSET, STEPS, batch
-from seqtutor_music.rules import MAJOR, MOTIF_STEPS
+from seqtutor_music.rules import MAJOR
 
 __all__ = ["batch", "copy_bar", "invert", "move_note", "transpose", "vary"]  # batch, for the doctests
 

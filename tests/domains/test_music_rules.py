@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtutor import EOS, PAD
-from seqtutor_music import MusicDomain, rules
+from seqtutor_music import MusicDomain, context, rules
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import HOLD, OFF, VOCABULARY, batch
 
@@ -134,7 +134,7 @@ def test_leap_doubled():
 def test_extrema_sum_to_what_is_true_at_the_end():
     ids = np.random.default_rng(0).integers(3, 12, (500, 24))
     ids[:250, 17:] = 0
-    wanted = 3 * rules.unique_highest(ids) + 3 * rules.unique_lowest(ids)
+    wanted = 3 * context.unique_highest(ids) + 3 * context.unique_lowest(ids)
     np.testing.assert_array_equal(rules.extrema(ids).sum(1), wanted)
 
 
@@ -273,8 +273,11 @@ def test_a_rule_does_not_care_in_which_key_it_is_played(seed, tonic):
 
 
 def test_terms_take_their_weights_from_the_preset():
-    default = {term.name: term for term in MusicDomain().terms()}
-    paper = {term.name: term for term in MusicDomain(MusicOptions(preset="paper")).terms()}
+    default, paper = (
+        {term.name: term for term in MusicDomain(MusicOptions(preset=preset)).terms()}
+        for preset in ("default", "paper")
+    )
+    assert default.pop("originality").weight == paper.pop("originality").weight == 0
     assert list(default) == [
         "key", "tonic", "repeating", "autocorrelation", "motif", "repeated_motif", "interval", "leap", "extrema",
     ]  # fmt: skip
