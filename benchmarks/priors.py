@@ -86,7 +86,7 @@ def main(name: str) -> None:
     """Print the figures of one shipped prior."""
     domain = load(name)
     model, about = load_prior(name, domain), read_about(prior_folder(name), "model")
-    training: dict[str, Any] = {k: v for k, v in about["training"].items() if k != "data"}
+    training: dict[str, Any] = {k: v for k, v in about["training"].items() if k not in ("data", "then")}
     texts = domain.corpus()
     data = examples(domain, texts, build(PretrainConfig, training))
     print(f"{'held out':<22}{'nats/token':>12}{'accuracy':>10}")

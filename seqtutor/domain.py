@@ -48,7 +48,8 @@ class SequenceTerm:
 
     `values`: B texts, all of them decoded -> (B,) float64, higher is better once weighted. NaN says "this could not
     be computed" and is never a score. `invalid` is what a sequence earns that is no item of the domain at all
-    (undecodable or truncated): no call is made for it.
+    (undecodable or truncated): no call is made for it. A `costly` term is evaluated only where a run names it, by a
+    weight or to hold it out; any other term stands in every table, with or without a weight.
     """
 
     name: str
@@ -57,6 +58,7 @@ class SequenceTerm:
     source: str
     values: Callable[[Sequence[str]], Values]
     invalid: float = 0.0
+    costly: bool = False
 
 
 RewardTerm = TokenTerm | SequenceTerm

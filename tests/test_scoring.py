@@ -57,6 +57,13 @@ def test_in_a_fixed_length_the_last_step_is_the_last_token():
     np.testing.assert_array_equal(scores.reward, [[0, 0, 0, 4.0]])
 
 
+def test_a_costly_term_is_evaluated_only_where_a_run_names_it(monkeypatch):
+    costly = dataclasses.replace(sequence_term(Oracle(), weight=0.0), costly=True)
+    monkeypatch.setattr(LettersDomain, "terms", lambda self: [sequence_term(Oracle(), "cheap", 0.0), costly])
+    assert [term.name for term in weighted_terms(DOMAIN, {})] == ["cheap"]
+    assert [term.name for term in weighted_terms(DOMAIN, {"oracle": 0.0})] == ["cheap", "oracle"]
+
+
 def test_both_levels_add_up_by_weight():
     """By hand: 'abc' rises twice and has 3 letters; 'aab' rises once and has 2."""
     terms = weighted_terms(DOMAIN, {"rises": 10.0, "variety": -1.0})

@@ -126,10 +126,9 @@ class MusicDomain(Domain):
 
     def terms(self) -> Sequence[RewardTerm]:
         """The rules of the paper, weighted by the preset; and originality, which is not used unless asked for."""
-        summary = (
-            "1 for a melody of which no 24 events in a row, with 4 notes or more, stand in the corpus; 0 for a copy"
-        )
-        return [*rules.terms(self.options.preset), SequenceTerm("originality", 0.0, summary, "", self.originality)]
+        summary = "1 for a melody of which no 24 events in a row, 4 notes or more, stand in the corpus; 0 for a copy"
+        original = SequenceTerm("originality", 0.0, summary, "", self.originality, costly=True)
+        return [*rules.terms(self.options.preset), original]
 
     def originality(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """1 for a melody that copies nothing of the corpus, 0 for one that does; parses the corpus the first time."""

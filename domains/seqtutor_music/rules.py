@@ -9,6 +9,7 @@ frame, C major or A minor, and so hold in every key.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -211,20 +212,41 @@ RULES: tuple[tuple[Callable[[Ids], Values], str], ...] = (
 PRESETS: Mapping[str, Mapping[str, float]] = {
     "default": {
         "key": 2.0,
-        "tonic": 0.8,
+        "tonic": 1.1,
         "repeating": 0.05,
         "autocorrelation": 0.02,
         "motif": 0.05,
-        "repeated_motif": 0.45,
+        "repeated_motif": 0.5,
         "interval": 0.04,
-        "leap": 1.3,
-        "extrema": 2.2,
+        "leap": 2.0,
+        "extrema": 3.5,
     },
     "paper": {rule.__name__: 1.0 for rule, _ in RULES},
 }
+# What `default` pays a melody for a rule, in all. Without an end to it, the best that a melody can do is to run up and
+# down one chord for ever: every leap is resolved, every motif repeated. Two leaps and half a bar are enough.
+ENOUGH = {"leap": 10.0, "repeated_motif": 36.0}
 
 
 def terms(preset: str) -> list[TokenTerm]:
     """The rules with the weights of a preset."""
     source = "Jaques et al. 2017, Sequence Tutor, section 4.1; magnitudes as released (RL Tuner)"
-    return [TokenTerm(r.__name__, PRESETS[preset][r.__name__], summary, source, r) for r, summary in RULES]
+    out = []
+    for rule, summary in RULES:
+        name, values = rule.__name__, rule
+        if preset == "default" and name in ENOUGH:
+            summary += f"; at most {ENOUGH[name]:g} in all"
+            values = partial(capped, rule, ENOUGH[name])
+        out.append(TokenTerm(name, PRESETS[preset][name], summary, source, values))
+    return out
+
+
+def capped(rule: Callable[[Ids], Values], most: float, ids: Ids) -> Values:
+    """What a rule pays until it has paid `most` in all; what it charges after that counts from there.
+
+    >>> capped(leap, 5, batch("C4 G4 F4 E4 D4 C4 G4 F4 E4 D4 C4 G4 D5"))[0, [5, 10, 12]]
+    array([ 5.,  0., -5.])
+    """
+    total = rule(ids).cumsum(axis=1)
+    beyond = np.maximum(np.maximum.accumulate(total - most, axis=1), 0.0)
+    return np.diff(total - beyond, axis=1, prepend=0.0)

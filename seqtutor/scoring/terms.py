@@ -110,7 +110,7 @@ def _plain(name: str, key: str, value: Any) -> Any:
 def weighted_terms(
     domain: Domain, weights: Mapping[str, float], settings: Mapping[str, TermSettings] | None = None
 ) -> list[RewardTerm]:
-    """The domain's terms and those from outside, with `weights` in place of their defaults.
+    """The domain's terms and those from outside, with `weights` in place of their defaults; costly ones if named.
 
     Raises UserError for a weight or a table of a term that is none.
     """
@@ -128,7 +128,9 @@ def weighted_terms(
             raise unknown(f"term of domain '{domain.name}'", name, names)
         if not math.isfinite(weight):
             raise UserError(f"the weight of term '{name}' must be a number, not {weight}")
-    return [replace(term, weight=float(weights.get(term.name, term.weight))) for term in terms]
+    idle = {name for name, term in own.items() if isinstance(term, SequenceTerm) and term.costly}
+    wanted = [term for term in terms if term.name not in idle - {*weights, *settings}]
+    return [replace(term, weight=float(weights.get(term.name, term.weight))) for term in wanted]
 
 
 def _term(name: str, table: TermSettings) -> SequenceTerm:
