@@ -96,7 +96,7 @@ class Measure:
             return float("nan")
         residual = self.values - self.mean * self.weights
         if self.percent and not residual.any():  # all or none: the rule of three, where the delta method says 0
-            return 3.0 * float((self.weights**2).sum()) / total**2
+            return min(1.0, 3.0 * float((self.weights**2).sum()) / total**2)
         return 1.96 * math.sqrt(n / (n - 1) * float((residual**2).sum())) / total
 
 
