@@ -1,51 +1,37 @@
-"""THE loop: sample, score, learn, log, save."""
+"""THE loop: sample, ask, learn while others work, collect, log, save."""
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.alarms import Alarm, Watch, shares
+from seqtutor.alarms import Alarm, Watch
+from seqtutor.centre import centred, prior_mean
 from seqtutor.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
-from seqtutor.errors import UserError
-from seqtutor.memory import check_memory
+from seqtutor.metrics import Row, known_mean, row_of
 from seqtutor.model import Model, SequenceModel, TiltedModel, frozen
 from seqtutor.objectives import Objective, load_objective
+from seqtutor.pending import Pending
+from seqtutor.preparation import check_options, check_sizes, new_scorer, parameter_groups, starting_policy
 from seqtutor.proposals import prior_rows, rewritten, variations
 from seqtutor.replay import Batch, Replay
-from seqtutor.rollout import Rollout, last_step, sample, sequence_mask
+from seqtutor.rollout import Rollout, sample, sequence_mask
 from seqtutor.run import Run
-from seqtutor.scoring import Scorer, Scores, settings_of, weighted_terms
+from seqtutor.scoring import Asked, Scores
 from seqtutor.signals import whole
 from seqtutor.temperature import Dial
 
-VALUE_SPEED = 10.0
-# Settings that not every objective has: see Objective.options.
-STEPS = ("gamma", "span", "trace", "clip", "target_rate", "learning_steps")
-STORED = ("batch", "replay", "priority", "vary", "rewrite")
-OPTIONAL = STEPS + STORED
-Row = dict[str, float]
 Report = Callable[[Row], None]
 Warn = Callable[[Alarm], None]
-
-
-def starting_policy(prior: SequenceModel, objective: Objective) -> Model:
-    """The policy that an objective starts from: in distribution, exactly the prior. Q and Psi read it as log p."""
-    policy = TiltedModel(prior) if objective.tilt else copy.deepcopy(prior)
-    for module in policy.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    return policy.train()
 
 
 @dataclass
@@ -65,7 +51,8 @@ class Tuner:
     healthy: Model = field(init=False)  # the policy of the last update without a sign of collapse
     healthy_update: int = 0
     went_back: bool = False  # an alarm ended the run, and the policy is `healthy` again
-    torn: bool = False  # an update is done in part: what must not be saved
+    pending: Pending = field(default_factory=Pending)  # the batch of an update that is under way
+    torn: bool = False  # an update is done in part, beyond what `pending` tells: what must not be saved
 
     def __post_init__(self) -> None:
         config = self.config
@@ -96,44 +83,68 @@ class Tuner:
             "generator": self.generator,
             "replay": self.replay,
             "healthy": self.healthy,
+            "pending": self.pending,
         }
 
     def step(self) -> Row:
-        """One update: sample, score, remember, learn -> its row of figures."""
+        """One update: sample, ask, learn from what is stored while others work, collect, remember -> its figures.
+
+        What may learn from its own fresh samples alone waits for their scores, then learns. Whatever stops the wait
+        leaves the batch `pending`, and the next call goes on with it.
+        """
         began = time.monotonic()
-        config = self.config
-        before = self.generator.get_state()
-        try:
-            varied = variations(self.domain, self.replay, round(config.vary * config.rollouts), self.rng(2))
-            own = config.rollouts - len(varied)
-            rollout = sample(self.policy, self.prior, own, self.domain.max_length, self.generator)
-            scores = self.score(rollout, varied)
-        except BaseException:  # nothing has been learnt: a resume begins this update anew
-            self.generator.set_state(before)
-            raise
+        rollout, varied = self.sampled()
+        asked = self.ask(rollout, varied)
+        if not (self.objective.fresh or self.pending.learnt):
+            self.torn = True
+            stored = self.replay.batches(self.config.learning_steps, self.config.batch, self.generator)
+            self.pending.loss = self.learn_from(stored, lambda: self.scorer.poll(asked))
+            self.pending.learnt, self.torn = True, False
+        scores = self.scorer.finish(asked)
         self.torn = True  # until it is logged, see `tune`
-        self.scores = scores.part(slice(own))
-        found = self.learnable(self.scores, rollout.tokens, rollout.log_prior)
-        if self.centre is None and len(found.tokens):
-            self.centre = self.prior_mean(found.reward)
-        if not self.objective.fresh:
-            self.replay.add(found)
-        if len(varied):
-            self.replay.add(self.learnable(scores.part(slice(own, None)), varied, prior_rows(self.prior, varied)))
-        temperature = self.dial.temperature
-        losses = [self.learn(batch) for batch in self.batches(found)] if config.kl_budget else []
+        self.scores = scores.part(slice(len(rollout)))
+        found = self.remember(rollout, varied, scores)
+        loss = self.learn_from(self.own(found)) if self.objective.fresh else self.pending.loss
+        self.pending.clear()
         self.update += 1
         self.seconds += time.monotonic() - began
-        row = self.row(rollout, self.scores, _mean(np.array(losses)), temperature)
+        row = self.row(rollout, loss)
         self.dial.turn(row["kl_per_token"], self.update)
         return row
 
-    def score(self, rollout: Rollout, varied: Tensor) -> Scores:
-        """What the samples earned, and the variations (N, T) behind them: at once, so that it is done or not done."""
+    def sampled(self) -> tuple[Rollout, Tensor]:
+        """The batch that is pending, or a new one: the policy's own sequences, and variations (N, T) of stored ones."""
+        pending, config = self.pending, self.config
+        if pending.rollout is None or pending.varied is None:
+            before = self.generator.get_state()
+            try:
+                pending.varied = variations(self.domain, self.replay, round(config.vary * config.rollouts), self.rng(2))
+                own = config.rollouts - len(pending.varied)
+                pending.rollout = sample(self.policy, self.prior, own, self.domain.max_length, self.generator)
+            except BaseException:  # nothing has happened: a resume begins this update anew
+                pending.clear()
+                self.generator.set_state(before)
+                raise
+        return pending.rollout, pending.varied
+
+    def ask(self, rollout: Rollout, varied: Tensor) -> Asked:
+        """Begin to score the samples, and the variations (N, T) behind them as one batch: it is done or not done."""
         length = max(rollout.tokens.shape[1], varied.shape[1])
         rows = [np.pad(part.cpu().numpy(), ((0, 0), (0, length - part.shape[1]))) for part in (rollout.tokens, varied)]
         truncated = np.pad(rollout.truncated.cpu().numpy(), (0, len(varied)))
-        return self.scorer.score(np.concatenate(rows), truncated)
+        return self.scorer.begin(np.concatenate(rows), truncated)
+
+    def remember(self, rollout: Rollout, varied: Tensor, scores: Scores) -> Batch:
+        """Store what is scored -> of the policy's own sequences those that may be learnt from."""
+        found = self.learnable(self.scores, rollout.tokens, rollout.log_prior)
+        if self.centre is None and len(found.tokens):
+            self.centre = prior_mean(found.reward, self.domain, self.config.gamma)
+        if not self.objective.fresh:
+            self.replay.add(found)
+        if len(varied):
+            of_varied = scores.part(slice(len(rollout), None))
+            self.replay.add(self.learnable(of_varied, varied, prior_rows(self.prior, varied)))
+        return found
 
     def learnable(self, scores: Scores, tokens: Tensor, log_prior: Tensor) -> Batch:
         """Of `tokens` (B, T) with their scores those sequences that may be learnt from."""
@@ -142,13 +153,22 @@ class Tuner:
         batch = Batch(log_prior, tokens, reward, sequence_mask(tokens))
         return batch.select(torch.from_numpy(keep).to(tokens.device))
 
-    def batches(self, found: Batch) -> Iterator[Batch]:
-        """What an update learns from: stored sequences, or for a fresh objective those just sampled."""
-        if not self.objective.fresh:
-            yield from self.replay.batches(self.config.learning_steps, self.config.batch, self.generator)
-        elif len(found.tokens):
+    def own(self, found: Batch) -> Iterator[Batch]:
+        """What a fresh objective learns from: the sequences just sampled, if any could be scored."""
+        if len(found.tokens):
             follow(self.target, self.policy, 1.0)
             yield from [found] * (self.config.learning_steps if self.objective.target == "sampler" else 1)
+
+    def learn_from(self, batches: Iterable[Batch], meanwhile: Callable[[], None] = lambda: None) -> float:
+        """A gradient step on each batch, and after each what is to be done `meanwhile` -> the mean loss; NaN: no batch.
+
+        A budget of no KL at all leaves the policy as it is.
+        """
+        losses = []
+        for batch in batches if self.config.kl_budget else ():
+            losses.append(self.learn(batch))
+            meanwhile()
+        return known_mean(np.array(losses))
 
     def learn(self, batch: Batch) -> float:
         """One gradient step on a batch, and the target network a little after it -> the loss."""
@@ -160,7 +180,7 @@ class Tuner:
             self.target_values(values, batch.tokens),
             batch.log_prior,
             batch.tokens,
-            self.centred(batch),
+            centred(batch, self.centre, self.domain),
             batch.mask,
             temperature=self.dial.temperature,
             **self.options,
@@ -191,26 +211,6 @@ class Tuner:
         """A generator for `purpose` that depends on the seed and the update alone, so that a resume needs no state."""
         return np.random.default_rng([self.config.seed, purpose, self.update])
 
-    def prior_mean(self, reward: Tensor) -> Tensor:
-        """(T,) what the first rollouts, which are the prior's own, earn (B, T): where the values' zero shall lie."""
-        centre = torch.zeros(self.domain.max_length)
-        if self.domain.fixed_length:
-            centre[: reward.shape[1]] = reward.mean(0)
-        elif self.config.gamma == 1.0:
-            centre[:] = reward.sum(-1).mean()
-        return centre
-
-    def centred(self, batch: Batch) -> Tensor:
-        """The rewards (B, T) measured from what the prior earns, so that values start near zero and not far from it.
-
-        This moves no optimum: with a fixed length it takes the same from every sequence at each step; else the same
-        from every sequence's total, at its last step.
-        """
-        if self.centre is None:
-            return batch.reward
-        centre = self.centre[: batch.mask.shape[1]].to(batch.reward.device)
-        return batch.reward - centre * (batch.mask if self.domain.fixed_length else last_step(batch.mask))
-
     def guard(self, row: Row) -> list[Alarm]:
         """Watch the update that `row` is of -> new alarms; at one, go back to the last healthy policy if asked to."""
         alarms = self.watch.look(row, self.scores)
@@ -223,80 +223,19 @@ class Tuner:
             self.healthy_update = self.update
         return alarms
 
-    def row(self, rollout: Rollout, scores: Scores, loss: float, temperature: float) -> Row:
-        """The figures of an update, one column each of `metrics.csv`; docs/metrics.md says what each is."""
-        lengths, texts, held = rollout.mask.sum(-1), scores.texts, self.config.hold_out
-        return {
-            "update": self.update,
-            "seconds": round(self.seconds, 3),
-            "reward": _mean(scores.totals),
-            "kl": float(rollout.kl.sum(-1).mean()),
-            "kl_per_token": float(rollout.kl.sum() / lengths.sum()),
-            "entropy": -float(rollout.logp.sum() / lengths.sum()),
-            "temperature": temperature,
-            "loss": loss,
-            "valid": sum(text is not None for text in texts) / len(texts),
-            "distinct": len({text for text in texts if text is not None}) / len(texts),
-            **shares(self.domain, texts),
-            "length": float(lengths.float().mean()),
-            "oracle_calls": self.scorer.calls,
-            **{
-                (name.replace("term.", "held_out.", 1) if name[5:] in held else name): _mean(values)
-                for name, values in scores.columns.items()
-            },
-        }
-
-
-def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
-    """The scorer of a run: only terms with a weight are evaluated, and those that are held out."""
-    settings = settings_of(config.terms)
-    terms = weighted_terms(domain, config.term_weights, settings)
-    if not any(term.weight for term in terms):
-        listed = ", ".join(term.name for term in terms)
-        raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")
-    return Scorer(
-        domain,
-        [term for term in terms if term.weight or term.name in config.hold_out],
-        failures=config.failures,
-        unpaid_repeats=config.repeats == "unpaid",
-        settings=settings,
-        geometric=config.combine == "geometric",
-        budget=config.oracle_calls,
-        workers=config.workers,
-        shared=config.cache,
-    )
-
-
-def check_options(config: TrainConfig, objective: Objective, domain: Domain) -> None:
-    """Raise UserError for a setting that was changed and means nothing to the objective, or that the domain lacks."""
-    usual = TrainConfig(domain=config.domain)
-    for name in OPTIONAL:
-        value = getattr(config, name)
-        if name not in objective.options and value not in (getattr(usual, name), domain.defaults.get(name)):
-            own = ", ".join(option for option in OPTIONAL if option in objective.options)
-            raise UserError(
-                f"objective '{config.objective}' has no {name} (given: {value}); of these it has: {own or 'none'}"
-            )
-    for name in ("vary", "rewrite"):
-        if getattr(config, name) and not domain.offers(name):
-            raise UserError(f"{name} is {getattr(config, name)}, but domain '{domain.name}' offers none; set it to 0")
-
-
-def check_sizes(config: TrainConfig, domain: Domain) -> None:
-    """Raise UserError where the rows of probabilities of an update, at the least, do not fit into memory."""
-    row = 4.0 * domain.max_length * len(domain.vocabulary)
-    check_memory(f"rollouts {config.rollouts:,}", 2 * config.rollouts * row)  # of the policy and of the prior
-    check_memory(f"batch {config.batch:,}", 3 * config.batch * row)  # values, target, prior
-    check_memory(f"learning_steps {config.learning_steps:,}", 8.0 * config.learning_steps * config.batch)
-
-
-def parameter_groups(policy: Model, rate: float) -> list[dict[str, Any]]:
-    """The body with its token head; the value heads, which start from nothing and learn VALUE_SPEED times as fast."""
-    named = [(name, p) for name, p in policy.named_parameters() if p.requires_grad]
-    return [
-        {"params": [p for name, p in named if "value." not in name], "lr": rate},
-        {"params": [p for name, p in named if "value." in name], "lr": VALUE_SPEED * rate},
-    ]
+    def row(self, rollout: Rollout, loss: float) -> Row:
+        """The figures of an update: its own, and the run's so far."""
+        return row_of(
+            self.domain,
+            rollout,
+            self.scores,
+            self.config.hold_out,
+            update=self.update,
+            seconds=self.seconds,
+            temperature=self.dial.temperature,
+            loss=loss,
+            oracle_calls=self.scorer.calls,
+        )
 
 
 @torch.no_grad()
@@ -361,8 +300,3 @@ def resume(tuner: Tuner, run: Run) -> None:
         tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
         tuner.scorer.restore(state["scorer"])
     run.keep(tuner.update)
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")

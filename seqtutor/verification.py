@@ -23,8 +23,9 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import DataLine, Domain, Measure, Progress, TokenTerm, silent
 from seqtutor.model import FORBIDDEN, Model, SequenceModel, frozen
 from seqtutor.objectives import Objective, load_objective, taken
+from seqtutor.preparation import VALUE_SPEED
 from seqtutor.rollout import sequence_mask
-from seqtutor.tuning import VALUE_SPEED, Tuner
+from seqtutor.tuning import Tuner
 from seqtutor.vocabulary import EOS, PAD, Vocabulary
 
 LENGTH = 3

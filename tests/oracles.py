@@ -56,6 +56,21 @@ def takes_long(texts):
     time.sleep(600)
 
 
+def after_learning(texts):
+    """Once `second` is there: no answer before `learnt` is."""
+    until = time.monotonic() + 60
+    while Path("second").exists() and not Path("learnt").exists():
+        if time.monotonic() > until:
+            raise TimeoutError("nobody learns while I work")
+        time.sleep(0.01)
+    return length(texts)
+
+
+def breaks(texts):
+    """Too few answers as long as `broken` is there."""
+    return noted(texts)[1:] if Path("broken").exists() else noted(texts)
+
+
 def exits(texts):
     if "ab" in texts:
         sys.exit(3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -136,6 +137,16 @@ def test_a_term_that_fails_too_often_stops_with_the_tally_and_a_folder_that_open
     assert {row["text"] for row in table("run/failures.csv")} == {"ab"}
     assert table("run/failures.csv")[0]["reason"] == "ValueError: I do not like ab"
     assert CliRunner().invoke(main, ["generate", "run", "-n", "2"]).exit_code == 0
+
+
+def test_a_function_that_loses_count_stops_with_a_line_and_a_folder_that_goes_on():
+    Path("broken").touch()
+    text = line(train("--function", "length=oracles:breaks", "--output", "run"))
+    assert re.fullmatch(r"Error: term 'length' gave \d values for \d texts; one each is needed", text)
+    Path("broken").unlink()
+    result = train("--resume", "run", "--function", "length=oracles:breaks")
+    assert result.exit_code == 0, result.output
+    assert [row["update"] for row in table("run/metrics.csv")] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("command", ["generate", "evaluate"])

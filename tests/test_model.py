@@ -9,7 +9,7 @@ from letters import every, new_model
 from seqtutor import BOS, EOS, PAD
 from seqtutor.model import TiltedModel, frozen
 from seqtutor.objectives import load_objective
-from seqtutor.tuning import starting_policy
+from seqtutor.preparation import starting_policy
 
 
 def build(kind, **shape):

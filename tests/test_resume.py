@@ -66,7 +66,7 @@ def test_a_stop_at_a_random_update_changes_no_bit(name, objective, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "more", [{"vary": 0.25, "priority": "reward"}, {"kl_budget": 0.05}, {"vary": 0.5, "oracle_calls": 9}]
+    "more", [{"vary": 0.25, "priority": "reward"}, {"kl_budget": 0.05}, {"vary": 0.5, "oracle_calls": 6}]
 )
 def test_variations_a_budget_of_kl_and_one_of_calls_resume_as_well(more, tmp_path):
     whole, again = compare(tmp_path, 2, "molecules", "psi", **more)
@@ -99,14 +99,15 @@ def compare(tmp_path: Path, last: int, name: str, objective: str, **more: Any) -
     return straight, again
 
 
+@pytest.mark.parametrize("objective", ["psi", "reinforce"])
 @pytest.mark.parametrize("moment", ["sample", "score", "learn"])
-def test_an_update_that_breaks_off_leaves_a_checkpoint_of_whole_updates(moment, tmp_path, monkeypatch):
-    """Wherever an error strikes: before anything is learnt the update begins anew, after that the last one counts."""
+def test_an_update_that_breaks_off_is_done_again_or_gone_on_with(moment, objective, tmp_path, monkeypatch):
+    """Wherever an error strikes: a batch that was sampled is kept; one that was learnt from in part is done again."""
     whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
-    straight = tuner_of("molecules", "psi")
+    straight = tuner_of("molecules", objective)
     tune(straight, whole, lambda row: None)
     monkeypatch.setattr("seqtutor.checkpoint.Pace.due", True)
-    breaking = tuner_of("molecules", "psi")
+    breaking = tuner_of("molecules", objective)
     target = {"sample": "seqtutor.tuning.sample", "score": "seqtutor.scoring.Scorer._scores"}.get(moment)
     original = {"sample": seqtutor.tuning.sample, "score": type(breaking.scorer)._scores}.get(moment, Tuner.learn)
 
@@ -122,9 +123,10 @@ def test_an_update_that_breaks_off_leaves_a_checkpoint_of_whole_updates(moment, 
     with pytest.raises(MemoryError):
         tune(breaking, parts, lambda row: None)
     monkeypatch.undo()
-    again = tuner_of("molecules", "psi")
+    again = tuner_of("molecules", objective)
     resume(again, parts)
     assert again.update == 3
+    assert (again.pending.rollout is not None) == (moment == "score")
     tune(again, parts, lambda row: None)
     assert rows(parts) == rows(whole)
     assert (parts.folder / "policy.safetensors").read_bytes() == (whole.folder / "policy.safetensors").read_bytes()

@@ -10,8 +10,8 @@ from letters import A, LettersDomain, ids
 
 from seqtutor import PAD, SequenceTerm, TokenTerm, UserError
 from seqtutor.config import TrainConfig
+from seqtutor.preparation import new_scorer
 from seqtutor.scoring import Scorer, weighted_terms
-from seqtutor.tuning import new_scorer
 
 DOMAIN = LettersDomain()
 

@@ -212,6 +212,20 @@ for line in sys.stdin:
         assert scorer.news.quarantined == [("outside", "ab", "the program ended twice, with status 5")]
 
 
+def test_a_program_that_takes_its_time_to_die_costs_the_next_text_nothing():
+    code = """
+import os, sys, time
+for line in sys.stdin:
+    print('{"value": 1}')
+    if line == "a\\n":
+        os.close(1)
+        time.sleep(2)
+        os._exit(0)
+"""
+    with script(code) as scorer:
+        np.testing.assert_array_equal(score(scorer, "a", "bca", "b").totals, [1, 1, 1])
+
+
 def test_a_program_that_hangs_is_given_up_with_all_that_it_started():
     code = """
 import subprocess, sys, pathlib

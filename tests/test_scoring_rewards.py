@@ -15,10 +15,10 @@ from letters import LettersDomain, ids
 import seqtutor
 from seqtutor import SequenceTerm, TokenTerm, UserError
 from seqtutor.config import TrainConfig, build, read_toml
+from seqtutor.preparation import new_scorer
 from seqtutor.run import Run
 from seqtutor.scoring import Scorer, settings_of, weighted_terms
 from seqtutor.scoring.transforms import transform_of
-from seqtutor.tuning import new_scorer
 
 DOMAIN = LettersDomain()
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -290,7 +290,9 @@ def test_texts_may_hold_anything_that_text_can(tmp_path):
     scorer = Scorer(DOMAIN, [lengths(asked)])
     for _ in range(2):
         with scorer.remembering(tmp_path / "own"):
-            found = scorer._answers(odd)["length"]
+            found = scorer._ask(odd)
+            scorer._take(found, scorer.engine.finish())
+            found = found["length"]
             assert {text: outcome.value for text, outcome in found.items()} == {text: len(text) for text in odd}
     assert asked == odd
     with closing(sqlite3.connect(tmp_path / "own")) as connection:

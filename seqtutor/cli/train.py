@@ -15,8 +15,9 @@ from seqtutor.config import TrainConfig, build, read_toml
 from seqtutor.errors import UserError, UserStopped
 
 if TYPE_CHECKING:
+    from seqtutor.metrics import Row
     from seqtutor.run import Run
-    from seqtutor.tuning import Row, Tuner
+    from seqtutor.tuning import Tuner
 
 INTERRUPTED = 130
 FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting

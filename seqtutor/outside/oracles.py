@@ -115,13 +115,13 @@ class Program:
 
     def __call__(self, texts: Sequence[str]) -> Any:
         """One Outcome a text. A program that dies is started again; a text it dies of twice is quarantined."""
-        return [self._ask(text) or self._ask(text) or self._died() for text in texts]
+        return [self._ask(text) or self._ask(text, anew=True) or self._died() for text in texts]
 
-    def _ask(self, text: str) -> Outcome | None:
-        """The outcome of a text; None where the program died of it."""
+    def _ask(self, text: str, *, anew: bool = False) -> Outcome | None:
+        """The outcome of a text; None where the program died of it. `anew`: of a new process; the old may linger."""
         if "\n" in text or "\r" in text:
             return failure("holds a line break, and a program reads one text a line")
-        if self.process is None or self.process.poll() is not None:
+        if anew or self.process is None or self.process.poll() is not None:
             self.open()
         process = self.process
         if process is None or process.stdin is None or process.stdout is None:

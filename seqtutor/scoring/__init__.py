@@ -1,7 +1,7 @@
 """From sequences to rewards: terms from anywhere, transforms, workers, answers on disk, and what could not be scored.
 
 scorer.py      Scorer: a batch of sequences in, Scores out; what was seen, counted, failed
-scores.py      Scores: what a batch earned; the geometric mean
+scores.py      Scores: what a batch earned; Asked: one that is being scored; the geometric mean
 terms.py       the terms in use: the domain's and those of `[terms.NAME]` tables, with weights and transforms
 transforms.py  from a raw value to a score
 engine.py      who answers which term: this process, or a pool
@@ -11,7 +11,7 @@ store.py       answers on disk
 
 from seqtutor.outside.answers import Outcome
 from seqtutor.scoring.scorer import Scorer
-from seqtutor.scoring.scores import News, Scores
+from seqtutor.scoring.scores import Asked, News, Scores
 from seqtutor.scoring.terms import TermSettings, settings_of, weighted_terms
 
-__all__ = ["News", "Outcome", "Scorer", "Scores", "TermSettings", "settings_of", "weighted_terms"]
+__all__ = ["Asked", "News", "Outcome", "Scorer", "Scores", "TermSettings", "settings_of", "weighted_terms"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -35,27 +37,46 @@ class Engine:
                 self.here[term.name] = term.values
         shared = Pool(own, workers)
         self.pools.update(dict.fromkeys(own, shared))
+        self.distinct = list({id(pool): pool for pool in self.pools.values()}.values())
+        self.kept: dict[str, Sequence[str]] = {}  # open questions for this process
 
-    def ask(self, questions: Mapping[str, Sequence[str]]) -> Iterator[Answers]:
-        """A term's name and outcomes by text, as they come; in the end one outcome for every text of every term.
+    def begin(self, questions: Mapping[str, Sequence[str]]) -> None:
+        """Give the workers their questions, by term, and keep those for this process; older ones are forgotten."""
+        self.drop()
+        self.kept = {name: texts for name, texts in questions.items() if texts and name in self.here}
+        for name, texts in questions.items():
+            if name in self.pools:
+                self.pools[name].add(name, texts)
+        for pool in self.distinct:
+            pool.feed()
+
+    def poll(self) -> Iterator[Answers]:
+        """What the workers have answered by now: a term's name and outcomes by text. They get more to do.
 
         Raises UserError, with the term's name, where a function gives a wrong number of answers or cannot be started.
         """
-        pools = list({id(pool): pool for name in questions if (pool := self.pools.get(name))}.values())
+        return _turn(self.distinct, 0.0)
+
+    def finish(self) -> Iterator[Answers]:
+        """All other answers, as they come: with those of `poll`, one outcome for every text of every term.
+
+        Raises UserError as `poll` does.
+        """
         try:
-            for name, texts in questions.items():
-                if name in self.pools:
-                    self.pools[name].add(name, texts)
-            for pool in pools:
-                pool.feed()
-            for name, texts in questions.items():  # while the workers work
-                if name in self.here and texts:
-                    yield name, self._here(name, texts)
-            while any(pool.busy for pool in pools):
-                yield from _turn(pools)
+            for name, texts in self.kept.items():
+                yield from self.poll()  # so that the workers work meanwhile
+                yield name, self._here(name, texts)
+            yield from self.poll()  # what has come is taken even where the wait is not begun
+            while any(pool.busy for pool in self.distinct):
+                yield from _turn(self.distinct, math.inf)
         finally:
-            for pool in pools:
-                pool.drop()
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget every open question."""
+        self.kept = {}
+        for pool in self.distinct:
+            pool.drop()
 
     def _here(self, name: str, texts: Sequence[str]) -> Any:
         try:
@@ -66,23 +87,21 @@ class Engine:
 
     def start(self) -> None:
         """Start one worker of each pool and see that it can be used. Raises UserError with the term's name."""
-        for pool in {id(pool): pool for pool in self.pools.values()}.values():
+        for pool in self.distinct:
             while not any(worker.ready for worker in pool.running):
                 if not pool.running:
                     pool.running.append(pool.new_worker())
-                for _ in _turn([pool]):
+                for _ in _turn([pool], math.inf):
                     pass
 
     def close(self) -> None:
         """End all worker processes."""
-        for pool in self.pools.values():
+        for pool in self.distinct:
             pool.close()
 
 
-def _turn(pools: Sequence[Pool]) -> Iterator[Answers]:
-    """Give out work, wait for the next thing to happen, and take what it brings."""
-    for pool in pools:
-        pool.feed()
+def _turn(pools: Sequence[Pool], patience: float) -> Iterator[Answers]:
+    """Wait at most `patience` seconds for the next thing to happen, take what it brings, and give out work."""
     watched: dict[Any, tuple[Pool, Worker]] = {}
     for pool in pools:
         for worker in pool.running:
@@ -90,11 +109,19 @@ def _turn(pools: Sequence[Pool]) -> Iterator[Answers]:
             if not worker.silent:
                 watched[worker.errors] = (pool, worker)
     deadlines = [worker.deadline for _, worker in watched.values() if worker.job or not worker.ready]
-    pause = max(0.0, min(deadlines, default=time.monotonic() + 1.0) - time.monotonic())
-    with waiting():
-        ready = wait(list(watched), pause + 0.001)
+    pause = max(0.0, min(deadlines, default=time.monotonic() + 1.0) - time.monotonic()) + 0.001
+    with waiting() if patience else nullcontext():
+        ready = wait(list(watched), min(pause, patience))
     heard = {id(watched[source][1]): watched[source] for source in ready}
+    problem: UserError | None = None
     for pool, worker in heard.values():
-        yield from pool.hear(worker)
+        try:
+            yield from pool.hear(worker)
+        except UserError as error:  # the answers of the others are taken first: they are paid
+            problem = problem or error
+    if problem:
+        raise problem
     for pool in pools:
         yield from pool.overdue(time.monotonic())
+    for pool in pools:
+        pool.feed()

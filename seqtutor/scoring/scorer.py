@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,7 +16,7 @@ from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import Undecodable, UserError
 from seqtutor.outside.answers import Outcome
 from seqtutor.scoring.engine import Engine
-from seqtutor.scoring.scores import Flags, News, Scores, geometric_mean, on_last_step
+from seqtutor.scoring.scores import Answers, Asked, Flags, News, Scores, geometric_mean, on_last_step
 from seqtutor.scoring.store import Store
 from seqtutor.scoring.terms import TermSettings, version_of
 from seqtutor.scoring.transforms import Transform
@@ -25,7 +25,6 @@ from seqtutor.vocabulary import PAD
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values
 
-Answers = dict[str, dict[str, Outcome]]  # by term and text
 PATIENCE = 3  # batches in a row with too many failures before a run stops
 SHOWN = 3  # reasons of a tally
 NO_NUMBER = "gave no number for a step"
@@ -72,14 +71,37 @@ class Scorer:
 
     def score(self, tokens: Ids, truncated: Flags) -> Scores:
         """`tokens` (B, T) and `truncated` (B,) as in a Rollout. Raises UserError where a term cannot be asked."""
+        return self.finish(self.begin(tokens, truncated))
+
+    def begin(self, tokens: Ids, truncated: Flags) -> Asked:
+        """Give the workers what is new in a batch, and do not wait; one batch at a time."""
         texts = [None if cut else self.text(row) for row, cut in zip(tokens, truncated, strict=True)]
         repeated = self._repeats(texts)
         new = self._affordable([i for i, text in enumerate(texts) if text is not None and not repeated[i]])
-        asked = {text for i in new if (text := texts[i]) is not None}
-        answers = self._answers([text for text in texts if text in asked or text in self.seen])
-        scores = self._scores(tokens, texts, repeated, answers)
-        self.seen |= asked  # from here on nothing can fail
-        self._note(scores, new, answers)
+        asked = {texts[i] for i in new}
+        answers = self._ask([text for text in texts if text is not None and (text in asked or text in self.seen)])
+        return Asked(tokens, texts, repeated, new, answers)
+
+    def poll(self, asked: Asked) -> None:
+        """Take the answers that have come, without waiting, and give the workers more to do.
+
+        A problem is kept for `finish`, so that whoever polls can end what it is doing.
+        """
+        if asked.problem is None:
+            try:
+                self._take(asked.answers, self.engine.poll())
+            except UserError as problem:
+                asked.problem = problem
+                self.engine.drop()
+
+    def finish(self, asked: Asked) -> Scores:
+        """Wait for the other answers. Raises UserError where a term cannot be asked."""
+        if asked.problem:
+            raise asked.problem
+        self._take(asked.answers, self.engine.finish())
+        scores = self._scores(asked.tokens, asked.texts, asked.repeated, asked.answers)
+        self.seen |= {text for i in asked.new if (text := asked.texts[i]) is not None}  # from here nothing can fail
+        self._note(scores, asked.new, asked.answers)
         return scores
 
     def _scores(self, tokens: Ids, texts: list[str | None], repeated: Flags, answers: Answers) -> Scores:
@@ -118,8 +140,8 @@ class Scorer:
                 here.add(text)
         return repeated
 
-    def _answers(self, texts: Sequence[str]) -> Answers:
-        """For every sequence-level term the outcomes of those texts that this run has not heard of yet."""
+    def _ask(self, texts: Sequence[str]) -> Answers:
+        """Ask about those texts that this run has not heard of yet -> the outcomes that are on disk."""
         found: Answers = {}
         open_questions = {}
         for term in self.terms:
@@ -128,11 +150,15 @@ class Scorer:
                 unheard = list(dict.fromkeys(text for text in texts if text not in known))
                 found[term.name] = self._stored(term.name, unheard)
                 open_questions[term.name] = [text for text in unheard if text not in found[term.name]]
-        for name, outcomes in self.engine.ask(open_questions):
+        self.engine.begin(open_questions)
+        return found
+
+    def _take(self, found: Answers, more: Iterable[tuple[str, dict[str, Outcome]]]) -> None:
+        """Put outcomes on disk, one after the other as they come, and then among those that were found."""
+        for name, outcomes in more:
             for store in self.stores:
                 store.put(name, self.versions[name], outcomes)
             found[name].update(outcomes)
-        return found
 
     def _stored(self, name: str, texts: Sequence[str]) -> dict[str, Outcome]:
         found: dict[str, Outcome] = {}

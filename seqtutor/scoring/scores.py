@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from seqtutor.domain import RewardTerm
 from seqtutor.errors import UserError
+from seqtutor.outside.answers import Outcome
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Values
+    from seqtutor.domain import Ids, Values
 
 Flags = NDArray[np.bool_]
+Answers = dict[str, dict[str, Outcome]]  # by term and text
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,18 @@ class Scores:
         """Every figure a sequence by the name of its column: `term.<name>` raw, `score.<name>` transformed."""
         raw = {f"term.{name}": values for name, values in self.terms.items()}
         return raw | {f"score.{name}": values for name, values in self.transformed.items()}
+
+
+@dataclass
+class Asked:
+    """B sequences of up to T tokens whose terms have been asked, and what has been answered so far."""
+
+    tokens: Ids  # (B, T)
+    texts: list[str | None]
+    repeated: Flags  # (B,)
+    new: list[int]  # which of them count as oracle calls
+    answers: Answers
+    problem: UserError | None = None  # what will be raised when it is finished
 
 
 @dataclass(frozen=True)
