@@ -102,6 +102,12 @@ except SystemExit as end:
         assert result.stdout.splitlines()[-1] == "0 []", args
 
 
+def test_where_no_terminal_shows_a_bar_lines_say_how_far_it_is(prior):
+    said = succeed("train", "--domain", "letters", "--prior", prior, "--updates", "20").output
+    lines = [line for line in said.splitlines() if line.startswith("tuning: ")]
+    assert [line.split()[1:4] for line in lines] == [[str(n), "of", "20"] for n in range(2, 21, 2)]
+
+
 @pytest.mark.parametrize("command", ["domains", "train", "generate", "evaluate", "report", "pretrain"])
 def test_every_command_has_help_with_an_example(command):
     text = succeed(command, "-h").output

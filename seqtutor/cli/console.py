@@ -6,9 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+PARTS = 10  # of a long work: where no terminal shows a bar, a line is printed after each
 
 
 class _Console(Console):
@@ -24,9 +27,25 @@ class _Console(Console):
 console = _Console(highlight=False)
 
 
+class _Progress(Progress):
+    """rich's own bar; into a file or a pipe, plain lines instead."""
+
+    printed = 0  # parts
+
+    def update(self, task_id: TaskID, **fields: Any) -> None:
+        """As Progress.update."""
+        super().update(task_id, **fields)
+        task = self.tasks[task_id]
+        done = int(PARTS * task.completed / task.total) if task.total else 0
+        if self.disable and done > self.printed:
+            self.printed = done
+            line = f"{task.description}: {task.completed:g} of {task.total:g}  {task.fields['figures']}"
+            self.console.print(line.rstrip(), markup=False, soft_wrap=True)
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
-    """A progress bar with the time left and, behind it, the live figures (the field `figures`)."""
+    """A progress bar with the time left and, behind it, the live figures (the field `figures`); see `_Progress`."""
     columns = (
         TextColumn(label),
         BarColumn(bar_width=24),
@@ -34,7 +53,7 @@ def progress(label: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns, console=console, refresh_per_second=4) as bar:
+    with _Progress(*columns, console=console, refresh_per_second=4, disable=not console.is_terminal) as bar:
         bar.add_task(label, total=None, figures="")
         yield bar
 

@@ -33,9 +33,8 @@ def verify(names: tuple[str, ...], seed: int) -> None:
     proofs = []
     with progress("verifying") as bar:
         for name in chosen:
-            bar.update(bar.task_ids[0], total=len(chosen), figures=name)
+            bar.update(bar.task_ids[0], completed=len(proofs), total=len(chosen), figures=name)
             proofs.append(prove(world, name))
-            bar.advance(bar.task_ids[0])
     console.print(f"{len(world.tokens)} words, temperature {TEMPERATURE:g}; pi* found by listing them all")
     console.print(proof_table(proofs))
     if not all(proof.exact for proof in proofs):
