@@ -78,7 +78,7 @@ class MusicDomain(Domain):
     name = "music"
     summary = "melodies of fixed length, tuned to rules of music theory"
     Options = MusicOptions
-    defaults = {"updates": 200}  # noqa: RUF012 (declared as a class variable by Domain)
+    defaults = {"objective": "reinforce"}  # noqa: RUF012 (declared as a class variable by Domain)
     fixed_length = True
     options: MusicOptions
 

@@ -214,18 +214,18 @@ PRESETS: Mapping[str, Mapping[str, float]] = {
         "key": 2.0,
         "tonic": 1.1,
         "repeating": 0.05,
-        "autocorrelation": 0.02,
+        "autocorrelation": 0.025,
         "motif": 0.05,
         "repeated_motif": 0.5,
         "interval": 0.04,
-        "leap": 2.0,
-        "extrema": 3.5,
+        "leap": 2.2,
+        "extrema": 5.0,
     },
     "paper": {rule.__name__: 1.0 for rule, _ in RULES},
 }
 # What `default` pays a melody for a rule, in all. Without an end to it, the best that a melody can do is to run up and
-# down one chord for ever: every leap is resolved, every motif repeated. Two leaps and half a bar are enough.
-ENOUGH = {"leap": 10.0, "repeated_motif": 36.0}
+# down one chord for ever: every leap is resolved, every motif repeated. Two leaps and six steps are enough.
+ENOUGH = {"leap": 10.0, "repeated_motif": 24.0}
 
 
 def terms(preset: str) -> list[TokenTerm]:

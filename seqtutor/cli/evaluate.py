@@ -23,7 +23,7 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
     """Measure MODEL (a run folder, or a prior) with 95 % intervals.
 
     \b
-    seqtutor evaluate outputs/music-psi-20260101-120000 --against music
+    seqtutor evaluate outputs/music-reinforce-20260101-120000 --against music
     seqtutor evaluate molecules -n 10000 --json
     """
     check_seed(seed)

@@ -33,7 +33,7 @@ def generate(model: str, count: int, output: str, seed: int, temperature: float,
 
     \b
     seqtutor generate music -n 8
-    seqtutor generate outputs/music-psi-20260101-120000 -n 32 --primer "C4 - E4 -"
+    seqtutor generate outputs/music-reinforce-20260101-120000 -n 32 --primer "C4 - E4 -"
     seqtutor generate molecules -n 1000 --output mine --seed 7
     """
     if not 0 < temperature < math.inf:

@@ -13,7 +13,7 @@ def report(folder: Path) -> None:
     """Write the page of RUN again, from what the run folder holds; a run that still goes on included.
 
     \b
-    seqtutor report outputs/music-psi-20260101-120000
+    seqtutor report outputs/music-reinforce-20260101-120000
     """
     from seqtutor.cli.console import console
     from seqtutor.report import render

@@ -13,7 +13,7 @@ def status(folder: Path) -> None:
     """Say what RUN is doing, how far it is, how long it will take, and what failed last; while it runs, and after.
 
     \b
-    seqtutor status outputs/music-psi-20260101-120000
+    seqtutor status outputs/music-reinforce-20260101-120000
     """
     from seqtutor.status import status_of
 

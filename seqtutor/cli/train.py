@@ -57,7 +57,7 @@ def train(
     seqtutor train --domain molecules --function dock=my_oracles:dock --oracle-calls 10000
     seqtutor train --domain molecules --program "dock=sh dock.sh" --transform dock=reverse_sigmoid,low=-12,high=-6
     seqtutor train --config run.toml --seed 1
-    seqtutor train --resume outputs/molecules-psi-20260101-120000
+    seqtutor train --resume outputs/molecules-tb-20260101-120000
     """
     typed = gather(TrainConfig, given, ctx.meta["seqtutor.domain"])
     if weight:
