@@ -78,6 +78,53 @@ def test_weights_that_are_a_pickle_are_refused(tmp_path):
     assert not Path("pwned").exists()
 
 
+@pytest.mark.parametrize("metre", ["99999/4", "9:99:99/4", "FREI99999/4"])
+def test_a_metre_that_would_take_hours_is_refused_at_once(tmp_path, metre):
+    for text in (f"X:1\nM:{metre}\nL:1/8\nK:G\nGABc dedB|\n", f"X:1\nM:4/4\nK:G\nGABc|dedB[M:{metre}]dedB|\n"):
+        (tmp_path / "a.abc").write_text(text)
+        (tune,) = seqtutor.load("music").read(tmp_path / "a.abc")
+        assert tune.problem == "its metre is 99999/4; no melody has one above 64"
+
+
+@pytest.mark.parametrize(
+    ("found", "instead"),
+    [
+        ('"halfwidth": 0.1', '"halfwidth": -10.1'),
+        ('"halfwidth": 0.1', '"halfwidth": NaN'),
+        ('"mean": 0.5', '"mean": 1e308'),
+        ('"mean": 0.5', '"mean": null'),
+        ('"seconds": 3.0', '"seconds": -1e999'),
+        ("\n1,0.5,0.1", "\n1,0.5,1e308"),
+    ],
+)
+def test_an_impossible_figure_of_a_run_reads_as_an_unknown_one(fuzz, found, instead):
+    module, readers = fuzz
+    reader, (run,) = readers["run"]
+    for times in (1, -1):
+        assert module.attempt(reader, run.replace(found.encode(), instead.encode(), times)) == "read"
+
+
+@pytest.mark.parametrize(
+    ("found", "instead", "wanted"),
+    [
+        ("\n2,0.9", "\n1e308,0.9", "metrics.csv' has a row whose update is no number"),
+        ("\n1,0.5", "\n,0.5", "metrics.csv' has a row whose update is no number"),
+        ('"updates": 2', '"updates": "2"', "'2' stands where a count belongs"),
+        ('"best_of": 16', '"best_of": -1', "-1 stands where a count belongs"),
+        (
+            '"better": "higher", "percent": false, "summary": "", "name": "valid"',
+            '"better": "up", "name": "v"',
+            "'up' is",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_understood_says_why(fuzz, tmp_path, found, instead, wanted):
+    _, readers = fuzz
+    reader, (run,) = readers["run"]
+    with pytest.raises(UserError, match=wanted):
+        reader(run.replace(found.encode(), instead.encode()), tmp_path)
+
+
 def test_a_script_in_a_text_a_term_or_a_config_stays_text(tmp_path):
     (tmp_path / "config.toml").write_text(f'domain = "molecules"\nupdates = 1\n# {SCRIPT}\n')
     (tmp_path / "metrics.csv").write_text(f"update,reward,kl,kl_per_token,term.{SCRIPT}\n1,0.5,1,0.1,2\n")
