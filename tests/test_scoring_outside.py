@@ -245,6 +245,17 @@ def test_workers_are_gone_after_close():
     assert not _alive(pid)
 
 
+def test_while_a_text_hangs_the_next_process_is_started_and_none_is_left_behind():
+    with function("hangs", timeout=1.0, retries=1) as scorer:
+        score(scorer, "a", "ab")
+        pool = scorer.engine.pools["outside"]
+        assert not pool.running  # given up
+        (spare,) = pool.spares
+        score(scorer, "abc")
+        assert [worker.process.pid for worker in pool.running] == [spare.process.pid]
+    assert not _alive(spare.process.pid)
+
+
 # What is said before a run begins
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from seqtutor.outside.oracles import Oracle, described, ended
 START = 120.0  # seconds that a worker may take to import its functions
 GRACE = 2.0  # seconds for a process whose pipe has closed to end by itself
 CALL = 0.1  # seconds that a call shall take: long beside what it costs to send, short beside a wait
+LATE = 0.25  # share of its time after which a call is suspected to hang
 KEPT = 2000  # bytes of a worker's error output that are kept
 Answers = tuple[str, dict[str, Outcome]]  # a term's name, and an outcome for each text
 
@@ -48,6 +50,7 @@ class Worker:
     deadline: float
     ready: bool = False
     job: list[Question] = field(default_factory=list)
+    late: bool = False  # its call has taken LATE
     said: bytes = b""
     silent: bool = False  # its error output is closed
 
@@ -111,6 +114,7 @@ class Pool:
     queue: deque[Question] = field(default_factory=deque)
     pace: dict[str, float] = field(default_factory=dict)  # seconds an item that the last call of a term took
     singly: bool = False
+    spares: list[Worker] = field(default_factory=list)  # without functions, which may want all memory that there is
 
     def add(self, name: str, texts: Sequence[str]) -> None:
         """Put texts in the queue."""
@@ -136,34 +140,22 @@ class Pool:
         return bool(self.queue) or any(worker.job for worker in self.running)
 
     def feed(self) -> None:
-        """Give a job to every worker that has none; start workers while there are more jobs than workers."""
+        """Give a job to every worker that has none; start workers while there are more questions than workers."""
         while len(self.running) < min(self.workers, len(self.queue)):
             self.running.append(self.new_worker())
         for worker in self.running:
             if self.queue and worker.ready and not worker.job:
-                worker.job = self._next()
-                worker.deadline = time.monotonic() + self.timeout
+                worker.job, worker.late = self._next(), False
+                worker.deadline = time.monotonic() + LATE * self.timeout
                 worker.tell([worker.job[0].name, [question.text for question in worker.job]])
+        late = sum(worker.late and bool(worker.job) for worker in self.running)
+        while len(self.spares) < late:
+            self.spares.append(_process())  # the processor has time for it while one hangs
 
     def new_worker(self) -> Worker:
-        """Start a process and hand it the functions; it is ready once it says so."""
-        ours, theirs = socket.socketpair()
-        here = str(Path.cwd())
-        path = os.pathsep.join([*(place for place in sys.path if place and place != here), here])
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "seqtutor.outside.worker", str(theirs.fileno()), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # what a scorer prints is not an answer
-            stderr=subprocess.PIPE,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,  # Ctrl-C is ours to handle, and a kill reaches all that a scorer started
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        theirs.close()
-        if process.stderr is None:
-            raise RuntimeError("a worker's error output is a pipe")
-        os.set_blocking(process.stderr.fileno(), False)
-        worker = Worker(process, ours, ours.makefile("rb"), process.stderr, time.monotonic() + START)
+        """Start a process, or take a spare one, and hand it the functions; it is ready once it says so."""
+        worker = self.spares.pop() if self.spares else _process()
+        worker.deadline = time.monotonic() + START
         terms = {name: described(oracle) for name, oracle in self.functions.items()}
         worker.tell({"memory": self.memory, "terms": terms})
         return worker
@@ -187,9 +179,12 @@ class Pool:
             yield job[0].name, dict(zip((question.text for question in job), outcomes, strict=True))
 
     def overdue(self, now: float) -> Iterator[Answers]:
-        """Give up on workers whose time is over."""
+        """Suspect workers that take long, and give up on those whose time is over."""
         for worker in [w for w in self.running if now > w.deadline and (w.job or not w.ready)]:
-            yield from self._lost(worker, f"no answer within {self.timeout:g} s", "failure")
+            if worker.job and not worker.late:
+                worker.late, worker.deadline = True, worker.deadline + (1 - LATE) * self.timeout
+            else:
+                yield from self._lost(worker, f"no answer within {self.timeout:g} s", "failure")
 
     def _lost(self, worker: Worker, reason: str, kind: Any) -> Iterator[Answers]:
         """A worker hung or died: replace it, and ask again, one by one, what it was asked."""
@@ -216,5 +211,27 @@ class Pool:
     def close(self) -> None:
         """End all workers."""
         self.queue.clear()
-        while self.running:
-            self.running.pop().kill()
+        for worker in self.running + self.spares:
+            worker.kill()
+        self.running, self.spares = [], []
+
+
+def _process() -> Worker:
+    """Start a process, which then waits for its functions."""
+    ours, theirs = socket.socketpair()
+    here = str(Path.cwd())
+    path = os.pathsep.join([*(place for place in sys.path if place and place != here), here])
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-P", "-m", "seqtutor.outside.worker", str(theirs.fileno()), str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # what a scorer prints is not an answer
+        stderr=subprocess.PIPE,
+        pass_fds=[theirs.fileno()],
+        start_new_session=True,  # Ctrl-C is ours to handle, and a kill reaches all that a scorer started
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    theirs.close()
+    if process.stderr is None:
+        raise RuntimeError("a worker's error output is a pipe")
+    os.set_blocking(process.stderr.fileno(), False)
+    return Worker(process, ours, ours.makefile("rb"), process.stderr, deadline=math.inf)
