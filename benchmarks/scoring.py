@@ -140,7 +140,7 @@ def scored(domain: seqtutor.Domain, kind: str, texts: Sequence[str]) -> tuple[fl
 
 
 def cost(domain: seqtutor.Domain, folder: Path) -> None:
-    """The share of a run that its checkpoints take, with a full memory, and what a resume needs beyond a fresh start."""
+    """The share of a run that its checkpoints take, with a full memory; what a resume needs beyond a fresh start."""
     tuner = Tuner(domain, TrainConfig(domain="molecules"), load_prior("molecules", domain))
     rollout = sample(tuner.policy, tuner.prior, FILL, domain.max_length, tuner.generator)
     batch = Batch(rollout.log_prior, rollout.tokens, torch.zeros(rollout.tokens.shape), rollout.mask)
