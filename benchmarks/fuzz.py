@@ -46,6 +46,15 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 Reader = Callable[[bytes, Path], object]
 
 ABC = b"X:1\nT:A tune\nM:4/4\nL:1/8\nK:G\n|:GABc dedB|dedB dedB|c2ec B2dB|A2A2 A2BA:|\n"
+NOTE = b"<note><pitch><step>%b</step><octave>4</octave></pitch><duration>2</duration><type>half</type></note>"
+BAR = b"<measure number='%b'>%b" + NOTE % b"C" + NOTE % b"G" + b"</measure>"
+METRE = b"<divisions>1</divisions><key><fifths>0</fifths></key><time><beats>4</beats><beat-type>4</beat-type></time>"
+MUSICXML = (
+    b"<?xml version='1.0'?><score-partwise version='3.1'>"
+    b"<part-list><score-part id='P1'><part-name>one</part-name></score-part></part-list><part id='P1'>"
+    + (BAR % (b"1", b"<attributes>" + METRE + b"</attributes>") + BAR % (b"2", b""))
+    + b"</part></score-partwise>"
+)
 TOML = b"""domain = "molecules"
 updates = 10
 temperature = 0.05
@@ -196,6 +205,7 @@ def readers(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
         "sdf": (_file("molecules", "some.sdf"), [sdf.read_bytes()]),
         "midi": (_file("music", "some.mid"), midi),
         "abc": (_file("music", "some.abc"), [ABC, ABC + b"\n" + ABC.replace(b"K:G", b"K:Dm")]),
+        "musicxml": (_file("music", "some.musicxml"), [MUSICXML]),
         "melodies": (_file("music", "some.txt"), [line.encode() for line in melodies]),
         "toml": (_toml, [TOML]),
         "safetensors": (_weights, _seeds_of_weights(folder)),

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import random
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from seqtutor.weights import load_model, save_model
 
 SCRIPT = "<script>alert(1)</script>"
 FUZZ = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
-NAMES = ("smiles", "csv", "sdf", "midi", "abc", "melodies", "toml", "safetensors", "run")
+NAMES = ("smiles", "csv", "sdf", "midi", "abc", "musicxml", "melodies", "toml", "safetensors", "run")
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +85,21 @@ def test_a_metre_that_would_take_hours_is_refused_at_once(tmp_path, metre):
         (tmp_path / "a.abc").write_text(text)
         (tune,) = seqtutor.load("music").read(tmp_path / "a.abc")
         assert tune.problem == "its metre is 99999/4; no melody has one above 64"
+
+
+def test_a_score_that_would_take_hours_or_all_memory_is_refused_at_once(fuzz, tmp_path):
+    module, _ = fuzz
+    music = seqtutor.load("music")
+    (tmp_path / "a.xml").write_bytes(module.MUSICXML.replace(b"<beats>4", b"<beats>2+99999"))
+    with zipfile.ZipFile(tmp_path / "b.mxl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.xml", module.MUSICXML.replace(b"<beats>4", b"<beats>99999"))
+    with zipfile.ZipFile(tmp_path / "c.mxl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.xml", bytes(60_000_000))
+    assert [line.problem for line in music.read(tmp_path)] == [
+        "its metre has 2+99999 beats; no melody has more than 64",
+        "its metre has 99999 beats; no melody has more than 64",
+        "unpacked it has 60,000,000 bytes; a melody has fewer than 50,000,000",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,9 @@ from fractions import Fraction
 from typing import Any
 
 from seqtutor import UserError
-from seqtutor_music.scores import Bar, Score, Sound
+from seqtutor_music.scores import LARGEST, Bar, Score, Sound
 
 INLINE = re.compile(r"\[([KLMV]:[^\]\n]*)\]")  # music21 takes a field within a line, [K:D], for a chord
-LARGEST = 64  # numerator of a metre: music21 takes half a minute over 320/4, and hours over larger ones
 
 
 def tunes(text: str) -> list[str]:
