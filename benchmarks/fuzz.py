@@ -4,8 +4,10 @@
     python benchmarks/fuzz.py --count 100000       the long form
     python benchmarks/fuzz.py --only midi --seed 3
 
-Prints a table: inputs, how many were read, how many refused in a line, what crashed or hung (with the input kept in
-./fuzz-findings/). Each reader runs in a process of its own with a limit on its memory and 5 seconds an input.
+Prints a table: inputs, how many were read, how many refused in a line, the most memory that the reader's process held
+and by how much its inputs raised that, what crashed or hung (with the input kept in ./fuzz-findings/). Each reader runs
+in a process of its own with a limit on its memory, and 5 seconds of work an input: on a busy machine a wait is no hang,
+unless it lasts 30.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -23,6 +26,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,12 +39,22 @@ from seqtutor.scoring import settings_of
 from seqtutor.status import status_of
 from seqtutor.weights import load_model, save_model
 
-SECONDS = 5  # an input may take
+SECONDS = 5  # of work that an input may take
+WAIT = 30  # seconds that it may take in all
 MEMORY = 12 << 30  # bytes of address space
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Reader = Callable[[bytes, Path], object]
 
 ABC = b"X:1\nT:A tune\nM:4/4\nL:1/8\nK:G\n|:GABc dedB|dedB dedB|c2ec B2dB|A2A2 A2BA:|\n"
+NOTE = b"<note><pitch><step>%b</step><octave>4</octave></pitch><duration>2</duration><type>half</type></note>"
+BAR = b"<measure number='%b'>%b" + NOTE % b"C" + NOTE % b"G" + b"</measure>"
+METRE = b"<divisions>1</divisions><key><fifths>0</fifths></key><time><beats>4</beats><beat-type>4</beat-type></time>"
+MUSICXML = (
+    b"<?xml version='1.0'?><score-partwise version='3.1'>"
+    b"<part-list><score-part id='P1'><part-name>one</part-name></score-part></part-list><part id='P1'>"
+    + (BAR % (b"1", b"<attributes>" + METRE + b"</attributes>") + BAR % (b"2", b""))
+    + b"</part></score-partwise>"
+)
 TOML = b"""domain = "molecules"
 updates = 10
 temperature = 0.05
@@ -56,10 +70,28 @@ timeout = 3
 transform = { kind = "interpolation", points = [[0, 0], [1, 1.5]] }
 """
 WORDS = (b"\x00", b"\xff", b"\n", b"'", b'"', b"[", b"{", b"(", b"9" * 30, b"-1", b"1e999", b"nan", b"<script>", b"../")
+NUMBER = re.compile(rb"-?\d+\.?\d*")
+# In a number's place the rest stays well-formed, and what comes after the parser is reached.
+ODD = (
+    b"-1",
+    b"0",
+    b"-0.0",
+    b"0.5",
+    b"7",
+    b"1e308",
+    b"-1e308",
+    b"1e-320",
+    b"1e999",
+    b"NaN",
+    b"null",
+    b"true",
+    b'""',
+    b"[]",
+)
 
 
 def mutants(seeds: list[bytes], rng: random.Random) -> Iterator[bytes]:
-    """Endless variations: bytes flipped, pieces cut, doubled, spliced from another seed, words that trip readers."""
+    """Endless variations: bytes flipped, pieces cut, doubled, spliced from another seed, odd words and numbers."""
     while True:
         data = bytearray(rng.choice(seeds))
         for _ in range(rng.choice((1, 1, 2, 4, 16))):
@@ -67,7 +99,7 @@ def mutants(seeds: list[bytes], rng: random.Random) -> Iterator[bytes]:
                 data = bytearray(rng.randbytes(8))
             place = rng.randrange(len(data))
             width = min(len(data) - place, 1 + int(rng.expovariate(0.2)))
-            kind = rng.randrange(6)
+            kind = rng.randrange(7)
             if kind == 0:
                 data[place] ^= 1 << rng.randrange(8)
             elif kind == 1:
@@ -80,6 +112,10 @@ def mutants(seeds: list[bytes], rng: random.Random) -> Iterator[bytes]:
                 data[place : place + width] = other[start : start + width]
             elif kind == 4:
                 data[place:place] = rng.choice(WORDS)
+            elif kind == 5:
+                numbers = [found.span() for found in NUMBER.finditer(data)]
+                start, end = rng.choice(numbers or [(place, place)])
+                data[start:end] = rng.choice(ODD)
             else:
                 data[place : place + width] = rng.randbytes(width)
         yield bytes(data[:100_000])
@@ -169,6 +205,7 @@ def readers(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
         "sdf": (_file("molecules", "some.sdf"), [sdf.read_bytes()]),
         "midi": (_file("music", "some.mid"), midi),
         "abc": (_file("music", "some.abc"), [ABC, ABC + b"\n" + ABC.replace(b"K:G", b"K:Dm")]),
+        "musicxml": (_file("music", "some.musicxml"), [MUSICXML]),
         "melodies": (_file("music", "some.txt"), [line.encode() for line in melodies]),
         "toml": (_toml, [TOML]),
         "safetensors": (_weights, _seeds_of_weights(folder)),
@@ -183,8 +220,8 @@ def attempt(reader: Reader, data: bytes) -> str:
             reader(data, Path(folder))
         except UserError:
             return "refused"
-        except Hang:
-            return f"hung for {SECONDS} s"
+        except Hang as hang:
+            return f"hung for {hang}"
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
@@ -196,26 +233,41 @@ class Hang(BaseException):
 
 
 def _alarm(number: int, frame: object) -> None:
-    raise Hang
+    raise Hang(f"{SECONDS} s of work" if number == signal.SIGPROF else f"{WAIT} s")
+
+
+def watch(seconds: float, wait: float) -> None:
+    """Raise Hang after so many seconds of this process's work, or of the clock; 0 and 0: never."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, wait)
+
+
+def peak() -> int:
+    """The most memory that this process ever held, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def fuzz(name: str, count: int, seed: int, findings: Path, report: Path) -> None:
     """Try `count` inputs on one reader; keep those that crash or hang it; write the tally as JSON."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.signal(signal.SIGALRM, _alarm)
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, _alarm)
     tally: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         reader, seeds = readers(Path(folder))[name]
+        if "read" not in [attempt(reader, data) for data in seeds]:  # and what these need is no input's fault
+            raise RuntimeError(f"the reader '{name}' refuses good files: a table would say nothing")
+        before = peak()
         for data, _ in zip(mutants(seeds, random.Random(seed)), range(count), strict=False):
             (findings / f"{name}.last").write_bytes(data)  # what a crash of the whole process leaves behind
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            watch(SECONDS, WAIT)
             result = attempt(reader, data)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            watch(0, 0)
             if result not in ("read", "refused") and not tally[result]:
                 (findings / f"{name}.{len(tally)}").write_bytes(data)
             tally[result] += 1
     (findings / f"{name}.last").unlink()
-    report.write_text(json.dumps(tally))
+    report.write_text(json.dumps({"tally": tally, "memory": (peak(), peak() - before)}))
 
 
 def main() -> None:
@@ -229,7 +281,7 @@ def main() -> None:
     findings.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp())
     names = [args.only] if args.only else list(readers(work))
-    print(f"{'reader':<14}{'inputs':>9}{'read':>9}{'refused':>9}{'seconds':>9}  crashed or hung")
+    print(f"{'reader':<14}{'inputs':>9}{'read':>9}{'refused':>9}{'seconds':>9}{'MB':>7}{'grown':>7}  crashed or hung")
     for name in names:
         report, began = work / f"{name}.json", time.monotonic()
         child = os.fork()
@@ -239,11 +291,17 @@ def main() -> None:
             fuzz(name, args.count, args.seed, findings, report)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        tally = Counter(json.loads(report.read_text())) if report.is_file() else Counter({f"process died: {status}": 1})
+        died: dict[str, Any] = {"tally": {f"process died: {status}": 1}, "memory": (0, 0)}
+        found = json.loads(report.read_text()) if report.is_file() else died
+        tally, memory = Counter(found["tally"]), found["memory"]
         bad = {key: value for key, value in tally.items() if key not in ("read", "refused")}
         spent = time.monotonic() - began
         counts = (sum(tally.values()), tally["read"], tally["refused"])
-        print(f"{name:<14}" + "".join(f"{count:>9,}" for count in counts) + f"{spent:>9.1f}  {bad or 'none'}")
+        print(
+            f"{name:<14}"
+            + "".join(f"{count:>9,}" for count in counts)
+            + f"{spent:>9.1f}{memory[0]:>7,}{memory[1]:>7,}  {bad or 'none'}"
+        )
     shutil.rmtree(work)
 
 

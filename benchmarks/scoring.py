@@ -1,7 +1,8 @@
 """What the engine costs and saves: python benchmarks/scoring.py
 
 Prints a table: QED, SA and logP in this process and over two others, cached against not, the engine's time for an item
-on top of the function itself, and what a checkpoint costs. Run it on an idle machine with OMP_NUM_THREADS=1.
+on top of the function itself, a scorer that fails, hangs and dies beside a healthy one, what a checkpoint costs, and a
+resume. Run it on an idle machine with two cores at least and OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import torch
+from hostile import fate
 
 import seqtutor
 from seqtutor import SequenceTerm
@@ -22,14 +25,16 @@ from seqtutor.config import TrainConfig
 from seqtutor.replay import Batch
 from seqtutor.rollout import sample
 from seqtutor.run import Run
-from seqtutor.scoring import Scorer, weighted_terms
-from seqtutor.tuning import Tuner, checkpoint
+from seqtutor.scoring import Outcome, Scorer, TermSettings, settings_of, weighted_terms
+from seqtutor.tuning import Tuner, checkpoint, resume
 from seqtutor.weights import load_prior
 from seqtutor_molecules.structures import molecule
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ITEMS = 200
 REPEATS = 2
+HOSTILE = 3000  # texts of the hostile run
+TIMEOUT = 0.5  # seconds
 FILL = 256  # sequences that the memory is filled with, again and again
 
 
@@ -73,6 +78,7 @@ def main() -> None:
             cached = seconds(lambda: ask(scorer, texts))
             print(f"  from disk          {1e3 * cached:.2f} ms: {times[1] / cached:,.0f} times as fast as one process")
         overhead(texts)
+        hostile(domain)
         cost(domain, Path(folder))
 
 
@@ -88,10 +94,11 @@ def fresh(terms: Sequence[SequenceTerm], texts: Sequence[str], workers: int) -> 
     return min(times)
 
 
-def ask(scorer: Scorer, texts: Sequence[str]) -> None:
-    """Have every term answer for the texts that it has not on disk; nothing is counted."""
+def ask(scorer: Scorer, texts: Sequence[str]) -> dict[str, dict[str, Outcome]]:
+    """Have every term answer for the texts that it has not on disk -> outcomes by term; nothing is counted."""
     found = scorer._ask(texts)
     scorer._take(found, scorer.engine.finish())
+    return found
 
 
 def overhead(texts: Sequence[str]) -> None:
@@ -106,8 +113,41 @@ def overhead(texts: Sequence[str]) -> None:
             print(f"engine, {label:<16}{1e6 * spent / len(many):>6.1f} us an item")
 
 
+def hostile(domain: seqtutor.Domain) -> None:
+    """A scorer that fails on 10 %, hangs on 1 % and kills its worker on .1 % of the texts, beside a healthy one.
+
+    A text that hangs keeps one of the workers waiting for 1 + retries time-outs, and the first of all for one more, as
+    part of a call of several: these, shared by the workers, are taken off the time of the hostile one.
+    """
+    texts = [f"C{'C' * (i % 7)}{i}" for i in range(HOSTILE)]
+    wanted = Counter(fate(text) for text in texts)
+    healthy, _ = scored(domain, "healthy", texts)
+    spent, answers = scored(domain, "hostile", texts)
+    wrong = [text for text, outcome in answers.items() if (outcome.kind == "value") != (fate(text) == "works")]
+    waits = TIMEOUT * (wanted["hangs"] * (1 + TermSettings.retries) + 1) / 2
+    told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(wanted.items()))
+    print(f"a hostile scorer, 2 workers, {HOSTILE:,} texts: {told}; {len(wrong)} wrongly told")
+    print(f"  a healthy one      {healthy:.2f} s")
+    print(f"  the hostile one    {spent:.2f} s, of which time-outs {waits:.2f} s")
+    print(f"  time-outs apart    {(spent - waits) / healthy:.2f} times the healthy one's")
+
+
+def scored(domain: seqtutor.Domain, kind: str, texts: Sequence[str]) -> tuple[float, dict[str, Outcome]]:
+    """Seconds that a function of hostile.py takes with two workers, started before the clock; and its answers."""
+    settings = settings_of({kind: {"function": f"hostile:{kind}", "workers": 2, "timeout": TIMEOUT}})
+    terms = [term for term in weighted_terms(domain, {}, settings) if term.name == kind]
+    times = []
+    for _ in range(REPEATS):
+        with closing(Scorer(domain, terms, settings=settings)) as scorer:
+            ask(scorer, [f"{i} to warm it" for i in range(8)])
+            began = time.perf_counter()
+            answers = ask(scorer, texts)[kind]
+            times.append(time.perf_counter() - began)
+    return min(times), answers
+
+
 def cost(domain: seqtutor.Domain, folder: Path) -> None:
-    """The share of a run that its checkpoints take, with a full memory."""
+    """The share of a run that its checkpoints take, with a full memory; what a resume needs beyond a fresh start."""
     tuner = Tuner(domain, TrainConfig(domain="molecules"), load_prior("molecules", domain))
     rollout = sample(tuner.policy, tuner.prior, FILL, domain.max_length, tuner.generator)
     batch = Batch(rollout.log_prior, rollout.tokens, torch.zeros(rollout.tokens.shape), rollout.mask)
@@ -117,6 +157,9 @@ def cost(domain: seqtutor.Domain, folder: Path) -> None:
     size = (folder / "checkpoint" / "checkpoint.safetensors").stat().st_size
     every = max(SECONDS, spent / SHARE)
     print(f"a checkpoint: {spent:.2f} s for {size / 1e6:.0f} MB, every {every:.0f} s: {spent / every:.1%} of a run")
+    fresh = Tuner(domain, tuner.config, load_prior("molecules", domain))
+    spent = seconds(lambda: resume(fresh, Run(folder)))
+    print(f"a resume: {spent:.2f} s from that checkpoint to the first new update, beyond what a fresh start needs")
 
 
 if __name__ == "__main__":

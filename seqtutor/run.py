@@ -43,7 +43,11 @@ class Run:
         """Keep other processes from writing here while the block runs. The system frees the lock of a dead process."""
         import fcntl  # not on every system
 
-        with (self.folder / "lock").open("a+", encoding="utf-8") as file:
+        try:
+            file = (self.folder / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(self.folder, error, "go on with a copy of it elsewhere") from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -112,7 +116,10 @@ class Run:
 
     def save_page(self, html: str) -> Path:
         """Write `report.html`."""
-        write_atomically(self.folder / "report.html", html.encode())
+        try:
+            write_atomically(self.folder / "report.html", html.encode())
+        except OSError as error:
+            raise cannot_write(self.folder, error, "copy the run to where there is room") from error
         return self.folder / "report.html"
 
 
@@ -155,8 +162,13 @@ def new_folder(output: str, kind: str) -> Path:
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; name another folder with --output") from error
+        raise cannot_write(folder, error, "name another folder with --output") from error
     return folder
+
+
+def cannot_write(folder: Path, error: OSError, remedy: str) -> UserError:
+    """The error for a folder that is read-only, full or gone."""
+    return UserError(f"cannot write to {folder}: {error.strerror}; {remedy}")
 
 
 def open_run(folder: Path) -> tuple[TrainConfig, Domain]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError:
-        part.unlink(missing_ok=True)  # half a file helps nobody, and takes room on a full disk
+        with suppress(OSError):  # what went wrong first is what is told
+            part.unlink()  # half a file helps nobody, and takes room on a full disk
         raise
     sync_folder(path.parent)
 

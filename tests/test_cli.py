@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import json
 import os
 import subprocess
@@ -420,6 +422,42 @@ def test_no_permission_to_write_is_said_in_a_line(prior, monkeypatch):
     line = refuse(*base, "empty")
     assert "cannot write to empty: Permission denied; name another folder with --output" in line
     assert not list(Path("empty").iterdir())
+
+
+@pytest.fixture(params=[errno.EROFS, errno.EACCES])
+def read_only(request, monkeypatch):
+    """The folder `run`, on a disk that is read-only or that belongs to others; root, too, cannot write to it."""
+    said = OSError(request.param, os.strerror(request.param))
+
+    def guarded(real, writes):
+        def called(path, *args, **kwargs):
+            if not isinstance(path, int) and Path(path).is_relative_to("run") and writes(*args, *kwargs.values()):
+                raise OSError(said.errno, said.strerror, str(path))
+            return real(path, *args, **kwargs)
+
+        return called
+
+    for name in ("mkdir", "unlink", "rename", "replace", "rmdir"):
+        monkeypatch.setattr(os, name, guarded(getattr(os, name), lambda *args: True))
+    monkeypatch.setattr(os, "open", guarded(os.open, lambda flags=0, *args: flags & (os.O_WRONLY | os.O_RDWR)))
+    monkeypatch.setattr(io, "open", guarded(io.open, lambda mode="r", *args: mode[0] != "r" or "+" in mode))
+    return said.strerror
+
+
+@pytest.mark.parametrize(
+    ("args", "remedy"),
+    [
+        (("train", "--resume", "run", "--updates", 5), "go on with a copy of it elsewhere"),
+        (("report", "run"), "copy the run to where there is room"),
+        (("train", "--domain", "letters", "--output", "run/deeper"), "name another folder with --output"),
+    ],
+)
+def test_a_folder_that_is_read_only_is_named_in_a_line(run, prior, read_only, args, remedy):
+    before = {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")}
+    named = "run/deeper" if "run/deeper" in args else "run"
+    more = ("--prior", prior) if "--output" in args else ()
+    assert refuse(*args, *more) == f"Error: cannot write to {named}: {read_only}; {remedy}"
+    assert before == {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")}
 
 
 def test_losing_the_permission_on_the_way_is_said_in_a_line(prior, monkeypatch):

@@ -10,9 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import oracles
 import pytest
-from letters import LettersDomain, ids
+from letters import LettersDomain, Options, ids
 
 from seqtutor import SequenceTerm, UserError
 from seqtutor.scoring import Scorer, settings_of, weighted_terms
@@ -260,6 +259,17 @@ def test_workers_are_gone_after_close():
     assert not _alive(pid)
 
 
+def test_while_a_text_hangs_the_next_process_is_started_and_none_is_left_behind():
+    with function("hangs", timeout=1.0, retries=1) as scorer:
+        score(scorer, "a", "ab")
+        pool = scorer.engine.pools["outside"]
+        assert not pool.running  # given up
+        (spare,) = pool.spares
+        score(scorer, "abc")
+        assert [worker.process.pid for worker in pool.running] == [spare.process.pid]
+    assert not _alive(spare.process.pid)
+
+
 # What is said before a run begins
 
 
@@ -309,11 +319,58 @@ def test_a_term_of_the_domain_keeps_its_name():
 
 
 def test_the_domains_own_terms_can_be_computed_by_workers():
-    terms = [SequenceTerm("long", 1.0, "", "", oracles.length), SequenceTerm("same", 1.0, "", "", oracles.length)]
-    with closing(Scorer(DOMAIN, terms, workers=2)) as scorer:
-        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [6, 4, 2, 6])
-        assert scorer.engine.pools["long"] is scorer.engine.pools["same"]
-        assert len(scorer.engine.pools["long"].running) == 2
+    domain = LettersDomain(Options(longest=9))
+    terms = [term for term in domain.terms() if isinstance(term, SequenceTerm)]
+    with closing(Scorer(domain, terms, workers=2)) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).terms["variety"], [3, 2, 1, 3])
+        assert len(scorer.engine.pools["variety"].running) == 2
+
+
+def test_a_domain_that_a_worker_cannot_load_is_said_in_a_line():
+    class Local(LettersDomain):
+        pass
+
+    terms = [term for term in DOMAIN.terms() if isinstance(term, SequenceTerm)]
+    with (
+        closing(Scorer(Local(), terms, workers=1)) as scorer,
+        pytest.raises(UserError, match="term 'variety' cannot be loaded in a worker process from "),
+    ):
+        scorer.start()
+
+
+def test_calls_grow_with_the_pace_of_the_answers_and_one_raise_does_not_shrink_them():
+    words = [a + b + c + d for a in "abc" for b in "abc" for c in "ab" for d in "abc"]
+    Path("mine.py").write_text(
+        "from pathlib import Path\n"
+        "def mine(texts):\n"
+        "    with Path('sizes.txt').open('a') as file:\n"
+        "        file.write(f'{len(texts)}\\n')\n"
+        "    if 'abac' in texts:\n"
+        "        raise ValueError\n"
+        "    return [len(text) for text in texts]\n"
+    )
+    with scorer_of({"function": "mine:mine"}) as scorer:
+        assert score(scorer, *words).scored.sum() == len(words) - 1
+        sizes = [int(line) for line in Path("sizes.txt").read_text().splitlines()]
+        assert sizes[0] == 1  # how long a text takes is not known yet
+        assert sizes[1] > 10
+        assert not scorer.engine.pools["outside"].singly  # the worker asks one by one; it is still sent many
+        assert scorer.failed == [("outside", "abac", "ValueError:")]
+
+
+def test_failures_stand_in_the_order_of_the_batch_however_many_workers_there_are():
+    words = [a + b + c + d for a in "abc" for b in "abc" for c in "ab" for d in "abc"]
+    Path("mine.py").write_text("def mine(texts):\n    return [None if 'ab' in text else 1.0 for text in texts]\n")
+    found = []
+    for workers in (1, 3):
+        with scorer_of({"function": "mine:mine", "workers": workers, "chunk": 2}) as scorer:
+            score(scorer, *words)
+            found.append(scorer.failed)
+    assert (
+        found[0]
+        == found[1]
+        == [("outside", word, "gave no value") for word in words if "ab" in word and "cc" not in word]
+    )
 
 
 @pytest.mark.skipif(not shutil.which("true"), reason="no program 'true'")

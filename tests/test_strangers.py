@@ -6,6 +6,7 @@ import importlib.util
 import json
 import random
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from seqtutor.weights import load_model, save_model
 
 SCRIPT = "<script>alert(1)</script>"
 FUZZ = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
-NAMES = ("smiles", "csv", "sdf", "midi", "abc", "melodies", "toml", "safetensors", "run")
+NAMES = ("smiles", "csv", "sdf", "midi", "abc", "musicxml", "melodies", "toml", "safetensors", "run")
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +77,68 @@ def test_weights_that_are_a_pickle_are_refused(tmp_path):
     with pytest.raises(UserError, match="cannot read the weights"):
         load_model(tmp_path, "model")
     assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize("metre", ["99999/4", "9:99:99/4", "FREI99999/4"])
+def test_a_metre_that_would_take_hours_is_refused_at_once(tmp_path, metre):
+    for text in (f"X:1\nM:{metre}\nL:1/8\nK:G\nGABc dedB|\n", f"X:1\nM:4/4\nK:G\nGABc|dedB[M:{metre}]dedB|\n"):
+        (tmp_path / "a.abc").write_text(text)
+        (tune,) = seqtutor.load("music").read(tmp_path / "a.abc")
+        assert tune.problem == "its metre is 99999/4; no melody has one above 64"
+
+
+def test_a_score_that_would_take_hours_or_all_memory_is_refused_at_once(fuzz, tmp_path):
+    module, _ = fuzz
+    music = seqtutor.load("music")
+    (tmp_path / "a.xml").write_bytes(module.MUSICXML.replace(b"<beats>4", b"<beats>2+99999"))
+    with zipfile.ZipFile(tmp_path / "b.mxl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.xml", module.MUSICXML.replace(b"<beats>4", b"<beats>99999"))
+    with zipfile.ZipFile(tmp_path / "c.mxl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.xml", bytes(60_000_000))
+    assert [line.problem for line in music.read(tmp_path)] == [
+        "its metre has 2+99999 beats; no melody has more than 64",
+        "its metre has 99999 beats; no melody has more than 64",
+        "unpacked it has 60,000,000 bytes; a melody has fewer than 50,000,000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "instead"),
+    [
+        ('"halfwidth": 0.1', '"halfwidth": -10.1'),
+        ('"halfwidth": 0.1', '"halfwidth": NaN'),
+        ('"mean": 0.5', '"mean": 1e308'),
+        ('"mean": 0.5', '"mean": null'),
+        ('"seconds": 3.0', '"seconds": -1e999'),
+        ("\n1,0.5,0.1", "\n1,0.5,1e308"),
+    ],
+)
+def test_an_impossible_figure_of_a_run_reads_as_an_unknown_one(fuzz, found, instead):
+    module, readers = fuzz
+    reader, (run,) = readers["run"]
+    for times in (1, -1):
+        assert module.attempt(reader, run.replace(found.encode(), instead.encode(), times)) == "read"
+
+
+@pytest.mark.parametrize(
+    ("found", "instead", "wanted"),
+    [
+        ("\n2,0.9", "\n1e308,0.9", "metrics.csv' has a row whose update is no number"),
+        ("\n1,0.5", "\n,0.5", "metrics.csv' has a row whose update is no number"),
+        ('"updates": 2', '"updates": "2"', "'2' stands where a count belongs"),
+        ('"best_of": 16', '"best_of": -1', "-1 stands where a count belongs"),
+        (
+            '"better": "higher", "percent": false, "summary": "", "name": "valid"',
+            '"better": "up", "name": "v"',
+            "'up' is",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_understood_says_why(fuzz, tmp_path, found, instead, wanted):
+    _, readers = fuzz
+    reader, (run,) = readers["run"]
+    with pytest.raises(UserError, match=wanted):
+        reader(run.replace(found.encode(), instead.encode()), tmp_path)
 
 
 def test_a_script_in_a_text_a_term_or_a_config_stays_text(tmp_path):

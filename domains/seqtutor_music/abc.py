@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from seqtutor import UserError
-from seqtutor_music.scores import Bar, Score, Sound
+from seqtutor_music.scores import LARGEST, Bar, Score, Sound
 
 INLINE = re.compile(r"\[([KLMV]:[^\]\n]*)\]")  # music21 takes a field within a line, [K:D], for a chord
 
@@ -38,12 +38,23 @@ def _tokens(text: str) -> list[Any]:
     from music21 import abcFormat
     from music21.exceptions21 import Music21Exception
 
-    handler = abcFormat.ABCHandler()
-    try:
-        handler.process(INLINE.sub(r"\n\1\n", text))
+    handler, text = abcFormat.ABCHandler(), INLINE.sub(r"\n\1\n", text)
+    try:  # the three steps of handler.process
+        handler.parseHeaderForVersionInformation(text[:100])
+        handler.tokenize(text)
+        _refuse_endless_metres(handler.tokens)
+        handler.tokenProcess()
     except (Music21Exception, ValueError, IndexError, KeyError) as error:
         raise UserError(f"music21 cannot read it as ABC: {error}") from error
     return list(handler.tokens)
+
+
+def _refuse_endless_metres(tokens: list[Any]) -> None:
+    for token in tokens:
+        if _is(token, "ABCMetadata"):
+            token.preParse()
+            if token.isMeter() and (parameters := token.getTimeSignatureParameters()) and parameters[0] > LARGEST:
+                raise UserError(f"its metre is {parameters[0]}/{parameters[1]}; no melody has one above {LARGEST}")
 
 
 def _is(token: object, name: str) -> bool:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
+from xml.etree import ElementTree
 
 from seqtutor import UserError
 from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.events import STEP_SECONDS, STEPS, VOCABULARY, Note, parse
-from seqtutor_music.scores import Bar, Score, Sound, bar_quarters, fitted, likely_sharps, melody
+from seqtutor_music.scores import LARGEST, Bar, Score, Sound, bar_quarters, fitted, likely_sharps, melody
 
 QUARTERS_PER_MINUTE = 15 / STEP_SECONDS
 TICKS = 480  # a quarter: a sixteenth is exactly 120
 VELOCITY = 90
+UNPACKED = 50_000_000  # bytes of an archive
 
 Source = TypeVar("Source", str, Path)
 Found = tuple[str, list[int] | UserError]  # where a melody stands in its file; its ids, or why there are none
@@ -102,7 +106,7 @@ def _tried(read: Callable[[Source], list[int]], source: Source) -> list[int] | U
             return read(source)
     except UserError as error:
         return error
-    except Exception as error:
+    except Exception as error:  # parsers of files that anybody wrote: AttributeError, ZeroDivisionError, any at all
         return UserError(f"it cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:80]})")
 
 
@@ -152,9 +156,29 @@ def read_musicxml(path: Path) -> list[int]:
     """The first part, of several voices the first, of chords the highest note."""
     from music21.converter import Converter
 
+    for sheet in _sheets(path):
+        for _, element in ElementTree.iterparse(sheet):  # noqa: S314 - as music21 will; expat limits entities
+            beats = (element.text or "") if element.tag == "beats" else ""
+            if sum(map(int, re.findall(r"\d+", beats))) > LARGEST:
+                raise UserError(f"its metre has {beats.strip()[:20]} beats; no melody has more than {LARGEST}")
     reader = Converter()
     reader.parseFileNoPickle(path, format="musicxml")
     return melody(stream_score(reader.stream))
+
+
+def _sheets(path: Path) -> Iterator[IO[bytes]]:
+    """The XML of a file, or of the members of an archive of them."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive:
+        if (size := sum(member.file_size for member in archive.infolist())) > UNPACKED:
+            raise UserError(f"unpacked it has {size:,} bytes; a melody has fewer than {UNPACKED:,}")
+        for member in archive.infolist():
+            if member.filename.endswith((".xml", ".musicxml")):
+                with archive.open(member) as file:
+                    yield file
 
 
 def stream_score(stream: Any) -> Score:

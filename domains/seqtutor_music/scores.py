@@ -18,6 +18,7 @@ from fractions import Fraction
 from seqtutor import UserError
 from seqtutor_music.events import HIGHEST, LOWEST, STEPS, Note, written
 
+LARGEST = 64  # numerator of a metre that is looked at: music21 takes seconds over 320/4, hours over larger ones
 METRES = {"4/4": 4, "2/2": 4, "2/4": 2}  # the quarters in a bar
 CENTRE = 66  # F#4
 MAJOR = frozenset({0, 2, 4, 5, 7, 9, 11})

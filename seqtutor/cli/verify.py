@@ -23,14 +23,14 @@ def verify(names: tuple[str, ...], seed: int) -> None:
     from seqtutor.cli.tables import proof_table
     from seqtutor.objectives import load_objective
     from seqtutor.plugins import installed
-    from seqtutor.verification import TEMPERATURE, new_world, prove
+    from seqtutor.verification import TEMPERATURE, Proof, new_world, prove
 
     chosen = names or tuple(installed("objective"))
     for name in chosen:
         load_objective(name)  # a wrong name is said before the first minute is spent
     torch.set_num_threads(1)  # tensors this small only wait for a second one
     world = new_world(seed)
-    proofs = []
+    proofs: list[Proof] = []
     with progress("verifying") as bar:
         for name in chosen:
             bar.update(bar.task_ids[0], completed=len(proofs), total=len(chosen), figures=name)

@@ -30,11 +30,16 @@ def failure(reason: str, kind: Kind = "failure") -> Outcome:
     return Outcome(math.nan, " ".join(reason.split())[:LONGEST] or "no reason given", kind)
 
 
-def ask(function: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> tuple[list[Outcome], bool]:
-    """One outcome a text, in order -> the outcomes, and whether the function raised and was asked one by one.
+def ask(
+    function: Callable[[Sequence[str]], Any], texts: Sequence[str], singly: bool = False
+) -> tuple[list[Outcome], bool]:
+    """One outcome a text, in order -> the outcomes, and whether the function was asked one by one, `singly` or not.
 
-    Raises WrongNumber where the function gives more or fewer answers than texts.
+    That is what becomes of several texts for which the function raised. Raises WrongNumber where it gives more or fewer
+    answers than texts.
     """
+    if singly:
+        return [ask(function, [text])[0][0] for text in texts], True
     try:
         given = function(texts)
     except WrongNumber:
@@ -42,7 +47,7 @@ def ask(function: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> tuple
     except Exception as error:  # whatever a scorer raises is a failure of these texts and of nothing else
         if len(texts) == 1:
             return [failure(f"{type(error).__name__}: {error}")], False
-        return [ask(function, [text])[0][0] for text in texts], True
+        return ask(function, texts, singly=True)
     return [outcome_of(value) for value in _counted(given, len(texts))], False
 
 
@@ -61,6 +66,8 @@ def _counted(given: Any, wanted: int) -> Sequence[Any]:
 
 def outcome_of(value: Any) -> Outcome:
     """A finite number as a value; anything else as a failure that says what it was."""
+    if type(value) is float and math.isfinite(value):  # nearly all are
+        return Outcome(value)
     if isinstance(value, Outcome):
         return value
     if value is None:

@@ -1,4 +1,7 @@
-"""Terms from outside: a Python function of the user's, or a program in any language. Both run in worker processes."""
+"""What worker processes answer for: a Python function of the user's, a program in any language, a domain's own term.
+
+They are handed over as descriptions, and load themselves there.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from seqtutor.errors import UserError
 from seqtutor.outside.answers import Outcome, WrongNumber, failure, outcome_of
 
+GRACE = 2.0  # seconds for a program whose pipes have closed to end by itself
 LONGEST_LINE = 1 << 16  # bytes of an answer
 
 
@@ -49,10 +56,7 @@ class Function:
     def open(self) -> None:
         """Import the function. Raises UserError where that fails."""
         module, _, name = self.place.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), name, None)
-        except Exception as error:
-            raise UserError(f"cannot import '{module}': {type(error).__name__}: {error}") from error
+        found = getattr(_imported(module), name, None)
         if not callable(found):
             raise UserError(f"the module '{module}' has no function '{name}'")
         self.function = found
@@ -62,6 +66,13 @@ class Function:
         if self.function is None:
             self.open()
         return self.function(list(texts)) if self.function else None
+
+
+def _imported(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever somebody's module raises while it is imported, the line shall name it
+        raise UserError(f"cannot import '{module}': {type(error).__name__}: {error}") from error
 
 
 def _source(module: str) -> Path | None:
@@ -129,11 +140,14 @@ class Program:
         self._expect_silence(process.stdout.fileno())
         try:
             process.stdin.write(text.encode() + b"\n")
+            outcome = self._read(process.stdout.fileno(), text)
         except OSError:
-            return None
-        outcome = self._read(process.stdout.fileno(), text)
+            outcome = None
         if outcome:
             self._expect_silence(process.stdout.fileno())
+        else:  # its pipes close before it has ended: asked again now, it would seem to have died of this text twice
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
         return outcome
 
     def _read(self, output: int, text: str) -> Outcome | None:
@@ -158,6 +172,47 @@ class Program:
     def _died(self) -> Outcome:
         status = self.process.wait() if self.process else 0
         return failure(f"the program ended twice, with {ended(status)}", "quarantine")
+
+
+@dataclass
+class Own:
+    """A term of a domain, which is found by its class and made anew from its options."""
+
+    domain: str  # module:Class
+    options: Mapping[str, Any]
+    name: str
+    function: Callable[[Sequence[str]], Any] | None = field(default=None, compare=False)
+
+    def open(self) -> None:
+        """Load the domain. Raises UserError where that fails."""
+        module, _, place = self.domain.partition(":")
+        try:
+            made = attrgetter(place)(_imported(module))
+            terms = made(made.Options(**self.options)).terms()
+            (self.function,) = (term.values for term in terms if term.name == self.name)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UserError(f"cannot be loaded in a worker process from {self.domain}: {error}") from error
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """What the term says."""
+        if self.function is None:
+            self.open()
+        return self.function(texts) if self.function else None
+
+
+Oracle = Function | Program | Own
+KINDS: dict[str, Callable[..., Oracle]] = {"Function": Function, "Program": Program, "Own": Own}
+
+
+def described(oracle: Oracle) -> list[Any]:
+    """Its kind and what it is made from, as JSON can hold it."""
+    return [type(oracle).__name__, {f.name: getattr(oracle, f.name) for f in fields(oracle) if f.compare}]
+
+
+def oracle_of(description: Sequence[Any]) -> Oracle:
+    """The oracle that was `described`, not opened yet."""
+    kind, made_from = description
+    return KINDS[kind](**made_from)
 
 
 def _json_object(line: bytes) -> dict[str, Any] | None:

@@ -1,43 +1,63 @@
-"""What runs in a worker process: it answers for its terms until its pipe closes. Started by `pool`, as a program."""
+"""What runs in a worker process: it answers for its terms until its pipe closes. Started by `pool`, as a program.
+
+Messages are JSON, one a line. To the worker: {"memory": ..., "terms": {name: description}}, then [name, texts] again
+and again. From it: {} once it is ready, then {"seconds": ..., "answers": [...]}, a number each or [reason, kind] where
+there is none; {"error": ...} where the run must stop.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import signal
 import sys
 import threading
 import time
-from multiprocessing.connection import Connection
+from contextlib import suppress
+from typing import BinaryIO
 
 from seqtutor.errors import UserError
 from seqtutor.outside.answers import WrongNumber, ask
+from seqtutor.outside.oracles import oracle_of
 
 
-def serve(pipe: Connection) -> None:
-    """Take the terms, say that all is well (None) or what is not, then answer questions one after the other."""
-    memory, terms = pipe.recv()
+def serve(questions: BinaryIO, answers: BinaryIO) -> None:
+    """Take the terms, say that all is well or what is not, then answer questions one after the other."""
+    first = json.loads(questions.readline())
+    oracles = {name: oracle_of(about) for name, about in first["terms"].items()}
     try:
-        functions = pickle.loads(terms)  # noqa: S301 - from our own parent process
-        for function in functions.values():
-            getattr(function, "open", lambda: None)()
+        for oracle in oracles.values():
+            oracle.open()
     except UserError as error:
-        return pipe.send(str(error))
-    except Exception as error:
-        return pipe.send(f"cannot be handed to a worker process: {type(error).__name__}: {error}")
-    if memory:
-        limit_memory(memory)
-    pipe.send(None)
-    ours = os.getpid()
-    while True:
-        name, texts = pipe.recv()
+        tell(answers, {"error": str(error)})
+        return
+    if first["memory"]:
+        limit_memory(first["memory"])
+    tell(answers, {})
+    ours, singly = os.getpid(), set[str]()
+    for line in questions:
+        name, texts = json.loads(line)
+        began = time.perf_counter()
         try:
-            answer: object = ask(functions[name], texts)
+            outcomes, raised = ask(oracles[name], texts, singly=name in singly)
         except (WrongNumber, UserError) as error:
-            answer = str(error)
+            answer: object = {"error": str(error)}
+        else:
+            if raised:  # it will again: what it had done of the call's other texts was lost
+                singly.add(name)
+            answer = {
+                "seconds": time.perf_counter() - began,
+                "answers": [o.value if o.kind == "value" else [o.reason, o.kind] for o in outcomes],
+            }
         if os.getpid() != ours:
             os._exit(0)  # a scorer forked and came back twice: only one of them may answer
-        pipe.send(answer)
+        tell(answers, answer)
+
+
+def tell(answers: BinaryIO, message: object) -> None:
+    """Send a message."""
+    answers.write(json.dumps(message).encode() + b"\n")
+    answers.flush()
 
 
 def limit_memory(megabytes: int) -> None:
@@ -58,10 +78,14 @@ def main() -> None:
     """The process: its first argument is the number of its end of the pipe, its second its parent's id."""
     sys.dont_write_bytecode = True  # it knows a file by its second and its size: an edit within one would be missed
     threading.Thread(target=leave_with, args=(int(sys.argv[2]),), daemon=True).start()
-    try:
-        serve(Connection(int(sys.argv[1])))
-    except (EOFError, ConnectionError):
-        os.killpg(0, signal.SIGKILL)  # what a scorer started goes with it
+    number = int(sys.argv[1])
+    with (
+        suppress(ConnectionError),
+        open(number, "rb", closefd=False) as questions,
+        open(number, "wb") as answers,
+    ):
+        serve(questions, answers)
+    os.killpg(0, signal.SIGKILL)  # what a scorer started goes with it
 
 
 if __name__ == "__main__":

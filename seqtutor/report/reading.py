@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TERM = "term."
 HELD_OUT = "held_out."
+LARGEST = 1e100  # what lies beyond it is no figure that a run can have logged, and would overflow in a chart
+SIDES = ("higher", "lower", "zero", "neither")
 NEEDED = ("update", "reward", "kl", "kl_per_token")  # columns of `metrics.csv` that a page is made of
 
 
@@ -98,6 +100,8 @@ def read(folder: Path) -> Run:
     missing = [name for name in NEEDED if run.metrics and name not in run.metrics]
     if missing:
         raise UserError(f"'{folder / 'metrics.csv'}' has no column {missing[0]}")
+    if run.metrics and not np.isfinite(run.metrics["update"]).all():
+        raise UserError(f"'{folder / 'metrics.csv'}' has a row whose update is no number")
     return run
 
 
@@ -132,7 +136,7 @@ def _rows(path: Path) -> list[dict[str, str | None]]:
 
 def _number(cell: str | None, path: Path) -> float:
     try:
-        return float(cell) if cell else math.nan
+        return _float(float(cell)) if cell else math.nan
     except ValueError as error:
         raise UserError(f"'{path}' holds '{cell}' where a number belongs") from error
 
@@ -165,33 +169,35 @@ def _summary(path: Path) -> Summary | None:
 
 def _parse(raw: dict[str, Any]) -> Summary:
     return Summary(
-        updates=raw["updates"],
-        seconds=raw["seconds"],
-        oracle_calls=raw["oracle_calls"],
-        samples=raw["samples"],
-        best_of=raw["best_of"],
-        interrupted=raw["interrupted"],
+        updates=_count(raw["updates"]),
+        seconds=_float(raw["seconds"]),
+        oracle_calls=_count(raw["oracle_calls"]),
+        samples=_count(raw["samples"]),
+        best_of=_count(raw["best_of"]),
+        interrupted=bool(raw["interrupted"]),
         kl_sequence=_float(raw["kl"]["sequence"]),
         kl_token=_float(raw["kl"]["token"]),
         best_of_kl=_float(raw["best_of_kl"]),
         reward=_figure(raw["reward"] | {"name": "reward"}, "higher"),
         terms=tuple(_figure(term, _direction(term["weight"])) for term in raw["terms"]),
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
-        went_back=raw.get("went_back"),
+        went_back=None if raw.get("went_back") is None else _count(raw["went_back"]),
     )
 
 
 def _figure(raw: dict[str, Any], better: str) -> Figure:
+    if better not in SIDES:
+        raise ValueError(f"{better!r} is none of {', '.join(SIDES)}")
     return Figure(
-        name=raw["name"],
+        name=str(raw["name"]),
         better=better,
         prior=_estimate(raw["prior"]),
         best_of_n=_estimate(raw["best_of_n"]),
         policy=_estimate(raw["policy"]),
-        percent=raw.get("percent", False),
-        summary=raw.get("summary", ""),
-        weight=raw.get("weight"),
-        source=raw.get("source", ""),
+        percent=bool(raw.get("percent", False)),
+        summary=str(raw.get("summary", "")),
+        weight=None if raw.get("weight") is None else _float(raw["weight"]),
+        source=str(raw.get("source", "")),
     )
 
 
@@ -201,8 +207,17 @@ def _direction(weight: float) -> str:
 
 
 def _estimate(raw: dict[str, Any]) -> Estimate:
-    return Estimate(_float(raw.get("mean")), _float(raw.get("halfwidth")))
+    halfwidth = _float(raw.get("halfwidth"))
+    return Estimate(_float(raw.get("mean")), halfwidth if halfwidth >= 0 else math.nan)
 
 
 def _float(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    """A figure; NaN where it is none or impossibly large."""
+    number = math.nan if value is None else float(value)
+    return number if abs(number) < LARGEST else math.nan
+
+
+def _count(value: int) -> int:
+    if type(value) is not int or not 0 <= value < LARGEST:
+        raise ValueError(f"{value!r} stands where a count belongs")
+    return value

@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from multiprocessing.connection import wait
 from typing import Any
 
-from seqtutor.domain import SequenceTerm
+from seqtutor.domain import Domain, SequenceTerm
 from seqtutor.errors import UserError
 from seqtutor.outside.answers import WrongNumber, ask
+from seqtutor.outside.oracles import Oracle, Own
 from seqtutor.scoring.pool import Answers, Pool, Worker
 from seqtutor.scoring.terms import TermSettings
 from seqtutor.signals import waiting
@@ -21,18 +23,23 @@ class Engine:
     """Answers for sequence-level terms. `workers`: processes for the domain's own terms; 0: this process."""
 
     def __init__(
-        self, terms: Sequence[SequenceTerm], settings: Mapping[str, TermSettings] | None = None, workers: int = 0
+        self,
+        domain: Domain,
+        terms: Sequence[SequenceTerm],
+        settings: Mapping[str, TermSettings] | None = None,
+        workers: int = 0,
     ) -> None:
         self.here: dict[str, Any] = {}
         self.pools: dict[str, Pool] = {}
-        own: dict[str, Any] = {}
+        own: dict[str, Oracle] = {}
+        place = f"{type(domain).__module__}:{type(domain).__qualname__}"
         for term in terms:
             table = (settings or {}).get(term.name)
             if table is not None and table.outside is not None:
                 limits = {key: getattr(table, key) for key in ("workers", "timeout", "chunk", "retries", "memory")}
-                self.pools[term.name] = Pool({term.name: term.values}, **limits)
+                self.pools[term.name] = Pool({term.name: table.outside}, **limits)
             elif workers:
-                own[term.name] = term.values
+                own[term.name] = Own(place, asdict(domain.options), term.name)
             else:
                 self.here[term.name] = term.values
         shared = Pool(own, workers)

@@ -57,7 +57,8 @@ class Scorer:
     @cached_property
     def engine(self) -> Engine:
         """Who answers; started when first asked."""
-        return Engine([term for term in self.terms if isinstance(term, SequenceTerm)], self.settings, self.workers)
+        terms = [term for term in self.terms if isinstance(term, SequenceTerm)]
+        return Engine(self.domain, terms, self.settings, self.workers)
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -201,7 +202,8 @@ class Scorer:
     def _note(self, scores: Scores, new: Sequence[int], answers: Answers) -> None:
         """Take the batch into the memory: calls, answers, failures and their share."""
         failures, quarantined = self._failures_of_steps(scores), []
-        for name, outcomes in answers.items():
+        for name, found in answers.items():
+            outcomes = {text: found[text] for text in scores.texts if text in found}  # in no order of the workers
             self.cache[name].update((text, outcome.value) for text, outcome in outcomes.items())
             bad = [(name, text, outcome.reason) for text, outcome in outcomes.items() if outcome.kind != "value"]
             failures += bad
