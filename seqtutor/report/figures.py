@@ -33,7 +33,10 @@ def effect(figure: Figure) -> float:
 
 def _change(figure: Figure) -> tuple[float, float]:
     before, after = figure.prior, figure.policy
-    return after.mean - before.mean, math.hypot(before.halfwidth, after.halfwidth)
+    noise = math.hypot(before.halfwidth, after.halfwidth)
+    if figure.better == "zero":
+        return abs(after.mean) - abs(before.mean), noise
+    return after.mean - before.mean, noise
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Verdicts:
 def judge(figures: Iterable[Figure]) -> Verdicts:
     """Which figures got better and which got worse."""
     known = (f for f in figures if f.better != "neither" and verdict(f) != "unknown")
-    ranked = sorted(known, key=effect, reverse=True)
+    # What shall be near zero takes a reader a second thought: it comes after the others.
+    ranked = sorted(known, key=lambda figure: (figure.better != "zero", effect(figure)), reverse=True)
     return Verdicts(
         better=tuple(f for f in ranked if verdict(f) == "better"),
         worse=tuple(f for f in ranked if verdict(f) == "worse"),
