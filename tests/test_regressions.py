@@ -186,6 +186,22 @@ def test_values_that_no_sample_can_have_are_refused(prior, args):  # noqa: F811
 
 
 @shell
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"temperature = {10**400}",
+        f"updates = {'9' * 5000}",
+        f"[weights]\nrises = {10**400}",
+        f'[terms.rises]\ntransform = {{ kind = "sigmoid", low = 1, high = {10**400} }}',
+        "[terms.rises]\ntransform = { kind = [1, 2] }",
+        f"hold_out = {'[' * 5000}{']' * 5000}",
+    ],
+)
+def test_a_config_that_no_hand_would_write_is_refused_in_a_line(prior, text):  # noqa: F811
+    refuse(*TRAIN, "--prior", prior, "--config", write("run.toml", text))
+
+
+@shell
 def test_a_negative_seed_is_refused_or_taken():
     result = call("pretrain", "--domain", "letters", "--seed", -1, *TINY)
     assert result.exception is None or isinstance(result.exception, SystemExit)

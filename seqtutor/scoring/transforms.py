@@ -119,23 +119,24 @@ def transform_of(name: str, table: Mapping[str, Any]) -> Transform:
     if not isinstance(table, Mapping):
         raise UserError(f'{where} must be a table such as {{kind = "sigmoid", low = 2, high = 5}}, not {table!r}')
     given = {key: value for key, value in table.items() if key != "kind"}
-    if table.get("kind") not in KINDS:
-        raise unknown(f"kind of {where}", str(table.get("kind", "")), KINDS)
-    kind = KINDS[table["kind"]]
+    named = str(table.get("kind", ""))
+    if named not in KINDS:
+        raise unknown(f"kind of {where}", named, KINDS)
+    kind = KINDS[named]
     for key in given:
         if key not in kind.required + kind.optional:
-            raise unknown(f"key in {where} ({table['kind']})", key, kind.required + kind.optional)
+            raise unknown(f"key in {where} ({named})", key, kind.required + kind.optional)
     missing = [key for key in kind.required if key not in given]
     if missing or not given:
-        raise UserError(f"{where} ({table['kind']}) needs {' and '.join(missing or kind.optional)}")
+        raise UserError(f"{where} ({named}) needs {' and '.join(missing or kind.optional)}")
     if "points" in given:
-        return Transform(table["kind"], {"points": _points(where, given["points"])})
+        return Transform(named, {"points": _points(where, given["points"])})
     numbers = {key: _number(where, key, value) for key, value in given.items()}
     if numbers.get("low", -math.inf) >= numbers.get("high", math.inf):
         raise UserError(f"{where} needs low below high, not {numbers['low']:g} and {numbers['high']:g}")
     if numbers.get("softness", 1.0) <= 0:
         raise UserError(f"{where} needs a softness above 0, not {numbers['softness']:g}")
-    return Transform(table["kind"], numbers)
+    return Transform(named, numbers)
 
 
 def _number(where: str, key: str, value: Any) -> float:
