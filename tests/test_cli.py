@@ -104,6 +104,16 @@ except SystemExit as end:
         assert result.stdout.splitlines()[-1] == "0 []", args
 
 
+def test_a_clock_that_goes_backwards_harms_nothing(prior, monkeypatch):
+    hours = itertools.count(2e9, -3600)
+    monkeypatch.setattr("time.time", lambda: next(hours))
+    succeed("train", "--domain", "letters", "--prior", prior, "--updates", "4", "--output", "run")
+    seconds = [float(row["seconds"]) for row in table("run/metrics.csv")]
+    assert seconds == sorted(seconds)
+    os.utime("run/metrics.csv", (4e9, 4e9))  # written in what is now the future
+    assert ", 0 s ago" in succeed("status", "run").output
+
+
 def test_where_no_terminal_shows_a_bar_lines_say_how_far_it_is(prior):
     said = succeed("train", "--domain", "letters", "--prior", prior, "--updates", "20").output
     lines = [line for line in said.splitlines() if line.startswith("tuning: ")]
