@@ -87,6 +87,12 @@ def test_a_metre_that_would_take_hours_is_refused_at_once(tmp_path, metre):
         assert tune.problem == "its metre is 99999/4; no melody has one above 64"
 
 
+def test_a_note_that_would_fill_the_memory_is_refused_at_once(tmp_path):
+    (tmp_path / "a.abc").write_text(f"X:1\nM:4/4\nL:1/8\nK:G\nGABc dedB|G{4 * 10**9}|GABc dedB|\n")
+    (tune,) = seqtutor.load("music").read(tmp_path / "a.abc")
+    assert tune.problem == "bar 2 is longer than its metre allows"
+
+
 def test_a_score_that_would_take_hours_or_all_memory_is_refused_at_once(fuzz, tmp_path):
     module, _ = fuzz
     music = seqtutor.load("music")

@@ -18,6 +18,7 @@ from fractions import Fraction
 from seqtutor import UserError
 from seqtutor_music.events import HIGHEST, LOWEST, STEPS, Note, written
 
+LONGEST = 4096  # quarters of a bar that is written out: a tune without bar lines has one long bar
 LARGEST = 64  # numerator of a metre that is looked at: music21 takes seconds over 320/4, hours over larger ones
 METRES = {"4/4": 4, "2/2": 4, "2/4": 2}  # the quarters in a bar
 CENTRE = 66  # F#4
@@ -104,7 +105,7 @@ def _starts(bars: Sequence[Bar], full: Fraction) -> list[Fraction]:
     starts: list[Fraction] = []
     at = Fraction(0)
     for i, bar in enumerate(bars):
-        if bar.length > full and bar.length % full:
+        if bar.length > LONGEST or (bar.length > full and bar.length % full):
             raise UserError(f"bar {i + 1} is longer than its metre allows")
         room = -at % full  # what the bar before has left; 0 where it was whole
         following = bars[i + 1].length if i + 1 < len(bars) else full - bar.length
