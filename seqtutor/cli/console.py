@@ -39,7 +39,7 @@ class _Progress(Progress):
         done = int(PARTS * task.completed / task.total) if task.total else 0
         if self.disable and done > self.printed:
             self.printed = done
-            line = f"{task.description}: {task.completed:g} of {task.total:g}  {task.fields['figures']}"
+            line = f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}  {task.fields['figures']}"
             self.console.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
