@@ -20,10 +20,11 @@ Codes = NDArray[np.uint64]
 LENGTH = 24  # events in a row that make a copy
 NOTES = 4  # that a stretch must strike to be anybody's
 SCATTER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: spreads ids over 64 bits
+BITS = 40  # of a stretch's number: of 90,000 melodies of 4 bars one seems a copy and is none
 
 
 def copied(ids: Ids, known: Codes, length: int = LENGTH) -> NDArray[np.bool_]:
-    """(N,): whether a melody (N, T) has `length` events in a row that are among the `stretches` known.
+    """(N,): whether a melody (N, T) has `length` events in a row that are among the `stretches` known, sorted.
 
     Stretches of fewer than 4 struck notes are nobody's and count for nothing.
 
@@ -31,12 +32,13 @@ def copied(ids: Ids, known: Codes, length: int = LENGTH) -> NDArray[np.bool_]:
     >>> copied(batch("C5 - - D4 - E4 - F4 - G4", "C4 - D4 - E4 - D4 - C4 -"), tune, length=8)
     array([ True, False])
     """
-    found = np.isin(_windows(ids, length), known) & _substantial(ids, length)
+    codes, ended = _windows(ids, length), np.append(known, ~np.uint64(0))  # so that there is always a next one
+    found = (ended[np.searchsorted(ended, codes)] == codes) & _substantial(ids, length)
     return np.asarray(found.any(axis=1))
 
 
 def stretches(ids: Ids, length: int = LENGTH) -> Codes:
-    """A number for each different stretch of `length` events, with enough notes, of tunes (N, T) in the frame."""
+    """Sorted: a number for each different stretch of `length` events, with enough notes, of tunes (N, T) in the frame."""
     return np.unique(_windows(ids, length)[_substantial(ids, length)])
 
 
@@ -61,7 +63,7 @@ def _windows(ids: Ids, length: int) -> Codes:
     for i in range(length):  # wraps around at 64 bits, which is meant
         codes = (codes + ids[:, i : i + count].astype(np.uint64) + np.uint64(1)) * SCATTER
         codes ^= codes >> np.uint64(29)
-    return codes
+    return codes >> np.uint64(64 - BITS)
 
 
 def _substantial(ids: Ids, length: int) -> NDArray[np.bool_]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import final
 
@@ -26,7 +25,7 @@ from seqtutor import (
     unknown,
 )
 from seqtutor_music import corpus, files, measures, pictures, rules, variation
-from seqtutor_music.copies import Codes, copied, stretches
+from seqtutor_music.copies import copied
 from seqtutor_music.events import (
     FIRST_PITCH,
     NAMES,
@@ -131,12 +130,12 @@ class MusicDomain(Domain):
         return [*rules.terms(self.options.preset), original]
 
     def originality(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """1 for a melody that copies nothing of the corpus, 0 for one that does; parses the corpus the first time."""
-        return (~copied(self._ids(texts), self._book)).astype(np.float64)
+        """1 for a melody that copies nothing of the corpus, 0 for one that does."""
+        return 1.0 - np.array(self.in_corpus(texts), dtype=np.float64)
 
-    @cached_property
-    def _book(self) -> Codes:
-        return stretches(self._ids(self.corpus()))
+    def in_corpus(self, texts: Sequence[str]) -> list[bool]:
+        """Whether 24 events in a row, with 4 notes or more, stand in the corpus."""
+        return copied(self._ids(texts), corpus.known()).tolist()
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """The rows of the paper's Table 1 and more; see `measures`."""

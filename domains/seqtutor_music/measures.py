@@ -1,4 +1,4 @@
-"""What a musician expects to read of a set of melodies: the rows of the paper's Table 1, and four of our own.
+"""What a musician expects to read of a set of melodies: the rows of the paper's Table 1, and five of our own.
 
 As in the paper, the shares of "notes" are shares of all sixteenth events, holds and rests too; melodies are shares of
 melodies; the leaps that count are those resolved and those doubled by a second leap in the same direction.
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor import Measure
-from seqtutor_music import context, rules
+from seqtutor_music import context, corpus, rules
+from seqtutor_music.copies import copied
 from seqtutor_music.events import FIRST_PITCH, OFF, STEPS, VOCABULARY, Ids, batch
 
 __all__ = ["batch", "measure"]  # batch, for the doctests
@@ -50,6 +51,7 @@ def measure(ids: Ids) -> list[Measure]:
         _share("notes in a motif", rules.motif(ids) > 0, events, "higher"),
         _share("notes in a repeated motif", rules.repeated_motif(ids) > 0, events, "higher"),
         _share("distinct melodies", _first_of_its_kind(ids)[:, None] & (whole > 0)[:, None], whole, "higher"),
+        _share("melodies that quote the corpus", copied(ids, corpus.known())[:, None], whole, "lower"),
         Measure("notes per bar", strikes, events / STEPS, summary="pitches struck in 16 steps"),
         Measure("range in semitones", _range(ids, FIRST_PITCH), (strikes > 0).astype(np.float64)),
     ]

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from seqtutor import UserError
@@ -9,7 +10,7 @@ from seqtutor_music import MusicDomain, corpus
 from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.copies import copied, stretches, variants
 from seqtutor_music.domain import MusicOptions
-from seqtutor_music.events import VOCABULARY, batch
+from seqtutor_music.events import OFF, VOCABULARY, batch
 from seqtutor_music.files import stream_score
 from seqtutor_music.scores import Bar, Score, Sound, melody
 
@@ -135,10 +136,10 @@ def test_the_corpus_is_parsed_once(tmp_path, monkeypatch):
     first = corpus.corpus(lambda done, total: seen.append((done, total)))
     assert first == [text(REEL), text(POLKA)]
     assert seen == [(1, 3), (2, 3), (3, 3)]  # the jig is not even tried
-    assert corpus.cache().read_text().splitlines() == first
+    assert corpus.parsed().read_text().splitlines() == first
     monkeypatch.setattr(corpus, "abc_texts", pytest.fail)
     assert corpus.corpus() == first
-    assert [path.name for path in corpus.cache().parent.iterdir()] == [corpus.cache().name]
+    assert [path.name for path in corpus.parsed().parent.iterdir()] == [corpus.parsed().name]
     in_g = MusicDomain(MusicOptions(tonic="G"))
     assert [in_g.encode(t) for t in in_g.corpus()] == [t.split() for t in first]
 
@@ -152,7 +153,23 @@ def test_a_cache_that_cannot_be_written_says_where(tmp_path, monkeypatch):
 def test_the_real_books_are_there():
     sources = corpus.abc_texts()
     assert len(sources) >= 4433
-    assert len(corpus.collect(sources[:6])) == 4  # one is in 6/8, one has triplets
+    some = corpus.collect(sources[:6])
+    assert len(some) == 4  # one is in 6/8, one has triplets
+    theirs = stretches(batch(*some))
+    assert len(theirs) > 500 and np.isin(theirs, corpus.known()).all()
+
+
+def test_what_is_shipped_of_the_books_can_be_made_anew(tmp_path, monkeypatch):
+    tunes = ["C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 - " * 2, "C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 - G4 - G4 - "]
+    monkeypatch.setattr(corpus, "corpus", lambda: tunes)
+    monkeypatch.setattr(corpus, "STRETCHES", tmp_path / "stretches.npz")
+    corpus.save_known()
+    assert corpus.known.__wrapped__().tolist() == stretches(batch(*tunes)).tolist()
+
+
+def test_by_chance_nothing_is_a_copy():
+    random = np.random.default_rng(0).integers(OFF, len(VOCABULARY), (20_000, 64))
+    assert not copied(random, corpus.known()).any()
 
 
 def test_variants_are_the_later_ones():

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from seqtutor_music import MusicDomain
-from seqtutor_music.events import VOCABULARY
+from seqtutor_music import MusicDomain, corpus
+from seqtutor_music.copies import stretches
+from seqtutor_music.events import VOCABULARY, batch
 from seqtutor_music.measures import measure
 
 C = MusicDomain()
@@ -35,10 +36,10 @@ BY_HAND = {
 def test_the_rows_of_table_1():
     measures = {m.name: m for m in C.measure(MELODIES)}
     assert {n: (m.values.sum(), m.weights.sum()) for n, m in measures.items() if n in BY_HAND} == BY_HAND
-    assert len(measures) == len(BY_HAND) + 3
+    assert len(measures) == len(BY_HAND) + 4
     assert all(m.values[3] == m.weights[3] == 0 for m in measures.values())
     assert [m.better for m in measures.values()] == [
-        "lower", *["zero"] * 3, "lower", *["higher"] * 7, *["neither"] * 2,
+        "lower", *["zero"] * 3, "lower", *["higher"] * 7, "lower", *["neither"] * 2,
     ]  # fmt: skip
 
 
@@ -72,13 +73,16 @@ def test_noise_scores_what_the_paper_would_have_it_score():
 
 
 def test_no_melodies_at_all():
-    assert len(C.measure([])) == len(C.measure([None, None])) == 14
+    assert len(C.measure([])) == len(C.measure([None, None])) == 15
     assert VOCABULARY is C.vocabulary
 
 
-def test_originality_is_asked_in_the_key_of_the_options(monkeypatch):
+def test_copies_are_found_in_the_key_of_the_options(monkeypatch):
     d = MusicDomain(MusicDomain.Options(tonic="G"))
     tune = "C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 - " * 2
     in_g = d.decode(C.encode(tune))
-    monkeypatch.setattr(MusicDomain, "corpus", lambda self: [in_g])
+    monkeypatch.setattr(corpus, "known", lambda: stretches(batch(tune)))
+    assert d.in_corpus([in_g, tune]) == [True, False]
     assert d.originality([in_g, tune]).tolist() == [0.0, 1.0]
+    copies = next(m for m in d.measure([tune, in_g, None, in_g]) if m.name == "melodies that quote the corpus")
+    assert copies.mean == pytest.approx(2 / 3)
