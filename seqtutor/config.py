@@ -57,6 +57,7 @@ class TrainConfig:
     rollouts: int = option(64, "Sequences sampled in an update.")
     temperature: float = option(1.0, "Temperature c of the reward, in reward per nat: large stays close to the prior.")
     learning_rate: float = option(1e-3, "Adam's learning rate.")
+    learning_rate_end: float = option(0.0, "Learning rate at the last update, approached in equal steps; 0: constant.")
     learning_steps: int = option(2, "Gradient steps in an update.")
     batch: int = option(64, "Stored sequences in a gradient step.")
     replay: int = option(4096, "Sequences that are remembered; the oldest are forgotten first.")
@@ -67,6 +68,7 @@ class TrainConfig:
     span: int = option(8, "Steps n of an n-step target.")
     trace: float = option(1.0, "Lambda that the 1- to n-step targets are averaged with; 1: the n-step one alone.")
     gamma: float = option(1.0, "Discount; only at 1 is the fixed point prior * exp(reward / temperature).")
+    huber: float = option(2.0, "Nats beyond which a gap is not squared but goes on in a straight line; inf: never.")
     clip: float = option(0.2, "How far PPO's probability ratio may pay: from 1 - clip to 1 + clip.")
     priority: str = option(
         "uniform", "Stored sequences to learn from: uniform, or by rank of reward or error.", PRIORITIES
@@ -112,11 +114,14 @@ class TrainConfig:
                 given = f"'{name}' is held out and has weight {self.weights[name]:g}"
                 raise UserError(f"term {given}: a term is paid or held out, not both")
         _between(self, "gamma", 0, 1)
+        if not self.huber > 0:
+            raise UserError(f"huber must be above 0 nats, or inf, not {self.huber}")
         _between(self, "trace", 0, 1)
         _between(self, "clip", 0, 1)
         _between(self, "vary", 0, 0.9)
         _between(self, "rewrite", 0, 1)
         _between(self, "temperature_end", 0, math.inf)
+        _between(self, "learning_rate_end", 0, math.inf)
         if not self.kl_budget >= 0:
             raise UserError(f"kl_budget must be at least 0 nats per token, not {self.kl_budget}; 0.2 is a moderate one")
         if self.temperature_end and self.kl_budget < math.inf:
@@ -127,6 +132,15 @@ class TrainConfig:
             raise unknown("value of combine", self.combine, ("sum", "geometric"))
         _between(self, "oracle_calls", 0, 10**12)
         _between(self, "workers", 0, 1024)
+
+    def rate(self, update: int) -> float:
+        """The learning rate of an update, the first being 0.
+
+        >>> [TrainConfig(learning_rate=0.3, learning_rate_end=0.1, updates=3).rate(update) for update in range(4)]
+        [0.3, 0.2, 0.1, 0.1]
+        """
+        end = self.learning_rate_end or self.learning_rate
+        return self.learning_rate + min(1.0, update / max(1, self.updates - 1)) * (end - self.learning_rate)
 
     @property
     def term_weights(self) -> Mapping[str, float]:

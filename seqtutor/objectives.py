@@ -19,13 +19,14 @@ and all of them are one equation. A step's net reward, in nats, is what it earns
     d = log p + r/c - log pi        consistency:  V(s_t) = sum_{k<n} gamma^k d_{t+k} + gamma^n V-(s_{t+n})
 
 Psi- and G-learning ask it of n = 1 step or of `span` steps; trajectory balance of whole sequences, where V(s_0) is
-log Z; VarGrad estimates log Z instead of learning it; REINVENT takes it to be 0; REINFORCE and PPO climb J itself,
+log Z; VarGrad and DPG estimate log Z instead of learning it; REINVENT takes it to be 0; REINFORCE and PPO climb J itself,
 which is the expected net reward of a sequence, times c. docs/objectives.md says which to use.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -91,6 +92,9 @@ def load_objective(name: str) -> Objective:
     return found
 
 
+HUBER = 2.0  # nats
+
+
 @objective(target="average", exact=False)
 def q(
     values: Tensor,
@@ -104,11 +108,12 @@ def q(
     gamma: float = 1.0,
     span: int = 1,
     trace: float = 1.0,
+    huber: float = HUBER,
 ) -> Tensor:
     """Q(s,a) <- log p(a|s) + r/c + gamma * max_a' Q-(s',a'): Jaques et al., ICML 2017, eq. 6."""
     gain = taken(log_prior, tokens) + reward / temperature
     goal = n_step(gain, target.amax(-1), taken(target, tokens), mask, gamma, span, trace)
-    return gap(taken(values, tokens), goal, mask)
+    return step_gaps(taken(values, tokens) - goal, mask, huber)
 
 
 @objective(target="average")
@@ -124,11 +129,12 @@ def psi(
     gamma: float = 1.0,
     span: int = 1,
     trace: float = 1.0,
+    huber: float = HUBER,
 ) -> Tensor:
     """Psi(s,a) <- log p(a|s) + r/c + gamma * logsumexp_a' Psi-(s',a'): Jaques et al., ICML 2017, eq. 8."""
     gain = taken(log_prior, tokens) + reward / temperature
     goal = n_step(gain, target.logsumexp(-1), taken(target, tokens), mask, gamma, span, trace)
-    return gap(taken(values, tokens), goal, mask)
+    return step_gaps(taken(values, tokens) - goal, mask, huber)
 
 
 @objective(target="average", tilt=True)
@@ -144,11 +150,12 @@ def g(
     gamma: float = 1.0,
     span: int = 1,
     trace: float = 1.0,
+    huber: float = HUBER,
 ) -> Tensor:
     """G(s,a) <- r/c + gamma * logsumexp_a' [log p(a'|s') + G-(s',a')]: Jaques et al., ICML 2017, eq. 9."""
     gain = reward / temperature
     goal = n_step(gain, (log_prior + target).logsumexp(-1), taken(target, tokens), mask, gamma, span, trace)
-    return gap(taken(values, tokens), goal, mask)
+    return step_gaps(taken(values, tokens) - goal, mask, huber)
 
 
 @objective()
@@ -161,11 +168,12 @@ def tb(
     mask: Tensor,
     *,
     temperature: float,
+    huber: float = HUBER,
 ) -> Tensor:
     """(log Z - sum d)^2, log Z = V(s_0) learnt: trajectory balance relative to a prior, Malkin et al., NeurIPS 2022."""
     log_z = values[:, 0].logsumexp(-1)
     net = net_reward(values, log_prior, tokens, reward, mask, temperature)
-    return (log_z - net.sum(-1)).square()
+    return square(log_z - net.sum(-1), huber)
 
 
 @objective()
@@ -182,6 +190,22 @@ def vargrad(
     """(mean_batch[sum d] - sum d)^2 * B/(B-1), the variance of sum d: Richter et al., NeurIPS 2020."""
     net = net_reward(values, log_prior, tokens, reward, mask, temperature).sum(-1)
     return (net.mean() - net).square() * len(net) / max(1, len(net) - 1)
+
+
+@objective()
+def dpg(
+    values: Tensor,
+    target: Tensor,
+    log_prior: Tensor,
+    tokens: Tensor,
+    reward: Tensor,
+    mask: Tensor,
+    *,
+    temperature: float,
+) -> Tensor:
+    """log mean_batch[exp sum d] - sum d, whose gradient is -(w - 1) grad log pi: Korbak et al., NeurIPS 2022."""
+    net = net_reward(values, log_prior, tokens, reward, mask, temperature).sum(-1)
+    return net.logsumexp(0) - math.log(len(net)) - net
 
 
 @objective(fresh=True)
@@ -243,9 +267,6 @@ def ppo(
     return ((miss.square() / 2 - climb) * mask).sum(-1)
 
 
-FAR = 2.0  # nats
-
-
 def taken(rows: Tensor, tokens: Tensor) -> Tensor:
     """The entries (B, T) of `rows` (B, T, V) that belong to `tokens` (B, T)."""
     return rows.gather(-1, tokens[..., None])[..., 0]
@@ -290,11 +311,15 @@ def n_step(
     return goal
 
 
-def gap(values: Tensor, goal: Tensor, mask: Tensor) -> Tensor:
-    """(values - goal)^2, a straight line beyond FAR, summed over real steps and divided by the batch's mean length.
+def square(gap: Tensor, huber: float) -> Tensor:
+    """gap^2, and beyond `huber` nats the straight line that goes on from there (Huber, 1964); infinite: never.
 
-    The line (Huber, 1964) keeps one disaster, an invalid molecule 20 nats below the others, from drowning what its
-    batch has to say. It moves no fixed point: there every gap is zero, on every path.
+    It keeps a disaster, an invalid molecule 80 nats below the others, from drowning what its batch has to say, and moves
+    no fixed point: there every gap is zero. Beyond it a gradient is that of the square, no longer than at `huber`.
     """
-    steps = 2 * F.huber_loss(values, goal, reduction="none", delta=FAR) * mask
-    return steps.sum(-1) / mask.sum(-1).to(values).mean()
+    return 2 * F.huber_loss(gap, torch.zeros_like(gap), reduction="none", delta=huber)
+
+
+def step_gaps(gap: Tensor, mask: Tensor, huber: float) -> Tensor:
+    """The squared gaps (B, T), summed over real steps and divided by the batch's mean length."""
+    return (square(gap, huber) * mask).sum(-1) / mask.sum(-1).to(gap).mean()

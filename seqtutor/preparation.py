@@ -17,7 +17,7 @@ from seqtutor.scoring import Scorer, settings_of, weighted_terms
 
 VALUE_SPEED = 10.0
 # Settings that not every objective has: see Objective.options.
-STEPS = ("gamma", "span", "trace", "clip", "target_rate", "learning_steps")
+STEPS = ("gamma", "span", "trace", "huber", "clip", "target_rate", "learning_steps")
 STORED = ("batch", "replay", "priority", "vary", "rewrite")
 OPTIONAL = STEPS + STORED
 
@@ -74,10 +74,10 @@ def check_sizes(config: TrainConfig, domain: Domain) -> None:
     check_memory(f"learning_steps {config.learning_steps:,}", 8.0 * config.learning_steps * config.batch)
 
 
-def parameter_groups(policy: Model, rate: float) -> list[dict[str, Any]]:
+def parameter_groups(policy: Model) -> list[dict[str, Any]]:
     """The body with its token head; the value heads, which start from nothing and learn VALUE_SPEED times as fast."""
     named = [(name, p) for name, p in policy.named_parameters() if p.requires_grad]
     return [
-        {"params": [p for name, p in named if "value." not in name], "lr": rate},
-        {"params": [p for name, p in named if "value." in name], "lr": VALUE_SPEED * rate},
+        {"params": [p for name, p in named if "value." not in name], "speed": 1.0},
+        {"params": [p for name, p in named if "value." in name], "speed": VALUE_SPEED},
     ]

@@ -66,7 +66,7 @@ class Tuner:
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
         self.healthy = copy.deepcopy(self.target)
         self.watch = Watch(self.domain)
-        self.optimiser = torch.optim.Adam(parameter_groups(self.policy, config.learning_rate))
+        self.optimiser = torch.optim.Adam(parameter_groups(self.policy))
         self.generator = torch.Generator().manual_seed(config.seed)
         capacity = 0 if self.objective.fresh else config.replay
         self.replay = Replay(capacity, self.domain.max_length, len(self.domain.vocabulary), config.priority)
@@ -185,6 +185,8 @@ class Tuner:
             temperature=self.dial.temperature,
             **self.options,
         )
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["speed"] * config.rate(self.update)
         self.optimiser.zero_grad()
         loss.mean().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import DataLine, Domain, Measure, Progress, TokenTerm, silent
 from seqtutor.model import FORBIDDEN, Model, SequenceModel, frozen
 from seqtutor.objectives import Objective, load_objective, taken
-from seqtutor.preparation import VALUE_SPEED
 from seqtutor.rollout import sequence_mask
 from seqtutor.tuning import Tuner
 from seqtutor.vocabulary import EOS, PAD, Vocabulary
@@ -159,10 +159,11 @@ class World:
         return torch.where(self.psi > FORBIDDEN / 2, self.psi - self.log_prior, 0.0)
 
     def loss(self, objective: Objective, values: Tensor, words: Tensor | slice = slice(None)) -> Tensor:
-        """The objective's loss (n,) on some of the words, its target network the policy itself."""
+        """The objective's loss (n,) on some of the words, no gap too large to be squared; its target is the policy."""
         data = (self.log_prior, self.tokens, self.reward, self.mask)
         some = [tensor[words] for tensor in (values, values.detach(), *data)]
-        return objective(*some, temperature=self.temperature)
+        options = {"huber": math.inf} if "huber" in objective.keywords else {}
+        return objective(*some, temperature=self.temperature, **options)
 
     def gap(self, model: Model) -> float:
         """KL(pi || pi*), nats, of a policy."""
@@ -227,13 +228,13 @@ def train(world: World, name: str) -> tuple[float, float]:
         temperature=world.temperature,
         rollouts=ROLLOUTS if objective.fresh else ROLLOUTS // 4,
         learning_rate=RATE,
+        learning_rate_end=RATE / 100,
+        updates=UPDATES,
         **options,  # type: ignore[arg-type]
     )
     tuner = Tuner(world.domain, config, world.prior)
     before = world.gap(tuner.policy)
-    for update in range(UPDATES):
-        for group, speed in zip(tuner.optimiser.param_groups, (1.0, VALUE_SPEED), strict=True):
-            group["lr"] = speed * RATE * (1 - update / UPDATES)
+    for _ in range(UPDATES):
         tuner.step()
     return before, world.gap(tuner.policy)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from exact import MOVES, kl, world
 
-from seqtutor.objectives import FAR, discounted, load_objective
+from seqtutor.objectives import HUBER, discounted, load_objective
 
 KINDS = ("g", "psi", "q")  # those that bootstrap from a target network
 SPANS = (1, 2, 3, 100)
@@ -87,7 +89,7 @@ def test_the_n_step_target_is_the_sum_written_out(kind, trace):
                     s, a, _ = steps[t + k]
                     goal += (w.gamma * trace) ** k * (one_step(t + k) - float(target[s, a]))
             distance = abs(float(values[steps[t][0], steps[t][1]]) - goal)
-            total += distance**2 if distance <= FAR else FAR * (2 * distance - FAR)
+            total += distance**2 if distance <= HUBER else HUBER * (2 * distance - HUBER)
             count += 1
     assert loss(kind, w, values, target, span, trace=trace).item() == pytest.approx(total / count, rel=1e-10)
 
@@ -202,7 +204,8 @@ def test_the_expected_gradient_is_the_stated_multiple_of_grad_j(name, multiple):
     w = world(5)
     logits, values, logp = table_policy(w)
     b = w.batch()
-    losses = torch.stack([of_words(name, w, values, [i], b)[0] for i in range(len(logp))])
+    options = {"huber": math.inf} if name == "tb" else {}
+    losses = torch.stack([of_words(name, w, values, [i], b, **options)[0] for i in range(len(logp))])
     (found,) = torch.autograd.grad((logp.exp().detach() * losses).sum(), logits, retain_graph=True)
     torch.testing.assert_close(found, multiple / w.temperature * gradient_of_j(w, logits, logp), rtol=0, atol=1e-12)
 
@@ -222,7 +225,7 @@ def test_a_batch_that_is_its_own_baseline_has_the_same_expected_gradient(name, m
     torch.testing.assert_close(found, multiple / w.temperature * gradient_of_j(w, logits, logp), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["tb", "vargrad"])
+@pytest.mark.parametrize("name", ["tb", "vargrad", "dpg"])
 @pytest.mark.parametrize("seed", range(3))
 def test_balance_is_zero_at_the_optimum_and_only_there(name, seed):
     w = world(seed)
@@ -232,6 +235,53 @@ def test_balance_is_zero_at_the_optimum_and_only_there(name, seed):
     moved = exact.clone()
     moved[5, MOVES[0]] += 0.1
     assert of_words(name, w, moved, everything).mean() > 1e-6
+
+
+def forward_kl(w, logits, logp):
+    """grad of KL(pi* || pi), by listing every sequence."""
+    optimum = torch.from_numpy(w.optimum())
+    return torch.autograd.grad((optimum * (optimum.log() - logp)).sum(), logits, retain_graph=True)[0]
+
+
+def test_dpg_descends_the_kl_from_the_optimum_to_the_policy():
+    """Exactly so where the batch is the policy: one that writes all sequences alike, and a batch of all of them."""
+    w = world(5)
+    b = w.batch()
+    seen = torch.zeros(len(w.prefixes), 6, dtype=torch.float64)
+    seen.index_put_((b["prefix"][b["mask"]], b["tokens"][b["mask"]]), torch.ones((), dtype=torch.float64), True)
+    logits = (seen.log() - seen.sum(-1, keepdim=True).log()).clamp(min=-1e9).requires_grad_()
+    log_rows = logits.log_softmax(-1)
+    logp = (log_rows[b["prefix"]].gather(-1, b["tokens"][..., None])[..., 0] * b["mask"]).sum(-1)
+    torch.testing.assert_close(logp.exp(), torch.full_like(logp, 1 / len(logp)))
+    losses = of_words("dpg", w, log_rows, range(len(logp)))
+    (found,) = torch.autograd.grad(losses.mean(), logits, retain_graph=True)
+    torch.testing.assert_close(found, forward_kl(w, logits, logp), rtol=0, atol=1e-12)
+    assert losses.mean().item() == pytest.approx(kl(logp.exp().detach().numpy(), w.optimum()), rel=1e-10)
+
+
+def test_dpg_pushes_each_by_its_weight_less_one():
+    """-(w - 1) grad log pi, w the net rewards' exponentials over their mean: none beyond the size of the batch."""
+    w = world(7)
+    logits, values, logp = table_policy(w)
+    rows = [3, 11, 40, 77, 90]
+    log_prior = torch.tensor([w.score(w.prior, w.sequences[i]) for i in rows], dtype=torch.float64)
+    reward = torch.tensor([w.score(w.reward, w.sequences[i]) for i in rows], dtype=torch.float64)
+    net = (log_prior + reward / w.temperature - logp[rows]).detach()
+    weight = net.exp() / net.exp().mean()
+    (wanted,) = torch.autograd.grad(-((weight - 1) * logp[rows]).mean(), logits, retain_graph=True)
+    (found,) = torch.autograd.grad(of_words("dpg", w, values, rows).mean(), logits)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
+def test_beside_the_optimum_dpg_is_half_of_vargrad():
+    """Both measure how unequal the net rewards of a batch are: a Jensen gap is half of a variance where it is small."""
+    w = world(8)
+    generator = torch.Generator().manual_seed(0)
+    moved = w.rows(w.values("psi"))
+    moved = moved + 1e-4 * torch.randn(moved.shape, dtype=torch.float64, generator=generator)
+    rows = list(range(0, 100, 9))
+    dpg, vargrad = (of_words(name, w, moved, rows).mean().item() for name in ("dpg", "vargrad"))
+    assert dpg == pytest.approx(vargrad / 2 * (len(rows) - 1) / len(rows), rel=1e-3)
 
 
 def test_balance_learns_log_z_as_the_value_of_the_first_state():

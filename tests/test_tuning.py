@@ -93,19 +93,20 @@ def distance(log_policy, log_optimum):
 @pytest.mark.parametrize("objective", ["psi", "g"])
 def test_training_reaches_the_optimum_that_enumeration_gives(objective, fixed):
     """From more than 0.7 nats away, with replay, a target network, 4-step targets: KL(pi || pi*) below 0.01 nats."""
-    settings = {"rollouts": 64, "batch": 64, "replay": 1024, "learning_steps": 3, "span": 4}
+    settings = {"rollouts": 64, "batch": 64, "replay": 1024, "learning_steps": 3, "span": 4, "updates": 80}
     tuner = tuner_of(
         objective,
         domain=FixedLettersDomain() if fixed else LettersDomain(),
         prior=new_model(spread=1.0, hidden=32, fixed_length=fixed),
         target_rate=0.1,
         temperature=0.7,
+        learning_rate=0.02,
+        learning_rate_end=0.0002,
         **settings,
     )
     sequences, wanted = optimum(tuner)
     assert distance(log_probabilities(tuner.policy, sequences), wanted) > 0.7
-    for update in range(80):
-        tuner.optimiser.param_groups[0]["lr"] = 0.02 * (1 - update / 80)
+    for _ in range(80):
         tuner.step()
     assert distance(log_probabilities(tuner.policy, sequences), wanted) < 0.01
 
@@ -355,12 +356,11 @@ def test_an_objective_of_ones_own_is_an_entry_point(tmp_path, monkeypatch):
 def test_training_on_ranked_replay_reaches_the_optimum_too(priority):
     """Data that the policy did not choose are lawful: the fixed point is the same."""
     tuner = tuner_of("tb", prior=new_model(spread=1.0, hidden=32), temperature=0.7, rollouts=64, batch=64, replay=1024,
-                     learning_steps=3, priority=priority)  # fmt: skip
+                     learning_steps=3, priority=priority, updates=80, learning_rate=0.02,
+                     learning_rate_end=0.0002)  # fmt: skip
     sequences, wanted = optimum(tuner)
     assert distance(log_probabilities(tuner.policy, sequences), wanted) > 0.7
-    for update in range(80):
-        for group, speed in zip(tuner.optimiser.param_groups, (1, 10), strict=True):
-            group["lr"] = speed * 0.02 * (1 - update / 80)
+    for _ in range(80):
         tuner.step()
     assert distance(log_probabilities(tuner.policy, sequences), wanted) < 0.05
 
@@ -413,6 +413,16 @@ def test_a_setting_out_of_range_is_said_in_a_line(settings, message):
 def test_a_schedule_moves_the_temperature_by_equal_factors():
     tuner = tuner_of(temperature=4.0, temperature_end=1.0, updates=3)
     assert [tuner.step()["temperature"] for _ in range(3)] == pytest.approx([4.0, 2.0, 1.0])
+
+
+def test_a_schedule_moves_the_learning_rate_in_equal_steps():
+    tuner = tuner_of(learning_rate=0.04, learning_rate_end=0.01, updates=3)
+    rates = []
+    for _ in range(4):
+        tuner.step()
+        rates.append([group["lr"] for group in tuner.optimiser.param_groups])
+    assert [body for body, _ in rates[1:]] == pytest.approx([0.025, 0.01, 0.01])  # the first update has nothing stored
+    assert [head / body for body, head in rates[1:]] == pytest.approx([10.0] * 3)
 
 
 def test_varied_items_are_scored_and_learnt_from_and_are_none_of_the_policys_figures():

@@ -32,7 +32,7 @@ def test_the_optimal_values_solve_the_soft_backup():
     assert WORLD.gap(WORLD.prior) > 0.5
 
 
-@pytest.mark.parametrize("name", ["psi", "g", "tb", "vargrad"])
+@pytest.mark.parametrize("name", ["psi", "g", "tb", "vargrad", "dpg"])
 def test_zero_at_the_optimum_and_beside_it_not(name):
     at, beside = loss_at_optimum(WORLD, load_objective(name))
     assert at < 1e-10
