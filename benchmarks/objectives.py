@@ -119,7 +119,7 @@ def table(
     return "\n".join(lines)
 
 
-COLOURS = ("#1b6ca8", "#c8553d", "#2a9d8f", "#8e5ea2", "#b8860b", "#5a6b7b", "#d1478c", "#3f7d20", "#000000")
+COLOURS = ("#1b6ca8", "#c8553d", "#2a9d8f", "#8e5ea2", "#b8860b", "#5a6b7b", "#d1478c", "#3f7d20", "#7a4a21", "#000000")
 WIDTH, HEIGHT, EDGE = 640, 400, 50
 
 

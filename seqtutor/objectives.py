@@ -19,8 +19,8 @@ and all of them are one equation. A step's net reward, in nats, is what it earns
     d = log p + r/c - log pi        consistency:  V(s_t) = sum_{k<n} gamma^k d_{t+k} + gamma^n V-(s_{t+n})
 
 Psi- and G-learning ask it of n = 1 step or of `span` steps; trajectory balance of whole sequences, where V(s_0) is
-log Z; VarGrad and DPG estimate log Z instead of learning it; REINVENT takes it to be 0; REINFORCE and PPO climb J itself,
-which is the expected net reward of a sequence, times c. docs/objectives.md says which to use.
+log Z; VarGrad and DPG estimate log Z instead of learning it; REINVENT takes it to be 0; REINFORCE and PPO climb J
+itself, which is the expected net reward of a sequence, times c. docs/objectives.md says which to use.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def dpg(
     *,
     temperature: float,
 ) -> Tensor:
-    """log mean_batch[exp sum d] - sum d, whose gradient is -(w - 1) grad log pi: Korbak et al., NeurIPS 2022."""
+    """(log mean_batch[exp sum d] - sum d), whose gradient is -(w - 1) grad log pi: Korbak et al., NeurIPS 2022."""
     net = net_reward(values, log_prior, tokens, reward, mask, temperature).sum(-1)
     return net.logsumexp(0) - math.log(len(net)) - net
 
@@ -314,8 +314,8 @@ def n_step(
 def square(gap: Tensor, huber: float) -> Tensor:
     """gap^2, and beyond `huber` nats the straight line that goes on from there (Huber, 1964); infinite: never.
 
-    It keeps a disaster, an invalid molecule 80 nats below the others, from drowning what its batch has to say, and moves
-    no fixed point: there every gap is zero. Beyond it a gradient is that of the square, no longer than at `huber`.
+    It keeps a disaster, an invalid molecule 80 nats below the others, from drowning what its batch has to say: a gap
+    pulls no harder than one of `huber` nats does. It moves no fixed point, where every gap is zero on every path.
     """
     return 2 * F.huber_loss(gap, torch.zeros_like(gap), reduction="none", delta=huber)
 

@@ -259,6 +259,21 @@ def test_dpg_descends_the_kl_from_the_optimum_to_the_policy():
     assert losses.mean().item() == pytest.approx(kl(logp.exp().detach().numpy(), w.optimum()), rel=1e-10)
 
 
+def test_a_disaster_pulls_no_harder_than_a_gap_of_huber_nats():
+    """What an invalid molecule, 80 nats below the others, does to the gradient of tb."""
+    w = world(5)
+    logits, values, _ = table_policy(w)
+    b, pulls = w.batch(), {}
+    for below in (10.0, 80.0):
+        reward = b["reward"][[7]] - below
+        for huber in (2.0, math.inf):
+            losses = of_words("tb", w, values, [7], {**b, "reward": reward.expand(len(b["mask"]), -1)}, huber=huber)
+            (gradient,) = torch.autograd.grad(losses.sum(), logits, retain_graph=True)
+            pulls[huber, below] = gradient.norm().item()
+    assert pulls[2.0, 80.0] == pytest.approx(pulls[2.0, 10.0], rel=1e-10)
+    assert pulls[math.inf, 80.0] > 5 * pulls[math.inf, 10.0] > 5 * pulls[2.0, 10.0]
+
+
 def test_dpg_pushes_each_by_its_weight_less_one():
     """-(w - 1) grad log pi, w the net rewards' exponentials over their mean: none beyond the size of the batch."""
     w = world(7)

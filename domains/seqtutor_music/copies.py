@@ -38,7 +38,7 @@ def copied(ids: Ids, known: Codes, length: int = LENGTH) -> NDArray[np.bool_]:
 
 
 def stretches(ids: Ids, length: int = LENGTH) -> Codes:
-    """Sorted: a number for each different stretch of `length` events, with enough notes, of tunes (N, T) in the frame."""
+    """A number for each different stretch of `length` events with enough notes, of tunes (N, T); sorted."""
     return np.unique(_windows(ids, length)[_substantial(ids, length)])
 
 

@@ -94,4 +94,3 @@ def save(path: Path, texts: Iterable[str]) -> None:
             f"cannot keep the parsed tunes in {path.parent} ({error.strerror}); "
             "set XDG_CACHE_HOME to a folder that you can write to"
         ) from error
-

@@ -135,7 +135,7 @@ class MusicDomain(Domain):
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """Whether 24 events in a row, with 4 notes or more, stand in the corpus."""
-        return copied(self._ids(texts), corpus.known()).tolist()
+        return [bool(copy) for copy in copied(self._ids(texts), corpus.known())]
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """The rows of the paper's Table 1 and more; see `measures`."""

@@ -156,7 +156,8 @@ def test_the_real_books_are_there():
     some = corpus.collect(sources[:6])
     assert len(some) == 4  # one is in 6/8, one has triplets
     theirs = stretches(batch(*some))
-    assert len(theirs) > 500 and np.isin(theirs, corpus.known()).all()
+    assert len(theirs) > 500
+    assert np.isin(theirs, corpus.known()).all()
 
 
 def test_what_is_shipped_of_the_books_can_be_made_anew(tmp_path, monkeypatch):
