@@ -11,7 +11,7 @@ FASTEST = 0.2  # the most that log c moves in an update
 QUICK, SLOW = 1.0, 0.08  # how log c answers to the error of log KL: at once, and to its sum
 DOWN = 0.02  # the same as SLOW below the budget: a policy that has not learnt yet must not be pulled ever harder
 MEMORY = 0.5  # of the running mean of the KL
-FARTHEST = 1000.0  # the most that c is divided by: below, a reward that has no more to give would be all there is
+FARTHEST = 30.0  # the most that c is divided by: a reward of thousands of nats is more than a policy can learn from
 WITHIN = 0.1  # of a budget: near enough
 
 

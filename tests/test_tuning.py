@@ -386,9 +386,9 @@ def test_a_budget_that_the_reward_cannot_use_says_where_it_settled():
     dial = Dial(TrainConfig(domain="letters", kl_budget=5.0))
     for update in range(3000):
         dial.turn(0.3, update)
-    assert dial.verdict.endswith("settled at 0.300, temperature 0.001; the reward can use no more")
+    assert dial.verdict.endswith("settled at 0.300, temperature 0.0333; the reward can use no more")
     short = Dial(TrainConfig(domain="letters", kl_budget=5.0))
-    short.turn(0.3, 1)
+    short.turn(0.3, 199)
     assert short.verdict.endswith("it was still on its way: try more --updates")
     assert Dial(TrainConfig(domain="letters")).verdict == ""
 
