@@ -32,7 +32,7 @@ LENGTH = 3
 TEMPERATURE = 1.0
 ENOUGH = 0.01  # nats: the largest KL(pi || pi*) after training that passes
 ZERO = 1e-10
-UPDATES, ROLLOUTS, RATE = 150, 512, 0.02
+UPDATES, ROLLOUTS, RATE = 200, 512, 0.02
 
 
 @dataclass(frozen=True)
