@@ -92,7 +92,7 @@ def load_objective(name: str) -> Objective:
     return found
 
 
-HUBER = 2.0  # nats
+HUBER = 2.0  # nats: of a gap that is squared, the largest
 
 
 @objective(target="average", exact=False)
