@@ -92,6 +92,12 @@ class SequenceModel(nn.Module):
         value: Tensor = self.value(hidden)
         return self.logits(hidden).log_softmax(-1) + value
 
+    def scale_values(self, factor: float) -> None:
+        """Multiply V(s) of every state by `factor`; the probabilities stay."""
+        with torch.no_grad():
+            self.value.weight.mul_(factor)
+            self.value.bias.mul_(factor)
+
     def start(self, batch: int) -> State:
         """The state before BOS of `batch` sequences."""
         return tuple(self.head.weight.new_zeros(batch, self.lstm.hidden_size) for _ in range(2 * self.lstm.num_layers))
@@ -173,6 +179,10 @@ class TiltedModel(nn.Module):
         hidden = self.tilt.hidden(tokens)
         values: Tensor = self.tilt.head(hidden) + self.tilt.value(hidden)
         return values
+
+    def scale_values(self, factor: float) -> None:
+        """Multiply what every state's own value adds to G by `factor`; the probabilities stay."""
+        self.tilt.scale_values(factor)
 
     def start(self, batch: int) -> State:
         """The state before BOS of `batch` sequences: the prior's, then the tilt's."""

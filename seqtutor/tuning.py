@@ -109,7 +109,7 @@ class Tuner:
         self.update += 1
         self.seconds += time.monotonic() - began
         row = self.row(rollout, loss)
-        self.dial.turn(row["kl_per_token"], self.update)
+        self.turn(row["kl_per_token"])
         return row
 
     def sampled(self) -> tuple[Rollout, Tensor]:
@@ -196,6 +196,16 @@ class Tuner:
         if batch.slots is not None:
             self.replay.note(batch.slots, loss.detach())
         return loss.mean().item()
+
+    def turn(self, kl: float) -> None:
+        """Set the next temperature, given the KL in nats per token; values, which are rewards over c, turn with it.
+
+        Else they lag: with V far too high every sequence seems a disappointment, and whatever was sampled is unlearnt.
+        """
+        before = self.dial.temperature
+        self.dial.turn(kl, self.update)
+        for model in (self.policy, self.target):
+            model.scale_values(before / self.dial.temperature)
 
     def target_values(self, values: Tensor, tokens: Tensor) -> Tensor:
         """What the objective is given as `target` (B, T, V), without gradient."""

@@ -373,6 +373,24 @@ def test_a_budget_of_zero_leaves_the_prior_as_it_is():
     assert all(row["kl"] == pytest.approx(0, abs=1e-6) for row in rows)
 
 
+@pytest.mark.parametrize("objective", ["psi", "g"])
+def test_values_keep_their_worth_in_reward_when_the_temperature_turns_and_probabilities_stay(objective):
+    tuner = tuner_of(objective, temperature=2.0, temperature_end=0.5, updates=5)
+    for _ in range(3):
+        tuner.step()
+    tokens, models = torch.tensor([[3, 4, 3]]), (tuner.policy, tuner.target)
+    heads = [model.value if objective == "psi" else model.tilt.value for model in models]
+    worth = [head.bias * tuner.dial.temperature for head in heads]
+    rows = [log_probabilities(model, tokens) for model in models]
+    c, tuner.update = tuner.dial.temperature, tuner.update + 1
+    tuner.turn(kl=0.0)
+    assert tuner.dial.temperature < c
+    for model, head, value, row in zip(models, heads, worth, rows, strict=True):
+        assert value != 0
+        assert torch.allclose(head.bias * tuner.dial.temperature, value)
+        assert torch.allclose(log_probabilities(model, tokens), row, atol=1e-5)
+
+
 @pytest.mark.parametrize("budget", [0.1, 0.3])
 def test_the_temperature_is_turned_until_the_policy_sits_at_its_budget(budget):
     tuner = tuner_of("psi", prior=new_model(spread=1.0, hidden=32), kl_budget=budget, rollouts=64, batch=64,

@@ -52,7 +52,6 @@ class MoleculesDomain(Domain):
         "learning_rate": 5e-4,
         "span": 100,  # the whole molecule: its reward lies at the end
         "updates": 240,
-        "repeats": "unpaid",
     }
 
     _vocabulary = Vocabulary(TOKENS)
