@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from seqtutor.config import TrainConfig
 
 FASTEST = 0.2  # the most that log c moves in an update
-QUICK, SLOW = 1.0, 0.08  # how log c answers to the error of log KL: at once, and to its sum
-DOWN = 0.02  # the same as SLOW below the budget: a policy that has not learnt yet must not be pulled ever harder
+QUICK, SLOW = 0.8, 0.16  # how log c answers to the error of log KL: at once, and to its sum
+DOWN, FALL = 0.06, 0.02  # SLOW below the budget, and its most: what has not learnt yet must not be pulled ever harder
 MEMORY = 0.5  # of the running mean of the KL
 FARTHEST = 30.0  # the most that c is divided by: a reward of thousands of nats is more than a policy can learn from
 WITHIN = 0.1  # of a budget: near enough
@@ -50,7 +50,7 @@ class Dial:
         """
         self.kl += (1 - MEMORY) * (kl - self.kl) if self.kl else kl
         error = max(-1.0, min(1.0, math.log(max(self.kl, 1e-9) / max(self.config.kl_budget, 1e-9))))
-        change = QUICK * (error - self.error) + (SLOW if error > 0 else DOWN) * error
+        change = QUICK * (error - self.error) + (SLOW * error if error > 0 else max(-FALL, DOWN * error))
         moved = self.log_c + max(-FASTEST, min(FASTEST, change))
         self.log_c = max(moved, math.log(self.config.temperature / FARTHEST))
         self.error = error

@@ -52,6 +52,7 @@ class MoleculesDomain(Domain):
         "learning_rate": 5e-4,
         "span": 100,  # the whole molecule: its reward lies at the end
         "updates": 240,
+        "replay": 512,  # of the last 8 updates: what is older holds back a policy that moves
     }
 
     _vocabulary = Vocabulary(TOKENS)
