@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from seqtutor.config import TrainConfig
 
 FASTEST = 0.2  # the most that log c moves in an update
-QUICK, SLOW = 0.8, 0.16  # how log c answers to the error of log KL: at once, and to its sum
-DOWN, FALL = 0.06, 0.02  # SLOW below the budget, and its most: what has not learnt yet must not be pulled ever harder
+QUICK, SLOW = 1.0, 0.2  # how log c answers to the error of log KL: at once, and to its sum
+DOWN, FALL = 0.06, 0.022  # SLOW below the budget, and its most: what has not learnt yet must not be pulled ever harder
+FAR = 2.0  # the largest error: farther below, the KL tells nothing yet
 MEMORY = 0.5  # of the running mean of the KL
 FARTHEST = 30.0  # the most that c is divided by: a reward of thousands of nats is more than a policy can learn from
 WITHIN = 0.1  # of a budget: near enough
@@ -22,7 +23,7 @@ class Dial:
     config: TrainConfig
     log_c: float = field(init=False)
     kl: float = 0.0  # running mean, nats per token
-    error: float = -1.0  # log(kl / budget), within -1 .. 1, after the last update
+    error: float = -FAR  # log(kl / budget), within -FAR .. FAR, after the last update
 
     def __post_init__(self) -> None:
         self.log_c = math.log(self.config.temperature)
@@ -49,7 +50,7 @@ class Dial:
         overshoots where the policy answers late, as it does here: a policy learns for tens of updates from one c.
         """
         self.kl += (1 - MEMORY) * (kl - self.kl) if self.kl else kl
-        error = max(-1.0, min(1.0, math.log(max(self.kl, 1e-9) / max(self.config.kl_budget, 1e-9))))
+        error = max(-FAR, min(FAR, math.log(max(self.kl, 1e-9) / max(self.config.kl_budget, 1e-9))))
         change = QUICK * (error - self.error) + (SLOW * error if error > 0 else max(-FALL, DOWN * error))
         moved = self.log_c + max(-FASTEST, min(FASTEST, change))
         self.log_c = max(moved, math.log(self.config.temperature / FARTHEST))
