@@ -5,7 +5,7 @@ free curve is best of n from the prior, whose KL is at most log n - (n-1)/n nats
 
     python benchmarks/objectives.py music --updates 100
     python benchmarks/objectives.py molecules tb --weight qed=1 --weight makeability=0 --goal qed=.9 \
-        --set temperature=.006 --set learning_rate=5e-4 --set learning_steps=8 --set replay=512 --updates 110
+        --set temperature=.006 --set learning_steps=8 --set repeats=unpaid --updates 110
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,15 @@ def pair(text: str) -> tuple[str, float]:
     return name, float(value)
 
 
+def setting(text: str) -> tuple[str, Any]:
+    """'span=8' or 'repeats=unpaid' as a name and a value."""
+    name, _, value = text.partition("=")
+    for kind in (int, float):
+        with suppress(ValueError):
+            return name, kind(value)
+    return name, value
+
+
 @click.command()
 @click.argument("domain")
 @click.argument("objectives", nargs=-1)
@@ -186,7 +196,7 @@ def main(
     """Train OBJECTIVES (all that are installed, if none is named) on DOMAIN, print a table, draw two pictures."""
     common: dict[str, Any] = {"domain": domain, "weights": dict(pair(text) for text in weights)}
     common |= {"updates": updates} if updates else {}
-    common |= {name: (int(value) if value.is_integer() else value) for name, value in map(pair, changes)}
+    common |= dict(map(setting, changes))
     names = objectives or tuple(installed("objective"))
     jobs = [
         ({**common, "objective": name, "seed": seed}, output / f"{domain}-{name}-{seed}")
