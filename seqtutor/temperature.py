@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from seqtutor.config import TrainConfig
 
 FASTEST = 0.2  # the most that log c moves in an update
-QUICK, SLOW = 1.0, 0.25  # how log c answers to the error of log KL: at once, and to its sum
+QUICK, SLOW = 1.0, 0.16  # how log c answers to the error of log KL: at once, and to its sum
 DOWN, FALL = 0.06, 0.02  # SLOW below the budget, and its most: what has not learnt yet must not be pulled ever harder
 FAR = 1.0  # the largest error: farther below, the KL tells nothing yet
 MEMORY = 0.5  # of the running mean of the KL
