@@ -104,8 +104,6 @@ class TrainConfig:
             )
         _positive(self, "updates", "rollouts", "learning_rate", "learning_steps", "batch", "replay", "span", "samples")
         _positive(self, "best_of")
-        if self.replay < self.rollouts:
-            raise UserError(f"replay ({self.replay}) must hold at least one update's rollouts ({self.rollouts})")
         check_seed(self.seed)
         for name, weight in self.weights.items():
             _check_type(f"the weight of '{name}'", weight, float, "the config")

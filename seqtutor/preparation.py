@@ -61,6 +61,11 @@ def check_options(config: TrainConfig, objective: Objective, domain: Domain) -> 
             raise UserError(
                 f"objective '{config.objective}' has no {name} (given: {value}); of these it has: {own or 'none'}"
             )
+    if config.replay < config.rollouts and not objective.fresh:
+        raise UserError(
+            f"replay ({config.replay}) cannot hold one update's rollouts ({config.rollouts}); "
+            f"try --replay {8 * config.rollouts}"
+        )
     for name in ("vary", "rewrite"):
         if getattr(config, name) and not domain.offers(name):
             raise UserError(f"{name} is {getattr(config, name)}, but domain '{domain.name}' offers none; set it to 0")

@@ -365,6 +365,12 @@ def test_training_on_ranked_replay_reaches_the_optimum_too(priority):
     assert distance(log_probabilities(tuner.policy, sequences), wanted) < 0.05
 
 
+def test_a_replay_holds_an_update_or_says_what_would_and_is_nothing_to_those_without_one():
+    with pytest.raises(UserError, match=r"replay \(8\) cannot hold one update's rollouts \(16\); try --replay 128"):
+        tuner_of("tb", replay=8)
+    assert tuner_of("reinforce", rollouts=5000).objective.fresh
+
+
 def test_a_budget_of_zero_leaves_the_prior_as_it_is():
     tuner = tuner_of(kl_budget=0.0)
     start = parameters(tuner.policy)
