@@ -33,11 +33,11 @@ import torch
 import seqtutor
 from seqtutor import UserError
 from seqtutor.config import TrainConfig, build, read_toml
-from seqtutor.model import SequenceModel
-from seqtutor.report import render
-from seqtutor.scoring import settings_of
-from seqtutor.status import status_of
-from seqtutor.weights import load_model, save_model
+from seqtutor.priors.model import LstmModel
+from seqtutor.runs.report import render
+from seqtutor.rewards.terms import settings_of
+from seqtutor.runs.status import status_of
+from seqtutor.priors.files import load_model, save_model
 
 SECONDS = 5  # of work that an input may take
 WAIT = 30  # seconds that it may take in all
@@ -167,7 +167,7 @@ def _run(data: bytes, folder: Path) -> None:
 def _seeds_of_weights(folder: Path) -> list[bytes]:
     domain = seqtutor.load("molecules")
     torch.manual_seed(0)
-    save_model(SequenceModel(domain.vocabulary, embedding=2, hidden=2), folder, "model", domain="molecules")
+    save_model(LstmModel(domain.vocabulary, embedding=2, hidden=2), folder, "model", domain="molecules")
     about, tensors = (folder / "config.json").read_bytes(), (folder / "model.safetensors").read_bytes()
     return [len(about).to_bytes(4, "little") + about + tensors]
 

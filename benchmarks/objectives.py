@@ -25,14 +25,16 @@ import numpy as np
 import torch
 
 from seqtutor.config import TrainConfig, build
-from seqtutor.divergence import best_of_n_kl
+from seqtutor.runs.evaluation import best_of_n_kl
 from seqtutor.domain import load
-from seqtutor.evaluation import best_of_weights, draw
+from seqtutor.runs.evaluation import best_of_weights, draw
 from seqtutor.plugins import installed
-from seqtutor.run import Run
-from seqtutor.scoring import Scorer, weighted_terms
-from seqtutor.tuning import Tuner, tune
-from seqtutor.weights import load_prior
+from seqtutor.runs.folder import RunFolder
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import weighted_terms
+from seqtutor.tuner import Tuner
+from seqtutor.tuning import tune
+from seqtutor.priors.files import load_prior
 
 LAST = 10  # updates that a final figure is averaged over
 FREE = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # n of the free curve
@@ -47,7 +49,7 @@ def one(config: dict[str, Any], folder: Path) -> Path:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     domain = load(settings.domain, settings.options)
-    tuner, run = Tuner(domain, settings, load_prior(settings.prior or settings.domain, domain)), Run(folder)
+    tuner, run = Tuner(domain, settings, load_prior(settings.prior or settings.domain, domain)), RunFolder(folder)
     (folder / "metrics.csv").unlink(missing_ok=True)
     run.save_config(settings)
     tune(tuner, run, lambda row: None)

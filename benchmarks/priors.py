@@ -16,11 +16,11 @@ import torch
 
 from seqtutor import BOS, Domain, load
 from seqtutor.config import PretrainConfig, build
-from seqtutor.evaluation import draw
-from seqtutor.model import SequenceModel
+from seqtutor.runs.evaluation import draw
+from seqtutor.priors.model import LstmModel
 from seqtutor.pretraining import Examples, examples, held_out_figures
-from seqtutor.scoring import Scorer
-from seqtutor.weights import load_prior, prior_folder, read_about
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.priors.files import load_prior, prior_folder, read_about
 
 
 def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:
@@ -56,14 +56,14 @@ def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:
     return loss / count, right / count
 
 
-def samples(model: SequenceModel, domain: Domain, count: int) -> list[str | None]:
+def samples(model: LstmModel, domain: Domain, count: int) -> list[str | None]:
     """Texts of `count` samples; None for what is no item."""
     tokens, truncated = draw(model, domain, count, torch.Generator().manual_seed(0))
     scorer = Scorer(domain, [])
     return [None if cut else scorer.text(row) for row, cut in zip(tokens, truncated, strict=True)]
 
 
-def music(domain: Domain, model: SequenceModel, data: Examples, texts: Sequence[str]) -> None:
+def music(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]) -> None:
     """Copies from the corpus: 1,000 samples, and held-out excerpts against the training part for scale."""
     from seqtutor_music.copies import copied, stretches
     from seqtutor_music.events import stack
@@ -75,7 +75,7 @@ def music(domain: Domain, model: SequenceModel, data: Examples, texts: Sequence[
     print(f"for scale, held-out excerpts that share 24 with the training part: {copied(held, train).mean():.1%}")
 
 
-def molecules(domain: Domain, model: SequenceModel, data: Examples, texts: Sequence[str]) -> None:
+def molecules(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]) -> None:
     """The domain's measures of 10,000 samples."""
     for measure in domain.measure(samples(model, domain, 10_000)):
         scale, unit = (100, " %") if measure.percent else (1, "")

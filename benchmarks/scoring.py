@@ -20,14 +20,14 @@ from hostile import fate
 
 import seqtutor
 from seqtutor import SequenceTerm
-from seqtutor.checkpoint import SECONDS, SHARE
+from seqtutor.runs.checkpoint import SECONDS, SHARE
 from seqtutor.config import TrainConfig
 from seqtutor.replay import Batch
-from seqtutor.rollout import sample
-from seqtutor.run import Run
+from seqtutor.priors.sampling import sample
+from seqtutor.runs.folder import RunFolder
 from seqtutor.scoring import Outcome, Scorer, TermSettings, settings_of, weighted_terms
 from seqtutor.tuning import Tuner, checkpoint, resume
-from seqtutor.weights import load_prior
+from seqtutor.priors.files import load_prior
 from seqtutor_molecules.structures import molecule
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -153,12 +153,12 @@ def cost(domain: seqtutor.Domain, folder: Path) -> None:
     batch = Batch(rollout.log_prior, rollout.tokens, torch.zeros(rollout.tokens.shape), rollout.mask)
     for _ in range(tuner.config.replay // FILL):
         tuner.replay.add(batch)
-    spent = seconds(lambda: checkpoint(tuner, Run(folder)))
+    spent = seconds(lambda: checkpoint(tuner, RunFolder(folder)))
     size = (folder / "checkpoint" / "checkpoint.safetensors").stat().st_size
     every = max(SECONDS, spent / SHARE)
     print(f"a checkpoint: {spent:.2f} s for {size / 1e6:.0f} MB, every {every:.0f} s: {spent / every:.1%} of a run")
     fresh = Tuner(domain, tuner.config, load_prior("molecules", domain))
-    spent = seconds(lambda: resume(fresh, Run(folder)))
+    spent = seconds(lambda: resume(fresh, RunFolder(folder)))
     print(f"a resume: {spent:.2f} s from that checkpoint to the first new update, beyond what a fresh start needs")
 
 

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from seqtutor import load
-from seqtutor.model import SequenceModel, State, Step
+from seqtutor.priors.model import LstmModel, State, Step
 from seqtutor.pretraining import bucketed, nll, padded
-from seqtutor.rollout import sample_tokens
+from seqtutor.priors.sampling import sample_tokens
 from seqtutor.vocabulary import EOS, PAD
 
 ROUNDS = 5
@@ -49,7 +49,7 @@ def matrix_rate() -> float:
     return seconds(product)[1]
 
 
-def operations(model: SequenceModel) -> int:
+def operations(model: LstmModel) -> int:
     """Operations of one token forward: two for each weight of a matrix."""
     return 2 * sum(w.numel() for name, w in model.named_parameters() if w.ndim == 2 and "embedding" not in name)
 
@@ -64,7 +64,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, matrix product {rate / 1e9:.0f} GFLOP/s (float32, {SIDE} square)\n")
     print(f"{'model':<8}{'work':<14}{'tokens/s':>10}{'bound':>10}{'share':>8}")
     for layers in (1, 2, 3):
-        model = SequenceModel(domain.vocabulary, embedding=128, hidden=512, layers=layers)
+        model = LstmModel(domain.vocabulary, embedding=128, hidden=512, layers=layers)
         for work, factor, function in (("sampling", 1, sampled), ("pre-training", 3, trained)):
             function(model, sequences)
             _, speed = seconds(partial(function, model, sequences))
@@ -72,7 +72,7 @@ def main() -> None:
             print(f"{layers}x512   {work:<14}{speed:>10,.0f}{bound:>10,.0f}{speed / bound:>8.2f}", flush=True)
 
 
-def sampled(model: SequenceModel, sequences: list[list[int]]) -> int:
+def sampled(model: LstmModel, sequences: list[list[int]]) -> int:
     """Sample 512 sequences whose lengths are those of real molecules; returns the real tokens."""
     lengths = torch.tensor([len(s) for s in sequences[:512]])
     forced = SteppedLengths(model, lengths)
@@ -83,10 +83,10 @@ def sampled(model: SequenceModel, sequences: list[list[int]]) -> int:
     return count
 
 
-class SteppedLengths(SequenceModel):
+class SteppedLengths(LstmModel):
     """The same work as the model's, ended at given lengths: an untrained model's own lengths would mean nothing."""
 
-    def __init__(self, model: SequenceModel, lengths: torch.Tensor) -> None:
+    def __init__(self, model: LstmModel, lengths: torch.Tensor) -> None:
         super().__init__(model.vocabulary, embedding=128, hidden=512, layers=model.lstm.num_layers)
         self.load_state_dict(model.state_dict())
         self.lengths = lengths
@@ -111,7 +111,7 @@ class SteppedLengths(SequenceModel):
         return stepped
 
 
-def trained(model: SequenceModel, sequences: list[list[int]]) -> int:
+def trained(model: LstmModel, sequences: list[list[int]]) -> int:
     """Twelve gradient steps of 64 sequences in length buckets; returns the real tokens."""
     optimiser, count = torch.optim.Adam(model.parameters()), 0
     for i, batch in enumerate(bucketed(sequences, 64, np.random.default_rng(0))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +13,10 @@ from typing import Any, TypeVar, get_type_hints
 
 import tomli_w
 
-from seqtutor.domain import domain_class, option
+from seqtutor.domain import checked, domain_class, option
 from seqtutor.errors import UserError, unknown
+from seqtutor.objectives import OnPolicy, load_objective
 from seqtutor.plugins import installed
-
-PRIORITIES = ("uniform", "reward", "error")
 
 
 @dataclass(frozen=True)
@@ -25,111 +25,124 @@ class PretrainConfig:
 
     domain: str = option("", "Domain to learn, as listed by 'seqtutor domains'.")
     data: str = option("", "File or folder of your own items; empty: the domain's corpus.")
-    epochs: float = option(3.0, "Passes over the data.")
-    batch: int = option(64, "Sequences in an update.")
-    learning_rate: float = option(6e-3, "Peak of Adam's learning rate; it falls to 0 on a cosine.")
-    embedding: int = option(64, "Width of the token embedding.")
-    hidden: int = option(512, "Cells of each LSTM layer.")
-    layers: int = option(1, "LSTM layers.")
-    dropout: float = option(0.0, "Share of embeddings and outputs dropped while learning.")
-    held_out: float = option(0.01, "Share of the items kept aside to measure the held-out loss.")
-    evaluations: int = option(20, "How often the held-out loss is measured.")
-    patience: int = option(5, "Stop after this many measurements in a row without a better held-out loss.")
-    seed: int = option(0, "Seed of everything random.")
+    epochs: float = option(3.0, "Passes over the data.", above=0)
+    batch: int = option(64, "Sequences in an update.", above=0)
+    learning_rate: float = option(6e-3, "Peak of Adam's learning rate; it falls to 0 on a cosine.", above=0)
+    embedding: int = option(64, "Width of the token embedding.", above=0)
+    hidden: int = option(512, "Cells of each LSTM layer.", above=0)
+    layers: int = option(1, "LSTM layers.", above=0)
+    dropout: float = option(0.0, "Share of embeddings and outputs dropped while learning.", between=(0, 0.9))
+    held_out: float = option(0.01, "Share of the items kept aside to measure the held-out loss.", between=(0.001, 0.5))
+    evaluations: int = option(20, "How often the held-out loss is measured.", above=0)
+    patience: int = option(
+        5, "Early stopping: measurements in a row without a better held-out loss before the end.", above=0
+    )
+    seed: int = option(0, "Seed of everything random.", between=(0, 2**63 - 1))
     device: str = option("cpu", "Where to compute: cpu, or cuda.")
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _positive(self, "epochs", "batch", "learning_rate", "embedding", "hidden", "layers", "evaluations", "patience")
-        _between(self, "dropout", 0, 0.9)
-        _between(self, "held_out", 0.001, 0.5)
-        check_seed(self.seed)
+        checked(self)
+
+
+NO_LIMIT = 10**9  # updates of a run that is limited by minutes
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """`seqtutor train`: tune a prior towards a reward."""
+    """`seqtutor train`: tune a prior towards a reward.
 
-    domain: str = option("", "Domain to tune in, as listed by 'seqtutor domains'.")
-    prior: str = option("", "Prior to start from: a shipped one's name, or a folder; empty: the domain's name.")
-    objective: str = option("psi", "Rule that moves the policy; 'seqtutor verify' lists and checks them.")
-    updates: int = option(200, "Rounds of sampling, scoring and learning.")
-    rollouts: int = option(64, "Sequences sampled in an update.")
+    `TrainConfig(domain="molecules", huber=3.0)` starts from the domain's own defaults where it is installed, and takes
+    the numbers of the objective beside the fields below; they stand in `settings`, an instance of its `Settings`.
+    """
+
+    domain: str = option("", "Domain to tune in, as listed by 'seqtutor domains'.", lasting=True)
+    prior: str = option(
+        "", "Prior to start from: a shipped one's name, or a folder (./mine); empty: the domain's name.", lasting=True
+    )
+    objective: str = option("psi", "Rule that moves the policy; 'seqtutor verify' lists and checks them.", lasting=True)
+    updates: int = option(200, "Rounds of sampling, scoring and learning.", above=0)
+    minutes: float = option(0.0, "Stop after so many minutes of tuning, whatever --updates says; 0: no limit.",
+                            between=(0, 10**6))  # fmt: skip
+    rollouts: int = option(64, "Sequences sampled in an update.", above=0)
     temperature: float = option(1.0, "Temperature c of the reward, in reward per nat: large stays close to the prior.")
-    learning_rate: float = option(1e-3, "Adam's learning rate.")
-    learning_rate_end: float = option(0.0, "Learning rate at the last update, approached in equal steps; 0: constant.")
-    learning_steps: int = option(2, "Gradient steps in an update.")
-    batch: int = option(64, "Stored sequences in a gradient step.")
-    replay: int = option(4096, "Sequences that are remembered; the oldest are forgotten first.")
-    temperature_end: float = option(0.0, "Temperature at the last update, approached by equal factors; 0: constant.")
+    learning_rate: float = option(1e-3, "Adam's learning rate.", above=0)
+    learning_rate_end: float = option(
+        0.0, "Learning rate at the last update, approached in equal steps; 0: constant.", between=(0, math.inf)
+    )
+    temperature_end: float = option(
+        0.0, "Temperature at the last update, approached by equal factors; 0: constant.", between=(0, math.inf)
+    )
     kl_budget: float = option(
-        math.inf, "KL to the prior, nats per token, that the temperature is adapted to; inf: none."
+        math.inf,
+        "KL to the prior, nats per token, that the temperature is adapted to; inf: none.",
+        between=(0, math.inf),
     )
-    span: int = option(8, "Steps n of an n-step target.")
-    trace: float = option(1.0, "Lambda that the 1- to n-step targets are averaged with; 1: the n-step one alone.")
-    gamma: float = option(1.0, "Discount; only at 1 is the fixed point prior * exp(reward / temperature).")
-    huber: float = option(2.0, "Nats beyond which a gap is not squared but goes on in a straight line; inf: never.")
-    clip: float = option(0.2, "How far PPO's probability ratio may pay: from 1 - clip to 1 + clip.")
-    priority: str = option(
-        "uniform", "Stored sequences to learn from: uniform, or by rank of reward or error.", PRIORITIES
-    )
-    vary: float = option(0.0, "Share of the rollouts that are variations of the best stored items, not samples.")
-    rewrite: float = option(0.0, "Share of a batch that is learnt in another spelling of the same item.")
-    target_rate: float = option(0.05, "Share of the policy that the target network takes over in a gradient step.")
     repeats: str = option("paid", "What a text earns that an earlier update has seen.", ("paid", "unpaid"))
-    samples: int = option(1000, "Samples of the prior and of the policy that the final table stands on.")
-    best_of: int = option(16, "n of the free baseline 'best of n from the prior'.")
-    failures: float = option(0.2, "Largest share of a batch that a term may fail to score before the run stops.")
+    samples: int = option(1000, "Samples of the prior and of the policy that the final table stands on.", above=0)
+    best_of: int = option(16, "n of the free baseline 'best of n from the prior'.", above=0)
+    failures: float = option(
+        0.2, "Largest share of a batch that a term may fail to score before the run stops.", between=(0, 1)
+    )
     hold_out: Sequence[str] = option((), "Term to watch and never pay; may be repeated.")
     stop_on_collapse: bool = option(False, "At an alarm, go back to the last healthy policy and end the run there.")
-    seed: int = option(0, "Seed of everything random.")
+    seed: int = option(0, "Seed of everything random.", between=(0, 2**63 - 1), lasting=True)
     device: str = option("cpu", "Where to compute: cpu, or cuda.")
     combine: str = option("sum", "How the terms' scores become one reward.", ("sum", "geometric"))
-    oracle_calls: int = option(0, "Budget: texts that sequence-level terms may be asked about; 0: no limit.")
-    workers: int = option(0, "Processes that compute the domain's own sequence-level terms; 0: this one.")
+    oracle_calls: int = option(
+        0, "Budget: texts that sequence-level terms may be asked about; 0: no limit.", between=(0, 10**12)
+    )
+    workers: int = option(
+        0, "Processes that compute the domain's own sequence-level terms; 0: this one.", between=(0, 1024)
+    )
     cache: str = option("", "File of answers to share with other runs, at the same time if need be; empty: none.")
     terms: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Any = field(init=False)
 
-    def __post_init__(self) -> None:
-        if self.objective not in installed("objective"):
-            raise unknown("objective", self.objective, installed("objective"))
-        _known(self, "repeats", ("paid", "unpaid"))
-        _known(self, "priority", PRIORITIES)
+    def __init__(self, **given: Any) -> None:
+        """Precedence: core defaults < the domain's < `given`. Raises UserError for what no field or number allows."""
+        domain = given.get("domain")
+        usual = dict(domain_class(domain).defaults) if domain in installed("domain") else {}
+        objective = {**usual, **given}.get("objective", "psi")
+        cls = load_objective(objective).Settings
+        own, numbers = (
+            {f.name: f for f in dataclasses.fields(self) if f.init},
+            [f.name for f in dataclasses.fields(cls)],
+        )
+        for key in given.keys() - own - set(numbers):
+            raise _misplaced(key, given[key], objective, numbers)
+        if given.get("minutes") and "updates" not in given:
+            usual["updates"] = NO_LIMIT
+        merged = {**usual, **given}
+        for name, item in own.items():
+            value = merged.get(name, item.default_factory() if callable(item.default_factory) else item.default)
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "settings", checked(cls(**{k: merged[k] for k in numbers if k in merged})))
+        self._check()
+
+    def _check(self) -> None:
+        checked(self)
         if not 0 < self.temperature < math.inf:
             raise UserError(
                 f"temperature must be above 0, not {self.temperature}: at 0 nothing holds the policy to the prior; "
                 "try 0.1 for a strong pull of the reward"
             )
-        _positive(self, "updates", "rollouts", "learning_rate", "learning_steps", "batch", "replay", "span", "samples")
-        _positive(self, "best_of")
-        check_seed(self.seed)
         for name, weight in self.weights.items():
-            _check_type(f"the weight of '{name}'", weight, float, "the config")
+            check_type(f"the weight of '{name}'", weight, float, "the config")
         for name in self.hold_out:
             if self.weights.get(name):
                 given = f"'{name}' is held out and has weight {self.weights[name]:g}"
                 raise UserError(f"term {given}: a term is paid or held out, not both")
-        _between(self, "gamma", 0, 1)
-        if not self.huber > 0:
-            raise UserError(f"huber must be above 0 nats, or inf, not {self.huber}")
-        _between(self, "trace", 0, 1)
-        _between(self, "clip", 0, 1)
-        _between(self, "vary", 0, 0.9)
-        _between(self, "rewrite", 0, 1)
-        _between(self, "temperature_end", 0, math.inf)
-        _between(self, "learning_rate_end", 0, math.inf)
-        if not self.kl_budget >= 0:
-            raise UserError(f"kl_budget must be at least 0 nats per token, not {self.kl_budget}; 0.2 is a moderate one")
         if self.temperature_end and self.kl_budget < math.inf:
             raise UserError("kl_budget adapts the temperature and temperature_end schedules it: choose one of them")
-        _between(self, "target_rate", 0, 1)
-        _between(self, "failures", 0, 1)
-        if self.combine not in ("sum", "geometric"):
-            raise unknown("value of combine", self.combine, ("sum", "geometric"))
-        _between(self, "oracle_calls", 0, 10**12)
-        _between(self, "workers", 0, 1024)
+        replay = getattr(self.settings, "replay", self.rollouts)
+        if replay < self.rollouts:
+            raise UserError(
+                f"replay ({replay}) cannot hold one update's rollouts ({self.rollouts}); "
+                f"try --replay {8 * self.rollouts}"
+            )
 
     def rate(self, update: int) -> float:
         """The learning rate of an update, the first being 0.
@@ -146,47 +159,48 @@ class TrainConfig:
         return {**self.weights, **dict.fromkeys(self.hold_out, 0.0)}
 
 
+def _misplaced(key: str, value: Any, objective: str, numbers: Sequence[str]) -> UserError:
+    """The error for a key that is no field and no number of the objective: perhaps one of another objective."""
+    others = [name for name in installed("objective") if name != objective]
+    if any(key in {f.name for f in dataclasses.fields(settings_class(name))} for name in others):
+        have = ", ".join(numbers) or "none"
+        return UserError(f"objective '{objective}' has no {key} (given: {value}); of these it has: {have}")
+    return unknown("setting", key, [f.name for f in dataclasses.fields(TrainConfig) if f.init] + list(numbers))
+
+
+def settings_class(objective: str) -> type:
+    """The dataclass of an objective's numbers; that of one with none where its package is broken."""
+    try:
+        return load_objective(objective).Settings
+    except UserError:
+        return OnPolicy
+
+
 Config = TypeVar("Config", PretrainConfig, TrainConfig)
 
 
-def _known(config: PretrainConfig | TrainConfig, name: str, choices: Sequence[str]) -> None:
-    if getattr(config, name) not in choices:
-        raise unknown(f"value of {name}", getattr(config, name), choices)
-
-
-def _positive(config: PretrainConfig | TrainConfig, *names: str) -> None:
-    for name in names:
-        if not 0 < getattr(config, name) < math.inf:
-            raise UserError(f"{name} must be above 0, not {getattr(config, name)}")
-
-
-def _between(config: PretrainConfig | TrainConfig, name: str, low: float, high: float) -> None:
-    if not low <= getattr(config, name) <= high:
-        raise UserError(f"{name} must lie between {low} and {high}, not {getattr(config, name)}")
-
-
-def check_seed(seed: int) -> None:
-    """Raise UserError for a seed that no generator takes."""
-    if not 0 <= seed < 2**63:
-        raise UserError(f"seed must lie between 0 and 2^63 - 1, not {seed}")
+def hints_of(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The type of every key that a config of `cls` takes, the numbers of all installed objectives among them."""
+    hints = {key: hint for key, hint in get_type_hints(cls).items() if key != "settings"}
+    if cls is TrainConfig:
+        for name in installed("objective"):
+            hints = {**get_type_hints(settings_class(name)), **hints}
+    return hints
 
 
 def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config") -> Config:
-    """A config from keys and values. Precedence: core defaults < the domain's < `given`. Types are checked."""
-    hints = get_type_hints(cls)
+    """A config from keys and values as they stand in `origin`. Raises UserError for a wrong name or type."""
+    hints, given = hints_of(cls, given), {key: value for key, value in given.items() if key != MADE_BY}
     for key, value in given.items():
         if key not in hints:
             raise unknown(f"key in {origin}", key, hints)
-        _check_type(key, value, hints[key], origin)
-    values = dict(given)
-    if cls is TrainConfig and values.get("domain"):
-        values = {**domain_class(values["domain"]).defaults, **values}
+        check_type(key, value, hints[key], origin)
     make: Mapping[Any, Callable[[Any], Any]] = {float: float, Sequence[str]: tuple}
-    typed: dict[str, Any] = {k: make[hints[k]](v) if hints[k] in make else v for k, v in values.items()}
-    return cls(**typed)
+    return cls(**{k: make[hints[k]](v) if hints[k] in make else v for k, v in given.items()})
 
 
-def _check_type(key: str, value: Any, hint: Any, origin: str) -> None:
+def check_type(key: str, value: Any, hint: Any, origin: str) -> None:
+    """Raise UserError where `value` is not of the type `hint`."""
     wanted, name = _KINDS.get(hint, (Mapping, "a table"))
     fits = isinstance(value, wanted) and isinstance(value, bool) == (hint is bool)
     if not fits or (hint == Sequence[str] and not all(isinstance(item, str) for item in value)):
@@ -200,6 +214,27 @@ _KINDS: Mapping[Any, tuple[Any, str]] = {
     str: (str, "text"),
     Sequence[str]: ((list, tuple), "a list of texts"),
 }
+
+
+def flat(config: PretrainConfig | TrainConfig) -> dict[str, Any]:
+    """Every setting by its key, the objective's numbers among the others."""
+    values = dataclasses.asdict(config)
+    return {**values, **values.pop("settings", {})}
+
+
+def check_seed(seed: int) -> None:
+    """Raise UserError for a seed that no generator takes."""
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed must lie between 0 and 2^63 - 1, not {seed}")
+
+
+def check_memory(what: str, needed: float) -> None:
+    """Raise UserError where `what` needs more bytes than there are: the system would end the process without a word."""
+    if not hasattr(os, "sysconf"):  # not on every system
+        return
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > have:
+        raise UserError(f"{what} needs {needed / 1e9:,.0f} GB of memory, and there are {have / 1e9:,.0f} GB")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -225,6 +260,23 @@ def _integers(value: Any) -> Iterator[int]:
             yield from _integers(item)
 
 
-def to_toml(config: PretrainConfig | TrainConfig) -> str:
-    """Every setting of a config, defaults included: a run can be repeated from it alone."""
-    return tomli_w.dumps(dataclasses.asdict(config))
+MADE_BY = "made_by"  # table of a saved config: the versions of what wrote it
+
+
+def to_toml(config: PretrainConfig | TrainConfig, resolved: Mapping[str, Any]) -> str:
+    """Every setting of a config, defaults included, with what is `resolved` in place of what was left open.
+
+    A function of this Python session stands there as its name.
+    """
+    values = {**flat(config), **resolved}
+    terms = {name: _writable(table) for name, table in values.get("terms", {}).items()}
+    return tomli_w.dumps({**values, **({"terms": terms} if "terms" in values else {})})
+
+
+def _writable(table: Any) -> Any:
+    function = table if callable(table) else table.get("function")
+    if not callable(function):
+        return table
+    place = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__qualname__)}"
+    rest = {} if callable(table) else {key: value for key, value in table.items() if key != "function"}
+    return {**rest, "session": place}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class Measure:
 
     `values`, `weights`: (N,) float64, one entry an item. A plain mean has weights of one; a share of events has the
     number of events as weights; items that a figure does not concern have weight 0. `percent` prints .012 as 1.2 %.
+    `of_set`: the figure depends on how many items there are, as the share of different ones does.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Measure:
     better: Better = "neither"
     percent: bool = False
     summary: str = ""
+    of_set: bool = False
 
     @property
     def mean(self) -> float:
@@ -253,18 +256,44 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     for key, value in (options or {}).items():
         if key not in fields:
             raise unknown(f"option of domain '{name}'", key, fields)
-        choices = fields[key].metadata.get("choices")
-        if choices and value not in choices:
-            raise unknown(f"value of {key}", str(value), choices)
         wanted = type(fields[key].default)
         if type(value) is not wanted and not (wanted is float and type(value) is int):
             raise UserError(f"option {key} of domain '{name}' must be {TYPES[wanted]}, not {value!r}")
-    return cls(cls.Options(**(options or {})))
+    return cls(checked(cls.Options(**(options or {}))))
 
 
 TYPES: Mapping[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
-def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any:  # noqa: A002
-    """A field of a domain's `Options` or of a config: default, help text and, for text, what it may be."""
-    return field(default=default, metadata={"help": help, "choices": choices})
+def option(
+    default: Any,
+    help: str,  # noqa: A002
+    choices: Sequence[str] | None = None,
+    *,
+    above: float | None = None,
+    between: tuple[float, float] | None = None,
+    lasting: bool = False,
+) -> Any:
+    """A field of a domain's `Options`, of an objective's `Settings` or of a config: its default and its help.
+
+    `choices`: what a text may be. `above`: a number must be finite and larger. `between`: it must lie there, the ends
+    included. `lasting`: a resumed run must keep it.
+    """
+    return field(
+        default=default,
+        metadata={"help": help, "choices": choices, "above": above, "between": between, "lasting": lasting},
+    )
+
+
+def checked(record: Any) -> Any:
+    """`record`, a dataclass made of `option` fields. Raises UserError for a value that its field does not allow."""
+    for item in dataclasses.fields(record):
+        value, about = getattr(record, item.name), item.metadata
+        if about.get("choices") and value not in about["choices"]:
+            raise unknown(f"value of {item.name}", str(value), about["choices"])
+        if about.get("above") is not None and not about["above"] < value <= sys.float_info.max:
+            raise UserError(f"{item.name} must be above {about['above']:g}, not {value}")
+        low, high = about.get("between") or (None, None)
+        if low is not None and not low <= value <= high:
+            raise UserError(f"{item.name} must lie between {low:g} and {high:g}, not {value}")
+    return record

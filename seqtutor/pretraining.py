@@ -15,15 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
-from seqtutor.config import PretrainConfig
+from seqtutor.config import PretrainConfig, check_memory
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
-from seqtutor.memory import check_memory
-from seqtutor.model import SequenceModel
+from seqtutor.priors.files import save_model
+from seqtutor.priors.model import LstmModel
+from seqtutor.runs.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.signals import whole
 from seqtutor.vocabulary import EOS, PAD
-from seqtutor.weights import save_model
 
 POOL = 50  # batches that are sorted by length together
 
@@ -98,14 +97,14 @@ def bucketed(sequences: Sequence[Sequence[int]], batch: int, rng: np.random.Gene
             yield [sequences[i] for i in batches[j]]
 
 
-def nll(model: SequenceModel, tokens: Tensor) -> Tensor:
+def nll(model: LstmModel, tokens: Tensor) -> Tensor:
     """Negative log-likelihood of all real tokens of `tokens` (B, T), nats."""
     logits = model.logits(model.hidden(tokens)).flatten(0, 1)
     return torch.nn.functional.cross_entropy(logits, tokens.flatten(), ignore_index=PAD, reduction="sum")
 
 
 @torch.no_grad()
-def held_out_figures(model: SequenceModel, sequences: Sequence[Sequence[int]], batch: int = 256) -> tuple[float, float]:
+def held_out_figures(model: LstmModel, sequences: Sequence[Sequence[int]], batch: int = 256) -> tuple[float, float]:
     """Negative log-likelihood (nats per token) and accuracy (share of tokens guessed right) of `sequences`."""
     model.eval()
     ordered, device = sorted(sequences, key=len), next(model.parameters()).device
@@ -132,8 +131,8 @@ Report = Callable[[Progress, int], None]  # progress so far, updates in all
 class Trainer:
     """What one pre-training works on; `parts` is all that a checkpoint must hold beside the progress."""
 
-    model: SequenceModel
-    best: SequenceModel
+    model: LstmModel
+    best: LstmModel
     optimiser: torch.optim.Optimizer
     scale: float  # tokens of an average batch
 
@@ -185,7 +184,7 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
     tokens = min(config.batch, len(data.train)) * domain.max_length
     check_memory(f"batch {config.batch:,}", 4.0 * tokens * cells)
     torch.manual_seed(config.seed)
-    model = SequenceModel(
+    model = LstmModel(
         domain.vocabulary,
         embedding=config.embedding,
         hidden=config.hidden,
@@ -206,7 +205,7 @@ def stream(data: Examples, config: PretrainConfig, start: int, per_epoch: int) -
 
 def pretrain(
     domain: Domain, data: Examples, config: PretrainConfig, folder: Path, report: Report
-) -> tuple[SequenceModel, Progress]:
+) -> tuple[LstmModel, Progress]:
     """Learn a prior -> the one with the best held-out loss. Goes on from `folder/checkpoint` if there is one."""
     trainer = new_trainer(domain, data, config)
     progress = Progress(**load_checkpoint(folder / "checkpoint", trainer.parts))
@@ -236,7 +235,7 @@ def pretrain(
 
 
 def save_prior(
-    model: SequenceModel, domain: Domain, data: Examples, config: PretrainConfig, progress: Progress, folder: Path
+    model: LstmModel, domain: Domain, data: Examples, config: PretrainConfig, progress: Progress, folder: Path
 ) -> dict[str, float]:
     """Write `model.safetensors` (half precision), `config.json` with the figures."""
     loss, accuracy = held_out_figures(model, data.held_out)

@@ -1,15 +1,15 @@
-"""What has been seen: tokens, rewards, and the prior's log-probabilities, which are computed once."""
+"""What has been seen: sequences with what each term said of them; rewards are computed when they are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from seqtutor.memory import check_memory
-from seqtutor.rollout import sequence_mask
+from seqtutor.config import check_memory
+from seqtutor.priors.sampling import sequence_mask
 from seqtutor.vocabulary import PAD
 
 RANK = 0.01  # of the stored sequences: the best of these many are drawn about equally often
@@ -17,111 +17,148 @@ RANK = 0.01  # of the stored sequences: the best of these many are drawn about e
 
 @dataclass(frozen=True)
 class Batch:
-    """B sequences with their rewards, in the words and the order of the objectives' arguments."""
+    """B sequences of up to T tokens and the parts that their reward is made of. Filtered only whole, by `select`."""
 
-    log_prior: Tensor  # (B, T, V) nats
-    tokens: Tensor  # (B, T) int64
-    reward: Tensor  # (B, T)
-    mask: Tensor  # (B, T) bool
+    tokens: Tensor  # (B, T) int64: without BOS, with EOS, then PAD
+    mask: Tensor  # (B, T) bool: the steps that the policy chose
+    prior_logp: Tensor  # (B, T) nats, of the token taken; 0 after the end
+    terms: Tensor  # (B, T, K) raw values; a sequence-level one lies on the last step
+    valid: Tensor  # (B,) bool: the sequence is an item of the domain
+    paid: Tensor  # (B,) bool: False where a repeat earns nothing
     slots: Tensor | None = None  # (B,) where the replay keeps them
 
-    def to(self, device: str) -> Batch:
-        """The same on another device."""
-        log_prior, tokens, reward = self.log_prior.to(device), self.tokens.to(device), self.reward.to(device)
-        return Batch(log_prior, tokens, reward, self.mask.to(device), self.slots)
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same batch with every tensor changed."""
+        parts = (self.tokens, self.mask, self.prior_logp, self.terms, self.valid, self.paid)
+        return Batch(*map(change, parts), slots=None if self.slots is None else change(self.slots))
 
     def select(self, keep: Tensor) -> Batch:
         """The sequences that `keep` ((B,) bool, or indices) names."""
-        slots = None if self.slots is None else self.slots[keep]
-        return Batch(self.log_prior[keep], self.tokens[keep], self.reward[keep], self.mask[keep], slots)
+        return self.map(lambda part: part[keep])
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on another device."""
+        return self.map(lambda part: part.to(device))
+
+
+STORED = ("tokens", "mask", "prior_logp", "terms", "valid", "paid")
 
 
 class Replay:
-    """At most `capacity` sequences with their rewards.
+    """A ring buffer of at most `capacity` sequences with the parts of their rewards.
 
-    `priority` says which are drawn: 'uniform', all alike; 'reward', by the rank of their reward; 'error', by the rank
-    of their loss when they were last learnt from, new ones first. The oldest makes room for a new one; with
-    'reward', the one that earned least.
+    `worth`: (B,) the reward of each sequence of a batch. `priority` says which are drawn: 'uniform', all alike;
+    'reward', by the rank of their reward; 'error', by the rank of their loss when they were last learnt from, new ones
+    first. The oldest makes room for a new one; with 'reward', the one that earned least.
     """
 
-    def __init__(self, capacity: int, max_length: int, vocabulary: int, priority: str = "uniform") -> None:
-        check_memory(f"replay {capacity:,}", capacity * max_length * (4.0 * vocabulary + 12))
-        self.tokens = torch.full((capacity, max_length), PAD, dtype=torch.int64)
-        self.reward = torch.zeros(capacity, max_length)
-        self.log_prior = torch.zeros(capacity, max_length, vocabulary)
-        self.error = torch.full((capacity,), torch.inf)
-        self.priority = priority
+    def __init__(
+        self,
+        capacity: int,
+        max_length: int,
+        terms: int,
+        worth: Callable[[Batch], Tensor],
+        priority: str = "uniform",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        check_memory(f"replay {capacity:,}", capacity * max_length * (4.0 * terms + 9))
+        shape = (capacity, max_length)
+        self.tokens = torch.full(shape, PAD, dtype=torch.int32, device=device)
+        self.mask = torch.zeros(shape, dtype=torch.bool, device=device)
+        self.prior_logp = torch.zeros(shape, device=device)
+        self.terms = torch.zeros(*shape, terms, device=device)
+        self.valid = torch.zeros(capacity, dtype=torch.bool, device=device)
+        self.paid = torch.zeros(capacity, dtype=torch.bool, device=device)
+        self.error = torch.full((capacity,), torch.inf, device=device)
+        self.earned = torch.full((capacity,), -torch.inf, device=device)  # -inf: an empty slot
+        self.columns = list(range(terms))  # where the terms lie among those of a checkpoint
+        self.worth, self.priority = worth, priority
         self.added = 0
 
     def __len__(self) -> int:
         return min(self.added, len(self.tokens))
 
     def add(self, batch: Batch) -> None:
-        """Remember the sequences of `batch`."""
-        count, length = batch.tokens.shape
-        slots = self._free(count)
-        log_prior = batch.log_prior.where(batch.mask[..., None], 0.0)
-        new = {"tokens": batch.tokens, "reward": batch.reward, "log_prior": log_prior}
-        for name, rows in new.items():
-            store: Tensor = getattr(self, name)
+        """Remember the sequences of `batch`; of more than fit, the last."""
+        batch = batch.select(torch.arange(max(0, len(batch) - len(self.tokens)), len(batch)))
+        slots = self._free(len(batch))
+        for name in STORED:
+            store, rows = getattr(self, name), getattr(batch, name)
             store[slots] = 0  # PAD is 0 too
-            store[slots, :length] = rows.to(store)
+            if rows.ndim == 1:
+                store[slots] = rows.to(store)
+            else:
+                store[slots, : rows.shape[1]] = rows.to(store)
         self.error[slots] = torch.inf
-        self.added += count
+        self.earned[slots] = self.worth(batch).to(self.earned)
+        self.added += len(batch)
 
     def _free(self, count: int) -> Tensor:
         """The slots that the next `count` sequences take."""
         if self.priority != "reward":
-            return torch.arange(self.added, self.added + count) % len(self.tokens)
-        earned = self.reward.sum(-1)
-        earned[len(self) :] = -torch.inf  # the empty ones first
-        return earned.argsort(stable=True)[:count]
+            return torch.arange(self.added, self.added + count, device=self.tokens.device) % len(self.tokens)
+        return self.earned.argsort(stable=True)[:count]
 
-    def batches(self, count: int, size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """`count` batches drawn with replacement, each of nearly one length; none while nothing is stored."""
+    def batches(self, count: int, size: int, generator: torch.Generator, *, by_length: bool = True) -> Iterator[Batch]:
+        """`count` batches drawn with replacement; none while nothing is stored.
+
+        `by_length`: each of nearly one length, so that little of it is padding. This is lawful only where the loss of
+        a sequence depends on no other one of its batch.
+        """
         if not len(self):
             return
         drawn = self.draw(count * size, generator)
-        lengths = sequence_mask(self.tokens[drawn]).sum(-1)
-        ordered = drawn[lengths.argsort(stable=True)].view(count, size)
-        for index in torch.randperm(count, generator=generator):
-            yield self._batch(ordered[index])
+        if by_length:
+            drawn = drawn[sequence_mask(self.tokens[drawn]).sum(-1).argsort(stable=True)]
+        for index in torch.randperm(count, generator=generator, device=drawn.device):
+            yield self.batch(drawn.view(count, size)[index])
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` slots, drawn with replacement as `priority` says."""
-        n = len(self)
+        n, device = len(self), self.tokens.device
         if self.priority == "uniform":
-            return torch.randint(n, (count,), generator=generator)
-        key = self.reward[:n].sum(-1) if self.priority == "reward" else self.error[:n]
-        rank = torch.empty(n)
-        rank[key.argsort(descending=True, stable=True)] = torch.arange(n, dtype=torch.float32)
+            return torch.randint(n, (count,), generator=generator, device=device)
+        key = self.earned[:n] if self.priority == "reward" else self.error[:n]
+        rank = torch.empty(n, device=device)
+        rank[key.argsort(descending=True, stable=True)] = torch.arange(n, dtype=torch.float32, device=device)
         return torch.multinomial(1 / (RANK * n + rank), count, replacement=True, generator=generator)
 
     def note(self, slots: Tensor, error: Tensor) -> None:
         """Remember the loss (B,) that the sequences at `slots` had when they were learnt from."""
         self.error[slots] = error.to(self.error)
 
-    def _batch(self, slots: Tensor) -> Batch:
-        mask = sequence_mask(self.tokens[slots])
-        length = int(mask.sum(-1).max())
-        log_prior, tokens, reward = (store[slots, :length] for store in (self.log_prior, self.tokens, self.reward))
-        return Batch(log_prior, tokens, reward, mask[:, :length], slots)
+    def batch(self, slots: Tensor) -> Batch:
+        """The sequences at `slots`, cut to the longest of them."""
+        length = int(sequence_mask(self.tokens[slots]).sum(-1).max())
+        parts = {name: getattr(self, name)[slots] for name in STORED}
+        parts = {name: part if part.ndim == 1 else part[:, :length] for name, part in parts.items()}
+        return Batch(**{**parts, "tokens": parts["tokens"].long()}, slots=slots)
 
     def state(self) -> dict[str, Tensor]:
-        """Every stored sequence, for a checkpoint; of the prior's rows, which are most of it, the real steps alone."""
-        stored = {name: getattr(self, name)[: len(self)] for name in ("tokens", "reward", "log_prior", "error")}
-        stored["log_prior"] = stored["log_prior"][sequence_mask(stored["tokens"])]
+        """Every stored sequence, for a checkpoint; of what is wide, the real steps alone."""
+        stored = {name: getattr(self, name)[: len(self)] for name in (*STORED, "error")}
+        real = sequence_mask(stored["tokens"])
+        for name in ("prior_logp", "terms"):
+            stored[name] = stored[name][real]
         return {**stored, "added": torch.tensor(self.added)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave."""
+        """Put back what `state` gave, into a replay of any capacity; one that is smaller keeps the newest."""
         n, added, capacity = len(state["tokens"]), int(state["added"]), len(self.tokens)
-        log_prior = torch.zeros(n, *self.log_prior.shape[1:])
-        log_prior[sequence_mask(state["tokens"])] = state["log_prior"]
-        state = {**state, "log_prior": log_prior}
-        rows = torch.arange(n)
-        if added > n != capacity:  # another capacity than the one that wrapped around: the newest, oldest first
-            rows, added = rows.roll(-(added % n))[-capacity:], min(n, capacity)
-        for name in ("tokens", "reward", "log_prior", "error"):
-            getattr(self, name)[: len(rows)] = state[name][rows]
+        real, rows = sequence_mask(state["tokens"]), torch.arange(n)
+        state = {**state, "terms": state["terms"][:, self.columns]}
+        wide = {name: torch.zeros(n, *getattr(self, name).shape[1:]) for name in ("prior_logp", "terms")}
+        for name, values in wide.items():
+            values[real] = state[name]
+        if n != min(added, capacity):  # the capacity was another one: oldest first
+            rows = rows.roll(-(added % n if added > n else 0))[-capacity:]
+            added = len(rows)
+        for name in (*STORED, "error"):
+            getattr(self, name)[: len(rows)] = {**state, **wide}[name][rows].to(getattr(self, name))
         self.added = added
+        self.earned[:], self.error[len(rows) :] = -torch.inf, torch.inf
+        if len(rows):
+            self.earned[: len(rows)] = self.worth(self.batch(torch.arange(len(rows)))).to(self.earned)

@@ -71,8 +71,9 @@ class Dial:
 
     def state(self) -> dict[str, float]:
         """All that changes, for a checkpoint."""
-        return {"log_c": self.log_c, "kl": self.kl, "error": self.error}
+        return {"log_c": self.log_c, "kl": self.kl, "error": self.error, "temperature": self.config.temperature}
 
     def restore(self, state: dict[str, float]) -> None:
-        """Put back what `state` gave."""
-        self.log_c, self.kl, self.error = state["log_c"], state["kl"], state["error"]
+        """Put back what `state` gave; a configured temperature that has changed since moves c by the same factor."""
+        self.log_c = state["log_c"] + math.log(self.config.temperature / state["temperature"])
+        self.kl, self.error = state["kl"], state["error"]

@@ -7,8 +7,8 @@ the optimum pi*(x) = p(x) exp(R(x)/c) / Z, its values and grad J without any of 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ from torch import Tensor
 
 from seqtutor.config import TrainConfig
 from seqtutor.domain import DataLine, Domain, Measure, Progress, TokenTerm, silent
-from seqtutor.model import FORBIDDEN, Model, SequenceModel, frozen
-from seqtutor.objectives import Objective, load_objective, taken
-from seqtutor.rollout import sequence_mask
-from seqtutor.tuning import Tuner
+from seqtutor.objectives import Objective, load_objective
+from seqtutor.objectives.losses import taken
+from seqtutor.priors.model import FORBIDDEN, LstmModel, Model, frozen
+from seqtutor.priors.sampling import sequence_mask
+from seqtutor.tuner import Tuner
 from seqtutor.vocabulary import EOS, PAD, Vocabulary
 
 LENGTH = 3
@@ -98,7 +99,7 @@ class World:
     """All N words of `domain` under `prior`, in float64, and what listing them gives. T steps, V tokens."""
 
     domain: Words
-    prior: SequenceModel
+    prior: LstmModel
     temperature: float = TEMPERATURE
 
     @cached_property
@@ -118,8 +119,13 @@ class World:
     def log_prior(self) -> Tensor:
         """(N, T, V) log p of every next token; 0 after the end."""
         with torch.no_grad():
-            rows: Tensor = copy.deepcopy(self.prior).double()(self.tokens) * self.mask[..., None]
-        return rows
+            rows: Tensor = copy.deepcopy(self.prior).double()(self.tokens)
+        return rows * self.mask[..., None]
+
+    @cached_property
+    def prior_logp(self) -> Tensor:
+        """(N, T) log p of the letters taken; 0 after the end."""
+        return taken(self.log_prior, self.tokens)
 
     @cached_property
     def reward(self) -> Tensor:
@@ -129,7 +135,7 @@ class World:
     @cached_property
     def step_weight(self) -> Tensor:
         """(N, T) log p + r/c of every step: summed over a word, the log of pi* but for log Z."""
-        return (taken(self.log_prior, self.tokens) + self.reward / self.temperature) * self.mask
+        return (self.prior_logp + self.reward / self.temperature) * self.mask
 
     @cached_property
     def log_optimum(self) -> Tensor:
@@ -152,18 +158,18 @@ class World:
         before = self.step_weight.cumsum(-1) - self.step_weight
         return (mass - before[..., None]).clamp(min=FORBIDDEN)
 
-    def values(self, objective: Objective) -> Tensor:
-        """(N, T, V) what a network that has reached pi* gives to `objective`."""
-        if not objective.tilt:
-            return self.psi
-        return torch.where(self.psi > FORBIDDEN / 2, self.psi - self.log_prior, 0.0)
+    def loss(
+        self, objective: Objective, values: Tensor, words: Tensor | slice = slice(None), *, squared: bool = False
+    ) -> Tensor:
+        """The objective's loss (n,) on some of the words, as shipped; its target is the policy.
 
-    def loss(self, objective: Objective, values: Tensor, words: Tensor | slice = slice(None)) -> Tensor:
-        """The objective's loss (n,) on some of the words, no gap too large to be squared; its target is the policy."""
-        data = (self.log_prior, self.tokens, self.reward, self.mask)
+        `squared`: with no gap too large to be squared.
+        """
+        data = (self.prior_logp, self.tokens, self.reward, self.mask)
         some = [tensor[words] for tensor in (values, values.detach(), *data)]
-        options = {"huber": math.inf} if "huber" in objective.keywords else {}
-        return objective(*some, temperature=self.temperature, **options)
+        numbers = objective.numbers(objective.Settings())
+        numbers = objective.squared(numbers) if squared else numbers
+        return objective(*some, temperature=self.temperature, **numbers)
 
     def gap(self, model: Model) -> float:
         """KL(pi || pi*), nats, of a policy."""
@@ -177,20 +183,19 @@ def new_world(seed: int = 0) -> World:
     domain = Words(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        prior = SequenceModel(domain.vocabulary, embedding=8, hidden=32)
+        prior = LstmModel(domain.vocabulary, embedding=8, hidden=32)
         torch.nn.init.normal_(prior.head.weight, std=1.0)
     return World(domain, frozen(prior))
 
 
 def loss_at_optimum(world: World, objective: Objective) -> tuple[float, float]:
     """The largest loss of a word at pi*, and the mean loss beside it, where one value is moved by .1."""
-    exact = world.values(objective)
-    moved = exact.clone()
+    moved = world.psi.clone()
     moved[:, 0, EOS + 1] += 0.1
-    return float(world.loss(objective, exact).abs().max()), float(world.loss(objective, moved).mean())
+    return float(world.loss(objective, world.psi).abs().max()), float(world.loss(objective, moved).mean())
 
 
-def gradient_of_j(world: World, objective: Objective, seed: int = 0) -> tuple[float, float]:
+def gradient_of_j(world: World, objective: Objective, seed: int = 0, *, squared: bool = False) -> tuple[float, float]:
     """The expected gradient of the loss on pairs of the policy's own words, as `multiple` times grad J.
 
     Returns the multiple, in units of 1/c, and what is left over as a share of the gradient. The policy is a random
@@ -210,7 +215,9 @@ def gradient_of_j(world: World, objective: Objective, seed: int = 0) -> tuple[fl
     probability = logp.detach().exp()
     values = state_value[prefix] + log_policy
     pairs = torch.cartesian_prod(torch.arange(len(logp)), torch.arange(len(logp)))
-    losses = torch.func.vmap(lambda pair: world.loss(objective, values, pair).mean(), chunk_size=400)(pairs)
+    losses = torch.func.vmap(lambda pair: world.loss(objective, values, pair, squared=squared).mean(), chunk_size=400)(
+        pairs
+    )
     total = (probability[pairs].prod(-1) * losses).sum()
     (found,) = torch.autograd.grad(total, logits)
     multiple = float((found * climb).sum() / climb.square().sum())
@@ -220,17 +227,17 @@ def gradient_of_j(world: World, objective: Objective, seed: int = 0) -> tuple[fl
 def train(world: World, name: str) -> tuple[float, float]:
     """KL(pi || pi*), nats, before and after a tuning run of `name`, with the LSTM, sampling and replay of any run."""
     objective = load_objective(name)
+    numbers = {f.name for f in dataclasses.fields(objective.Settings)}
     wanted = {"span": LENGTH, "target_rate": 0.1, "learning_steps": 3, "batch": 64, "replay": 1024}
-    options = {key: value for key, value in wanted.items() if key in objective.options}
     config = TrainConfig(
         domain=world.domain.name,
         objective=name,
         temperature=world.temperature,
-        rollouts=ROLLOUTS if objective.fresh else ROLLOUTS // 4,
+        rollouts=ROLLOUTS if objective.on_policy else ROLLOUTS // 4,
         learning_rate=RATE,
         learning_rate_end=RATE / 100,
         updates=UPDATES,
-        **options,  # type: ignore[arg-type]
+        **{key: value for key, value in wanted.items() if key in numbers},
     )
     tuner = Tuner(world.domain, config, world.prior)
     before = world.gap(tuner.policy)
@@ -247,8 +254,9 @@ class Proof:
     exact: bool  # what it claims
     at_optimum: float  # largest loss of a word at pi*
     beside: float  # mean loss a little beside pi*
-    multiple: float  # of grad J in its expected gradient, in units of 1/c
+    multiple: float  # of grad J in its expected gradient, in units of 1/c, with all gaps squared
     residue: float  # share of that gradient which is not along grad J
+    shipped: float  # the same share with the numbers that it ships with
     before: float  # KL(pi || pi*), nats, of the prior
     after: float  # and of the policy tuned from it
     seconds: float
@@ -273,7 +281,8 @@ def prove(world: World, name: str) -> Proof:
     """Check one installed objective."""
     began, objective = time.monotonic(), load_objective(name)
     at_optimum, beside = loss_at_optimum(world, objective)
-    multiple, residue = (float("nan"), float("nan")) if objective.tilt else gradient_of_j(world, objective)
+    multiple, residue = gradient_of_j(world, objective, squared=True)
+    _, shipped = gradient_of_j(world, objective)
     before, after = train(world, name)
     seconds = time.monotonic() - began
-    return Proof(name, objective.exact, at_optimum, beside, multiple, residue, before, after, seconds)
+    return Proof(name, objective.exact, at_optimum, beside, multiple, residue, shipped, before, after, seconds)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seqtutor import EOS, PAD, Vocabulary
-from seqtutor.model import FORBIDDEN
+from seqtutor.priors.model import FORBIDDEN
 
 VOCABULARY = Vocabulary("abc")
 LETTERS = (3, 4, 5)
@@ -96,7 +96,7 @@ class World:
             "prefix": prefix,
             "reward": reward,
             "mask": mask,
-            "log_prior": self.rows(self.prior)[prefix] * mask[..., None],
+            "prior_logp": self.rows(self.prior)[prefix].gather(-1, tokens[..., None])[..., 0] * mask,
         }
 
     @property

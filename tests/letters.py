@@ -31,7 +31,7 @@ from seqtutor import (
     option,
     silent,
 )
-from seqtutor.model import SequenceModel
+from seqtutor.priors.model import LstmModel
 
 VOCABULARY = Vocabulary("abc")
 A, B, C = VOCABULARY.encode("abc")
@@ -152,7 +152,7 @@ def new_model(*, seed: int = 0, hidden: int = 16, spread: float = 2.0, vocabular
     """A small random model whose distribution is far from uniform."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = SequenceModel(vocabulary, embedding=8, hidden=hidden, **shape)
+        model = LstmModel(vocabulary, embedding=8, hidden=hidden, **shape)
         torch.nn.init.normal_(model.head.weight, std=spread)
     return model.eval()
 

@@ -11,11 +11,12 @@ import pytest
 from letters import A, FixedLettersDomain, LettersDomain, new_model
 
 from seqtutor import Domain, TokenTerm, UserError
-from seqtutor.alarms import START, WINDOW, Watch, largest_family, shares
+from seqtutor.runs.alarms import START, WINDOW, Watch, largest_family, shares
 from seqtutor.config import TrainConfig, build, to_toml
-from seqtutor.run import Run, load_policy
-from seqtutor.scoring import Scores
-from seqtutor.tuning import Tuner, resume, tune
+from seqtutor.runs.folder import RunFolder, load_policy
+from seqtutor.rewards.reward import Scores
+from seqtutor.tuner import Tuner
+from seqtutor.tuning import resume, tune
 
 ENOUGH = START + WINDOW
 WORDS = ("abc", "ba", "cab", "bab", "aba", "cb", "b", "ca")
@@ -164,7 +165,7 @@ def run_of(folder, **settings):
     tuner = Tuner(Exploitable(), config, new_model(fixed_length=True))
     folder.mkdir(exist_ok=True)
     warned = []
-    run = Run(folder)
+    run = RunFolder(folder)
     resume(tuner, run)
     tune(tuner, run, lambda row: None, warned.append)
     return tuner, run, warned

@@ -18,10 +18,10 @@ from click.testing import CliRunner
 from letters import language, new_model
 
 from seqtutor import Vocabulary
-from seqtutor.alarms import Alarm, Watch
+from seqtutor.runs.alarms import Alarm, Watch
 from seqtutor.cli import main
-from seqtutor.tuning import Tuner
-from seqtutor.weights import load_model, save_model
+from seqtutor.tuner import Tuner
+from seqtutor.priors.files import load_model, save_model
 
 TINY = ["--epochs", "1", "--hidden", "8", "--embedding", "4", "--evaluations", "2"]
 pytestmark = pytest.mark.usefixtures("installed")
@@ -475,7 +475,7 @@ def test_losing_the_permission_on_the_way_is_said_in_a_line(prior, monkeypatch):
     def forbidden(self, *args):
         raise PermissionError(13, "Permission denied", "run/metrics.csv")
 
-    monkeypatch.setattr("seqtutor.run.Run.log", forbidden)
+    monkeypatch.setattr("seqtutor.runs.folder.Run.log", forbidden)
     line = refuse("train", "--domain", "letters", "--prior", prior, "--output", "run")
     assert line == "Error: no permission to write or read run/metrics.csv"
 

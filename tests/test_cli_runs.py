@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from letters import new_model
 
 from seqtutor.cli import main
-from seqtutor.weights import save_model
+from seqtutor.priors.files import save_model
 
 pytestmark = pytest.mark.usefixtures("installed")
 TESTS = Path(__file__).parent
@@ -190,8 +190,8 @@ import importlib.metadata
 found = importlib.metadata.entry_points
 letters = importlib.metadata.EntryPoint("letters", "letters:LettersDomain", "seqtutor.domains")
 importlib.metadata.entry_points = lambda group: [letters] if group == "seqtutor.domains" else found(group=group)
-import seqtutor.checkpoint
-seqtutor.checkpoint.SECONDS, seqtutor.checkpoint.SHARE = float(sys.argv.pop(1)), float("inf")
+import seqtutor.runs.checkpoint
+seqtutor.runs.checkpoint.SECONDS, seqtutor.runs.checkpoint.SHARE = float(sys.argv.pop(1)), float("inf")
 from seqtutor.cli import main
 main(prog_name="seqtutor")
 """

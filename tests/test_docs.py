@@ -17,11 +17,11 @@ import seqtutor.domain
 from seqtutor.cli import COMMANDS, main
 from seqtutor.cli.options import DomainCommand
 from seqtutor.config import TrainConfig, build, read_toml
-from seqtutor.model import SequenceModel
+from seqtutor.priors.model import LstmModel
 from seqtutor.plugins import installed
-from seqtutor.scoring import weighted_terms
-from seqtutor.tuning import Tuner
-from seqtutor.weights import save_model
+from seqtutor.rewards.terms import weighted_terms
+from seqtutor.tuner import Tuner
+from seqtutor.priors.files import save_model
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -70,7 +70,7 @@ def test_the_python_example_of_the_readme_runs():
 def test_every_column_of_the_metrics_is_described():
     domain = seqtutor.load("music", {"bars": 1})
     config = TrainConfig(domain="music", rollouts=2, batch=2, replay=4)
-    tuner = Tuner(domain, config, SequenceModel(domain.vocabulary, hidden=8, embedding=4, fixed_length=True))
+    tuner = Tuner(domain, config, LstmModel(domain.vocabulary, hidden=8, embedding=4, fixed_length=True))
     described = re.findall(r"^\| `(.+?)` \|", (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"), re.MULTILINE)
     columns = [column for column in tuner.step() if not column.startswith("term.")]
     assert columns == [name for name in described if "<name>" not in name]
@@ -113,7 +113,7 @@ def test_help_names_every_option_of_the_config():
 
 def test_a_saved_model_is_described_in_plain_json(tmp_path):
     domain = seqtutor.load("molecules")
-    save_model(SequenceModel(domain.vocabulary, hidden=8, embedding=4), tmp_path, "model", domain="molecules")
+    save_model(LstmModel(domain.vocabulary, hidden=8, embedding=4), tmp_path, "model", domain="molecules")
     assert (tmp_path / "config.json").read_text(encoding="utf-8").startswith("{")
 
 

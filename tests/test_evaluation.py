@@ -11,9 +11,10 @@ import torch
 from letters import FixedLettersDomain, LettersDomain, every, log_probabilities, new_model
 
 from seqtutor import EOS, PAD, Measure, SequenceTerm, evaluation
-from seqtutor.divergence import best_of_n_kl
-from seqtutor.evaluation import best_of_n, best_of_weights, comparison, draw, evaluate, figures
-from seqtutor.scoring import Scorer, weighted_terms
+from seqtutor.runs.evaluation import best_of_n_kl
+from seqtutor.runs.evaluation import best_of_n, best_of_weights, comparison, draw, evaluate, figures
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import weighted_terms
 
 DOMAIN = LettersDomain()
 MODEL = new_model(seed=1)

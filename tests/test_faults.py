@@ -12,21 +12,22 @@ from letters import EOS, VOCABULARY, A, B, LettersDomain, every, ids, log_probab
 
 from seqtutor import PAD, UserError, load
 from seqtutor.config import TrainConfig, build
-from seqtutor.evaluation import draw, evaluate
-from seqtutor.model import TiltedModel
+from seqtutor.runs.evaluation import draw, evaluate
+from seqtutor.priors.model import TiltedModel
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 from seqtutor.replay import Batch
-from seqtutor.rollout import sample_tokens
-from seqtutor.scoring import Scorer, weighted_terms
-from seqtutor.tuning import Tuner
+from seqtutor.priors.sampling import sample_tokens
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import weighted_terms
+from seqtutor.tuner import Tuner
 
 DOMAIN = LettersDomain()
 
 
 def tuner_of(objective="psi", **settings):
     small = {"domain": "letters", "rollouts": 32, "learning_rate": 3e-3}
-    stored = {} if load_objective(objective).fresh else {"batch": 32, "replay": 64}
+    stored = {} if load_objective(objective).on_policy else {"batch": 32, "replay": 64}
     return Tuner(DOMAIN, TrainConfig(**{**small, **stored, "objective": objective, **settings}), new_model(spread=1.0))
 
 

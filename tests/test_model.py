@@ -7,9 +7,9 @@ import torch
 from letters import every, new_model
 
 from seqtutor import BOS, EOS, PAD
-from seqtutor.model import TiltedModel, frozen
+from seqtutor.priors.model import TiltedModel, frozen
 from seqtutor.objectives import load_objective
-from seqtutor.preparation import starting_policy
+from seqtutor.priors.model import starting_policy
 
 
 def build(kind, **shape):
@@ -73,7 +73,7 @@ def test_distributions_sum_to_one_and_never_produce_what_is_no_token(kind, fixed
 @torch.no_grad()
 def test_q_and_psi_start_at_the_priors_log_probabilities(objective):
     prior = new_model(layers=2, dropout=0.5)
-    policy = starting_policy(prior, load_objective(objective))
+    policy = starting_policy(prior, tilt=load_objective(objective).tilt)
     assert torch.equal(policy.action_values(SEQUENCES), prior(SEQUENCES))
     assert torch.equal(policy(SEQUENCES), prior(SEQUENCES))
 
@@ -81,15 +81,16 @@ def test_q_and_psi_start_at_the_priors_log_probabilities(objective):
 @torch.no_grad()
 def test_g_starts_at_zero_and_its_policy_at_the_prior():
     prior = new_model(layers=2, dropout=0.5)
-    policy = starting_policy(prior, load_objective("g"))
-    assert (policy.action_values(SEQUENCES) == 0).all()
+    policy = starting_policy(prior, tilt=load_objective("g").tilt)
+    assert torch.equal(policy.action_values(SEQUENCES), prior(SEQUENCES))
+    assert (policy.value(policy.hidden(SEQUENCES)) == 0).all()
     torch.testing.assert_close(policy(SEQUENCES).exp(), prior(SEQUENCES).exp(), rtol=0, atol=1e-6)
 
 
 @torch.no_grad()
 def test_the_value_head_moves_the_values_and_not_the_policy():
     model = build("sequence")
-    model.value.bias += 2.5
+    model.value_head.bias += 2.5
     torch.testing.assert_close(model.action_values(SEQUENCES), model(SEQUENCES) + 2.5)
     torch.testing.assert_close(model(SEQUENCES), build("sequence")(SEQUENCES), rtol=0, atol=0)
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from exact import MOVES, kl, world
 
-from seqtutor.objectives import HUBER, discounted, load_objective
+from seqtutor.objectives import HUBER, load_objective
+from seqtutor.objectives.losses import credited, discounted, following, taken
 
-KINDS = ("g", "psi", "q")  # those that bootstrap from a target network
+KINDS = ("psi", "q")  # those that bootstrap from a target network; g is psi on a tilted model
 SPANS = (1, 2, 3, 100)
 
 
@@ -21,7 +22,7 @@ def loss(kind, w, values, target, span, batch=None, trace=1.0):
     return load_objective(kind)(
         values[b["prefix"]],
         target[b["prefix"]],
-        b["log_prior"],
+        b["prior_logp"],
         b["tokens"],
         b["reward"],
         b["mask"],
@@ -33,16 +34,14 @@ def loss(kind, w, values, target, span, batch=None, trace=1.0):
 
 
 def log_policy(kind, w, table):
-    rows = table + w.rows(w.prior) if kind == "g" else table
-    return dict(zip(w.prefixes, rows.log_softmax(-1).numpy(), strict=True))
+    return dict(zip(w.prefixes, table.log_softmax(-1).numpy(), strict=True))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_softmax_of_psi_is_the_optimum_found_by_enumeration(seed):
     w = world(seed)
-    for kind in ("psi", "g"):
-        found = w.probabilities(log_policy(kind, w, w.rows(w.values(kind))))
-        np.testing.assert_allclose(found, w.optimum(), rtol=1e-10)
+    found = w.probabilities(log_policy("psi", w, w.rows(w.values("psi"))))
+    np.testing.assert_allclose(found, w.optimum(), rtol=1e-10)
     root = w.values("psi")[()][list(MOVES)]
     assert np.log(np.exp(root).sum()) == pytest.approx(w.log_z(), abs=1e-12)
 
@@ -74,12 +73,11 @@ def test_the_n_step_target_is_the_sum_written_out(kind, trace):
         steps = [(int(b["prefix"][i, t]), int(b["tokens"][i, t]), float(b["reward"][i, t])) for t in range(length)]
 
         def state_value(s):
-            row = target[s] + prior[s] if kind == "g" else target[s]
-            return float(row.max()) if kind == "q" else float(row.logsumexp(-1))
+            return float(target[s].max() if kind == "q" else target[s].logsumexp(-1))
 
         def one_step(t, steps=steps, length=length, state_value=state_value):
             s, a, r = steps[t]
-            gain = r / w.temperature + (0.0 if kind == "g" else float(prior[s, a]))
+            gain = r / w.temperature + float(prior[s, a])
             return gain + (w.gamma * state_value(steps[t + 1][0]) if t + 1 < length else 0.0)
 
         for t in range(length):
@@ -99,13 +97,14 @@ def test_no_gradient_reaches_the_prior_or_the_target(kind):
     """RL Tuner's G-learning trains its 'frozen' prior through the target."""
     w = world(0)
     b = w.batch()
-    leaves = [torch.randn(*b["tokens"].shape, 6, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    shape = b["tokens"].shape
+    leaves = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in ((*shape, 6), (*shape, 6), shape)]
     args = (b["tokens"], b["reward"], b["mask"])
     load_objective(kind)(*leaves, *args, temperature=1.0, span=3).mean().backward()
-    values, target, log_prior = leaves
+    values, target, prior_logp = leaves
     assert values.grad.abs().sum() > 0
     assert target.grad is None
-    assert log_prior.grad is None
+    assert prior_logp.grad is None
 
 
 @pytest.mark.parametrize("span", SPANS)
@@ -120,7 +119,7 @@ def test_nothing_after_the_end_counts(kind, span):
         load_objective(kind)(
             rows[0] + extra,
             rows[1] + extra,
-            b["log_prior"] + extra,
+            b["prior_logp"] + extra[..., 0],
             b["tokens"],
             b["reward"] + extra[..., 0],
             b["mask"],
@@ -132,20 +131,18 @@ def test_nothing_after_the_end_counts(kind, span):
     assert noisy.item() == pytest.approx(plain.item(), rel=1e-12)
 
 
-def test_psi_and_g_are_one_update():
-    """Under Psi = log p + G both losses are the same number, and so are their gradients."""
+def test_g_is_the_loss_of_psi_and_its_equation_is_the_papers():
+    """G(s,a) <- r/c + gamma logsumexp [log p + G-], written out on a table of G: the same number as psi's on log p + G."""
     w = world(3)
-    g = torch.randn(len(w.prefixes), 6, dtype=torch.float64, requires_grad=True)
-    target = torch.randn(len(w.prefixes), 6, dtype=torch.float64)
-    prior = w.rows(w.prior).clamp(min=-50)
-    b = {**w.batch()}
-    b["log_prior"] = prior[b["prefix"]] * b["mask"][..., None]
-    for span in SPANS:
-        as_g = loss("g", w, g, target, span, b)
-        as_psi = loss("psi", w, prior + g, prior + target, span, b)
-        assert as_g.item() == pytest.approx(as_psi.item(), rel=1e-10)
-        for one, other in zip(torch.autograd.grad(as_g, g), torch.autograd.grad(as_psi, g), strict=True):
-            torch.testing.assert_close(one, other)
+    b, prior = w.batch(), w.rows(w.prior).clamp(min=-50)
+    g, target = (torch.randn(len(w.prefixes), 6, dtype=torch.float64) for _ in range(2))
+    b["prior_logp"] = taken(prior[b["prefix"]], b["tokens"]) * b["mask"]
+    state_value = torch.nn.functional.pad(((prior + target).logsumexp(-1)[b["prefix"]] * b["mask"])[:, 1:], (0, 1))
+    gap = taken(g[b["prefix"]], b["tokens"]) - b["reward"] / w.temperature - w.gamma * state_value
+    written_out = torch.where(gap.abs() <= HUBER, gap.square(), HUBER * (2 * gap.abs() - HUBER))[b["mask"]].mean()
+    assert load_objective("g").function is load_objective("psi").function
+    assert load_objective("g").tilt
+    assert loss("g", w, prior + g, prior + target, 1, b).item() == pytest.approx(written_out.item(), rel=1e-10)
 
 
 @pytest.mark.parametrize("span", [1, 100])
@@ -154,7 +151,7 @@ def test_training_a_table_reaches_the_fixed_point(kind, span):
     """From the prior, off-policy over all sequences, with a target network: KL to the fixed point's policy < 1e-4."""
     w = world(4, only_at_end=True)
     b, exact = w.batch(), w.rows(w.values(kind))
-    start = torch.zeros(len(w.prefixes), 6, dtype=torch.float64) if kind == "g" else w.rows(w.prior)
+    start = w.rows(w.prior)
     table, target = start.clone().requires_grad_(True), start.clone()
     optimiser = torch.optim.Adam([table], lr=0.05)
     for _ in range(400):
@@ -175,7 +172,7 @@ def of_words(name, w, values, rows, b=None, **options):
     """The losses (n,) of some rows of a world's batch, each its own tensor of values; the target is `values` itself."""
     b = b or w.batch()
     own = values[b["prefix"][rows]]
-    some = (own, own.detach(), b["log_prior"][rows], b["tokens"][rows])
+    some = (own, own.detach(), b["prior_logp"][rows], b["tokens"][rows])
     return load_objective(name)(*some, b["reward"][rows], b["mask"][rows], temperature=w.temperature, **options)
 
 
@@ -315,7 +312,7 @@ def test_reinvent_has_no_zero_of_its_own_and_learns_another_policy_from_stored_d
         of_words("reinvent", w, table, everything, b).mean().backward()
         optimiser.step()
     found = w.probabilities(dict(zip(w.prefixes, table.detach().log_softmax(-1).numpy(), strict=True)))
-    assert load_objective("reinvent").fresh
+    assert load_objective("reinvent").on_policy
     assert kl(found, w.optimum()) > 0.01
 
 
@@ -327,7 +324,7 @@ def test_reinforce_is_vargrad_where_the_whole_sequence_is_one_step():
     b = {key: value[rows] for key, value in w.batch().items()}
     (half,) = torch.autograd.grad(of_words("vargrad", w, values, rows).mean() / 2, logits, retain_graph=True)
     logp = (values.log_softmax(-1)[b["prefix"]].gather(-1, b["tokens"][..., None])[..., 0] * b["mask"]).sum(-1)
-    log_prior = (b["log_prior"].gather(-1, b["tokens"][..., None])[..., 0] * b["mask"]).sum(-1)
+    log_prior = b["prior_logp"].sum(-1)
     net = (log_prior + b["reward"].sum(-1) / w.temperature - logp).detach()
     others = (net.sum() - net) / 3
     (climb,) = torch.autograd.grad(-(logp * (net - others)).mean(), logits)
@@ -343,7 +340,7 @@ def test_ppo_stops_paying_where_the_ratio_has_gone_far_enough():
         logits[0, token] += moved
         logits.requires_grad_(True)
         tokens, mask = torch.tensor([[token]]), torch.tensor([[True]])
-        data = (old[None], old[None], tokens, torch.tensor([[reward]], dtype=torch.float64), mask)
+        data = (old[None], taken(old[None], tokens), tokens, torch.tensor([[reward]], dtype=torch.float64), mask)
         full = load_objective("ppo")(logits.log_softmax(-1)[None], *data, temperature=1.0)
         (gradient,) = torch.autograd.grad(full.sum(), logits)
         assert (gradient.abs().max() > 1e-9) == counts
@@ -367,3 +364,70 @@ def test_a_reward_that_all_get_moves_nothing(name):
         for reward in (b["reward"], b["reward"] + last)
     ]
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["psi", "tb", "vargrad", "dpg"])
+def test_behind_a_primer_the_optimum_is_the_one_given_the_primer(name):
+    """V is read at the first chosen step; what the primer earned and what the prior thinks of it do not count."""
+    w, primer = world(9), (3, 4)
+    b, exact = w.batch(), w.rows(w.values("psi"))
+    rows = [i for i, x in enumerate(w.sequences) if x[:2] == primer]
+    chosen = b["mask"].clone()
+    chosen[:, :2] = False
+    noisy = {**b, "mask": chosen, "reward": b["reward"].clone(), "prior_logp": b["prior_logp"].clone()}
+    noisy["reward"][:, :2] += torch.randn(2, dtype=torch.float64)
+    noisy["prior_logp"][:, :2] = 0
+    noisy["reward"] = credited(noisy["reward"], chosen)
+    of = lambda values: of_words(name, w, values, rows, noisy)  # noqa: E731
+    assert of(exact).abs().max() < 1e-10
+    moved = exact.clone()
+    moved[w.prefixes.index((*primer, 3)), MOVES[0]] += 0.1
+    assert of(moved).mean() > 1e-6
+    elsewhere = exact.clone()
+    elsewhere[w.prefixes.index((4,)), MOVES[0]] += 5.0
+    assert of(elsewhere).abs().max() < 1e-10
+
+
+def test_what_a_stranger_earned_goes_to_the_choice_before_it():
+    mask = torch.tensor([[False, True, False, False, True, False]])
+    reward = torch.tensor([[9.0, 1.0, 2.0, 4.0, 8.0, 16.0]])
+    assert credited(reward, mask).tolist() == [[0.0, 7.0, 0.0, 0.0, 24.0, 0.0]]
+    value = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+    assert following(value, mask).tolist() == [[2.0, 5.0, 5.0, 5.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_a_conversation_has_its_soft_values_at_the_policys_own_steps(span):
+    """The world answers at the second step with a fixed letter: psi's loss is zero at the values of what is left."""
+    w, answer = world(10), 4
+    b = w.batch()
+    rows = [i for i, x in enumerate(w.sequences) if len(x) == 4 and x[1] == answer]
+    chosen = b["mask"][rows].clone()
+    chosen[:, 1] = False
+    exact = {prefix: row.copy() for prefix, row in w.values("psi").items()}
+    for a in (3, 4, 5):  # V of the first step's outcome: the answer's reward and then the value behind it
+        behind = exact[(a, answer)][list(MOVES)]
+        v = np.log(np.exp(behind).sum()) + w.reward[(a,)][answer] / w.temperature
+        exact[()][a] = w.prior[()][a] + w.reward[()][a] / w.temperature + v
+    values = w.rows(exact)[b["prefix"][rows]]
+    reward = credited(b["reward"][rows], chosen)
+    parts = (values, values, b["prior_logp"][rows] * chosen, b["tokens"][rows], reward, chosen)
+    losses = load_objective("psi")(*parts, temperature=w.temperature, span=span)
+    assert losses.abs().max() < 1e-10
+    wrong = load_objective("psi")(*parts[:4], b["reward"][rows] * chosen, chosen, temperature=w.temperature, span=span)
+    assert wrong.max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["q", "psi", "g", "tb", "vargrad", "dpg", "reinvent", "reinforce", "ppo"])
+def test_the_loss_of_a_sequence_depends_on_the_others_only_where_the_objective_says_so(name):
+    """What may be sorted by length: but for a common factor, the mean length, a sequence's loss is its own."""
+    w, objective = world(11), load_objective(name)
+    values, full = (
+        torch.randn(len(w.prefixes), 6, dtype=torch.float64),
+        [i for i, m in enumerate(w.batch()["mask"]) if m.all()],
+    )
+    alone, beside, other = (
+        of_words(name, w, values, rows)[0] for rows in ([full[0], full[1]], [full[0], full[9]], [full[0], full[5]])
+    )
+    same = torch.allclose(alone, beside) and torch.allclose(alone, other)
+    assert same == objective.separable

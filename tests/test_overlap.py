@@ -14,10 +14,11 @@ import torch
 from letters import LettersDomain, Options
 from test_tuning import parameters, rows_of, run_in, same, tuner_of
 
-import seqtutor.scoring.engine
+import seqtutor.rewards.engine
 from seqtutor import UserError
-from seqtutor.run import Run
-from seqtutor.tuning import Tuner, resume, tune
+from seqtutor.runs.folder import RunFolder
+from seqtutor.tuner import Tuner
+from seqtutor.tuning import resume, tune
 
 UPDATES = 5
 CALLS = Path("calls.txt")
@@ -118,10 +119,10 @@ def test_a_signal_while_others_work_changes_no_bit_and_no_call_is_paid_twice(mom
         return wait(sources, timeout)
 
     monkeypatch.setattr(Tuner, "learn", learn)
-    monkeypatch.setattr(seqtutor.scoring.engine, "wait", waited)
+    monkeypatch.setattr(seqtutor.rewards.engine, "wait", waited)
     with pytest.raises(KeyboardInterrupt):
         in_all(breaking, "parts")
-    monkeypatch.setattr(seqtutor.scoring.engine, "wait", wait)
+    monkeypatch.setattr(seqtutor.rewards.engine, "wait", wait)
     again, parts = goes_on(long_words(objective, **more))
     assert_same(again, parts, straight, whole)
     assert steps.count(2) == straight.config.learning_steps
@@ -136,7 +137,7 @@ def test_an_error_of_a_term_waits_for_the_gradient_steps_and_leaves_a_run_that_g
     learn, learnt = Tuner.learn, []
 
     def slow(self, batch):
-        if self.update == 2 and self.objective.fresh is False and not learnt:
+        if self.update == 2 and self.objective.on_policy is False and not learnt:
             heard(self)  # so that it is the first poll that meets the error
         learnt.append(self.update)
         return learn(self, batch)
@@ -152,11 +153,11 @@ def test_an_error_of_a_term_waits_for_the_gradient_steps_and_leaves_a_run_that_g
 
 def goes_on(tuner):
     """Resume the run in `parts`, which stopped while its third batch was being scored, and end it."""
-    run = Run(Path("parts"))
+    run = RunFolder(Path("parts"))
     resume(tuner, run)
     assert tuner.update == 2
     assert tuner.pending.rollout is not None
-    assert tuner.pending.learnt == (not tuner.objective.fresh)
+    assert tuner.pending.learnt == (not tuner.objective.on_policy)
     with closing(tuner.scorer):
         tune(tuner, run, lambda row: None)
     return tuner, run

@@ -14,7 +14,7 @@ from letters import END, FIRST, LettersDomain, Options, language, language_logp,
 from seqtutor import EOS, PAD, UserError, pretraining
 from seqtutor.config import PretrainConfig
 from seqtutor.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, padded, pretrain, save_prior
-from seqtutor.weights import load_prior, read_about
+from seqtutor.priors.files import load_prior, read_about
 
 LONGEST = 30
 DOMAIN = LettersDomain(Options(longest=LONGEST + 1))
@@ -158,7 +158,7 @@ class Stop(Exception):
 @pytest.mark.parametrize("stop", [1, 7, 12])
 def test_a_stop_and_a_resume_change_nothing(tmp_path, monkeypatch, stop):
     """With dropout, across epochs: what the global generator draws must be restored too."""
-    monkeypatch.setattr("seqtutor.checkpoint.Pace.due", True)
+    monkeypatch.setattr("seqtutor.runs.checkpoint.Pace.due", True)
     settings = config(epochs=3, batch=16, dropout=0.2, evaluations=4)
     data = examples(DOMAIN, language(90, LONGEST), settings)
     whole, straight = pretrain(DOMAIN, data, settings, tmp_path / "whole", silent)

@@ -19,9 +19,9 @@ from seqtutor import PAD, SequenceTerm, UserError, pretraining
 from seqtutor.config import PretrainConfig
 from seqtutor.pretraining import examples, held_out_figures, pretrain
 from seqtutor.replay import Replay
-from seqtutor.scoring import Scorer
-from seqtutor.tuning import Tuner
-from seqtutor.weights import load_model, load_prior, save_model
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.tuner import Tuner
+from seqtutor.priors.files import load_model, load_prior, save_model
 
 DOMAIN = LettersDomain()
 shell = pytest.mark.usefixtures("installed", "elsewhere")

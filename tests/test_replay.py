@@ -8,7 +8,7 @@ from letters import A, B, C, ids
 
 from seqtutor import EOS, PAD
 from seqtutor.replay import Batch, Replay
-from seqtutor.rollout import sequence_mask
+from seqtutor.priors.sampling import sequence_mask
 
 V, LENGTH = 6, 5
 

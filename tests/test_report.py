@@ -17,7 +17,7 @@ import pytest
 
 from seqtutor import DataLine, Domain, Measure, SequenceTerm, UserError, Vocabulary
 from seqtutor.domain import Progress, silent
-from seqtutor.report import charts, figures, reading, render
+from seqtutor.runs.report import charts, figures, reading, render
 
 EVIL = '<script>alert("x")</script>'
 

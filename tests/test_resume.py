@@ -13,11 +13,12 @@ import torch
 import seqtutor
 from seqtutor import EOS
 from seqtutor.config import TrainConfig
-from seqtutor.model import SequenceModel
+from seqtutor.priors.model import LstmModel
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
-from seqtutor.run import Run
-from seqtutor.tuning import Tuner, resume, tune
+from seqtutor.runs.folder import RunFolder
+from seqtutor.tuner import Tuner
+from seqtutor.tuning import resume, tune
 
 UPDATES = 5
 DOMAINS = {"music": {"bars": 1}, "molecules": {}}
@@ -26,7 +27,7 @@ DOMAINS = {"music": {"bars": 1}, "molecules": {}}
 def tuner_of(name: str, objective: str, **more: Any) -> Tuner:
     domain = seqtutor.load(name, DOMAINS[name])
     torch.manual_seed(0)
-    prior = SequenceModel(domain.vocabulary, embedding=8, hidden=16, fixed_length=domain.fixed_length)
+    prior = LstmModel(domain.vocabulary, embedding=8, hidden=16, fixed_length=domain.fixed_length)
     if name == "molecules":  # chains of carbon, so that some are molecules, which can be scored and varied
         with torch.no_grad():
             prior.head.bias[domain.vocabulary.encode(["C"])] += 6.0
@@ -36,27 +37,27 @@ def tuner_of(name: str, objective: str, **more: Any) -> Tuner:
         objective=objective,
         updates=UPDATES,
         rollouts=4,
-        **({} if load_objective(objective).fresh else {"batch": 4, "replay": 12}),
+        **({} if load_objective(objective).on_policy else {"batch": 4, "replay": 12}),
         **more,
         weights={"carbon_chain": 1.0, "shortness": 1.0, "validity": 1.0} if name == "molecules" else {},
     )
     return Tuner(domain, config, prior)
 
 
-def rows(run: Run) -> list[dict[str, str]]:
+def rows(run: RunFolder) -> list[dict[str, str]]:
     with (run.folder / "metrics.csv").open(newline="") as file:
         return [{**row, "seconds": ""} for row in csv.DictReader(file)]
 
 
-def ledger(run: Run) -> str:
+def ledger(run: RunFolder) -> str:
     """Empty where no term is sequence-level, or an untrained prior wrote no molecule."""
     path = run.folder / "ledger.csv"
     return path.read_text() if path.exists() else ""
 
 
-def new_run(folder: Path) -> Run:
+def new_run(folder: Path) -> RunFolder:
     folder.mkdir()
-    return Run(folder)
+    return RunFolder(folder)
 
 
 @pytest.mark.parametrize("objective", sorted(installed("objective")))
@@ -70,7 +71,7 @@ def test_a_stop_at_a_random_update_changes_no_bit(name, objective, tmp_path):
 )
 def test_variations_a_budget_of_kl_and_one_of_calls_resume_as_well(more, tmp_path):
     whole, again = compare(tmp_path, 2, "molecules", "psi", **more)
-    assert again.scorer.calls == len(ledger(Run(tmp_path / "whole")).splitlines()) - 1 > 0
+    assert again.scorer.calls == len(ledger(RunFolder(tmp_path / "whole")).splitlines()) - 1 > 0
     assert whole.scorer.spent == ("oracle_calls" in more)
     if whole.scorer.spent:
         assert whole.scorer.calls == more["oracle_calls"]
@@ -106,7 +107,7 @@ def test_an_update_that_breaks_off_is_done_again_or_gone_on_with(moment, objecti
     whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
     straight = tuner_of("molecules", objective)
     tune(straight, whole, lambda row: None)
-    monkeypatch.setattr("seqtutor.checkpoint.Pace.due", True)
+    monkeypatch.setattr("seqtutor.runs.checkpoint.Pace.due", True)
     breaking = tuner_of("molecules", objective)
     target = {"sample": "seqtutor.tuning.sample", "score": "seqtutor.scoring.Scorer._scores"}.get(moment)
     original = {"sample": seqtutor.tuning.sample, "score": type(breaking.scorer)._scores}.get(moment, Tuner.learn)

@@ -14,7 +14,8 @@ import pytest
 from letters import LettersDomain, Options, ids
 
 from seqtutor import SequenceTerm, UserError
-from seqtutor.scoring import Scorer, settings_of, weighted_terms
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import settings_of, weighted_terms
 
 DOMAIN = LettersDomain()
 WORDS = ("abc", "ab", "a", "bca")

@@ -15,10 +15,11 @@ from letters import LettersDomain, ids
 import seqtutor
 from seqtutor import SequenceTerm, TokenTerm, UserError
 from seqtutor.config import TrainConfig, build, read_toml
-from seqtutor.preparation import new_scorer
-from seqtutor.run import Run
-from seqtutor.scoring import Scorer, settings_of, weighted_terms
-from seqtutor.scoring.transforms import transform_of
+from seqtutor.rewards.scorer import new_scorer
+from seqtutor.runs.folder import RunFolder
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import settings_of, weighted_terms
+from seqtutor.rewards.transforms import transform_of
 
 DOMAIN = LettersDomain()
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -202,7 +203,7 @@ def test_the_ledger_lists_every_call_once_and_in_order():
 
 
 def test_the_tables_of_a_run_are_cut_where_a_resume_begins(tmp_path):
-    run, scorer = Run(tmp_path), Scorer(DOMAIN, [lengths(answer=lambda text: None if text == "b" else 2.0)])
+    run, scorer = RunFolder(tmp_path), Scorer(DOMAIN, [lengths(answer=lambda text: None if text == "b" else 2.0)])
     for update, words in enumerate((("ab", "b"), ("a", "ca"), ("bc",)), 1):
         score(scorer, *words)
         run.note(update, scorer.news)

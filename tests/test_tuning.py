@@ -17,15 +17,18 @@ from letters import FixedLettersDomain, LettersDomain, every, ids, log_probabili
 
 from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError
 from seqtutor.centre import centred
-from seqtutor.checkpoint import load_checkpoint, save_checkpoint
+from seqtutor.runs.checkpoint import load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 from seqtutor.proposals import rewritten
-from seqtutor.run import Run, load_policy
-from seqtutor.scoring import Scorer, weighted_terms
+from seqtutor.runs.folder import RunFolder, load_policy
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import weighted_terms
 from seqtutor.temperature import Dial
-from seqtutor.tuning import Tuner, checkpoint, follow, resume, tune
+from seqtutor.priors.model import follow
+from seqtutor.tuner import Tuner
+from seqtutor.tuning import checkpoint, resume, tune
 from seqtutor.verification import loss_at_optimum, new_world
 
 KINDS = pytest.mark.parametrize("objective", sorted(installed("objective")))
@@ -51,16 +54,16 @@ def _no_c(texts):
 def tuner_of(objective="psi", *, domain=None, prior=None, **settings):
     domain = domain or LettersDomain()
     prior = prior or new_model(spread=1.0, dropout=0.2, fixed_length=domain.fixed_length)
-    stored = {} if load_objective(objective).fresh else {"batch": 16, "replay": 64}
+    stored = {} if load_objective(objective).on_policy else {"batch": 16, "replay": 64}
     return Tuner(domain, TrainConfig(**{**SMALL, **stored, "objective": objective, **settings}), prior)
 
 
-def run_in(folder: Path) -> Run:
+def run_in(folder: Path) -> RunFolder:
     folder.mkdir(parents=True)
-    return Run(folder)
+    return RunFolder(folder)
 
 
-def rows_of(run: Run) -> list[dict[str, str]]:
+def rows_of(run: RunFolder) -> list[dict[str, str]]:
     """metrics.csv without the clock."""
     with (run.folder / "metrics.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
@@ -254,7 +257,7 @@ def test_what_stops_a_run_leaves_the_policy_as_it_was_learnt(tmp_path, monkeypat
 
 
 def test_a_checkpoint_is_saved_while_the_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("seqtutor.checkpoint.Pace.due", True)
+    monkeypatch.setattr("seqtutor.runs.checkpoint.Pace.due", True)
     run, found = run_in(tmp_path / "run"), []
 
     def look(row):
@@ -368,7 +371,7 @@ def test_training_on_ranked_replay_reaches_the_optimum_too(priority):
 def test_a_replay_holds_an_update_or_says_what_would_and_is_nothing_to_those_without_one():
     with pytest.raises(UserError, match=r"replay \(8\) cannot hold one update's rollouts \(16\); try --replay 128"):
         tuner_of("tb", replay=8)
-    assert tuner_of("reinforce", rollouts=5000).objective.fresh
+    assert tuner_of("reinforce", rollouts=5000).objective.on_policy
 
 
 def test_a_budget_of_zero_leaves_the_prior_as_it_is():

@@ -8,12 +8,13 @@ from click.testing import CliRunner
 
 import seqtutor.verification as verification
 from seqtutor.cli import main
-from seqtutor.objectives import Objective, load_objective, net_reward
+from seqtutor.objectives import Objective, OnPolicy, load_objective
+from seqtutor.objectives.losses import net_reward
 from seqtutor.plugins import installed
 from seqtutor.verification import gradient_of_j, loss_at_optimum, new_world, train
 
 WORLD = new_world(1)
-OFF = sorted(name for name in installed("objective") if not load_objective(name).fresh)
+OFF = sorted(name for name in installed("objective") if not load_objective(name).on_policy)
 
 
 def test_the_listed_words_are_all_there_are():
@@ -43,9 +44,18 @@ def test_zero_at_the_optimum_and_beside_it_not(name):
     ("name", "multiple"), [("tb", -2), ("vargrad", -2), ("reinvent", -2), ("reinforce", -1), ("ppo", -1)]
 )
 def test_the_gradient_is_a_multiple_of_grad_j(name, multiple):
-    found, residue = gradient_of_j(WORLD, load_objective(name))
+    found, residue = gradient_of_j(WORLD, load_objective(name), squared=True)
     assert found == pytest.approx(multiple, abs=1e-9)
     assert residue < 1e-9
+
+
+def test_what_ships_is_proven_as_it_ships():
+    """The robust square has its zero at pi*, and another gradient far from it: the table says how much lies off."""
+    tb = load_objective("tb")
+    assert loss_at_optimum(WORLD, tb)[0] < 1e-10
+    _, shipped = gradient_of_j(WORLD, tb)
+    assert 0.1 < shipped < 0.9
+    assert gradient_of_j(WORLD, load_objective("vargrad"))[1] < 1e-9  # it has nothing to cut
 
 
 @pytest.mark.parametrize("name", sorted(installed("objective")))
@@ -58,10 +68,10 @@ def test_an_lstm_tuned_by_the_loop_reaches_the_optimum(name):
 
 
 def test_a_wrong_sign_is_found(monkeypatch):
-    def wrong(values, target, log_prior, tokens, reward, mask, *, temperature):
-        return net_reward(values, log_prior, tokens, -reward, mask, temperature).sum(-1).square()
+    def wrong(values, target, prior_logp, tokens, reward, mask, *, temperature):
+        return net_reward(values, prior_logp, tokens, -reward, mask, temperature).sum(-1).square()
 
-    broken = Objective(wrong, "none", True, False, True)
+    broken = Objective(wrong, OnPolicy)
     monkeypatch.setattr(verification, "load_objective", lambda name: broken)
     monkeypatch.setattr(verification, "train", lambda world, name: (0.9, 0.8))
     proof = verification.prove(WORLD, "broken")
@@ -77,6 +87,7 @@ def test_the_command_prints_a_row_an_objective_and_ends_well(monkeypatch):
     rows = {line.split()[0]: line.rstrip() for line in result.output.splitlines() if line.strip()}
     assert rows["tb"].endswith("proven")
     assert "-2.000000" in rows["tb"]
+    assert "%" in rows["tb"]
     assert rows["q"].endswith("claims no pi*")
     monkeypatch.setattr(verification, "train", lambda world, name: (0.9, 0.2))
     assert CliRunner().invoke(main, ["verify", "tb"]).exit_code == 1

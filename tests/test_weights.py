@@ -10,8 +10,8 @@ from letters import FixedLettersDomain, LettersDomain, every, new_model
 
 import seqtutor
 from seqtutor import UserError, Vocabulary
-from seqtutor.model import SequenceModel, TiltedModel
-from seqtutor.weights import (
+from seqtutor.priors.model import LstmModel, TiltedModel
+from seqtutor.priors.files import (
     load_model,
     load_prior,
     prior_folder,
@@ -152,7 +152,7 @@ def test_a_tuned_policy_of_two_networks_is_no_prior(tmp_path):
 
 def test_a_prior_that_fits_is_loaded(tmp_path):
     save_model(new_model(fixed_length=True), tmp_path, "model")
-    assert isinstance(load_prior(str(tmp_path), FixedLettersDomain()), SequenceModel)
+    assert isinstance(load_prior(str(tmp_path), FixedLettersDomain()), LstmModel)
 
 
 def test_the_policy_of_a_run_is_a_prior_without_its_value_head(tmp_path):

@@ -48,10 +48,12 @@ def _variety(texts: Sequence[str | None]) -> list[Measure]:
     scaffolds = _first([None if text is None else scaffold(text) for text in texts])
     return [
         Measure("valid", valid, np.ones(len(texts)), "higher", True, "molecules, by RDKit's sanitisation"),
-        Measure("unique", first, valid, "higher", True, "different molecules among the valid"),
+        Measure("unique", first, valid, "higher", True, "different molecules among the valid", of_set=True),
         Measure("novel", first * new, first, "higher", True, "not in ZINC250k, among the different ones"),
         _diversity(texts),
-        Measure("scaffolds", scaffolds, valid, "higher", True, "different Murcko scaffolds among the valid"),
+        Measure(
+            "scaffolds", scaffolds, valid, "higher", True, "different Murcko scaffolds among the valid", of_set=True
+        ),
     ]
 
 

@@ -17,7 +17,7 @@ def domains(names: tuple[str, ...]) -> None:
     seqtutor domains
     seqtutor domains music
     """
-    from seqtutor.weights import shipped_priors
+    from seqtutor.priors.files import shipped_priors
 
     priors = shipped_priors()
     for name in names or available():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import math
 from pathlib import Path
-from typing import Any
 
 import click
 
 from seqtutor.config import check_seed
-from seqtutor.errors import UserError
 
 
 @click.command()
@@ -29,30 +27,27 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
     check_seed(seed)
     import json
 
+    from seqtutor import api
     from seqtutor.cli.console import console
+    from seqtutor.cli.generate import strangers
     from seqtutor.cli.tables import side_by_side
-    from seqtutor.evaluation import figures
+    from seqtutor.runs import evaluation
 
     names = [model, *against]
+    _, _, config = api.open_model(model)
+    leave_out = () if trust else strangers(config)
     with console.status(f"sampling and measuring {count:,} of each"):
-        rows = figures(_evaluations(names, count, seed, trust))
+        rows = evaluation.side_by_side(api.evaluate(*names, n=count, seed=seed, leave_out=leave_out))
     if as_json:
-        found = {n: {row[i].name: [row[i].mean, row[i].halfwidth] for row in rows} for i, n in enumerate(names)}
+        found = {
+            n: {row[i].name: [_number(row[i].mean), _number(row[i].halfwidth)] for row in rows}
+            for i, n in enumerate(names)
+        }
         click.echo(json.dumps(found, indent=1))
     else:
         console.print(side_by_side([Path(name).name for name in names], rows, count))
 
 
-def _evaluations(names: list[str], count: int, seed: int, trust: bool) -> list[Any]:
-    import torch
-
-    from seqtutor.cli.generate import open_model, scorer_of
-    from seqtutor.evaluation import evaluate
-
-    models = [open_model(name) for name in names]
-    _, domain, config = models[0]
-    for name, (_, other, _) in zip(names, models, strict=True):
-        if other.name != domain.name or other.options != domain.options:
-            raise UserError(f"'{name}' is of domain '{other.name}' {other.options}; '{names[0]}' of {domain.options}")
-    with closing(scorer_of(domain, config, trust)) as scorer:
-        return [evaluate(model, domain, scorer, count, torch.Generator().manual_seed(seed)) for model, _, _ in models]
+def _number(value: float) -> float | None:
+    """A figure as JSON can hold it: null where there is none."""
+    return value if math.isfinite(value) else None

@@ -10,8 +10,11 @@ from typing import Any, TypeVar, get_type_hints
 
 import click
 
+from seqtutor.config import settings_class
 from seqtutor.domain import Domain, domain_class
 from seqtutor.errors import UserError
+from seqtutor.objectives import load_objective
+from seqtutor.plugins import installed
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -51,17 +54,41 @@ def _parameters(cls: type, names: Sequence[str] = (), changed: dict[str, Any] | 
 
 
 class DomainCommand(click.Command):
-    """A command with the options of the domain that is named on its line, in its `--config` or in its `--resume`."""
+    """A command with the options of the domain that is named on its line, in its `--config` or in its `--resume`.
+
+    Where the command takes an objective, the numbers of the one that is named, or is the domain's default, are options
+    as well.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Find the domain before click reads the options, since they depend on it."""
-        ctx.meta["seqtutor.domain"] = named_domain(args)
+        """Find the domain and the objective before click reads the options, since they depend on them."""
+        domain = named("domain", args)
+        ctx.meta["seqtutor.domain"] = _domain(domain) if domain else None
+        ctx.meta["seqtutor.objective"] = named("objective", args)
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's own options, with the domain's defaults, and the domain's options."""
+        """The command's own options, with the domain's defaults, the objective's numbers and the domain's options."""
         params, cls = super().get_params(ctx), ctx.meta.get("seqtutor.domain")
-        return params if cls is None else [*params[:-1], *_parameters(cls.Options), params[-1]]
+        core = {param.name for param in params}
+        numbers = [option for option in self.numbers(ctx, cls) if option.name not in core]
+        return [*params[:-1], *numbers, *([] if cls is None else _parameters(cls.Options)), params[-1]]
+
+    def numbers(self, ctx: click.Context, cls: type[Domain] | None) -> list[click.Option]:
+        """Options for the numbers of all installed objectives; the help shows those of the one in use."""
+        if not any(param.name == "objective" for param in self.params):
+            return []
+        usual = {} if cls is None else dict(cls.defaults)
+        name = ctx.meta.get("seqtutor.objective") or usual.get("objective", "psi")
+        try:
+            used = {option.name: option for option in _parameters(load_objective(name).Settings, changed=usual)}
+        except UserError as error:
+            raise click.ClickException(str(error)) from error
+        for other in installed("objective"):  # a number of another objective is refused by name, not as unknown
+            for option in _parameters(settings_class(other)):
+                option.hidden = True
+                used.setdefault(option.name, option)
+        return list(used.values())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help of the options, the domain's in a section of their own."""
@@ -81,11 +108,14 @@ class DomainCommand(click.Command):
             formatter.write_text(f"Defaults of this domain: {changed}")
 
 
-def named_domain(args: Sequence[str]) -> type[Domain] | None:
-    """The class of the domain that `args` speak of; None where they name none. Raises a click error if unknown."""
+def named(key: str, args: Sequence[str]) -> str:
+    """The value of a setting that `args`, or the file that they name, give; empty where they do not."""
+    return _value(args, f"--{key}") or _in_file(_value(args, "--config"), _value(args, "--resume"), key)
+
+
+def _domain(name: str) -> type[Domain]:
     try:
-        name = _value(args, "--domain") or _in_file(_value(args, "--config"), _value(args, "--resume"))
-        return domain_class(name) if name else None
+        return domain_class(name)
     except UserError as error:
         raise click.ClickException(str(error)) from error
 
@@ -99,12 +129,12 @@ def _value(args: Sequence[str], name: str) -> str:
     return ""
 
 
-def _in_file(config: str, resume: str) -> str:
+def _in_file(config: str, resume: str, key: str) -> str:
     path = Path(config) if config else Path(resume) / "config.toml"
     if not (config or resume) or not path.is_file():
         return ""  # the command itself reads the file, and says what is wrong with it
     try:
-        name = tomllib.loads(path.read_text(encoding="utf-8")).get("domain")
+        name = tomllib.loads(path.read_text(encoding="utf-8")).get(key)
         return name if isinstance(name, str) else ""
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return ""

@@ -44,16 +44,16 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
 def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> None:
     from seqtutor import pretraining
     from seqtutor.cli.console import console, progress
-    from seqtutor.run import Run, new_folder
+    from seqtutor.priors.files import check_device
+    from seqtutor.runs.folder import RunFolder, new_folder
     from seqtutor.signals import Stopped, stoppable
-    from seqtutor.weights import check_device
 
     check_device(settings.device)
     domain = load(settings.domain, settings.options)
     texts = _texts(domain, settings.data)
     data = pretraining.examples(domain, texts, settings)
     folder = resume or new_folder(output, f"{settings.domain}-prior")
-    run = Run(folder)
+    run = RunFolder(folder)
     if data.unused:
         console.print(f"{data.unused:,} of {len(texts):,} items left out: too short, or too long, for {domain.name}")
     console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out")

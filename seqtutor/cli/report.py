@@ -16,9 +16,9 @@ def report(folder: Path) -> None:
     seqtutor report outputs/music-reinforce-20260101-120000
     """
     from seqtutor.cli.console import console
-    from seqtutor.report import render
-    from seqtutor.run import Run, open_run
+    from seqtutor.runs.folder import RunFolder, open_run
+    from seqtutor.runs.report import render
 
     _, domain = open_run(folder)
-    page = Run(folder).save_page(render(folder, domain))
+    page = RunFolder(folder).save_page(render(folder, domain))
     console.print(f"the page: {page}", markup=False, soft_wrap=True)

@@ -15,7 +15,7 @@ def status(folder: Path) -> None:
     \b
     seqtutor status outputs/music-reinforce-20260101-120000
     """
-    from seqtutor.status import status_of
+    from seqtutor.runs.status import status_of
 
     for label, text in status_of(folder):
         click.echo(f"{label:<14}{text}")

@@ -72,14 +72,16 @@ def proof_table(proofs: Sequence[Proof]) -> Table:
     """What `seqtutor verify` found, one row an objective."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for heading in ("loss at pi*", "beside", "by grad J/c", "KL to pi*, nats", "s"):
+    for heading in ("loss at pi*", "beside", "along grad J/c", "off it, shipped", "KL to pi*, nats", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
     for proof in proofs:
         along = f"{proof.multiple:+.6f}" if proof.climbs else "-"
         kl = f"{proof.before:.2f} -> {proof.after:.4f}"
         at, beside = f"{proof.at_optimum:.0e}", f"{proof.beside:.0e}"
-        table.add_row(proof.name, at, beside, along, kl, f"{proof.seconds:.0f}", _verdict(proof))
+        table.add_row(
+            proof.name, at, beside, along, f"{proof.shipped:.0%}", kl, f"{proof.seconds:.0f}", _verdict(proof)
+        )
     return table
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,9 @@ from seqtutor.config import TrainConfig, build, read_toml
 from seqtutor.errors import UserError, UserStopped
 
 if TYPE_CHECKING:
-    from seqtutor.metrics import Row
-    from seqtutor.run import Run
-    from seqtutor.tuning import Tuner
+    from seqtutor.runs.folder import RunFolder
+    from seqtutor.runs.metrics import Row
+    from seqtutor.tuner import Tuner
 
 INTERRUPTED = 130
 FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
@@ -83,33 +82,23 @@ def _weight(text: str) -> tuple[str, float]:
 
 
 def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
-    from seqtutor import tuning
+    from seqtutor.api import opened
     from seqtutor.cli.console import console
     from seqtutor.domain import load
-    from seqtutor.run import Run, new_folder
-    from seqtutor.weights import check_device, load_prior
 
-    check_device(settings.device)
-    domain = load(settings.domain, settings.options)
-    tuner = tuning.Tuner(domain, settings, load_prior(settings.prior or settings.domain, domain))
-    with closing(tuner.scorer):
-        tuner.scorer.start()
-        run = Run(resume or new_folder(output, f"{settings.domain}-{settings.objective}"))
-        with run.lock():
-            tuning.resume(tuner, run)
-            run.save_config(settings)
-            held_out = dict.fromkeys(settings.hold_out, "held out")
-            weights = {term.name: f"{term.weight:g}" for term in tuner.scorer.terms} | held_out
-            terms = ", ".join(f"{name} {weight}" for name, weight in weights.items())
-            console.print(
-                f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}"
-            )
-            for name, table in tuner.scorer.settings.items():
-                console.print(f"  {name}: {table.sentence}", markup=False)
-            return _run(tuner, run)
+    with opened(load(settings.domain, settings.options), settings, output, resume or "") as (tuner, run):
+        held_out = dict.fromkeys(settings.hold_out, "held out")
+        weights = {term.name: f"{term.weight:g}" for term in tuner.scorer.terms} | held_out
+        terms = ", ".join(f"{name} {weight}" for name, weight in weights.items())
+        console.print(
+            f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}"
+        )
+        for name, table in tuner.scorer.settings.items():
+            console.print(f"  {name}: {table.sentence}", markup=False)
+        return _run(tuner, run)
 
 
-def _run(tuner: Tuner, run: Run) -> int:
+def _run(tuner: Tuner, run: RunFolder) -> int:
     """Tune, and write the table and the page -> the exit status. A signal but Ctrl-C may leave no time for those."""
     from seqtutor.cli.console import console
     from seqtutor.signals import Stopped, stoppable
@@ -126,17 +115,19 @@ def _run(tuner: Tuner, run: Run) -> int:
     return INTERRUPTED if stopped else 0
 
 
-def _tune_with_progress(tuner: Tuner, run: Run) -> KeyboardInterrupt | None:
+def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | None:
     """Tune to the end -> None; what stopped it after Ctrl-C or another signal."""
-    from seqtutor.alarms import Alarm
     from seqtutor.cli.console import console, progress
+    from seqtutor.runs.alarms import Alarm
     from seqtutor.tuning import tune
 
     with progress("tuning") as bar:
+        whole = tuner.config.updates if not tuner.config.minutes else 60 * tuner.config.minutes
 
         def report(row: Row) -> None:
             figures = f"reward {row['reward']:.3f}  KL {row['kl_per_token']:.3f} nats/token  valid {row['valid']:.0%}"
-            bar.update(bar.task_ids[0], completed=row["update"], total=tuner.config.updates, figures=figures)
+            done = row["seconds"] if tuner.config.minutes else row["update"]
+            bar.update(bar.task_ids[0], completed=done, total=whole, figures=figures)
 
         def warn(alarm: Alarm) -> None:
             console.print(f"alarm: {alarm.message}", markup=False, soft_wrap=True)
@@ -148,14 +139,14 @@ def _tune_with_progress(tuner: Tuner, run: Run) -> KeyboardInterrupt | None:
     return None
 
 
-def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
+def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
+    from seqtutor.api import conclude
     from seqtutor.cli.console import console
     from seqtutor.cli.tables import comparison_table
-    from seqtutor.conclusion import conclude
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
     with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):
-        summary, page = conclude(tuner, run, count, interrupted)
+        summary, page = conclude(tuner, run, count, interrupted=interrupted)
     console.print(comparison_table(summary))
     kl, bound = summary["kl"], summary["best_of_kl"]
     console.print(

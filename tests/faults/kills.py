@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from letters import new_model
 from test_cli_runs import BASE, ORACLE, finish, start, table, updates, wait_for
 
-from seqtutor.weights import save_model
+from seqtutor.priors.files import save_model
 
 AHEAD = 8  # updates between two kills, on average half of it
 SETTINGS = (ORACLE, "--vary", 0.25)

@@ -1,0 +1,314 @@
+"""The researcher's door, and what the command line itself calls: tune, pretrain, generate, evaluate, load_run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqtutor import pretraining, tuning
+from seqtutor.config import MADE_BY, PretrainConfig, TrainConfig, build, check_seed, flat, read_toml
+from seqtutor.domain import Domain, load
+from seqtutor.errors import UserError
+from seqtutor.notebook import Item, page_html, table_of
+from seqtutor.priors.files import check_device, check_fit, load_model, load_prior, model_folder, read_about
+from seqtutor.priors.model import Model
+from seqtutor.priors.sampling import draw, sample
+from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import settings_of, weighted_terms
+from seqtutor.runs import evaluation
+from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, best_of_n_kl, comparison
+from seqtutor.runs.folder import RunFolder, new_folder, open_run
+from seqtutor.runs.metrics import Row
+from seqtutor.runs.report import render
+from seqtutor.runs.status import whole_rows
+from seqtutor.tuner import Tuner
+
+KL_SAMPLES = 256
+Terms = Mapping[str, Any]  # by name: a function of texts, or a table as `[terms.NAME]` in a config
+
+
+@dataclass
+class Run:
+    """A finished run: its folder, its policy, and what came out."""
+
+    folder: Path
+    domain: Domain
+    config: TrainConfig
+    _policy: Model | None = field(default=None, repr=False)
+
+    @property
+    def policy(self) -> Model:
+        """The tuned model."""
+        if self._policy is None:
+            self._policy = load_model(self.folder, "policy", device=self.config.device)
+        return self._policy
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The before/after table as plain data, as it stands in `summary.json`."""
+        return dict(json.loads((self.folder / "summary.json").read_text(encoding="utf-8")))
+
+    @property
+    def metrics(self) -> Any:
+        """One row an update: a DataFrame where pandas is installed, else a list of dicts."""
+        return table_of(whole_rows(self.folder / "metrics.csv"))
+
+    @property
+    def samples(self) -> Any:
+        """The final samples of both models with every term: a DataFrame where pandas is installed, else dicts."""
+        return table_of(whole_rows(self.folder / "samples.csv"))
+
+    def table(self) -> None:
+        """Print the before/after table."""
+        from rich.console import Console
+
+        from seqtutor.cli.tables import comparison_table
+
+        Console(highlight=False).print(comparison_table(self.summary))
+
+    def sample(self, n: int, *, seed: int = 0, temperature: float = 1.0, primer: str = "") -> list[Item]:
+        """N items of the tuned model; those that were no items of the domain are left out."""
+        return generate(self, n, seed=seed, temperature=temperature, primer=primer)
+
+    def page(self) -> Path:
+        """Write the page again, from what the folder holds."""
+        return RunFolder(self.folder).save_page(render(self.folder, self.domain))
+
+    def _repr_html_(self) -> str:
+        """The page, for a notebook."""
+        return page_html((self.folder / "report.html").read_text(encoding="utf-8"))
+
+
+def tune(
+    domain: str | Domain = "",
+    *,
+    terms: Terms | None = None,
+    weights: Mapping[str, float] | None = None,
+    options: Mapping[str, Any] | None = None,
+    folder: str | Path = "",
+    resume: str | Path = "",
+    report: Callable[[Row], None] = lambda row: None,
+    **settings: Any,
+) -> Run:
+    """Tune a prior towards a reward, as `seqtutor train` does -> the run, with its table, samples and page.
+
+    `terms`: rewards of your own by name; a function gets texts and gives a number each (None, NaN: not to be scored).
+    `options`: the domain's own. `resume`: the folder of a run that was stopped. `report` is called with the figures of
+    each update. All else is a setting of TrainConfig or a number of the objective: objective="tb", kl_budget=0.1.
+    """
+    given = {**settings, "terms": terms, "weights": weights, "options": options}
+    known = {key: value for key, value in given.items() if value is not None}
+    if resume:
+        known = {**build_values(Path(resume), known)}
+    made = domain if isinstance(domain, Domain) else None
+    name = made.name if made else domain or known.get("domain", "")
+    defaults = dict(made.defaults) if made else {}
+    config = build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments")
+    with opened(made or load(config.domain, config.options), config, str(folder), resume) as (tuner, run):
+        tuning.tune(tuner, run, report)
+        conclude(tuner, run, config.samples, interrupted=False)
+    return Run(run.folder, tuner.domain, config, tuner.policy.eval())
+
+
+def build_values(folder: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run folder with what was typed over them, tables key by key."""
+    values = read_toml(folder / "config.toml")
+    for key, value in typed.items():
+        both = isinstance(value, Mapping) and isinstance(values.get(key), dict)
+        values[key] = {**values[key], **value} if both else value
+    return values
+
+
+@contextmanager
+def opened(
+    domain: Domain, config: TrainConfig, folder: str, resume: str | Path = ""
+) -> Iterator[tuple[Tuner, RunFolder]]:
+    """A tuner and its locked folder, a new one or that of the run to `resume`; workers end with the block."""
+    check_device(config.device)
+    tuner = Tuner(domain, config, load_prior(config.prior or config.domain, domain))
+    with closing(tuner.scorer):
+        tuner.scorer.start()
+        if resume:
+            check_lasting(read_toml(Path(resume) / "config.toml"), domain, config)
+        run = RunFolder(Path(resume) if resume else new_folder(folder, f"{domain.name}-{config.objective}"))
+        with run.lock():
+            tuning.resume(tuner, run)
+            run.save_config(config, resolved(domain, config))
+            yield tuner, run
+
+
+def resolved(domain: Domain, config: TrainConfig) -> dict[str, Any]:
+    """What a config leaves to the domain, as it is now: every weight, every option, and who made the run."""
+    terms = weighted_terms(domain, config.term_weights, settings_of(config.terms))
+    package = type(domain).__module__.partition(".")[0]
+    return {
+        "weights": {term.name: term.weight for term in terms},
+        "options": dataclasses.asdict(domain.options),
+        MADE_BY: {name: released for name in ("seqtutor", package) if (released := _version(name))},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(packages_distributions().get(package, [package])[0])
+    except PackageNotFoundError:
+        return ""
+
+
+def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig) -> None:
+    """Raise UserError for a setting that makes another run of this one: it cannot be changed by a resume."""
+    now = {**flat(config), "options": dataclasses.asdict(domain.options)}
+    lasting = [f.name for f in dataclasses.fields(config) if f.metadata.get("lasting")]
+    for name in [*lasting, "options"]:
+        if name in before and before[name] != now[name]:
+            raise UserError(
+                f"a resumed run keeps its {name}: it has {before[name]!r}, not {now[name]!r}; "
+                "start another run with it, from this one's policy if you like: --prior RUN/"
+            )
+
+
+def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> tuple[dict[str, Any], Path]:
+    """Sample `count` of the prior and of the policy, write summary, samples and page -> the summary, the page."""
+    domain, config = tuner.domain, tuner.config
+    scorer = tuner.scorer.aside(weighted_terms(domain, config.term_weights, tuner.scorer.settings))
+    generator = torch.Generator(config.device).manual_seed(config.seed + 1)
+    with closing(scorer), scorer.remembering(run.answers):
+        prior = evaluation.evaluate(tuner.prior, domain, scorer, count, generator)
+        policy = evaluation.evaluate(tuner.policy.eval(), domain, scorer, count, generator)
+        kl = mean_kl(tuner, min(KL_SAMPLES, count), generator)
+        best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), generator)
+    summary = {
+        "domain": domain.name,
+        "objective": config.objective,
+        "updates": tuner.update,
+        "seconds": tuner.seconds,
+        "oracle_calls": tuner.scorer.calls,
+        "samples": count,
+        "best_of": config.best_of,
+        "best_of_kl": best_of_n_kl(config.best_of),
+        "interrupted": interrupted,
+        "went_back": tuner.healthy_update if tuner.went_back else None,
+        "kl": kl,
+        **comparison(prior, best, policy, scorer),
+    }
+    run.save_summary(summary)
+    run.save_samples(domain, policy.scores, prior.scores)
+    return summary, run.save_page(render(run.folder, domain))
+
+
+def mean_kl(tuner: Tuner, count: int, generator: torch.Generator) -> dict[str, float]:
+    """KL(policy || prior) of `count` samples of the policy: nats per sequence and per token."""
+    rollout = sample(tuner.policy, tuner.prior, count, tuner.domain.max_length, generator)
+    total = float(rollout.kl.sum())
+    return {"sequence": total / len(rollout), "token": total / float(rollout.mask.sum())}
+
+
+def load_run(folder: str | Path) -> Run:
+    """A run from its folder."""
+    config, domain = open_run(Path(folder))
+    return Run(Path(folder), domain, config)
+
+
+def open_model(name: str | Path | Run, device: str = "cpu") -> tuple[Model, Domain, TrainConfig]:
+    """A run's policy or a prior -> the model, its domain, and how it is scored."""
+    if isinstance(name, Run):
+        return name.policy, name.domain, name.config
+    folder = name if isinstance(name, Path) else model_folder(name)
+    tuned = (folder / "policy.safetensors").is_file()
+    if tuned:
+        config, domain = open_run(folder)
+    else:
+        about = read_about(folder, "model")
+        domain = load(str(about.get("domain", name)), about.get("training", {}).get("options"))
+        config = TrainConfig(domain=domain.name)
+    model = load_model(folder, "policy" if tuned else "model", device=device)
+    check_fit(model, domain, str(name))
+    return model, domain, config
+
+
+def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()) -> Scorer:
+    """Every term of the domain and of the config but those to `leave_out`, scored as in the run."""
+    settings = {name: table for name, table in settings_of(config.terms).items() if name not in leave_out}
+    weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
+    terms = weighted_terms(domain, weights, settings)
+    return Scorer(domain, terms, settings=settings, geometric=config.combine == "geometric")
+
+
+def generate(
+    model: str | Path | Run,
+    n: int = 32,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    primer: str = "",
+) -> list[Item]:
+    """N items of a run's policy or a prior; those that were no items of the domain are left out."""
+    policy, domain, _ = open_model(model)
+    tokens, truncated = drawn(policy, domain, n, seed, temperature, primer)
+    texts = [None if cut else domain_text(domain, row) for row, cut in zip(tokens, truncated, strict=True)]
+    return [Item(text, domain) for text in texts if text is not None]
+
+
+def domain_text(domain: Domain, row: Any) -> str | None:
+    """The text of one row of tokens; None where it is no item of the domain."""
+    return Scorer(domain, ()).text(row)
+
+
+def drawn(policy: Model, domain: Domain, n: int, seed: int, temperature: float, primer: str) -> tuple[Any, Any]:
+    """N sequences of `policy` as `draw` gives them. Raises UserError for a primer as long as an item."""
+    check_seed(seed)
+    start = torch.tensor(domain.vocabulary.encode(domain.encode(primer)), dtype=torch.int64) if primer else None
+    if start is not None and len(start) >= domain.max_length:
+        raise UserError(f"the primer has {len(start)} tokens; an item has at most {domain.max_length}")
+    device = next(policy.parameters()).device
+    return draw(policy, domain, n, torch.Generator(device).manual_seed(seed), temperature=temperature, primer=start)
+
+
+def evaluate(
+    *models: str | Path | Run, n: int = 1000, seed: int = 0, leave_out: Sequence[str] = ()
+) -> list[Evaluation]:
+    """Score and measure n samples of each model, by the terms of the first one's run."""
+    opened_models = [open_model(model) for model in models]
+    _, domain, config = opened_models[0]
+    for name, (_, other, _) in zip(models, opened_models, strict=True):
+        if other.name != domain.name or other.options != domain.options:
+            raise UserError(f"'{name}' is of domain '{other.name}' {other.options}; '{models[0]}' of {domain.options}")
+    with closing(scorer_of(domain, config, leave_out)) as scorer:
+        return [
+            evaluation.evaluate(model, domain, scorer, n, torch.Generator().manual_seed(seed))
+            for model, _, _ in opened_models
+        ]
+
+
+def pretrain(
+    domain: str | Domain,
+    data: Sequence[str] | None = None,
+    *,
+    folder: str | Path = "",
+    options: Mapping[str, Any] | None = None,
+    report: pretraining.Report = lambda state, updates: None,
+    **settings: Any,
+) -> Path:
+    """Learn a prior from texts, or from the domain's corpus -> its folder, for `tune(prior=...)`."""
+    made = domain if isinstance(domain, Domain) else load(domain, options)
+    config = build(PretrainConfig, {**settings, "domain": made.name, "options": dict(options or {})}, "the arguments")
+    texts = list(made.corpus() if data is None else data)
+    examples = pretraining.examples(made, texts, config)
+    run = RunFolder(new_folder(str(folder), f"{made.name}-prior"))
+    with run.lock():
+        run.save_config(config)
+        model, state = pretraining.pretrain(made, examples, config, run.folder, report)
+        pretraining.save_prior(model, made, examples, config, state, run.folder)
+    return run.folder
+
+
+__all__ = ["Item", "Run", "Scores", "evaluate", "generate", "load_run", "pretrain", "tune"]

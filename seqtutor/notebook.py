@@ -1,0 +1,74 @@
+"""What a notebook shows: an item as its picture with a player, a run as its page, tables as DataFrames."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import wave
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqtutor.domain import Domain
+
+RATE = 11025  # samples a second of the player's sound
+FADE = 0.02  # seconds in which a note begins and ends, so that it does not click
+VOLUME = 0.3
+
+
+class Item(str):
+    """A text of a domain that a notebook shows as its picture, with a player where it sounds."""
+
+    domain: Domain
+
+    def __new__(cls, text: str, domain: Domain) -> Item:
+        """`text` in the domain's notation."""
+        item = super().__new__(cls, text)
+        item.domain = domain
+        return item
+
+    def _repr_html_(self) -> str:
+        notes = self.domain.notes(self)
+        sound = f'<audio controls src="data:audio/wav;base64,{wav(notes)}"></audio>' if notes else ""
+        caption = html.escape(self.domain.caption(self))
+        return f"<figure>{self.domain.picture(self)}{sound}<figcaption>{caption}</figcaption></figure>"
+
+
+def wav(notes: Sequence[tuple[float, float, int]]) -> str:
+    """Notes (start and length in seconds, MIDI number) as a WAV file of plain tones, in base64."""
+    end = max(start + length for start, length, _ in notes)
+    sound = np.zeros(int(RATE * end) + 1)
+    for start, length, pitch in notes:
+        time = np.arange(int(RATE * length)) / RATE
+        tone = np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time)
+        first = int(RATE * start)
+        sound[first : first + len(time)] += tone * np.clip(np.minimum(time, length - time) / FADE, 0, 1)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes((VOLUME * 32767 * np.clip(sound, -1, 1)).astype("<i2").tobytes())
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def page_html(page: str) -> str:
+    """A whole page as a frame of its own, so that neither's style touches the other's."""
+    return f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:42rem;border:0"></iframe>'
+
+
+def table_of(rows: Sequence[Mapping[str, str]]) -> Any:
+    """Rows of a CSV file: a DataFrame with numbers as numbers where pandas is installed, else the rows."""
+    try:
+        import pandas as pd
+    except ImportError:
+        return [dict(row) for row in rows]
+    return pd.DataFrame(list(rows)).apply(lambda column: _numbers(column, pd))
+
+
+def _numbers(column: Any, pd: Any) -> Any:
+    """A column as numbers, where every entry that is not empty is one."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    return numbers if (numbers.notna() | (column == "")).all() else column

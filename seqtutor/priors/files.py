@@ -1,0 +1,193 @@
+"""Models on disk: weights beside a description of what they are; and where priors lie.
+
+A prior is `model.safetensors` with `config.json`; a run's policy is `policy.safetensors` with `policy.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+import seqtutor
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+from seqtutor.priors.model import LstmModel, Model, TiltedModel, without_value
+from seqtutor.vocabulary import Vocabulary
+
+LARGEST = {"embedding": 1 << 16, "hidden": 1 << 16, "layers": 64}  # beyond these a description is a mistake, or worse
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` whole, or leave it as it was."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):  # what went wrong first is what is told
+            part.unlink()  # half a file helps nobody, and takes room on a full disk
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in `folder` survive a power cut, as the files' contents do."""
+    if os.name == "posix":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **notes: Any) -> None:
+    """Write the weights of `model` and the JSON that says what it is, with `notes`, into `folder`.
+
+    `half`: store float16 (a quarter of a per mille of a logit, half the size). A read-only folder is a UserError.
+    """
+    kind = "tilted" if isinstance(model, TiltedModel) else "sequence"
+    about = {"kind": kind, **model.shape, "fixed_length": model.fixed_length, **notes}
+    about["vocabulary"] = list(model.vocabulary.own)
+    tensors = {k: v.detach().to(torch.float16 if half else v.dtype).contiguous() for k, v in model.state_dict().items()}
+    write_atomically(folder / f"{stem}.safetensors", save(tensors))
+    write_atomically(_description(folder, stem), (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _description(folder: Path, stem: str) -> Path:
+    return folder / ("config.json" if stem == "model" else f"{stem}.json")
+
+
+def read_about(folder: Path, stem: str) -> dict[str, Any]:
+    """The JSON beside a model. Raises UserError where it is missing or not what `save_model` writes."""
+    path = _description(folder, stem)
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        complete = {"kind", "vocabulary", "embedding", "hidden", "layers", "fixed_length"} <= set(about)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read the model description {path}: {error}") from error
+    if not complete:
+        raise UserError(f"{path} does not describe a model: it needs kind, vocabulary, embedding, hidden, layers")
+    for key, most in LARGEST.items():
+        if not (type(about[key]) is int and 1 <= about[key] <= most):
+            raise UserError(
+                f"{path} does not describe a model: {key} must lie between 1 and {most}, not {about[key]!r}"
+            )
+    return dict(about)
+
+
+def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
+    """Read back what `save_model` wrote, in float32. Shapes are checked before anything is allocated."""
+    about = read_about(folder, stem)
+    if not (isinstance(about["vocabulary"], list) and all(isinstance(token, str) for token in about["vocabulary"])):
+        raise UserError(f"{_description(folder, stem)} does not describe a model: its vocabulary is no list of texts")
+    shape = {key: about[key] for key in ("embedding", "hidden", "layers", "dropout", "fixed_length") if key in about}
+    try:
+        with torch.device("meta"):
+            plain = LstmModel(Vocabulary(about["vocabulary"]), **shape)
+            model: Model = {"tilted": TiltedModel, "sequence": lambda same: same}[about["kind"]](plain)
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{_description(folder, stem)} does not describe a model: {error}") from error
+    tensors = _read_tensors(folder / f"{stem}.safetensors", model.state_dict())
+    model.load_state_dict(tensors, assign=True)
+    for module in model.modules():  # what is not stored was made on the meta device
+        if isinstance(module, LstmModel):
+            module.forbid()
+    return model.requires_grad_(True).to(device).eval()
+
+
+def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            wanted = {key: tuple(value.shape) for key, value in expected.items()}
+            if shapes != wanted:
+                wrong = sorted(k for k in shapes.keys() | wanted.keys() if shapes.get(k) != wanted.get(k))
+                raise UserError(f"{path} does not fit its description: {', '.join(wrong[:3])}")
+            return {key: file.get_tensor(key).to(torch.float32) for key in wanted}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read the weights {path}: {error}") from error
+
+
+def written_as_path(name: str) -> bool:
+    """Whether a name says that it is a path: it holds a separator, or begins with a dot or a tilde."""
+    return "/" in name or os.sep in name or name.startswith((".", "~"))
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model: a path, or the name of a shipped prior, from a checkout or an installed wheel.
+
+    A folder that happens to have a prior's name is not taken for it, nor one whose name is not written as a path.
+    """
+    if written_as_path(name):
+        return Path(name).expanduser()
+    for place in (root / name for root in _shipped()):
+        if (place / "model.safetensors").is_file():
+            return place
+    here = f"; there is a folder of that name here: type {Path(name)}{os.sep}" if Path(name).is_dir() else ""
+    looked = "".join(f"\n  {root}" for root in _shipped())
+    raise UserError(
+        f"no prior is called '{name}' (there are: {', '.join(shipped_priors()) or 'none'}){here}; "
+        f"make one with: seqtutor pretrain; looked in{looked}"
+    )
+
+
+def _shipped() -> list[Path]:
+    package = Path(seqtutor.__file__).resolve().parent
+    return [package.parent / "pretrained", package / "pretrained"]
+
+
+def shipped_priors() -> list[str]:
+    """Names of the priors that came with the package."""
+    return sorted({path.parent.name for root in _shipped() for path in root.glob("*/model.safetensors")})
+
+
+def load_prior(name: str, domain: Domain, *, device: str = "cpu") -> LstmModel:
+    """A prior that fits `domain`: a shipped one, a folder, or a run whose policy is tuned further (not one of `g`).
+
+    Raises UserError where there is none, or where its vocabulary is another one.
+    """
+    folder = model_folder(name)
+    stem = "policy" if (folder / "policy.safetensors").is_file() else "model"
+    model = load_model(folder, stem, device=device)
+    check_fit(model, domain, name)
+    if not isinstance(model, LstmModel):
+        raise UserError(f"'{name}' is a tuned policy that stands on a prior of its own; a prior is one plain network")
+    return without_value(model)
+
+
+def check_device(name: str) -> None:
+    """Raise UserError for a device that this machine, or this build of torch, has not."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"cannot compute on device '{name}': {str(error).splitlines()[0]}; try --device cpu") from error
+
+
+def check_fit(model: Model, domain: Domain, name: str) -> None:
+    """Raise UserError where `model` speaks other tokens than `domain`."""
+    ours, theirs = set(domain.vocabulary.tokens), set(model.vocabulary.tokens)
+    if model.vocabulary == domain.vocabulary and model.fixed_length == domain.fixed_length:
+        return
+    differ = sorted(ours ^ theirs)[:5]
+    if not differ and model.fixed_length != domain.fixed_length:
+        raise UserError(
+            f"the model '{name}' does not fit domain '{domain.name}': "
+            f"its items {'have a fixed length' if model.fixed_length else 'end where they like'}, the domain's do not"
+        )
+    detail = f"tokens in one and not the other: {' '.join(differ)}" if differ else "the same tokens in another order"
+    raise UserError(
+        f"the model '{name}' does not fit domain '{domain.name}': it has {len(model.vocabulary)} tokens, "
+        f"the domain {len(domain.vocabulary)} ({detail})"
+    )

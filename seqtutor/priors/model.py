@@ -1,0 +1,312 @@
+"""The sequence models: what one must answer, an LSTM, and the prior tilted by one."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqtutor.vocabulary import BOS, EOS, PAD, Vocabulary
+
+# The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
+FORBIDDEN = -1e9
+
+State = tuple[Tensor, ...]  # whatever a model remembers of what it has read: the rows of each part belong to sequences
+Step = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+def forbidden(dtype: torch.dtype) -> float:
+    """FORBIDDEN, or the nearest to it that a narrow float can hold."""
+    return max(FORBIDDEN, torch.finfo(dtype).min / 4)
+
+
+class Model(nn.Module, ABC):
+    """A distribution over the next token and a value V(s) that starts at zero; every other model answers this too.
+
+    A prior never trains its value; a policy tuned from it reads Q and Psi as V(s) + log pi(a|s) (the dueling form),
+    which at step 0 is the prior's normalised log-probability, exactly.
+    """
+
+    vocabulary: Vocabulary
+    fixed_length: bool  # True: items have exactly the domain's length, and EOS is never produced
+    shape: dict[str, Any]  # what a model of this size is made from, as JSON can hold it
+
+    @abstractmethod
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, T) -> hidden states (B, T, H): the one at t has read BOS and the tokens before t."""
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., H) -> logits (..., V); what is never produced gets `forbidden`."""
+
+    @abstractmethod
+    def value(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., H) -> V (..., 1)."""
+
+    @abstractmethod
+    def value_parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters that V is linear in: its last layer."""
+
+    @abstractmethod
+    def start(self, batch: int) -> State:
+        """The state before BOS of `batch` sequences."""
+
+    @abstractmethod
+    def stepper(self) -> Step:
+        """Of the weights as they stand: tokens (B,), state -> log-probabilities (B, V) of the next one, new state."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Log-probabilities (B, T, V), nats, of every next token along `tokens` (B, T)."""
+        return self.logits(self.hidden(tokens)).log_softmax(-1)
+
+    def action_values(self, tokens: Tensor) -> Tensor:
+        """V(s_t) + log pi(.|s_t) (B, T, V): the Q or Psi of every next token along `tokens` (B, T)."""
+        hidden = self.hidden(tokens)
+        return self.logits(hidden).log_softmax(-1) + self.value(hidden)
+
+    @torch.no_grad()
+    def scale_values(self, factor: float) -> None:
+        """Multiply V(s) of every state by `factor`; the probabilities stay."""
+        for parameter in self.value_parameters():
+            parameter.mul_(factor)
+
+
+class _OffMeta(nn.Module):
+    """A layer whose weights are not drawn on the meta device, where they only say their shape.
+
+    Drawing there costs a second: torch imports its whole library of decompositions for it.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw the weights."""
+        if not any(p.is_meta for p in self.parameters()):
+            super().reset_parameters()  # type: ignore[misc]
+
+
+class _Embedding(_OffMeta, nn.Embedding):
+    pass
+
+
+class _LSTM(_OffMeta, nn.LSTM):
+    pass
+
+
+class _Linear(_OffMeta, nn.Linear):
+    pass
+
+
+class LstmModel(Model):
+    """Embedding, LSTM, and two heads."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        embedding: int = 128,
+        hidden: int = 512,
+        layers: int = 1,
+        dropout: float = 0.0,
+        fixed_length: bool = False,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout}
+        self.fixed_length = fixed_length
+        self.embedding = _Embedding(len(vocabulary), embedding)
+        self.lstm = _LSTM(embedding, hidden, layers, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.head = _Linear(hidden, len(vocabulary))
+        self.value_head = _Linear(hidden, 1)
+        self.never: Tensor
+        self.register_buffer("never", None, persistent=False)
+        self.forbid()
+        self._initialise()
+
+    def forbid(self) -> None:
+        """Mark the tokens that are never produced: PAD, BOS, and EOS where the length is fixed."""
+        ids = [PAD, BOS, EOS] if self.fixed_length else [PAD, BOS]
+        self.never = torch.zeros(len(self.vocabulary), dtype=torch.bool)
+        self.never[ids] = True
+
+    def _initialise(self) -> None:
+        """Orthogonal recurrences, a forget gate that starts open, a value of zero."""
+        if self.head.weight.is_meta:
+            return
+        hidden = self.lstm.hidden_size
+        for name, weight in self.lstm.named_parameters():
+            if "weight_hh" in name:
+                for gate in torch.split(weight.data, hidden):
+                    nn.init.orthogonal_(gate)
+            elif "weight_ih" in name:
+                nn.init.xavier_uniform_(weight)
+            else:
+                nn.init.zeros_(weight)
+                if "bias_ih" in name:
+                    weight.data[hidden : 2 * hidden] = 1.0
+        without_value(self)
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """As Model.hidden."""
+        shifted = F.pad(tokens[:, :-1], (1, 0), value=BOS)
+        output, _ = self.lstm(self.dropout(self.embedding(shifted)))
+        dropped: Tensor = self.dropout(output)
+        return dropped
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """As Model.logits."""
+        logits: Tensor = self.head(hidden)
+        return logits.masked_fill(self.never, forbidden(logits.dtype))
+
+    def value(self, hidden: Tensor) -> Tensor:
+        """As Model.value."""
+        value: Tensor = self.value_head(hidden)
+        return value
+
+    def value_parameters(self) -> Iterable[nn.Parameter]:
+        """The value head."""
+        return self.value_head.parameters()
+
+    def start(self, batch: int) -> State:
+        """As Model.start: of every layer h (B, hidden) and c (B, hidden)."""
+        return tuple(self.head.weight.new_zeros(batch, self.lstm.hidden_size) for _ in range(2 * self.lstm.num_layers))
+
+    def stepper(self) -> Step:
+        """As Model.stepper."""
+        advance = self.cells()
+
+        def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            hidden, state = advance(tokens, state)
+            return self.logits(hidden).log_softmax(-1), state
+
+        return step
+
+    @torch.no_grad()
+    def cells(self) -> Step:
+        """Of the weights as they stand: tokens (B,), state -> hidden states (B, H), new state. No gradient.
+
+        The weights are laid out for one token at a time, which on a CPU is quicker than the LSTM's own single step: the
+        embedding times the first layer's input weights is a table with a row a token, the two products of any other
+        layer are one, and tanh(x) = 2 sigmoid(2x) - 1 lets one sigmoid serve the four gates.
+        """
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        layers = [
+            [_doubled(getattr(self.lstm, f"{kind}_l{layer}")) for kind in kinds]
+            for layer in range(self.lstm.num_layers)
+        ]
+        into, first, *biases = layers[0]
+        table = F.linear(self.embedding.weight, into, biases[0] + biases[1])
+        deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
+
+        @torch.no_grad()
+        def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            gates = table.index_select(0, tokens).addmm_(state[0], first.T)
+            after: State = _cell(gates, state[1])
+            for layer, (weight, bias) in enumerate(deeper, start=1):
+                below, here = after[-2], state[2 * layer]
+                gates = F.linear(torch.cat([below, here], 1), weight, bias)
+                after += _cell(gates, state[2 * layer + 1])
+            return after[-2], after
+
+        return advance
+
+
+def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Gates (B, 4 H) before their sigmoid, cells (B, H) -> h, c of an LSTM layer; `gates` is used up."""
+    into, kept, new, out = gates.sigmoid_().chunk(4, 1)
+    c = (kept * c).addcmul_(into, new, value=2).sub_(into)  # into * tanh(x) = into * (2 sigmoid(2x) - 1)
+    h = (out * (2 * c).sigmoid_()).mul_(2).sub_(out)
+    return h, c
+
+
+def _doubled(weight: Tensor) -> Tensor:
+    """LSTM weights (4 H, ...) in the order input, forget, cell, output: those of the cell candidate twice as large."""
+    into, kept, new, out = weight.chunk(4)
+    return torch.cat([into, kept, 2 * new, out])
+
+
+class TiltedModel(Model):
+    """The G-learner's policy: pi = prior * exp(G), normalised; the prior is frozen and G starts at zero."""
+
+    def __init__(self, prior: LstmModel, tilt: LstmModel | None = None) -> None:
+        """`tilt`: the network whose logits are G; by default one with the prior's body and a head of zeros."""
+        super().__init__()
+        self.vocabulary, self.fixed_length, self.shape = prior.vocabulary, prior.fixed_length, prior.shape
+        self.prior = frozen(prior)
+        self.tilt = copy.deepcopy(prior).requires_grad_(True) if tilt is None else tilt
+        if tilt is None:
+            nn.init.zeros_(self.tilt.head.weight)
+            nn.init.zeros_(self.tilt.head.bias)
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """As Model.hidden: the prior's states and the tilt's, side by side."""
+        return torch.cat([self.prior.hidden(tokens), self.tilt.hidden(tokens)], -1)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """As Model.logits: log p plus what each token adds to it."""
+        of_prior, of_tilt = hidden.chunk(2, -1)
+        logits: Tensor = self.prior.logits(of_prior).log_softmax(-1) + self.tilt.head(of_tilt)
+        return logits
+
+    def value(self, hidden: Tensor) -> Tensor:
+        """As Model.value: what the state's own value adds to G."""
+        return self.tilt.value(hidden.chunk(2, -1)[1])
+
+    def value_parameters(self) -> Iterable[nn.Parameter]:
+        """The tilt's value head."""
+        return self.tilt.value_parameters()
+
+    def action_values(self, tokens: Tensor) -> Tensor:
+        """Psi = log p + G (B, T, V) along `tokens` (B, T): G is what each token adds, and the state's own value."""
+        hidden = self.hidden(tokens)
+        return self.logits(hidden) + self.value(hidden)
+
+    def start(self, batch: int) -> State:
+        """As Model.start: the prior's, then the tilt's."""
+        return *self.prior.start(batch), *self.tilt.start(batch)
+
+    def stepper(self) -> Step:
+        """As Model.stepper."""
+        step, advance, cut = self.prior.stepper(), self.tilt.cells(), 2 * self.prior.lstm.num_layers
+
+        def tilted(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            log_prior, prior_state = step(tokens, state[:cut])
+            hidden, tilt_state = advance(tokens, state[cut:])
+            return (log_prior + self.tilt.head(hidden)).log_softmax(-1), (*prior_state, *tilt_state)
+
+        return tilted
+
+
+def without_value(model: LstmModel) -> LstmModel:
+    """The same model, its value head at zero as a prior's must be."""
+    nn.init.zeros_(model.value_head.weight)
+    nn.init.zeros_(model.value_head.bias)
+    return model
+
+
+def frozen(model: LstmModel) -> LstmModel:
+    """A copy that learns nothing: no gradient, no dropout."""
+    return copy.deepcopy(model).requires_grad_(False).eval()
+
+
+def starting_policy(prior: LstmModel, *, tilt: bool) -> Model:
+    """A policy that is the prior, exactly, without dropout; `tilt`: as the prior times exp(G), else as a copy of it."""
+    policy = TiltedModel(prior) if tilt else copy.deepcopy(prior)
+    for module in policy.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    policy.train().requires_grad_(True)
+    if isinstance(policy, TiltedModel):
+        policy.prior.requires_grad_(False)
+    return policy
+
+
+@torch.no_grad()
+def follow(target: Model, policy: Model, rate: float) -> None:
+    """Move `target` the share `rate` of the way to `policy` (Polyak average)."""
+    for theirs, ours in zip(target.parameters(), policy.parameters(), strict=True):
+        theirs.lerp_(ours, rate)

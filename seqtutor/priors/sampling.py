@@ -1,0 +1,176 @@
+"""Sampling: a policy writes sequences; a Rollout records a batch of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqtutor.domain import Domain
+from seqtutor.priors.model import Model
+from seqtutor.vocabulary import BOS, EOS, PAD
+
+CHUNK = 256  # sequences that are sampled, or read by the prior, together
+AHEAD = 16  # steps between two looks at which sequences have ended, where looking means waiting for a device
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A batch of B sampled sequences of up to T tokens."""
+
+    tokens: Tensor  # (B, T) int64: without BOS, with EOS, then PAD
+    mask: Tensor  # (B, T) bool: the steps that the policy chose: behind the primer, up to and including EOS
+    logp: Tensor  # (B, T) nats, of the token taken, under the policy that sampled it; 0 where masked
+    prior_logp: Tensor  # (B, T) nats, the same under the prior
+    kl: Tensor  # (B, T) nats, KL(policy || prior) of each step's whole distribution; 0 where masked
+    truncated: Tensor  # (B,) bool: reached max_length without EOS, in a domain whose items end
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@torch.no_grad()
+def sample(
+    policy: Model, prior: Model, n: int, max_length: int, generator: torch.Generator, primer: Tensor | None = None
+) -> Rollout:
+    """N sequences of at most `max_length` tokens from `policy`, beside what `prior` thinks of them.
+
+    `primer`: (P,) ids that every sequence begins with, and that nobody chose.
+    """
+    tokens = _blank(policy, n, max_length)
+    log_policy = torch.zeros(n, max_length, len(policy.vocabulary), device=tokens.device)
+    length = 0
+    for active, last, logp in _steps(policy, n, max_length, generator, primer=primer):
+        tokens[active, length], log_policy[active, length] = last, logp
+        length += 1
+    tokens, log_policy = tokens[:, :length], log_policy[:, :length]
+    mask = sequence_mask(tokens)
+    mask[:, : 0 if primer is None else len(primer)] = False
+    prior_logp, kl = torch.zeros_like(log_policy[..., 0]), torch.zeros_like(log_policy[..., 0])
+    for start in range(0, n, CHUNK):  # so that not all of the prior's rows are held at once
+        rows = slice(start, start + CHUNK)
+        log_prior = prior(tokens[rows])
+        prior_logp[rows] = log_prior.gather(-1, tokens[rows][..., None])[..., 0]
+        kl[rows] = exact_kl(log_policy[rows], log_prior)
+    return Rollout(
+        tokens=tokens,
+        mask=mask,
+        logp=log_policy.gather(-1, tokens[..., None])[..., 0] * mask,
+        prior_logp=prior_logp * mask,
+        kl=kl * mask,
+        truncated=~(tokens == EOS).any(-1) & (not policy.fixed_length),
+    )
+
+
+@torch.no_grad()
+def sample_tokens(
+    policy: Model,
+    n: int,
+    max_length: int,
+    generator: torch.Generator,
+    *,
+    temperature: float = 1.0,
+    primer: Tensor | None = None,
+) -> Tensor:
+    """N sequences -> tokens (n, T).
+
+    `temperature`: of the softmax (1: the policy itself). `primer`: (P,) ids every sequence begins with.
+    """
+    tokens, length = _blank(policy, n, max_length), 0
+    for active, last, _ in _steps(policy, n, max_length, generator, temperature, primer):
+        tokens[active, length] = last
+        length += 1
+    return tokens[:, :length]
+
+
+def draw(
+    model: Model,
+    domain: Domain,
+    n: int,
+    generator: torch.Generator,
+    *,
+    temperature: float = 1.0,
+    primer: Tensor | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """N sequences of `model` -> tokens (n, max_length) and truncated (n,), as a scorer takes them."""
+    tokens = np.zeros((n, domain.max_length), np.int64)
+    for start in range(0, n, CHUNK):
+        count = min(CHUNK, n - start)
+        some = sample_tokens(model, count, domain.max_length, generator, temperature=temperature, primer=primer)
+        tokens[start : start + count, : some.shape[1]] = some.cpu().numpy()
+    return tokens, ~(tokens == EOS).any(-1) & (not domain.fixed_length)
+
+
+def _blank(policy: Model, n: int, max_length: int) -> Tensor:
+    return torch.full((n, max_length), PAD, dtype=torch.int64, device=next(policy.parameters()).device)
+
+
+def _steps(
+    policy: Model,
+    n: int,
+    max_length: int,
+    generator: torch.Generator,
+    temperature: float = 1.0,
+    primer: Tensor | None = None,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Step by step: the sequences that go on (b,), their next tokens (b,), the policy's log-probabilities (b, V).
+
+    Sequences that have ended leave the batch, so that no step is spent on padding: at once on a CPU, every AHEAD steps
+    on a device that would have to be waited for; until then they write PAD.
+    """
+    device = next(policy.parameters()).device
+    every = 1 if device.type == "cpu" else AHEAD
+    step, state, last = policy.stepper(), policy.start(n), torch.full((n,), BOS, device=device)
+    active = torch.arange(n, device=device)
+    ended = torch.zeros(n, dtype=torch.bool, device=device)
+    for t in range(max_length):
+        logp, state = step(last, state)
+        if primer is not None and t < len(primer):
+            last = primer[t].to(device).expand(len(active)).contiguous()
+        else:
+            last = _choose(logp if temperature == 1.0 else (logp / temperature).log_softmax(-1), generator)
+        yield active, last.masked_fill(ended, PAD), logp
+        ended = ended | (last == EOS)
+        if (t + 1) % every == 0 and ended.any():
+            going = ~ended
+            active, last, ended = active[going], last[going], ended[going]
+            state = tuple(part[going] for part in state)
+        if not len(active):
+            return
+
+
+def _choose(logp: Tensor, generator: torch.Generator) -> Tensor:
+    """One token a row of `logp` (B, V), by inverting the cumulative distribution: one uniform a sequence."""
+    cumulative = logp.exp().cumsum(-1)
+    u = torch.rand(len(logp), 1, generator=generator, device=generator.device).to(logp.device) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, u, right=True)[:, 0].clamp(max=logp.shape[-1] - 1)
+
+
+def exact_kl(log_policy: Tensor, log_prior: Tensor) -> Tensor:
+    """KL(policy || prior) of each step's whole distribution along sampled prefixes: (..., V) nats -> (...) nats.
+
+    Summed over steps and averaged over rollouts of the policy this is an unbiased estimate of KL(policy || prior) per
+    sequence, with less variance than any estimate from the taken tokens alone.
+    """
+    return (log_policy.exp() * (log_policy - log_prior)).sum(-1)
+
+
+@torch.no_grad()
+def logp_of(model: Model, tokens: Tensor) -> Tensor:
+    """Log-probability (B, T), nats, of every token of `tokens` (B, T) under `model`; 0 after the end."""
+    rows: Tensor = model(tokens)
+    return rows.gather(-1, tokens[..., None])[..., 0] * sequence_mask(tokens)
+
+
+def sequence_mask(tokens: Tensor) -> Tensor:
+    """(B, T) -> (B, T) bool: True up to and including EOS."""
+    return tokens != PAD
+
+
+def last_step(mask: Tensor) -> Tensor:
+    """(B, T) bool mask -> (B, T) bool: True at each sequence's last real step alone."""
+    return mask & ~torch.nn.functional.pad(mask[:, 1:], (0, 1))

@@ -1,0 +1,169 @@
+"""Who answers for sequence-level terms: memory, disk, this process, or worker processes, behind one interface."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import wait
+from typing import Any
+
+from seqtutor.domain import Domain, SequenceTerm
+from seqtutor.errors import UserError
+from seqtutor.rewards.outcomes import Outcome, WrongNumber, ask
+from seqtutor.rewards.outside import Oracle, Own
+from seqtutor.rewards.pool import Pool, PoolAnswers, Worker
+from seqtutor.rewards.store import Store
+from seqtutor.rewards.terms import TermSettings, version_of
+from seqtutor.signals import waiting
+
+
+@dataclass
+class Answers:
+    """What each sequence-level term says of each text. No text is asked of a term twice.
+
+    `submit` some texts, `poll` as often as there is time, `finish` to wait for the rest; then `known` has them all.
+    `workers`: processes for the domain's own terms; 0: this process.
+    """
+
+    domain: Domain
+    terms: Sequence[SequenceTerm]
+    settings: Mapping[str, TermSettings] = field(default_factory=dict)
+    workers: int = 0
+    known: dict[str, dict[str, float]] = field(default_factory=dict)  # by term and text; NaN: a failure
+    reasons: dict[tuple[str, str], Outcome] = field(default_factory=dict)  # of each failure, by term and text
+    stores: list[Store] = field(default_factory=list)  # the run's own file first, then one that runs share
+    versions: dict[str, str] = field(default_factory=dict)
+    here: dict[str, Any] = field(default_factory=dict)
+    pools: dict[str, Pool] = field(default_factory=dict)
+    kept: dict[str, Sequence[str]] = field(default_factory=dict)  # open questions for this process
+
+    def __post_init__(self) -> None:
+        own: dict[str, Oracle] = {}
+        cls = type(self.domain)
+        for term in self.terms:
+            self.versions[term.name] = version_of(self.domain, term, self.settings)
+            self.known.setdefault(term.name, {})
+            table = self.settings.get(term.name)
+            if table is not None and table.outside is not None:
+                limits = {key: getattr(table, key) for key in ("workers", "timeout", "chunk", "retries", "memory")}
+                self.pools[term.name] = Pool({term.name: table.outside}, **limits)
+            elif self.workers and (table is None or table.call is None):
+                place = f"{cls.__module__}:{cls.__qualname__}"
+                own[term.name] = Own(place, asdict(self.domain.options), term.name)
+            else:
+                self.here[term.name] = term.values
+        shared = Pool(own, self.workers)
+        self.pools.update(dict.fromkeys(own, shared))
+        self.distinct = list({id(pool): pool for pool in self.pools.values()}.values())
+
+    def submit(self, texts: Sequence[str]) -> None:
+        """Look up what is on disk of `texts`, and give the workers what is open; older questions are forgotten."""
+        self.drop()
+        for term in self.terms:
+            unheard = list(dict.fromkeys(text for text in texts if text not in self.known[term.name]))
+            self._stored(term.name, unheard)
+            open_questions = [text for text in unheard if text not in self.known[term.name]]
+            if open_questions and term.name in self.here:
+                self.kept[term.name] = open_questions
+            elif open_questions:
+                self.pools[term.name].add(term.name, open_questions)
+        for pool in self.distinct:
+            pool.feed()
+
+    def poll(self) -> None:
+        """Take the answers that have come, without waiting, and give the workers more to do.
+
+        Raises UserError, with the term's name, where a function gives a wrong number of answers or cannot be started.
+        """
+        self._take(_turn(self.distinct, 0.0))
+
+    def finish(self) -> None:
+        """Wait for all other answers. Raises UserError as `poll` does."""
+        try:
+            for name, texts in self.kept.items():
+                self.poll()  # so that the workers work meanwhile
+                self._take([(name, self._here(name, texts))])
+            self.poll()  # what has come is taken even where the wait is not begun
+            while any(pool.busy for pool in self.distinct):
+                self._take(_turn(self.distinct, math.inf))
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget every open question."""
+        self.kept = {}
+        for pool in self.distinct:
+            pool.drop()
+
+    def start(self) -> None:
+        """Start one worker of each pool and see that it can be used. Raises UserError with the term's name."""
+        for pool in self.distinct:
+            while not any(worker.ready for worker in pool.running):
+                if not pool.running:
+                    pool.running.append(pool.new_worker())
+                for _ in _turn([pool], math.inf):
+                    pass
+
+    def close(self) -> None:
+        """End all worker processes."""
+        for pool in self.distinct:
+            pool.close()
+
+    def _here(self, name: str, texts: Sequence[str]) -> dict[str, Outcome]:
+        try:
+            outcomes, _ = ask(self.here[name], texts)
+        except WrongNumber as error:
+            raise UserError(f"term '{name}' {error}") from error
+        return dict(zip(texts, outcomes, strict=True))
+
+    def _take(self, more: Any) -> None:
+        """Put outcomes on disk, one call after the other as they come, and remember them."""
+        for name, outcomes in more:
+            for store in self.stores:
+                store.put(name, self.versions[name], outcomes)
+            self._remember(name, outcomes)
+
+    def _stored(self, name: str, texts: Sequence[str]) -> None:
+        found: dict[str, Outcome] = {}
+        for i, store in enumerate(self.stores):
+            more = store.get(name, self.versions[name], [text for text in texts if text not in found])
+            if i and more:  # from the file that runs share into the run's own
+                self.stores[0].put(name, self.versions[name], more)
+            found |= more
+        self._remember(name, found)
+
+    def _remember(self, name: str, outcomes: Mapping[str, Outcome]) -> None:
+        for text, outcome in outcomes.items():
+            self.known[name][text] = outcome.value
+            if outcome.kind != "value":
+                self.reasons[name, text] = outcome
+
+
+def _turn(pools: Sequence[Pool], patience: float) -> Iterator[PoolAnswers]:
+    """Wait at most `patience` seconds for the next thing to happen, take what it brings, and give out work."""
+    watched: dict[Any, tuple[Pool, Worker]] = {}
+    for pool in pools:
+        for worker in pool.running:
+            watched[worker.pipe] = (pool, worker)
+            if not worker.silent:
+                watched[worker.errors] = (pool, worker)
+    deadlines = [worker.deadline for _, worker in watched.values() if worker.job or not worker.ready]
+    pause = max(0.0, min(deadlines, default=time.monotonic() + 1.0) - time.monotonic()) + 0.001
+    with waiting() if patience else nullcontext():
+        ready = wait(list(watched), min(pause, patience))
+    heard = {id(watched[source][1]): watched[source] for source in ready}
+    problem: UserError | None = None
+    for pool, worker in heard.values():
+        try:
+            yield from pool.hear(worker)
+        except UserError as error:  # the answers of the others are taken first: they are paid
+            problem = problem or error
+    if problem:
+        raise problem
+    for pool in pools:
+        yield from pool.overdue(time.monotonic())
+    for pool in pools:
+        pool.feed()

@@ -1,0 +1,242 @@
+"""What worker processes answer for: a Python function of the user's, a program in any language, a domain's own term.
+
+They are handed over as descriptions, and load themselves there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from importlib.machinery import PathFinder
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from seqtutor.errors import UserError
+from seqtutor.rewards.outcomes import Outcome, WrongNumber, failure, outcome_of
+
+GRACE = 2.0  # seconds for a program whose pipes have closed to end by itself
+LONGEST_LINE = 1 << 16  # bytes of an answer
+
+
+@dataclass
+class Function:
+    """`module:function`: a list of texts in, a list of numbers or None out. Imported in the worker, never here."""
+
+    place: str
+    function: Callable[[list[str]], Any] | None = field(default=None, compare=False)
+
+    def check(self) -> None:
+        """Raise UserError where there is no such module; it is looked for without being run."""
+        module, _, name = self.place.partition(":")
+        if not module or not name.isidentifier():
+            raise UserError(f"a function is named module:function, such as my_oracles:dock, not '{self.place}'")
+        if _source(module) is None:
+            raise UserError(
+                f"there is no module '{module}' for the function '{self.place}'; "
+                f"looked in {Path.cwd()} and among the installed modules"
+            )
+
+    def version(self) -> str:
+        """Changes with the file that holds the function."""
+        source = _source(self.place.partition(":")[0])
+        return f"function {self.place} {_digest(source) if source else ''}"
+
+    def open(self) -> None:
+        """Import the function. Raises UserError where that fails."""
+        module, _, name = self.place.partition(":")
+        found = getattr(_imported(module), name, None)
+        if not callable(found):
+            raise UserError(f"the module '{module}' has no function '{name}'")
+        self.function = found
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """What the function says, whatever that is."""
+        if self.function is None:
+            self.open()
+        return self.function(list(texts)) if self.function else None
+
+
+def _imported(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever somebody's module raises while it is imported, the line shall name it
+        raise UserError(f"cannot import '{module}': {type(error).__name__}: {error}") from error
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module; nothing is run, not even the packages that it lies in. The current folder comes last."""
+    here = str(Path.cwd())
+    places: Sequence[str] | None = sys.path if here in sys.path else [*sys.path, here]
+    importlib.invalidate_caches()
+    found = None
+    for depth in range(1, len(names := module.split(".")) + 1):
+        found = PathFinder.find_spec(".".join(names[:depth]), places) if places is not None else None
+        places = found.submodule_search_locations if found else None
+    return Path(found.origin) if found and found.origin else None
+
+
+@dataclass
+class Program:
+    """A program and its arguments: a text a line in, one JSON object a line out. Started once and kept."""
+
+    arguments: tuple[str, ...]
+    process: subprocess.Popen[bytes] | None = field(default=None, compare=False)
+    unread: bytes = field(default=b"", compare=False)
+
+    def check(self) -> None:
+        """Raise UserError where there is no such program."""
+        if not self.arguments or shutil.which(self.arguments[0]) is None:
+            raise UserError(f"there is no program '{self.arguments[0] if self.arguments else ''}' to run")
+
+    def version(self) -> str:
+        """Changes with the arguments, and with each file that they name."""
+        files = [Path(argument) for argument in self.arguments if Path(argument).is_file()]
+        return " ".join(["program", *self.arguments, *map(_digest, files)])
+
+    def open(self) -> None:
+        """Start the program, or start it again. Raises UserError where that fails."""
+        self.close()
+        self.unread = b""
+        try:
+            self.process = subprocess.Popen(  # noqa: S603
+                self.arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            )
+        except OSError as error:
+            raise UserError(f"cannot start '{self.arguments[0]}': {error.strerror}") from error
+
+    def close(self) -> None:
+        """End the program if it runs."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """One Outcome a text. A program that dies is started again; a text it dies of twice is quarantined."""
+        return [self._ask(text) or self._ask(text, anew=True) or self._died() for text in texts]
+
+    def _ask(self, text: str, *, anew: bool = False) -> Outcome | None:
+        """The outcome of a text; None where the program died of it. `anew`: of a new process; the old may linger."""
+        if "\n" in text or "\r" in text:
+            return failure("holds a line break, and a program reads one text a line")
+        if anew or self.process is None or self.process.poll() is not None:
+            self.open()
+        process = self.process
+        if process is None or process.stdin is None or process.stdout is None:
+            return None
+        self._expect_silence(process.stdout.fileno())
+        try:
+            process.stdin.write(text.encode() + b"\n")
+            outcome = self._read(process.stdout.fileno(), text)
+        except OSError:
+            outcome = None
+        if outcome:
+            self._expect_silence(process.stdout.fileno())
+        else:  # its pipes close before it has ended: asked again now, it would seem to have died of this text twice
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+        return outcome
+
+    def _read(self, output: int, text: str) -> Outcome | None:
+        """The next line that is a JSON object with a value; other lines are not for us. None at the end."""
+        while True:
+            while b"\n" in self.unread:
+                line, self.unread = self.unread.split(b"\n", 1)
+                if (found := _json_object(line)) is not None:
+                    return _answer(found, text)
+            more = os.read(output, 1 << 16)
+            if not more:
+                return None
+            self.unread = (self.unread + more)[-LONGEST_LINE:]
+
+    def _expect_silence(self, output: int) -> None:
+        """Raise WrongNumber where an answer lies there that nobody asked for: the next text would get it."""
+        if select.select([output], [], [], 0)[0]:
+            self.unread += os.read(output, 1 << 16)
+        if any(_json_object(line) is not None for line in self.unread.split(b"\n")):
+            raise WrongNumber("gave more than one answer for one text; one line each is needed")
+
+    def _died(self) -> Outcome:
+        status = self.process.wait() if self.process else 0
+        return failure(f"the program ended twice, with {ended(status)}", "quarantine")
+
+
+@dataclass
+class Own:
+    """A term of a domain, which is found by its class and made anew from its options."""
+
+    domain: str  # module:Class
+    options: Mapping[str, Any]
+    name: str
+    function: Callable[[Sequence[str]], Any] | None = field(default=None, compare=False)
+
+    def open(self) -> None:
+        """Load the domain. Raises UserError where that fails."""
+        module, _, place = self.domain.partition(":")
+        try:
+            made = attrgetter(place)(_imported(module))
+            terms = made(made.Options(**self.options)).terms()
+            (self.function,) = (term.values for term in terms if term.name == self.name)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UserError(f"cannot be loaded in a worker process from {self.domain}: {error}") from error
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """What the term says."""
+        if self.function is None:
+            self.open()
+        return self.function(texts) if self.function else None
+
+
+Oracle = Function | Program | Own
+KINDS: dict[str, Callable[..., Oracle]] = {"Function": Function, "Program": Program, "Own": Own}
+
+
+def described(oracle: Oracle) -> list[Any]:
+    """Its kind and what it is made from, as JSON can hold it."""
+    return [type(oracle).__name__, {f.name: getattr(oracle, f.name) for f in fields(oracle) if f.compare}]
+
+
+def oracle_of(description: Sequence[Any]) -> Oracle:
+    """The oracle that was `described`, not opened yet."""
+    kind, made_from = description
+    return KINDS[kind](**made_from)
+
+
+def _json_object(line: bytes) -> dict[str, Any] | None:
+    """The JSON object of a line that is an answer; None for any other line: a banner, a note."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and "value" in found else None
+
+
+def ended(status: int) -> str:
+    """How a process ended, in words: 'status 3', or the signal's name."""
+    try:
+        return signal.Signals(-status).name if status < 0 else f"status {status}"
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _answer(found: dict[str, Any], text: str) -> Outcome:
+    if found.get("text", text) != text:
+        raise WrongNumber(f"answered for '{found['text']}' when it was asked about '{text}'")
+    if found["value"] is None:
+        return failure(str(found.get("reason", "gave no value")))
+    return outcome_of(found["value"])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

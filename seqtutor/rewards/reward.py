@@ -1,0 +1,162 @@
+"""From what the terms said of a batch to its reward: transforms, weights, combination. Pure functions of arrays.
+
+B sequences, T steps, K terms. A sequence-level value lies on its last step. NaN: the term could not be computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtutor.domain import RewardTerm, SequenceTerm
+from seqtutor.errors import UserError
+from seqtutor.rewards.terms import TermSettings
+from seqtutor.rewards.transforms import Transform
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Reward:
+    """R(values): the weighted sum, or geometric mean, of the terms' scores."""
+
+    terms: Sequence[RewardTerm]
+    settings: Mapping[str, TermSettings] = field(default_factory=dict)
+    geometric: bool = False
+
+    def __call__(self, values: Values, real: Flags, valid: Flags) -> Values:
+        """R of each step (B, T) of `values` (B, T, K); `real` (B, T): before the end; `valid` (B,): it is an item.
+
+        Raises UserError where a geometric mean is asked of scores outside 0..1.
+        """
+        if self.geometric and any(term.weight for term in self.terms):
+            return on_last_step(self._geometric_mean(values, valid), real)
+        reward = np.zeros(values.shape[:2])
+        for k, term in enumerate(self.terms):
+            if term.weight:
+                plain = not isinstance(term, SequenceTerm) and not self.transform(term)
+                steps = values[..., k] if plain else on_last_step(self.score(k, values, valid), real)
+                reward += term.weight * np.nan_to_num(steps)
+        return np.asarray(reward * real)
+
+    def raw(self, k: int, values: Values, valid: Flags) -> Values:
+        """What the term k said of each sequence (B,): token-level values summed, an invalid sequence's own value."""
+        term, totals = self.terms[k], values[..., k].sum(-1)
+        if not isinstance(term, SequenceTerm):
+            return totals
+        return np.where(valid, totals, np.nan if self.transform(term) else self._invalid(term))
+
+    def score(self, k: int, values: Values, valid: Flags) -> Values:
+        """What the term k contributes to R, before its weight, for each sequence (B,)."""
+        term, raw = self.terms[k], self.raw(k, values, valid)
+        if (transform := self.transform(term)) is None:
+            return raw
+        scores = transform(raw)
+        return np.where(valid, scores, self._invalid(term)) if isinstance(term, SequenceTerm) else scores
+
+    def scored(self, values: Values, real: Flags, valid: Flags) -> Flags:
+        """(B,): every term that has a weight could be computed; only such a sequence has a reward."""
+        known = [np.isfinite(self.score(k, values, valid)) for k, term in enumerate(self.terms) if term.weight]
+        return np.asarray(np.all([real.any(-1), *known], axis=0))
+
+    def transform(self, term: RewardTerm) -> Transform | None:
+        """The transform of a term, if it has one."""
+        table = self.settings.get(term.name)
+        return table.transform if table else None
+
+    def _invalid(self, term: SequenceTerm) -> float:
+        table = self.settings.get(term.name)
+        return term.invalid if table is None else table.invalid_score(term.invalid)
+
+    def _geometric_mean(self, values: Values, valid: Flags) -> Values:
+        """(B,): the product of score^(weight / sum of weights); 0 where a score is not known."""
+        used = [(k, term) for k, term in enumerate(self.terms) if term.weight]
+        scores = np.stack([self.score(k, values, valid) for k, _ in used], -1)
+        known: Flags = np.isfinite(scores).all(-1)
+        for (_, term), column in zip(used, scores.T, strict=True):
+            _check_share(term, column[known])
+        weights = np.array([term.weight for _, term in used])
+        with np.errstate(divide="ignore"):
+            logarithms = np.log(np.where(known[:, None], scores, 0.0))
+        return np.asarray(np.exp(logarithms @ (weights / weights.sum())))
+
+    def described(self) -> list[dict[str, Any]]:
+        """Of every column that `Scores.columns` has, in its order: name, weight in R, summary and source."""
+        raw = [
+            {
+                "name": term.name,
+                "weight": 0.0 if self.transform(term) else term.weight,
+                "summary": f"raw value: {term.summary}" if self.transform(term) else term.summary,
+                "source": term.source,
+            }
+            for term in self.terms
+        ]
+        return raw + [
+            {"name": f"score.{term.name}", "weight": term.weight, "summary": transform.sentence, "source": term.source}
+            for term in self.terms
+            if (transform := self.transform(term))
+        ]
+
+
+def _check_share(term: RewardTerm, scores: Values) -> None:
+    """Raise UserError for a weight or a score that a geometric mean cannot take."""
+    if term.weight < 0:
+        raise UserError(f"a geometric mean needs weights above 0; that of term '{term.name}' is {term.weight:g}")
+    wrong = scores[(scores < 0) | (scores > 1)]
+    if len(wrong):
+        raise UserError(
+            f"a geometric mean needs scores from 0 to 1; term '{term.name}' gave {wrong[0]:g}: "
+            f"give it a transform, such as --transform {term.name}=sigmoid,low=0,high=1"
+        )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What B sequences earned, and what it was made of."""
+
+    texts: Sequence[str | None]  # None: no item of the domain
+    values: Values  # (B, T, K) what each term said of each step
+    reward: Values  # (B, T), 0 where masked; meaningless where not `scored`
+    scored: Flags  # (B,): False where a term failed: such a sequence is never learnt from
+    repeated: Flags  # (B,): the text was seen before
+    terms: Mapping[str, Values]  # raw value a sequence, (B,); NaN: not computed
+    transformed: Mapping[str, Values] = field(default_factory=dict)  # (B,) of each term that has a transform
+
+    @property
+    def totals(self) -> Values:
+        """(B,) R of each sequence; NaN where not scored."""
+        return np.where(self.scored, self.reward.sum(-1), np.nan)
+
+    @property
+    def valid(self) -> Flags:
+        """(B,): the sequence is an item of the domain."""
+        return np.array([text is not None for text in self.texts], bool)
+
+    def select(self, rows: slice | NDArray[np.int64]) -> Scores:
+        """What those sequences alone earned."""
+        terms, transformed = (
+            {name: values[rows] for name, values in table.items()} for table in (self.terms, self.transformed)
+        )
+        texts = np.array(self.texts, object)[rows].tolist()
+        scored, repeated = self.scored[rows], self.repeated[rows]
+        return Scores(texts, self.values[rows], self.reward[rows], scored, repeated, terms, transformed)
+
+    @property
+    def columns(self) -> dict[str, Values]:
+        """Every figure a sequence by the name of its column: `term.<name>` raw, `score.<name>` transformed."""
+        raw = {f"term.{name}": values for name, values in self.terms.items()}
+        return raw | {f"score.{name}": values for name, values in self.transformed.items()}
+
+
+def on_last_step(values: Values, real: Flags) -> Values:
+    """(B,) values put on the last real step of (B, T)."""
+    steps = np.zeros(real.shape)
+    steps[np.arange(len(real)), np.maximum(real.sum(-1) - 1, 0)] = values
+    return steps

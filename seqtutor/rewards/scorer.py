@@ -1,0 +1,322 @@
+"""From sampled sequences to what they earned: what was asked, what it cost, and what could not be scored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqtutor.config import TrainConfig
+from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
+from seqtutor.errors import Undecodable, UserError
+from seqtutor.rewards.answers import Answers
+from seqtutor.rewards.reward import Flags, Reward, Scores, on_last_step
+from seqtutor.rewards.store import Store
+from seqtutor.rewards.terms import TermSettings, settings_of, weighted_terms
+from seqtutor.vocabulary import PAD
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Ids, Values
+
+PATIENCE = 3  # batches in a row with too many failures before a run stops
+SHOWN = 3  # reasons of a tally
+LEAST = 8  # scored items below which nothing is said of a term's scale
+NO_NUMBER = "gave no number for a step"
+
+
+@dataclass
+class Asked:
+    """B sequences of up to T tokens whose terms have been asked."""
+
+    tokens: Ids  # (B, T)
+    texts: list[str | None]
+    repeated: Flags  # (B,)
+    new: list[int]  # which of them count as oracle calls
+    problem: UserError | None = None  # what will be raised when it is finished
+
+
+@dataclass(frozen=True)
+class News:
+    """What the last batch brought: rows for the files of a run."""
+
+    calls: list[tuple[int, str, float]] = field(default_factory=list)  # number, text, R (NaN: not scored)
+    failures: list[tuple[str, str, str]] = field(default_factory=list)  # term, text, reason
+    quarantined: list[tuple[str, str, str]] = field(default_factory=list)  # those that killed their worker
+
+
+@dataclass
+class Scorer:
+    """Scores batches, and counts what that cost.
+
+    A batch is scored whole, or leaves the counts as they were; what was answered meanwhile is kept.
+    """
+
+    domain: Domain
+    terms: Sequence[RewardTerm]
+    failures: float = 1.0  # share of a batch that a term may fail on, see `check`
+    unpaid_repeats: bool = False
+    calls: int = 0  # oracle calls: texts not seen before that the sequence-level terms were asked about
+    seen: set[str] = field(default_factory=set)
+    failed: list[tuple[str, str, str]] = field(default_factory=list)  # term, text, reason
+    settings: Mapping[str, TermSettings] = field(default_factory=dict)
+    geometric: bool = False  # R is the weighted geometric mean of the scores, not their weighted sum
+    budget: int = 0  # most oracle calls; 0: no limit
+    workers: int = 0  # processes for the domain's own terms; 0: this one
+    shared: str = ""  # file of answers that runs share
+    news: News = field(default_factory=News)
+    streaks: dict[str, list[tuple[int, list[str]]]] = field(default_factory=dict)  # bad batches running: texts, reasons
+
+    @cached_property
+    def reward(self) -> Reward:
+        """How the terms become one R."""
+        return Reward(self.terms, self.settings, self.geometric)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Who answers for the sequence-level terms; workers are started when first asked."""
+        return Answers(self.domain, self.oracles, self.settings, self.workers)
+
+    @property
+    def oracles(self) -> list[SequenceTerm]:
+        """The sequence-level terms."""
+        return [term for term in self.terms if isinstance(term, SequenceTerm)]
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget is."""
+        return 0 < self.budget <= self.calls
+
+    def score(self, tokens: Ids, truncated: Flags) -> Scores:
+        """`tokens` (B, T) and `truncated` (B,) as in a Rollout. Raises UserError where a term cannot be asked."""
+        return self.finish(self.submit(tokens, truncated))
+
+    def submit(self, tokens: Ids, truncated: Flags) -> Asked:
+        """Ask about what is new in a batch, and do not wait; one batch at a time."""
+        texts = [None if cut else self.text(row) for row, cut in zip(tokens, truncated, strict=True)]
+        repeated = self._repeats(texts)
+        new = self._affordable([i for i, text in enumerate(texts) if text is not None and not repeated[i]])
+        asked = {texts[i] for i in new}
+        self.answers.submit([text for text in texts if text is not None and (text in asked or text in self.seen)])
+        return Asked(tokens, texts, repeated, new)
+
+    def poll(self, asked: Asked) -> None:
+        """Take the answers that have come, without waiting, and give the workers more to do.
+
+        A problem is kept for `finish`, so that whoever polls can end what it is doing.
+        """
+        if asked.problem is None:
+            try:
+                self.answers.poll()
+            except UserError as problem:
+                asked.problem = problem
+                self.answers.drop()
+
+    def finish(self, asked: Asked) -> Scores:
+        """Wait for the other answers. Raises UserError where a term cannot be asked."""
+        if asked.problem:
+            raise asked.problem
+        self.answers.finish()
+        scores = self.scores(asked.tokens, asked.texts, asked.repeated)
+        self.seen |= {text for i in asked.new if (text := asked.texts[i]) is not None}  # from here nothing can fail
+        self._note(scores, asked.new)
+        return scores
+
+    def scores(self, tokens: Ids, texts: Sequence[str | None], repeated: Flags) -> Scores:
+        """What B sequences earned, by the answers that are known."""
+        real, valid = tokens != PAD, np.array([text is not None for text in texts], bool)
+        values = self.values(tokens, texts)
+        reward = self.reward(values, real, valid)
+        reward[repeated & self.unpaid_repeats] = 0.0
+        transformed = [(k, term) for k, term in enumerate(self.terms) if self.reward.transform(term)]
+        return Scores(
+            texts=list(texts),
+            values=values,
+            reward=reward,
+            scored=self.reward.scored(values, real, valid),
+            repeated=repeated,
+            terms={term.name: self.reward.raw(k, values, valid) for k, term in enumerate(self.terms)},
+            transformed={term.name: self.reward.score(k, values, valid) for k, term in transformed},
+        )
+
+    def values(self, tokens: Ids, texts: Sequence[str | None]) -> Values:
+        """What each term says of each step (B, T, K); sequence-level values lie on the last step, 0 for no item."""
+        of_texts = np.zeros((len(tokens), len(self.terms)))
+        for k, term in enumerate(self.terms):
+            if isinstance(term, SequenceTerm):
+                known = self.answers.known[term.name]
+                of_texts[:, k] = [0.0 if text is None else known.get(text, np.nan) for text in texts]
+        return self.respelt(tokens, of_texts)
+
+    def respelt(self, tokens: Ids, of_texts: Values) -> Values:
+        """Values (B, T, K) of `tokens` (B, T) where the sequence-level ones (B, K) are known already."""
+        values, real = np.zeros((*tokens.shape, len(self.terms))), tokens != PAD
+        for k, term in enumerate(self.terms):
+            if isinstance(term, TokenTerm):
+                values[..., k] = self._steps(term, tokens)
+            else:
+                values[..., k] = on_last_step(of_texts[:, k], real)
+        return values
+
+    def check_invalid(self, scores: Scores) -> None:
+        """Raise UserError where a sequence that is no item earns more by a term than every item of a batch."""
+        enough = scores.scored & scores.valid
+        for k, term in enumerate(self.terms):
+            if isinstance(term, SequenceTerm) and term.weight and enough.sum() >= LEAST:
+                sign, values = np.sign(term.weight), scores.values[:1]
+                nothing = float(self.reward.score(k, np.zeros_like(values), np.array([False]))[0])
+                best = float(np.max(sign * self.reward.score(k, scores.values, scores.valid)[enough])) * sign
+                if sign * nothing > sign * best:
+                    raise UserError(
+                        f"term '{term.name}' gives a sequence that is no item {nothing:g}, more than each of the first "
+                        f"{enough.sum()} items earned (at most {best:g}): state less, with invalid = NUMBER in "
+                        f"[terms.{term.name}], or give it a transform"
+                    )
+
+    def _steps(self, term: TokenTerm, tokens: Ids) -> Values:
+        steps = np.asarray(term.values(tokens), np.float64)
+        if steps.shape != tokens.shape:
+            raise UserError(f"term '{term.name}' answered with shape {steps.shape} for tokens of {tokens.shape}")
+        return np.where(tokens != PAD, steps, 0.0)
+
+    def text(self, row: Ids) -> str | None:
+        """The text of one row of tokens; None where it is no item of the domain."""
+        try:
+            return self.domain.decode(self.domain.vocabulary.decode(row.tolist()))
+        except Undecodable:
+            return None
+
+    def _repeats(self, texts: Sequence[str | None]) -> Flags:
+        repeated, here = np.zeros(len(texts), bool), set[str]()
+        for i, text in enumerate(texts):
+            if text is not None:
+                repeated[i] = text in self.seen or text in here
+                here.add(text)
+        return repeated
+
+    def _affordable(self, new: list[int]) -> list[int]:
+        """As many of the new texts as the budget has calls left."""
+        return new[: max(0, self.budget - self.calls)] if self.budget and self.oracles else new
+
+    def _note(self, scores: Scores, new: Sequence[int]) -> None:
+        """Count the batch: calls, failures and their share."""
+        failures, quarantined = self._failures_of_steps(scores), []
+        for term in self.oracles:
+            for i in new:  # in the order of the batch, not of the workers
+                text = scores.texts[i] or ""
+                if outcome := self.answers.reasons.get((term.name, text)):
+                    failures.append((term.name, text, outcome.reason))
+                    quarantined += failures[-1:] if outcome.kind == "quarantine" else []
+        totals, first = scores.totals, self.calls + 1
+        calls = (
+            [(first + k, scores.texts[i] or "", float(totals[i])) for k, i in enumerate(new)] if self.oracles else []
+        )
+        self.calls += len(calls)
+        self.failed += failures
+        self.news = News(calls, failures, quarantined)
+        self._count_failures(scores)
+
+    def _failures_of_steps(self, scores: Scores) -> list[tuple[str, str, str]]:
+        """The sequences for which a token-level term gave no number."""
+        names = [term.name for term in self.terms if isinstance(term, TokenTerm)]
+        return [
+            (name, scores.texts[i] or "", NO_NUMBER)
+            for name in names
+            for i in np.flatnonzero(~np.isfinite(scores.terms[name])).tolist()
+        ]
+
+    def _count_failures(self, scores: Scores) -> None:
+        """Note for each term whether it failed on too large a share of this batch; texts beyond the budget aside."""
+        reasons = {(name, text): reason for name, text, reason in self.news.failures}
+        asked = [i for i, text in enumerate(scores.texts) if text is None or text in self.seen]
+        for term in self.terms:
+            values = scores.transformed.get(term.name, scores.terms[term.name])
+            bad = [scores.texts[i] or "" for i in asked if not np.isfinite(values[i])]
+            over = bool(term.weight) and len(bad) > self.failures * len(asked)
+            batch = (len(asked), [reasons.get((term.name, text), "failed before") for text in bad])
+            self.streaks[term.name] = [*self.streaks.get(term.name, []), batch] if over else []
+
+    def check(self) -> None:
+        """Raise UserError with the tally where a term failed on too large a share of PATIENCE batches running."""
+        for name, streak in self.streaks.items():
+            if len(streak) >= PATIENCE:
+                said = [reason for _, reasons in streak for reason in reasons]
+                tally = "; ".join(f"{count} x {reason}" for reason, count in Counter(said).most_common(SHOWN))
+                text = next((text for term, text, _ in reversed(self.failed) if term == name), "")
+                asked = sum(count for count, _ in streak)
+                raise UserError(
+                    f"term '{name}' could not score {len(said)} of {asked} texts of the last "
+                    f"{len(streak)} batches, '{text}' among them ({tally}); "
+                    f"more than the share of {self.failures:g} of each that is let pass"
+                )
+
+    def aside(self, terms: Sequence[RewardTerm]) -> Scorer:
+        """A scorer of `terms` that knows the answers of this one and counts on its own, for a final table."""
+        fresh: dict[str, Any] = {"calls": 0, "seen": set(), "failed": [], "news": News(), "streaks": {}}
+        other = replace(self, terms=terms, failures=1.0, unpaid_repeats=False, budget=0, **fresh)
+        for name, values in self.answers.known.items():
+            other.answers.known.setdefault(name, {}).update(values)
+        other.answers.reasons.update(self.answers.reasons)
+        return other
+
+    @contextmanager
+    def remembering(self, own: Path) -> Iterator[None]:
+        """Keep every answer in the file `own`, and values in the shared one, while the block runs."""
+        with ExitStack() as stack:
+            stores = [stack.enter_context(Store(own, failures=True))]
+            if self.shared:
+                stores.append(stack.enter_context(Store(Path(self.shared), failures=False)))
+            self.answers.stores = stores
+            try:
+                yield
+            finally:
+                self.answers.stores = []
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs beside the answers on disk, as JSON can hold it."""
+        return {"calls": self.calls, "seen": sorted(self.seen), "failed": self.failed, "streaks": self.streaks}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state` gave."""
+        self.calls, self.seen = state["calls"], set(state["seen"])
+        self.failed = [(term, text, reason) for term, text, reason in state["failed"]]
+        self.streaks = state["streaks"]
+
+    def start(self) -> None:
+        """See that every function and program can be used. Raises UserError."""
+        self.answers.start()
+
+    def close(self) -> None:
+        """End all worker processes."""
+        self.answers.close()
+
+
+def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
+    """The scorer of a run: only terms with a weight are evaluated, and those that are held out."""
+    settings = settings_of(config.terms)
+    terms = weighted_terms(domain, config.term_weights, settings)
+    used = [term for term in terms if term.weight or term.name in config.hold_out]
+    if not any(term.weight for term in terms):
+        listed = ", ".join(term.name for term in terms)
+        raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")
+    if config.oracle_calls and not any(isinstance(term, SequenceTerm) for term in used):
+        raise UserError(
+            f"oracle_calls is {config.oracle_calls}, but no term of this reward asks an oracle: "
+            "it limits sequence-level terms; use --updates or --minutes"
+        )
+    return Scorer(
+        domain,
+        used,
+        failures=config.failures,
+        unpaid_repeats=config.repeats == "unpaid",
+        settings=settings,
+        geometric=config.combine == "geometric",
+        budget=config.oracle_calls,
+        workers=config.workers,
+        shared=config.cache,
+    )

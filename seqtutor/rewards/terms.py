@@ -1,0 +1,208 @@
+"""The terms in use: the domain's and those from outside, with their weights, transforms and limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm
+from seqtutor.errors import UserError, unknown
+from seqtutor.rewards.outside import Function, Program
+from seqtutor.rewards.transforms import Transform, transform_of
+
+
+@dataclass(frozen=True)
+class TermSettings:
+    """One table `[terms.NAME]`: a term from outside, or a transform for a term that the domain has."""
+
+    outside: Function | Program | None = None
+    call: Callable[[Sequence[str]], Any] | None = None  # a function of this very process
+    transform: Transform | None = None
+    weight: float = math.nan  # not stated: 1 for a term from outside, else the domain's
+    invalid: float = math.nan  # score of a sequence that is no item; not stated: see `invalid_score`
+    summary: str = ""
+    version: str = ""
+    workers: int = 1
+    timeout: float = 60.0
+    chunk: int = 0
+    retries: int = 1
+    memory: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """Which direction is better."""
+        return self.transform.sentence if self.transform else "higher is better"
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is a term that the domain does not have."""
+        return self.outside is not None or self.call is not None
+
+    def invalid_score(self, usual: float) -> float:
+        """What an invalid sequence scores: as stated, else the worst of the transform, else `usual`."""
+        if not math.isnan(self.invalid):
+            return self.invalid
+        return self.transform.worst if self.transform else usual
+
+
+PLAIN: dict[str, Any] = {  # key -> default
+    f.name: f.default for f in dataclasses.fields(TermSettings) if f.name not in ("outside", "call", "transform")
+}
+OF_ALL = ("transform", "better", "weight", "invalid")
+KEYS = ("function", "program", "transform", "better", *PLAIN)
+
+
+def settings_of(tables: Mapping[str, Any]) -> dict[str, TermSettings]:
+    """The settings of each table `[terms.NAME]`. Raises UserError that names the table and the key."""
+    return {name: _settings(name, table) for name, table in tables.items()}
+
+
+def _settings(name: str, table: Any) -> TermSettings:
+    if callable(table):
+        table = {"function": table}
+    if not isinstance(table, Mapping):
+        raise UserError(f"terms.{name} must be a table, not {table!r}")
+    if "session" in table:
+        raise UserError(
+            f"term '{name}' was the function {table['session']!r} of the Python session that made this run; "
+            f"pass it again, seqtutor.tune(resume=..., terms={{'{name}': ...}}), or name it with --function"
+        )
+    for key in table:
+        if key not in KEYS:
+            raise unknown(f"key in [terms.{name}]", key, KEYS)
+    call = table["function"] if callable(table.get("function")) else None
+    outside = None if call else _outside(name, table)
+    if outside is None and call is None and (idle := [key for key in table if key not in OF_ALL]):
+        raise UserError(
+            f"{idle[0]} in [terms.{name}] is for a term from outside, and it names no function and no program; "
+            f"a term of the domain takes {', '.join(OF_ALL)}"
+        )
+    transform = transform_of(name, table["transform"]) if "transform" in table else None
+    if table.get("better") == "lower" and transform is None and "invalid" not in table:
+        raise UserError(
+            f"[terms.{name}] says lower is better and has no transform: state what a sequence scores that is no item, "
+            "such as invalid = -100, or it beats all those that are worse than 0"
+        )
+    return TermSettings(
+        outside=outside,
+        call=call,
+        transform=_directed(name, table.get("better"), transform),
+        **{key: _plain(name, key, table[key]) for key in PLAIN if key in table},
+    )
+
+
+def _outside(name: str, table: Mapping[str, Any]) -> Function | Program | None:
+    function, program = table.get("function"), table.get("program")
+    if function is not None and program is not None:
+        raise UserError(f"[terms.{name}] names a function and a program; a term is one of them")
+    if isinstance(function, str):
+        return Function(function)
+    if isinstance(program, list) and program and all(isinstance(word, str) for word in program):
+        return Program(tuple(program))
+    if function is not None:
+        raise UserError(f'function in [terms.{name}] must be text such as "my_oracles:dock", not {function!r}')
+    if program is not None:
+        raise UserError(f'program in [terms.{name}] must be a list such as ["sh", "dock.sh"], not {program!r}')
+    return None
+
+
+def _directed(name: str, better: Any, transform: Transform | None) -> Transform | None:
+    """The transform, which must agree with `better`; the plain turn of the sign where less is better."""
+    if better not in (None, "higher", "lower"):
+        raise unknown(f"value of better in [terms.{name}]", str(better), ("higher", "lower"))
+    if transform is None:
+        return Transform("minus") if better == "lower" else None
+    if better and transform.better and better != transform.better:
+        raise UserError(
+            f"[terms.{name}] says {better} is better, its transform {transform.kind} that {transform.better} is"
+        )
+    return transform
+
+
+def _plain(name: str, key: str, value: Any) -> Any:
+    wanted = type(PLAIN[key])
+    if type(value) is not wanted and not (wanted is float and type(value) is int):
+        raise UserError(f"{key} in [terms.{name}] must be {TYPES[wanted]}, not {value!r}")
+    least: float = {"workers": 1, "timeout": 0.001}.get(key, 0)
+    if key in ("workers", "timeout", "chunk", "retries", "memory") and not least <= value < math.inf:
+        raise UserError(f"{key} in [terms.{name}] must be at least {least}, not {value}")
+    return wanted(value)
+
+
+def weighted_terms(
+    domain: Domain, weights: Mapping[str, float], settings: Mapping[str, TermSettings] | None = None
+) -> list[RewardTerm]:
+    """The domain's terms and those from outside, with `weights` in place of their defaults; costly ones if named.
+
+    Raises UserError for a weight or a table of a term that is none.
+    """
+    settings = settings or {}
+    own = {term.name: term for term in domain.terms()}
+    terms = [*own.values(), *(_term(name, table) for name, table in settings.items() if table.foreign)]
+    names = {term.name for term in terms}
+    for name, table in settings.items():
+        if table.foreign and name in own:
+            raise UserError(f"domain '{domain.name}' has a term '{name}' already; give yours another name")
+    stated = {name: table.weight for name, table in settings.items() if not math.isnan(table.weight)}
+    weights = {**stated, **weights}
+    for name, weight in [*weights.items(), *((name, 1.0) for name in settings)]:
+        if name not in names:
+            raise unknown(f"term of domain '{domain.name}'", name, names)
+        if not math.isfinite(weight):
+            raise UserError(f"the weight of term '{name}' must be a number, not {weight}")
+    idle = {name for name, term in own.items() if isinstance(term, SequenceTerm) and term.costly}
+    wanted = [term for term in terms if term.name not in idle - {*weights, *settings}]
+    return [replace(term, weight=float(weights.get(term.name, term.weight))) for term in wanted]
+
+
+def _term(name: str, table: TermSettings) -> SequenceTerm:
+    weight = 1.0 if math.isnan(table.weight) else table.weight
+    summary, usual = table.summary or table.sentence, table.invalid_score(0.0)
+    if table.call is not None:
+        return SequenceTerm(name, weight, summary, place_of(table.call), table.call, usual)
+    if table.outside is None:
+        raise ValueError("a term from outside has a function or a program")
+    table.outside.check()
+    source = table.outside.place if isinstance(table.outside, Function) else " ".join(table.outside.arguments)
+    return SequenceTerm(name, weight, summary, source, table.outside, usual)
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Where a function of this process was written: 'module:name'."""
+    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+def version_of(domain: Domain, term: SequenceTerm, settings: Mapping[str, TermSettings]) -> str:
+    """What an answer on disk was made by: it changes where the answer might.
+
+    A term of the domain: the plugin's own version, its code and its options. A function: its file.
+    """
+    table = settings.get(term.name)
+    if table is not None and table.outside is not None:
+        return f"{table.outside.version()} {table.version}".strip()
+    if table is not None and table.call is not None:
+        code = getattr(table.call, "__code__", None)
+        body = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:16] if code else ""
+        return f"call {place_of(table.call)} {body} {table.version}".strip()
+    return f"{domain.name} {_plugin_version(type(domain).__module__)} {dataclasses.asdict(domain.options)}"
+
+
+@lru_cache
+def _plugin_version(module: str) -> str:
+    """The version of the distribution that a domain's package came with, and a digest of the package's code."""
+    package = module.partition(".")[0]
+    released = ",".join(version(name) for name in packages_distributions().get(package, ()))
+    file = getattr(sys.modules.get(package), "__file__", None)
+    sources = sorted(Path(file).parent.glob("**/*.py")) if file and Path(file).name == "__init__.py" else []
+    digest = hashlib.sha256()
+    for path in sources or ([Path(file)] if file else []):
+        digest.update(path.read_bytes())
+    return f"{released} {digest.hexdigest()[:16]}"

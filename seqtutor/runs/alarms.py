@@ -1,0 +1,163 @@
+"""Alarms: the reward rises while something that it does not see falls, or the reward itself falls below the prior's.
+
+Nothing here touches a model or a file: figures of one update after the other go in, warnings come out. What is watched,
+and why the limits are where they are: docs/alarms.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+from seqtutor.rewards.reward import Scores
+from seqtutor.runs.metrics import items_of, largest_family
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
+
+START = 5  # first updates, nearly the prior's: what the later ones are held against
+WINDOW = 10  # updates that a figure is averaged over
+RISE = 0.2  # standard deviations, of single sequences at the start, from which on the reward counts as risen
+LEAST = {"valid": 0.8, "distinct": 0.8, "entropy": 0.5}  # of what it was at the start
+JOINING = 0.25  # of the items outside the largest family, or the corpus, at the start: the most that may join it
+FALL = 0.5  # standard deviations, of single sequences at the start, that a held-out term, or the reward, may fall
+HEALTHY = 0.5  # of the way to a limit: up to here a policy is worth going back to
+SHOWN = 60  # characters of a text in a message
+
+HELD, SPREAD = "held_out.", "spread."  # prefixes of columns; the second, of standard deviations, is known here only
+CHANGES = {  # column -> what it does when it alarms, and how its values are written
+    "reward": ("the reward falls below the prior's,", ".3g"),
+    "valid": ("the share of valid samples falls", ".0%"),
+    "distinct": ("the share of distinct samples among the valid falls", ".0%"),
+    "entropy": ("the entropy in nats per token falls", ".2f"),
+    "largest_family": ("the share of the largest family grows", ".0%"),
+    "in_corpus": ("the share of samples that copy the corpus grows", ".0%"),
+}
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One warning: when, which column of `metrics.csv`, what it says in one line, and the sample that shows it."""
+
+    update: int
+    column: str
+    message: str
+    text: str
+
+
+@dataclass
+class Watch:
+    """What has been seen of one run, and which alarms it has raised: each kind once."""
+
+    domain: Domain
+    rows: list[dict[str, float]] = field(default_factory=list)
+    raised: list[Alarm] = field(default_factory=list)
+
+    def look(self, row: Mapping[str, float], scores: Scores) -> list[Alarm]:
+        """Take in one update's figures and what its sequences earned -> the alarms that are new."""
+        held = [column for column in row if column.startswith(HELD)]
+        watched = ["reward", "valid", "entropy", "largest_family", "in_corpus", *held]
+        figures = {column: row[column] for column in watched if column in row}
+        distinct = row["distinct"] / row["valid"] if row["valid"] else np.nan
+        self.rows.append(figures | {"distinct": distinct} | _spreads(scores, held))
+        if len(self.rows) < START + WINDOW:
+            return []
+        said = {alarm.column for alarm in self.raised}
+        over = [column for column, strain in self.strains(WINDOW).items() if strain >= 1 and column not in said]
+        over = over if self.risen else [column for column in over if column == "reward"]
+        new = [self._alarm(int(row["update"]), column, scores) for column in over]
+        self.raised += new
+        return new
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every figure of the last update is less than half-way to its limit."""
+        return all(strain < HEALTHY for strain in self.strains(1).values())
+
+    @property
+    def risen(self) -> bool:
+        """Whether the reward has risen by more than chance could make it."""
+        before, now = self._before_and_now(WINDOW)
+        return now["reward"] > before["reward"] + RISE * before[SPREAD + "reward"]
+
+    def strains(self, window: int) -> dict[str, float]:
+        """How far each figure, averaged over the last `window` updates, has gone: 0 at the start, 1 at its limit."""
+        before, now = self._before_and_now(window)
+        room = {column: _room(column, before) for column in before if not column.startswith(SPREAD)}
+        return {column: (now[column] - before[column]) / allowed for column, allowed in room.items() if allowed}
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as JSON takes it."""
+        return {"rows": self.rows, "raised": [dataclasses.asdict(alarm) for alarm in self.raised]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self.rows, self.raised = list(state["rows"]), [Alarm(**alarm) for alarm in state["raised"]]
+
+    def _before_and_now(self, window: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Means over the first updates, and over the last ones."""
+        return _means(self.rows[:START]), _means(self.rows[-window:])
+
+    def _alarm(self, update: int, column: str, scores: Scores) -> Alarm:
+        before, now = self._before_and_now(WINDOW)
+        text = self._sample(column, scores)
+        change, unit = CHANGES.get(column, (f"the held-out term {column.removeprefix(HELD)} falls", ".3g"))
+        message = f"update {update}: {change} from {before[column]:{unit}} to {now[column]:{unit}}"
+        if column != "reward":
+            message += f" while the reward rises from {before['reward']:.3g} to {now['reward']:.3g}"
+        return Alarm(update, column, message + (f", as in '{_short(text)}'" if text else ""), text)
+
+    def _sample(self, column: str, scores: Scores) -> str:
+        """What shows it: the worst by reward or held-out term, a copy, or the commonest text of the largest family."""
+        if column == "reward":
+            return _worst(scores, -scores.totals, scores.totals)
+        if column.startswith(HELD):
+            return _worst(scores, scores.totals, scores.terms[column.removeprefix(HELD)])
+        items = items_of(scores.texts)
+        try:
+            if column == "in_corpus":
+                items = [text for text, copy in zip(items, self.domain.in_corpus(items), strict=True) if copy]
+            family = largest_family(self.domain, items)
+        except UserError:  # a plugin that cannot say it now could a moment ago
+            return ""
+        return Counter(family).most_common(1)[0][0] if family else ""
+
+
+def _room(column: str, before: Mapping[str, float]) -> float:
+    """How far a figure may go from where it was before: below 0 where it may fall, above where it may grow."""
+    if column == "reward" or column.startswith(HELD):
+        return -FALL * before[SPREAD + column]
+    if column in LEAST:
+        return (LEAST[column] - 1) * before[column]
+    return JOINING * (1 - before[column])
+
+
+def _worst(scores: Scores, merit: Values, values: Values) -> str:
+    """Of the better half of the items by `merit` (B,), the text on which `values` (B,) is lowest."""
+    known = [i for i, text in enumerate(scores.texts) if text is not None and np.isfinite(merit[i] + values[i])]
+    better = sorted(known, key=lambda i: -merit[i])[: (len(known) + 1) // 2]
+    return min(((values[i], scores.texts[i] or "") for i in better), default=(0.0, ""))[1]
+
+
+def _spreads(scores: Scores, held: Sequence[str]) -> dict[str, float]:
+    """The standard deviation of single sequences: of the reward, and of each held-out term."""
+    terms = {column: scores.terms[column.removeprefix(HELD)] for column in held}
+    values = {"reward": scores.totals} | terms
+    return {SPREAD + name: float(np.nanstd(v)) if np.isfinite(v).any() else np.nan for name, v in values.items()}
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each column, over the rows where it is known."""
+    table = {column: np.array([row[column] for row in rows]) for column in rows[0]}
+    return {name: float(np.nanmean(v)) if np.isfinite(v).any() else np.nan for name, v in table.items()}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

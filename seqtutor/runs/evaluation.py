@@ -1,0 +1,107 @@
+"""Before and after: samples of the prior, of the policy, and the free baseline, best of n from the prior."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from seqtutor.domain import Domain, Measure
+from seqtutor.priors.model import Model
+from seqtutor.priors.sampling import draw
+from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.scorer import Scorer
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
+
+DRAWS = 250  # draws of the best of n: their figures need n times as many samples
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """N scored items and every figure of them: the reward, the terms, the domain's measures."""
+
+    domain: Domain
+    scores: Scores
+    reward: Measure
+    terms: list[Measure]
+    measures: list[Measure]
+
+    @property
+    def figures(self) -> list[Measure]:
+        """All of them, in the order of a table."""
+        return [self.reward, *self.terms, *self.measures]
+
+    def of_first(self, count: int) -> list[Measure]:
+        """The same, but those that depend on how many items there are, of the first `count` alone."""
+        if count >= len(self.scores.texts) or not any(m.of_set for m in self.measures):
+            return self.figures
+        fewer = self.domain.measure(self.scores.texts[:count])
+        own = [less if m.of_set else m for m, less in zip(self.measures, fewer, strict=True)]
+        return [self.reward, *self.terms, *own]
+
+
+def evaluate(model: Model, domain: Domain, scorer: Scorer, n: int, generator: torch.Generator) -> Evaluation:
+    """Sample n sequences from `model`, score and measure them."""
+    return evaluation(domain, scorer.score(*draw(model, domain, n, generator)))
+
+
+def evaluation(domain: Domain, scores: Scores) -> Evaluation:
+    """The figures of items that are scored already."""
+    terms = [_measure(name.removeprefix("term."), values) for name, values in scores.columns.items()]
+    return Evaluation(domain, scores, _measure("reward", scores.totals), terms, list(domain.measure(scores.texts)))
+
+
+def best_of_n(
+    model: Model, domain: Domain, scorer: Scorer, n: int, draws: int, generator: torch.Generator
+) -> Evaluation:
+    """The best of n by reward, drawn `draws` times: a set like any other, whose figures need no weights.
+
+    `draws` sets of n samples are scored; ties go to the first.
+    """
+    tokens, truncated = draw(model, domain, n * draws, generator)
+    totals = np.nan_to_num(scorer.score(tokens, truncated).totals, nan=-np.inf).reshape(draws, n)
+    best = totals.argmax(1) + n * np.arange(draws)
+    return evaluation(domain, scorer.score(tokens[best], truncated[best]))
+
+
+def best_of_n_kl(n: int) -> float:
+    """The most that the best of n samples can be from their source: log n - (n-1)/n nats a sequence."""
+    return math.log(n) - (n - 1) / n
+
+
+def _measure(name: str, values: Values) -> Measure:
+    known = np.isfinite(values)
+    return Measure(name, np.where(known, values, 0.0), known.astype(np.float64), better="higher")
+
+
+def comparison(prior: Evaluation, best: Evaluation, policy: Evaluation, scorer: Scorer) -> dict[str, Any]:
+    """The before/after table as plain data: reward, terms and measures of prior, best of n, and policy.
+
+    What depends on the number of items is measured on as many of each.
+    """
+    count = len(best.scores.texts)
+    rows = [_row(*row) for row in zip(prior.of_first(count), best.figures, policy.of_first(count), strict=True)]
+    described = scorer.reward.described()
+    cut = 1 + len(described)
+    terms = [{**row, **about} for row, about in zip(rows[1:cut], described, strict=True)]
+    return {"best_of_draws": count, "reward": rows[0], "terms": terms, "measures": rows[cut:]}
+
+
+def _row(prior: Measure, best: Measure, policy: Measure) -> dict[str, Any]:
+    figures = {
+        key: {"mean": m.mean, "halfwidth": m.halfwidth}
+        for key, m in (("prior", prior), ("best_of_n", best), ("policy", policy))
+    }
+    about = {"name": prior.name, "better": prior.better, "percent": prior.percent, "summary": prior.summary}
+    return {**about, **figures}
+
+
+def side_by_side(evaluations: Sequence[Evaluation]) -> list[list[Measure]]:
+    """Every figure of several evaluations, row by row: the reward, the terms, the measures."""
+    return [list(row) for row in zip(*(e.figures for e in evaluations), strict=True)]

@@ -1,0 +1,213 @@
+"""The run folder: the only module that writes to one, and the one that opens it again."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_toml
+from seqtutor.domain import Domain, load
+from seqtutor.errors import UserError
+from seqtutor.priors.files import load_model, save_model, write_atomically
+from seqtutor.priors.model import Model
+from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.scorer import News
+from seqtutor.runs.alarms import Alarm
+
+
+class RunFolder:
+    """One folder of a training run, open for writing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def answers(self) -> Path:
+        """The file that keeps what every term said of every text, so that nothing is asked twice."""
+        return self.folder / "answers.sqlite"
+
+    def save_config(self, config: PretrainConfig | TrainConfig, resolved: Mapping[str, Any] | None = None) -> None:
+        """Write `config.toml`, complete, with what is `resolved` in place of what was left open."""
+        write_atomically(self.folder / "config.toml", to_toml(config, resolved or {}).encode())
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from writing here while the block runs. The system frees the lock of a dead process."""
+        import fcntl  # not on every system
+
+        try:
+            file = (self.folder / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(self.folder, error, "go on with a copy of it elsewhere") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(
+                    f"{self.folder} is in use by process {owner(self.folder)}; wait for it, or stop it first"
+                ) from None
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+
+    def log(self, row: Mapping[str, float]) -> None:
+        """Append one update to `metrics.csv`; the first row names the columns."""
+        self._append("metrics.csv", tuple(row), [[_figure(value) for value in row.values()]])
+
+    def note(self, update: int, news: News) -> None:
+        """Append what the scoring of an update brought to `ledger.csv`, `failures.csv` and `quarantine.csv`."""
+        calls = [(number, update, text, _figure(reward)) for number, text, reward in news.calls]
+        self._append("ledger.csv", ("call", "update", "text", "reward"), calls)
+        for name, rows in (("failures.csv", news.failures), ("quarantine.csv", news.quarantined)):
+            self._append(name, ("update", "term", "text", "reason"), [(update, *row) for row in rows])
+
+    def _append(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Add rows in one go, so that who reads meanwhile sees whole ones; a new file begins with the columns."""
+        path, text = self.folder / name, io.StringIO()
+        writer = csv.writer(text)
+        if rows and not path.exists():
+            writer.writerow(columns)
+        writer.writerows(rows)
+        if rows:
+            with path.open("a", newline="", encoding="utf-8") as file:
+                file.write(text.getvalue())
+
+    def keep(self, updates: int) -> None:
+        """Drop the rows of every table after the first `updates`: those that a resumed run will make again."""
+        for name in TABLES:
+            path = self.folder / name
+            if path.exists():
+                write_atomically(path, _until(path.read_text(encoding="utf-8"), updates).encode())
+
+    def sync(self) -> None:
+        """Let every table survive a power cut as it stands now."""
+        for path in (self.folder / name for name in TABLES):
+            if path.exists():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+
+    def save_policy(self, policy: Model, config: TrainConfig) -> None:
+        """Write `policy.safetensors` and `policy.json`."""
+        save_model(policy, self.folder, "policy", domain=config.domain, options=dict(config.options))
+
+    def save_samples(self, domain: Domain, policy: Scores, prior: Scores) -> None:
+        """Write `samples.csv` (both models, every term) and the files of the field, of the policy's valid samples."""
+        write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior})
+        domain.write([text for text in policy.texts if text is not None][:FILES], self.folder / "samples")
+
+    def save_alarms(self, alarms: Sequence[Alarm]) -> None:
+        """Write `alarms.csv`: what the run warned of; no file where it never did."""
+        if alarms:
+            with (self.folder / "alarms.csv").open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([ALARM_COLUMNS, *(dataclasses.astuple(alarm) for alarm in alarms)])
+
+    def save_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write `summary.json`; what is not a number becomes null."""
+        write_atomically(self.folder / "summary.json", (json.dumps(_jsonable(summary), indent=1) + "\n").encode())
+
+    def save_page(self, html: str) -> Path:
+        """Write `report.html`."""
+        try:
+            write_atomically(self.folder / "report.html", html.encode())
+        except OSError as error:
+            raise cannot_write(self.folder, error, "copy the run to where there is room") from error
+        return self.folder / "report.html"
+
+
+ALARM_COLUMNS = tuple(f.name for f in dataclasses.fields(Alarm))
+FILES = 100  # items that a run writes as files of the field
+TABLES = ("metrics.csv", "ledger.csv", "failures.csv", "quarantine.csv")  # rows are added while a run goes on
+
+
+def owner(folder: Path) -> int | None:
+    """The id of the process that is working on a run folder now; None where none is."""
+    import fcntl  # not on every system
+
+    try:
+        with (folder / "lock").open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read() or 0)
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _until(table: str, updates: int) -> str:
+    """The whole rows of a CSV text whose column `update` is at most `updates`."""
+    rows, text = list(csv.reader(io.StringIO(table, newline=""))), io.StringIO()
+    place = rows[0].index("update") if rows and "update" in rows[0] else 0
+    whole = [row for row in rows[1:] if len(row) == len(rows[0]) and row[place].isdecimal()]
+    csv.writer(text).writerows([*rows[:1], *(row for row in whole if int(row[place]) <= updates)])
+    return text.getvalue()
+
+
+def new_folder(output: str, kind: str) -> Path:
+    """Make the folder `output`, or by default `outputs/<kind>-<time>`. Raises UserError where it cannot be made."""
+    folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} exists and is not empty; name another with --output, or remove it")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise cannot_write(folder, error, "name another folder with --output") from error
+    return folder
+
+
+def cannot_write(folder: Path, error: OSError, remedy: str) -> UserError:
+    """The error for a folder that is read-only, full or gone."""
+    return UserError(f"cannot write to {folder}: {error.strerror}; {remedy}")
+
+
+def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
+    """The config and the domain of a run folder."""
+    path = folder / "config.toml"
+    if not path.is_file():
+        raise UserError(f"{folder} is no run folder: it has no config.toml")
+    config = build(TrainConfig, read_toml(path), str(path))
+    return config, load(config.domain, config.options)
+
+
+def load_policy(folder: Path, *, device: str = "cpu") -> Model:
+    """The tuned policy of a run folder."""
+    return load_model(folder, "policy", device=device)
+
+
+def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:
+    """One row a sample: its number, its model, its text (empty: no item), its reward, and every term's figures."""
+    names = list(next(iter(groups.values())).columns)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["number", "model", "text", "reward", *names])
+        for model, scores in groups.items():
+            totals, columns = scores.totals, scores.columns
+            for i, text in enumerate(scores.texts):
+                values = [_figure(columns[name][i]) for name in names]
+                writer.writerow([i + 1, model, text or "", _figure(totals[i]), *values])
+
+
+def _figure(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

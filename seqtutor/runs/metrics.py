@@ -1,0 +1,89 @@
+"""The figures of an update, one column each of `metrics.csv`; docs/metrics.md says what each is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+from seqtutor.priors.sampling import Rollout, sequence_mask
+from seqtutor.rewards.reward import Scores
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
+
+Row = dict[str, float]
+
+
+def row_of(
+    domain: Domain,
+    rollout: Rollout,
+    scores: Scores,
+    held_out: Collection[str],
+    *,
+    update: int,
+    seconds: float,
+    temperature: float,
+    loss: float,
+    oracle_calls: int,
+) -> Row:
+    """Of the B sequences of `rollout` with their `scores`, and of the run so far; NaN where there is no figure."""
+    steps, texts = float(rollout.mask.sum()), scores.texts
+    means = {name: known_mean(values) for name, values in scores.columns.items()}
+    return {
+        "update": update,
+        "seconds": round(seconds, 3),
+        "reward": known_mean(scores.totals),
+        "kl": float(rollout.kl.sum(-1).mean()),
+        "kl_per_token": float(rollout.kl.sum()) / steps,
+        "entropy": -float(rollout.logp.sum()) / steps,
+        "temperature": temperature,
+        "loss": loss,
+        "valid": float(scores.valid.mean()),
+        "distinct": len(set(items_of(texts))) / len(texts),
+        **shares(domain, texts),
+        "length": float(sequence_mask(rollout.tokens).sum(-1).float().mean()),
+        "oracle_calls": oracle_calls,
+        **{(n.replace("term.", "held_out.", 1) if n[5:] in held_out else n): mean for n, mean in means.items()},
+    }
+
+
+def known_mean(values: Values) -> float:
+    """The mean of the finite ones; NaN where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def shares(domain: Domain, texts: Sequence[str | None]) -> Mapping[str, float]:
+    """Shares of the items among B texts (None: no item): the largest family, and copies where the domain can say.
+
+    NaN where the plugin fails to say it: a figure that is missing must not end a run.
+    """
+    items = items_of(texts)
+    counts = {"largest_family": _counted(lambda: len(largest_family(domain, items)))}
+    if domain.offers("in_corpus"):
+        counts["in_corpus"] = _counted(lambda: sum(domain.in_corpus(items)))
+    return {column: count / max(len(items), 1) for column, count in counts.items()}
+
+
+def _counted(count: Callable[[], int]) -> float:
+    try:
+        return float(count())
+    except UserError:
+        return float("nan")
+
+
+def largest_family(domain: Domain, items: Sequence[str]) -> list[str]:
+    """The items of the family that has most of them."""
+    families: dict[str, list[str]] = {}
+    for text in items:
+        families.setdefault(domain.family(text), []).append(text)
+    return max(families.values(), key=len, default=[])
+
+
+def items_of(texts: Sequence[str | None]) -> list[str]:
+    """The texts that are items."""
+    return [text for text in texts if text is not None]

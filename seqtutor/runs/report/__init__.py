@@ -1,0 +1,244 @@
+"""The page a run leaves behind: one HTML file that opens offline."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+from seqtutor.runs.report import charts, figures
+from seqtutor.runs.report.charts import Chart
+from seqtutor.runs.report.figures import Verdicts
+from seqtutor.runs.report.reading import HELD_OUT, TERM, Figure, Run, Sample, Summary, read
+
+__all__ = ["render"]
+
+SAMPLES = 6  # of each model
+CARDS = 4  # figures in the headline, better and worse alike
+# Logged columns that explain a run to its maker.
+FURTHER = ("valid", "distinct", "entropy", "largest_family", "in_corpus", "length", "loss", "temperature")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A figure of the headline."""
+
+    name: str
+    before: str
+    after: str
+    verdict: str
+    summary: str
+    bars: tuple[float, float] | None  # shares, 0 to 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the before/after table; each estimate is (mean, half-width) as text."""
+
+    name: str
+    summary: str
+    prior: tuple[str, str]
+    best_of_n: tuple[str, str]
+    policy: tuple[str, str]
+    verdict: str
+    sign: str
+    word: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sample to look at; `picture` is None for one that was no item of the domain."""
+
+    title: str
+    text: str
+    caption: str
+    picture: Markup | None
+    notes: str  # JSON for the player, "" where nothing sounds
+    reward: str
+    terms: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What stands side by side: the first samples of both models, then the tuned model's best."""
+
+    before: list[Item]
+    after: list[Item]
+    best: list[Item]
+    wide: bool  # pictures that need the whole width of a column
+    playable: bool
+
+
+def render(folder: Path, domain: Domain) -> str:
+    """The page of a run folder, complete in itself. Raises UserError where the folder holds no run."""
+    run = read(folder)
+    return _template().render(
+        run=run,
+        summary=run.summary,
+        domain=domain,
+        samples=_samples(run, domain),
+        command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",
+        resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
+        **_story(run.summary),
+        **_charts(run, domain),
+    )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("seqtutor.runs.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": figures.number, "duration": figures.duration}
+    environment.globals |= {"style": _asset("page.css"), "script": _asset("page.js"), "exp": math.exp}
+    return environment.get_template("page.html.jinja")
+
+
+def _asset(name: str) -> Markup:
+    """A file of this package, put into the page as it stands."""
+    return Markup(files("seqtutor.runs.report").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _story(summary: Summary | None) -> dict[str, object]:
+    """The headline and the table, from the summary alone."""
+    if summary is None:
+        return {"headline": "This run did not reach its end", "better": [], "worse": [], "hidden": 0, "table": []}
+    verdicts = _verdicts(summary)
+    return {
+        "headline": figures.headline(verdicts),
+        "better": [_card(figure) for figure in verdicts.better[:CARDS]],
+        "worse": [_card(figure) for figure in verdicts.worse[:CARDS]],
+        "hidden": max(len(verdicts.worse) - CARDS, 0),
+        "table": [
+            ("What the model is paid for", [_row(summary.reward)]),
+            ("Measures of the field", [_row(figure) for figure in summary.measures]),
+            ("Terms of the reward", [_row(figure) for figure in summary.terms]),
+        ],
+    }
+
+
+def _verdicts(summary: Summary) -> Verdicts:
+    """Of the measures of the field; a domain that has none is judged by its reward and its terms."""
+    return figures.judge(summary.measures or (summary.reward, *summary.terms))
+
+
+def _card(figure: Figure) -> Card:
+    before, after = figures.before_after(figure)
+    bars = (figure.prior.mean, figure.policy.mean) if figure.percent else None
+    return Card(_title(figure.name), before, after, figures.verdict(figure), figure.summary, bars)
+
+
+def _row(figure: Figure) -> Row:
+    kind = figures.verdict(figure)
+    sign, word = figures.WORDS[kind]
+    weight = "" if figure.weight is None else f" × {figures.number(figure.weight)}"
+    prior, best, policy = (figures.estimate(e, figure.percent) for e in (figure.prior, figure.best_of_n, figure.policy))
+    return Row(figure.name + weight, figure.summary, prior, best, policy, kind, sign, word)
+
+
+def _title(name: str) -> str:
+    return (name[:1].upper() + name[1:]).replace("_", " ")
+
+
+def _samples(run: Run, domain: Domain) -> Samples:
+    ordered = sorted(run.samples, key=lambda sample: sample.number)
+    prior = [s for s in ordered if s.model == "prior"][:SAMPLES]
+    policy = [s for s in ordered if s.model == "policy"]
+    before = [_item(s, domain, "prior") for s in prior]
+    after = [_item(s, domain, "tuned") for s in policy[:SAMPLES]]
+    best = [_item(s, domain, "best") for s in _best(policy)]
+    shown = [*before, *after, *best]
+    return Samples(
+        before=before,
+        after=after,
+        best=best,
+        wide=any(_aspect(item.picture) > 1.8 for item in shown if item.picture),
+        playable=any(item.notes for item in shown),
+    )
+
+
+def _best(samples: Iterable[Sample]) -> list[Sample]:
+    """The samples of highest reward, each text once."""
+    ranked = sorted((s for s in samples if s.text and math.isfinite(s.reward)), key=lambda s: s.reward, reverse=True)
+    once: dict[str, Sample] = {}
+    for sample in ranked:
+        once.setdefault(sample.text, sample)
+    return list(once.values())[:SAMPLES]
+
+
+def _item(sample: Sample, domain: Domain, model: str) -> Item:
+    text = sample.text
+    picture, caption, sounds = _drawn(text, domain)
+    notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in sounds]
+    return Item(
+        title=f"{model} {sample.number}",
+        text=text,
+        caption=caption,
+        picture=Markup(picture) if picture else None,  # noqa: S704
+        notes=json.dumps(notes, separators=(",", ":")) if notes else "",
+        reward=figures.number(sample.reward),
+        terms=[(name, figures.number(value)) for name, value in sample.terms.items()],
+    )
+
+
+def _drawn(text: str, domain: Domain) -> tuple[str, str, list[tuple[float, float, int]]]:
+    """Picture (safe markup: what Domain.picture promises), caption and notes; only the text where it is no item."""
+    if not text:
+        return "", "", []
+    try:
+        return domain.picture(text), domain.caption(text), domain.notes(text)
+    except (UserError, ValueError):  # a samples.csv that somebody else wrote
+        return "", text, []
+
+
+def _aspect(picture: str) -> float:
+    """Width by height of an SVG, from its viewBox; 1 where it has none."""
+    box = re.search(r"""viewBox=["']\s*[-\d.]+[\s,]+[-\d.]+[\s,]+([\d.]+)[\s,]+([\d.]+)""", picture)
+    return float(box[1]) / float(box[2]) if box else 1.0
+
+
+def _charts(run: Run, domain: Domain) -> dict[str, object]:
+    metrics = run.metrics
+    return {
+        "main": [_reward_chart(run), _column(run, "kl_per_token", "KL per token, in nats")] if metrics else [],
+        "terms": [_term_chart(run, name, domain) for name in metrics if name.startswith((TERM, HELD_OUT))],
+        "further": [_column(run, name, _title(name)) for name in FURTHER if name in metrics],
+        "frontier": charts.frontier(metrics, run.summary),
+        "window": charts.window(len(metrics["update"])) if metrics else 0,
+    }
+
+
+def _reward_chart(run: Run) -> Chart:
+    reward = run.summary.reward if run.summary else None
+    levels = {"prior": reward.prior.mean, "best": reward.best_of_n.mean} if reward else {}
+    return charts.curve("Reward", run.metrics["reward"], run.metrics["update"], levels, size=(520, 220))
+
+
+def _column(run: Run, name: str, title: str) -> Chart:
+    size = charts.SMALL if name in FURTHER else (520, 220)
+    return charts.curve(title, run.metrics[name], run.metrics["update"], {}, size=size)
+
+
+def _term_chart(run: Run, column: str, domain: Domain) -> Chart:
+    held_out = column.startswith(HELD_OUT)
+    name = column.removeprefix(HELD_OUT if held_out else TERM)
+    figure = next((f for f in run.summary.terms if f.name == name), None) if run.summary else None
+    note = next((term.summary for term in domain.terms() if term.name == name), "")
+    levels = {"prior": figure.prior.mean if figure else math.nan}
+    title = f"{name} (held out)" if held_out else name
+    return charts.curve(title, run.metrics[column], run.metrics["update"], levels, note)

@@ -1,0 +1,103 @@
+"""What a run folder says of its run, while it goes on and after."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from seqtutor.config import read_toml
+from seqtutor.errors import UserError
+from seqtutor.runs.folder import owner
+
+RECENT = 20  # updates that the time left is reckoned from
+Lines = list[tuple[str, str]]
+
+
+def status_of(folder: Path) -> Lines:
+    """Labels and texts, one a line. Raises UserError where there is no run."""
+    if not (folder / "config.toml").is_file():
+        raise UserError(f"{folder} is no run folder: it has no config.toml")
+    config = read_toml(folder / "config.toml")
+    rows, process = whole_rows(folder / "metrics.csv"), owner(folder)
+    done, updates = (
+        (int(_number(rows[-1].get("update", "0"))) if rows else 0),
+        int(_number(str(config.get("updates", 0)))),
+    )
+    finished = (folder / "summary.json").is_file() and not process
+    lines = [
+        ("doing", _doing(process, finished, done >= updates)),
+        ("update", f"{done:,} of {updates:,}"),
+        ("since", _since(folder / "config.toml")),
+    ]
+    if rows:
+        lines.append(("last update", _since(folder / "metrics.csv")))
+        lines.append(("reward", f"{rows[-1].get('reward', '')}, KL {rows[-1].get('kl_per_token', '')} nats per token"))
+        lines.append(("oracle calls", _calls(rows[-1], config)))
+    if process:
+        lines.append(("time left", _left(rows, updates - done)))
+    failures = whole_rows(folder / "failures.csv")
+    if failures:
+        term, text, reason = (failures[-1].get(key, "") for key in ("term", "text", "reason"))
+        lines.append(("failures", f"{len(failures):,}; the last: {term} of '{text}': {reason}"))
+    return lines
+
+
+def _doing(process: int | None, finished: bool, complete: bool) -> str:
+    if process:
+        return f"process {process} {'writes the final table' if complete else 'is tuning'}"
+    return "finished: the page is report.html" if finished else "stopped before its end; go on with --resume"
+
+
+def _calls(row: Mapping[str, str], config: Mapping[str, object]) -> str:
+    budget = config.get("oracle_calls") or 0
+    return f"{row.get('oracle_calls', '0')}{f' of {budget}' if budget else ''}"
+
+
+def _since(path: Path) -> str:
+    then = path.stat().st_mtime
+    return f"{datetime.fromtimestamp(then):%Y-%m-%d %H:%M:%S}, {duration(max(0.0, time.time() - then))} ago"
+
+
+def _left(rows: list[dict[str, str]], updates: int) -> str:
+    if len(rows) < 2:
+        return "not known yet"
+    recent = rows[-RECENT - 1 :]
+    spent = _number(recent[-1].get("seconds", "0")) - _number(recent[0].get("seconds", "0"))
+    return f"about {duration(max(0, updates) * spent / (len(recent) - 1))}, and the final table"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(42.4), duration(3725)
+    ('42 s', '1 h 2 min')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def whole_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table that may be growing: a last one that is still being written is left out."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:] if len(row) == len(rows[0])]
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"'{text[:40]}' stands where a number belongs")
+    return number

@@ -1,0 +1,324 @@
+"""One update of a tuning run: collect what the policy writes, learn from what it earned, turn the temperature."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqtutor.config import TrainConfig, check_memory
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+from seqtutor.objectives import Objective, load_objective
+from seqtutor.objectives.losses import credited
+from seqtutor.priors.model import LstmModel, Model, follow, frozen, starting_policy
+from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
+from seqtutor.proposals import rewritten, variations
+from seqtutor.replay import Batch, Replay
+from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.scorer import Asked, new_scorer
+from seqtutor.runs.alarms import Alarm, Watch
+from seqtutor.runs.checkpoint import Stateful
+from seqtutor.runs.metrics import Row, known_mean, row_of
+from seqtutor.temperature import Dial
+
+VALUE_SPEED = 10.0  # how much faster the value heads learn, which start from nothing, than the pre-trained body
+
+
+class Collected(NamedTuple):
+    """What an update collects: the policy's own sequences, variations (N, T) of stored ones, and their question."""
+
+    rollout: Rollout
+    varied: Tensor
+    asked: Asked
+
+
+@dataclass
+class Tuner:
+    """One tuning run: everything that changes while it goes on, and nothing else."""
+
+    domain: Domain
+    config: TrainConfig
+    prior: LstmModel
+    objective: Objective = field(init=False)
+    policy: Model = field(init=False)
+    target: Model = field(init=False)  # a Polyak average of the policy
+    sampler: Model = field(init=False)  # the policy as it was when it sampled the last batch
+    healthy: Model = field(init=False)  # the policy of the last update without a sign of collapse
+    update: int = 0
+    seconds: float = 0.0
+    baseline: Tensor | None = None  # (T,) what the prior earns at each step, or on its last one: see `centred`
+    scores: Scores = field(init=False)  # what the sequences of the last update earned
+    healthy_update: int = 0
+    went_back: bool = False  # an alarm ended the run, and the policy is `healthy` again
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.objective, self.settings = load_objective(config.objective), config.settings
+        check_settings(config, self.domain)
+        self.prior = frozen(self.prior).to(config.device)
+        self.policy = starting_policy(self.prior, tilt=self.objective.tilt)
+        self.target = copy.deepcopy(self.policy).requires_grad_(False)
+        self.sampler, self.healthy = copy.deepcopy(self.target), copy.deepcopy(self.target)
+        self.watch = Watch(self.domain)
+        self.optimiser = torch.optim.Adam(parameter_groups(self.policy))
+        self.generator = torch.Generator(config.device).manual_seed(config.seed)
+        self.scorer = new_scorer(self.domain, config)
+        off_policy = not self.objective.on_policy
+        self.replay = Replay(
+            self.settings.replay if off_policy else 0,
+            self.domain.max_length,
+            len(self.scorer.terms),
+            lambda batch: self.reward(batch).sum(-1),
+            self.settings.priority if off_policy else "uniform",
+            config.device,
+        )
+        self.dial = Dial(config)
+
+    @cached_property
+    def parts(self) -> dict[str, Stateful]:
+        """What a checkpoint holds as tensors."""
+        return {
+            "policy": self.policy,
+            "target": self.target,
+            "optimiser": self.optimiser,
+            "generator": self.generator,
+            "replay": self.replay,
+            "healthy": self.healthy,
+        }
+
+    def step(self) -> Row:
+        """One update -> its figures.
+
+        What is stored is learnt from while others score the new batch; an on-policy objective waits for the scores of
+        its own samples and learns from those.
+        """
+        began = time.monotonic()
+        collected = self.collect()
+        loss = self.learn(self.stored(), meanwhile=lambda: self.scorer.poll(collected.asked))
+        batch = self.receive(collected)
+        if self.objective.on_policy:
+            loss = self.learn(self.own(batch))
+        else:
+            self.replay.add(batch)
+        self.update += 1
+        self.seconds += time.monotonic() - began
+        row = self.row(collected.rollout, loss)
+        self.turn(row["kl_per_token"])
+        return row
+
+    def collect(self) -> Collected:
+        """Let the policy write, vary the best that is stored, and ask what all of it is worth."""
+        config, length = self.config, self.domain.max_length
+        count = round(getattr(self.settings, "vary", 0.0) * config.rollouts)
+        varied = variations(self.scorer, self.replay, count, self.rng(2))
+        rollout = sample(self.policy, self.prior, config.rollouts - len(varied), length, self.generator)
+        self.sampler.load_state_dict(self.policy.state_dict())
+        parts = [part.cpu().numpy() for part in (rollout.tokens, varied)]
+        width = max(part.shape[1] for part in parts)
+        tokens = np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
+        truncated = np.pad(rollout.truncated.cpu().numpy(), (0, len(varied)))
+        return Collected(rollout, varied, self.scorer.submit(tokens, truncated))
+
+    def receive(self, collected: Collected) -> Batch:
+        """Wait for the scores -> the batch, without the sequences that could not be scored."""
+        scores, count = self.scorer.finish(collected.asked), len(collected.rollout)
+        self.scores = scores.select(slice(count))
+        if not self.update:
+            self.scorer.check_invalid(self.scores)
+        rollout, varied = collected.rollout, collected.varied.to(collected.rollout.tokens.device)
+        batch = self.batch(self.scores, rollout.tokens, rollout.mask, rollout.prior_logp)
+        if self.baseline is None and len(batch):
+            self.baseline = prior_mean(self.reward(batch), self.domain, getattr(self.settings, "gamma", 1.0))
+        if len(varied):
+            more = scores.select(slice(count, None))
+            self.replay.add(self.batch(more, varied, sequence_mask(varied), logp_of(self.prior, varied)))
+        return batch
+
+    def batch(self, scores: Scores, tokens: Tensor, mask: Tensor, prior_logp: Tensor) -> Batch:
+        """Of the B sequences of `tokens` (B, T) those that may be learnt from."""
+        ranked = getattr(self.settings, "priority", "") == "reward"  # the best are kept once
+        keep = torch.from_numpy(scores.scored & ~(scores.repeated & ranked))
+        terms = torch.from_numpy(scores.values[:, : tokens.shape[1]]).float()
+        valid = torch.from_numpy(scores.valid)
+        paid = torch.from_numpy(~(scores.repeated & self.scorer.unpaid_repeats))
+        device = tokens.device
+        parts = (part.to(device) for part in (terms, valid, paid))
+        return Batch(tokens, mask, prior_logp, *parts).select(keep.to(device))
+
+    def stored(self) -> Iterator[Batch]:
+        """The batches of an update of an objective that learns from the past."""
+        if self.objective.on_policy:
+            return iter(())
+        steps, size = self.settings.learning_steps, self.settings.batch
+        return self.replay.batches(steps, size, self.generator, by_length=self.objective.separable)
+
+    def own(self, batch: Batch) -> Iterable[Batch]:
+        """What an on-policy objective learns from: the sequences just sampled, if any could be scored."""
+        return [batch] * getattr(self.settings, "learning_steps", 1) if len(batch) else []
+
+    def learn(self, batches: Iterable[Batch], meanwhile: Callable[[], None] = lambda: None) -> float:
+        """A gradient step on each batch, and after each what is to be done `meanwhile` -> the mean loss; NaN: no batch.
+
+        A budget of no KL at all leaves the policy as it is.
+        """
+        losses = []
+        for number, batch in enumerate(batches if self.config.kl_budget else ()):
+            losses.append(self.descend(self.respelt(batch, number)))
+            meanwhile()
+        return known_mean(np.array(losses))
+
+    def descend(self, batch: Batch) -> float:
+        """One gradient step on a batch, and the target network a little after it -> the loss."""
+        values = self.policy.action_values(batch.tokens)
+        reward = credited(self.centred(batch), batch.mask)
+        parts = (values, self.reference(values, batch.tokens), batch.prior_logp, batch.tokens, reward, batch.mask)
+        loss = self.objective(*parts, temperature=self.dial.temperature, **self.numbers)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["speed"] * self.config.rate(self.update)
+        self.optimiser.zero_grad()
+        loss.mean().backward()  # type: ignore[no-untyped-call]
+        if not torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0).isfinite():
+            raise self._not_finite(batch)
+        self.optimiser.step()
+        if self.objective.reference == "average":
+            follow(self.target, self.policy, self.settings.target_rate)
+        if batch.slots is not None:
+            self.replay.note(batch.slots, loss.detach())
+        return loss.mean().item()
+
+    def respelt(self, batch: Batch, number: int) -> Batch:
+        """The batch of the gradient step `number` with a share of it in other spellings, where that is asked for."""
+        share = getattr(self.settings, "rewrite", 0.0)
+        return rewritten(self.scorer, self.prior, batch, share, self.rng(3, number)) if share else batch
+
+    @torch.no_grad()
+    def reference(self, values: Tensor, tokens: Tensor) -> Tensor:
+        """The values (B, T, V) that the objective compares with, without gradient."""
+        models = {"average": self.target, "sampler": self.sampler}
+        model = models.get(self.objective.reference)
+        return values.detach() if model is None else model.action_values(tokens)
+
+    def reward(self, batch: Batch) -> Tensor:
+        """R of each step (B, T), by the weights and transforms as they stand."""
+        real, valid = sequence_mask(batch.tokens), batch.valid
+        parts = (batch.terms.double(), real, valid)
+        reward = torch.from_numpy(self.scorer.reward(*(part.cpu().numpy() for part in parts)))
+        return reward.float().to(batch.tokens.device) * batch.paid[:, None]
+
+    def centred(self, batch: Batch) -> Tensor:
+        """The rewards (B, T) less the baseline.
+
+        This moves no optimum: with a fixed length it takes the same from every sequence at each step; else the same
+        from every sequence's total, at its last step.
+        """
+        reward = self.reward(batch)
+        if self.baseline is None:
+            return reward
+        real = sequence_mask(batch.tokens)
+        shift = self.baseline[: real.shape[1]].to(reward.device)
+        return reward - shift * (real if self.domain.fixed_length else last_step(real))
+
+    def turn(self, kl: float) -> None:
+        """Set the next temperature, given the KL in nats per token.
+
+        Values are rewards over c, and are scaled along: else they would lag behind a c that moves, every sequence would
+        fall short of a V that is far too high, and whatever had been sampled would be unlearnt.
+        """
+        before = self.dial.temperature
+        self.dial.turn(kl, self.update)
+        self.rescale(before)
+
+    def rescale(self, before: float) -> None:
+        """Turn values in units of a temperature `before` into units of the one that holds now."""
+        for model in (self.policy, self.target):
+            model.scale_values(before / self.dial.temperature)
+
+    @cached_property
+    def numbers(self) -> dict[str, float]:
+        """The objective's own numbers, as the keyword arguments of its loss."""
+        return self.objective.numbers(self.settings)
+
+    def rng(self, *purpose: int) -> np.random.Generator:
+        """A generator for `purpose` that depends on the seed and the update alone, so that a resume needs no state."""
+        return np.random.default_rng([self.config.seed, *purpose, self.update])
+
+    def guard(self, row: Row) -> list[Alarm]:
+        """Watch the update that `row` is of -> new alarms; at one, go back to the last healthy policy if asked to."""
+        alarms = self.watch.look(row, self.scores)
+        if alarms and self.config.stop_on_collapse:
+            self.policy.load_state_dict(self.healthy.state_dict())
+            self.target.load_state_dict(self.healthy.state_dict())
+            self.went_back = True
+        elif self.watch.healthy:
+            self.healthy.load_state_dict(self.sampler.state_dict())  # the figures are of the policy that sampled
+            self.healthy_update = self.update
+        return alarms
+
+    @property
+    def done(self) -> bool:
+        """Whether a limit is reached: of updates, minutes or calls, or an alarm that ends the run."""
+        late = 0 < 60 * self.config.minutes <= self.seconds
+        return late or self.update >= self.config.updates or self.scorer.spent or self.went_back
+
+    def row(self, rollout: Rollout, loss: float) -> Row:
+        """The figures of an update: its own, and the run's so far."""
+        return row_of(
+            self.domain,
+            rollout,
+            self.scores,
+            self.config.hold_out,
+            update=self.update,
+            seconds=self.seconds,
+            temperature=self.dial.temperature,
+            loss=loss,
+            oracle_calls=self.scorer.calls,
+        )
+
+    def _not_finite(self, batch: Batch) -> UserError:
+        texts = [self.scorer.text(row) for row in batch.tokens.cpu().numpy()]
+        some = ", ".join(f"'{text}'" for text in texts[:3])
+        return UserError(
+            f"update {self.update + 1}: the gradient is not finite, learning from {some} with rewards "
+            f"{float(self.reward(batch).sum(-1).min()):g} to {float(self.reward(batch).sum(-1).max()):g}; "
+            f"the policy before it is kept: give the terms a transform, or the reward a larger temperature"
+        )
+
+
+def parameter_groups(policy: Model) -> list[dict[str, Any]]:
+    """The body with its token head, and the value head, which learns VALUE_SPEED times as fast."""
+    of_values = list(policy.value_parameters())
+    known = {id(p) for p in of_values}
+    body = [p for p in policy.parameters() if p.requires_grad and id(p) not in known]
+    return [{"params": body, "speed": 1.0}, {"params": of_values, "speed": VALUE_SPEED}]
+
+
+def check_settings(config: TrainConfig, domain: Domain) -> None:
+    """Raise UserError for what the domain does not offer, or what does not fit into memory."""
+    for name in ("vary", "rewrite"):
+        share = getattr(config.settings, name, 0)
+        if share and not domain.offers(name):
+            raise UserError(f"{name} is {share}, but domain '{domain.name}' offers none; set it to 0")
+    row = 4.0 * domain.max_length * len(domain.vocabulary)
+    steps = getattr(config.settings, "learning_steps", 1)
+    size = getattr(config.settings, "batch", config.rollouts)
+    check_memory(f"rollouts {config.rollouts:,}", config.rollouts * row)
+    check_memory(f"batch {size:,}", 2 * size * row)  # values and what they are compared with
+    check_memory(f"learning_steps {steps:,}", 8.0 * steps * size)
+
+
+def prior_mean(reward: Tensor, domain: Domain, gamma: float) -> Tensor:
+    """The baseline (max_length,), from what the first rollouts (B, T), which are the prior's own, earned."""
+    baseline = torch.zeros(domain.max_length)
+    if domain.fixed_length:
+        baseline[: reward.shape[1]] = reward.mean(0)
+    elif gamma == 1.0:
+        baseline[:] = reward.sum(-1).mean()
+    return baseline
