@@ -33,11 +33,11 @@ import torch
 import seqtutor
 from seqtutor import UserError
 from seqtutor.config import TrainConfig, build, read_toml
-from seqtutor.priors.model import LstmModel
-from seqtutor.runs.report import render
-from seqtutor.rewards.terms import settings_of
-from seqtutor.runs.status import status_of
 from seqtutor.priors.files import load_model, save_model
+from seqtutor.priors.model import LstmModel
+from seqtutor.rewards.terms import settings_of
+from seqtutor.runs.report import render
+from seqtutor.runs.status import status_of
 
 SECONDS = 5  # of work that an input may take
 WAIT = 30  # seconds that it may take in all

@@ -25,16 +25,15 @@ import numpy as np
 import torch
 
 from seqtutor.config import TrainConfig, build
-from seqtutor.runs.evaluation import best_of_n_kl
 from seqtutor.domain import load
-from seqtutor.runs.evaluation import best_of_weights, draw
 from seqtutor.plugins import installed
-from seqtutor.runs.folder import RunFolder
+from seqtutor.priors.files import load_prior
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
+from seqtutor.runs.evaluation import best_of_n_kl, best_of_weights, draw
+from seqtutor.runs.folder import RunFolder
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import tune
-from seqtutor.priors.files import load_prior
 
 LAST = 10  # updates that a final figure is averaged over
 FREE = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # n of the free curve

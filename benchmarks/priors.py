@@ -16,11 +16,11 @@ import torch
 
 from seqtutor import BOS, Domain, load
 from seqtutor.config import PretrainConfig, build
-from seqtutor.runs.evaluation import draw
-from seqtutor.priors.model import LstmModel
 from seqtutor.pretraining import Examples, examples, held_out_figures
-from seqtutor.rewards.scorer import Scorer
 from seqtutor.priors.files import load_prior, prior_folder, read_about
+from seqtutor.priors.model import LstmModel
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.runs.evaluation import draw
 
 
 def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:

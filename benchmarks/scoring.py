@@ -17,17 +17,17 @@ from pathlib import Path
 
 import torch
 from hostile import fate
+from seqtutor.scoring import Outcome, Scorer, TermSettings, settings_of, weighted_terms
 
 import seqtutor
 from seqtutor import SequenceTerm
-from seqtutor.runs.checkpoint import SECONDS, SHARE
 from seqtutor.config import TrainConfig
-from seqtutor.replay import Batch
-from seqtutor.priors.sampling import sample
-from seqtutor.runs.folder import RunFolder
-from seqtutor.scoring import Outcome, Scorer, TermSettings, settings_of, weighted_terms
-from seqtutor.tuning import Tuner, checkpoint, resume
 from seqtutor.priors.files import load_prior
+from seqtutor.priors.sampling import sample
+from seqtutor.replay import Batch
+from seqtutor.runs.checkpoint import SECONDS, SHARE
+from seqtutor.runs.folder import RunFolder
+from seqtutor.tuning import Tuner, checkpoint, resume
 from seqtutor_molecules.structures import molecule
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

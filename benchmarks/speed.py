@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from seqtutor import load
-from seqtutor.priors.model import LstmModel, State, Step
 from seqtutor.pretraining import bucketed, nll, padded
+from seqtutor.priors.model import LstmModel, State, Step
 from seqtutor.priors.sampling import sample_tokens
 from seqtutor.vocabulary import EOS, PAD
 

@@ -11,10 +11,10 @@ import pytest
 from letters import A, FixedLettersDomain, LettersDomain, new_model
 
 from seqtutor import Domain, TokenTerm, UserError
-from seqtutor.runs.alarms import START, WINDOW, Watch, largest_family, shares
 from seqtutor.config import TrainConfig, build, to_toml
-from seqtutor.runs.folder import RunFolder, load_policy
 from seqtutor.rewards.reward import Scores
+from seqtutor.runs.alarms import START, WINDOW, Watch, largest_family, shares
+from seqtutor.runs.folder import RunFolder, load_policy
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import resume, tune
 

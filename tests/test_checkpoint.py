@@ -7,8 +7,8 @@ import torch
 from letters import new_model
 
 from seqtutor import UserError, checkpoint
-from seqtutor.runs.checkpoint import CURRENT, PREVIOUS, load_checkpoint, save_checkpoint
 from seqtutor.priors.files import write_atomically
+from seqtutor.runs.checkpoint import CURRENT, PREVIOUS, load_checkpoint, save_checkpoint
 
 
 def parts(seed):

@@ -18,10 +18,10 @@ from click.testing import CliRunner
 from letters import language, new_model
 
 from seqtutor import Vocabulary
-from seqtutor.runs.alarms import Alarm, Watch
 from seqtutor.cli import main
-from seqtutor.tuner import Tuner
 from seqtutor.priors.files import load_model, save_model
+from seqtutor.runs.alarms import Alarm, Watch
+from seqtutor.tuner import Tuner
 
 TINY = ["--epochs", "1", "--hidden", "8", "--embedding", "4", "--evaluations", "2"]
 pytestmark = pytest.mark.usefixtures("installed")

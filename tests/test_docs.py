@@ -17,11 +17,11 @@ import seqtutor.domain
 from seqtutor.cli import COMMANDS, main
 from seqtutor.cli.options import DomainCommand
 from seqtutor.config import TrainConfig, build, read_toml
-from seqtutor.priors.model import LstmModel
 from seqtutor.plugins import installed
+from seqtutor.priors.files import save_model
+from seqtutor.priors.model import LstmModel
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.tuner import Tuner
-from seqtutor.priors.files import save_model
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

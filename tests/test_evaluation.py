@@ -11,10 +11,9 @@ import torch
 from letters import FixedLettersDomain, LettersDomain, every, log_probabilities, new_model
 
 from seqtutor import EOS, PAD, Measure, SequenceTerm, evaluation
-from seqtutor.runs.evaluation import best_of_n_kl
-from seqtutor.runs.evaluation import best_of_n, best_of_weights, comparison, draw, evaluate, figures
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
+from seqtutor.runs.evaluation import best_of_n, best_of_n_kl, best_of_weights, comparison, draw, evaluate, figures
 
 DOMAIN = LettersDomain()
 MODEL = new_model(seed=1)

@@ -12,14 +12,14 @@ from letters import EOS, VOCABULARY, A, B, LettersDomain, every, ids, log_probab
 
 from seqtutor import PAD, UserError, load
 from seqtutor.config import TrainConfig, build
-from seqtutor.runs.evaluation import draw, evaluate
-from seqtutor.priors.model import TiltedModel
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
-from seqtutor.replay import Batch
+from seqtutor.priors.model import TiltedModel
 from seqtutor.priors.sampling import sample_tokens
+from seqtutor.replay import Batch
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
+from seqtutor.runs.evaluation import draw, evaluate
 from seqtutor.tuner import Tuner
 
 DOMAIN = LettersDomain()

@@ -7,9 +7,8 @@ import torch
 from letters import every, new_model
 
 from seqtutor import BOS, EOS, PAD
-from seqtutor.priors.model import TiltedModel, frozen
 from seqtutor.objectives import load_objective
-from seqtutor.priors.model import starting_policy
+from seqtutor.priors.model import TiltedModel, frozen, starting_policy
 
 
 def build(kind, **shape):

@@ -10,11 +10,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
+import seqtutor.rewards.engine
 import torch
 from letters import LettersDomain, Options
 from test_tuning import parameters, rows_of, run_in, same, tuner_of
 
-import seqtutor.rewards.engine
 from seqtutor import UserError
 from seqtutor.runs.folder import RunFolder
 from seqtutor.tuner import Tuner

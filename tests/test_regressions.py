@@ -18,10 +18,10 @@ from test_tuning import Failing, tuner_of
 from seqtutor import PAD, SequenceTerm, UserError, pretraining
 from seqtutor.config import PretrainConfig
 from seqtutor.pretraining import examples, held_out_figures, pretrain
+from seqtutor.priors.files import load_model, load_prior, save_model
 from seqtutor.replay import Replay
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.tuner import Tuner
-from seqtutor.priors.files import load_model, load_prior, save_model
 
 DOMAIN = LettersDomain()
 shell = pytest.mark.usefixtures("installed", "elsewhere")

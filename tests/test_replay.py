@@ -7,8 +7,8 @@ import torch
 from letters import A, B, C, ids
 
 from seqtutor import EOS, PAD
-from seqtutor.replay import Batch, Replay
 from seqtutor.priors.sampling import sequence_mask
+from seqtutor.replay import Batch, Replay
 
 V, LENGTH = 6, 5
 

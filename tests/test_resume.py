@@ -13,9 +13,9 @@ import torch
 import seqtutor
 from seqtutor import EOS
 from seqtutor.config import TrainConfig
-from seqtutor.priors.model import LstmModel
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
+from seqtutor.priors.model import LstmModel
 from seqtutor.runs.folder import RunFolder
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import resume, tune

@@ -11,9 +11,8 @@ import torch
 from letters import A, B, C, every, log_probabilities, new_model
 
 from seqtutor import BOS, EOS, PAD
-from seqtutor.priors.sampling import exact_kl
 from seqtutor.priors.model import TiltedModel
-from seqtutor.priors.sampling import sample, sample_tokens
+from seqtutor.priors.sampling import exact_kl, sample, sample_tokens
 
 LENGTH, MANY = 4, 20_000
 PRIOR = new_model(seed=0)

@@ -10,8 +10,7 @@ from letters import A, LettersDomain, ids
 
 from seqtutor import PAD, SequenceTerm, TokenTerm, UserError
 from seqtutor.config import TrainConfig
-from seqtutor.rewards.scorer import new_scorer
-from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.scorer import Scorer, new_scorer
 from seqtutor.rewards.terms import weighted_terms
 
 DOMAIN = LettersDomain()

@@ -15,11 +15,10 @@ from letters import LettersDomain, ids
 import seqtutor
 from seqtutor import SequenceTerm, TokenTerm, UserError
 from seqtutor.config import TrainConfig, build, read_toml
-from seqtutor.rewards.scorer import new_scorer
-from seqtutor.runs.folder import RunFolder
-from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.scorer import Scorer, new_scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.rewards.transforms import transform_of
+from seqtutor.runs.folder import RunFolder
 
 DOMAIN = LettersDomain()
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -18,8 +18,8 @@ from letters import new_model
 import seqtutor
 from seqtutor import UserError
 from seqtutor.cli import main
-from seqtutor.runs.report import render
 from seqtutor.priors.files import load_model, save_model
+from seqtutor.runs.report import render
 
 SCRIPT = "<script>alert(1)</script>"
 FUZZ = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"

@@ -14,19 +14,19 @@ import pytest
 import torch
 from conftest import replace_installed
 from letters import FixedLettersDomain, LettersDomain, every, ids, log_probabilities, new_model
+from seqtutor.centre import centred
 
 from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError
-from seqtutor.centre import centred
-from seqtutor.runs.checkpoint import load_checkpoint, save_checkpoint
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
+from seqtutor.priors.model import follow
 from seqtutor.proposals import rewritten
-from seqtutor.runs.folder import RunFolder, load_policy
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
+from seqtutor.runs.checkpoint import load_checkpoint, save_checkpoint
+from seqtutor.runs.folder import RunFolder, load_policy
 from seqtutor.temperature import Dial
-from seqtutor.priors.model import follow
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import checkpoint, resume, tune
 from seqtutor.verification import loss_at_optimum, new_world

@@ -10,7 +10,6 @@ from letters import FixedLettersDomain, LettersDomain, every, new_model
 
 import seqtutor
 from seqtutor import UserError, Vocabulary
-from seqtutor.priors.model import LstmModel, TiltedModel
 from seqtutor.priors.files import (
     load_model,
     load_prior,
@@ -20,6 +19,7 @@ from seqtutor.priors.files import (
     shipped_priors,
     write_atomically,
 )
+from seqtutor.priors.model import LstmModel, TiltedModel
 
 TOKENS = every(3)
 

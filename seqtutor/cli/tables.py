@@ -72,7 +72,7 @@ def proof_table(proofs: Sequence[Proof]) -> Table:
     """What `seqtutor verify` found, one row an objective."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for heading in ("loss at pi*", "beside", "along grad J/c", "off it, shipped", "KL to pi*, nats", "s"):
+    for heading in ("loss at pi*", "beside", "grad J/c", "off, shipped", "KL to pi*, nats", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
     for proof in proofs:
