@@ -219,7 +219,8 @@ _KINDS: Mapping[Any, tuple[Any, str]] = {
 def flat(config: PretrainConfig | TrainConfig) -> dict[str, Any]:
     """Every setting by its key, the objective's numbers among the others."""
     values = dataclasses.asdict(config)
-    return {**values, **values.pop("settings", {})}
+    numbers = values.pop("settings", {})
+    return {**values, **numbers}
 
 
 def check_seed(seed: int) -> None:
@@ -263,12 +264,12 @@ def _integers(value: Any) -> Iterator[int]:
 MADE_BY = "made_by"  # table of a saved config: the versions of what wrote it
 
 
-def to_toml(config: PretrainConfig | TrainConfig, resolved: Mapping[str, Any]) -> str:
+def to_toml(config: PretrainConfig | TrainConfig, resolved: Mapping[str, Any] | None = None) -> str:
     """Every setting of a config, defaults included, with what is `resolved` in place of what was left open.
 
     A function of this Python session stands there as its name.
     """
-    values = {**flat(config), **resolved}
+    values = {**flat(config), **(resolved or {})}
     terms = {name: _writable(table) for name, table in values.get("terms", {}).items()}
     return tomli_w.dumps({**values, **({"terms": terms} if "terms" in values else {})})
 
