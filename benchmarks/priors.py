@@ -19,8 +19,8 @@ from seqtutor.config import PretrainConfig, build
 from seqtutor.pretraining import Examples, examples, held_out_figures
 from seqtutor.priors.files import load_prior, model_folder, read_about
 from seqtutor.priors.model import LstmModel
+from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.runs.evaluation import draw
 
 
 def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:

@@ -239,8 +239,8 @@ def test_generate_writes_the_same_for_the_same_seed(prior):
 
 
 def test_evaluate_sets_models_side_by_side(run, prior):
-    figures = json.loads(succeed("evaluate", run, "--against", prior, "-n", 50, "--json").output)
-    assert set(figures) == {run, prior}
+    figures = json.loads(succeed("evaluate", f"./{run}", "--against", prior, "-n", 50, "--json").output)
+    assert set(figures) == {f"./{run}", prior}
     assert set(figures[prior]) == {"reward", "rises", "variety", "valid", "letters"}
     mean, halfwidth = figures[prior]["letters"]
     assert 1 <= mean <= 4

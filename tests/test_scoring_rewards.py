@@ -121,9 +121,7 @@ def test_which_direction_is_better_is_always_stated():
 
 def test_what_is_no_item_scores_as_stated_or_the_worst_of_the_transform():
     """With better = "lower" and nothing stated, an invalid sequence scored 0 and beat every positive value."""
-    with pytest.raises(
-        UserError, match=r"\[terms.less\] says lower is better and has no transform: state .* invalid ="
-    ):
+    with pytest.raises(UserError, match=r"says lower is better and has no transform: state .* invalid ="):
         settings_of({"less": {"better": "lower"}})
     points = {"transform": {"kind": "interpolation", "points": [[0, -3], [1, 2]]}}
     tables = {

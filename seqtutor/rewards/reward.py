@@ -42,9 +42,10 @@ class Reward:
         for k, term in enumerate(self.terms):
             if term.weight:
                 plain = not isinstance(term, SequenceTerm) and not self.transform(term)
-                steps = values[..., k] if plain else on_last_step(self.score(k, values, valid), real)
-                reward += term.weight * np.nan_to_num(steps)
-        return np.asarray(reward * real)
+                earned = values[..., k] if plain else on_last_step(self.score(k, values, valid), real)
+                reward += term.weight * np.nan_to_num(earned)
+        steps: Values = reward * real
+        return steps
 
     def raw(self, k: int, values: Values, valid: Flags) -> Values:
         """What the term k said of each sequence (B,): token-level values summed, an invalid sequence's own value."""
@@ -79,7 +80,7 @@ class Reward:
         """(B,): the product of score^(weight / sum of weights); 0 where a score is not known."""
         used = [(k, term) for k, term in enumerate(self.terms) if term.weight]
         scores = np.stack([self.score(k, values, valid) for k, _ in used], -1)
-        known: Flags = np.isfinite(scores).all(-1)
+        known: Flags = np.isfinite(scores.sum(-1))
         for (_, term), column in zip(used, scores.T, strict=True):
             _check_share(term, column[known])
         weights = np.array([term.weight for _, term in used])
