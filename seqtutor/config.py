@@ -176,6 +176,16 @@ def settings_class(objective: str) -> type:
         return OnPolicy
 
 
+def fitting(read: Mapping[str, Any], objective: Any) -> dict[str, Any]:
+    """The keys of a file without the numbers that its own objective has and the one that is asked for has not."""
+    if objective in (None, "", read.get("objective")):
+        return dict(read)
+    usual = TrainConfig(domain=read["domain"]) if read.get("domain") in installed("domain") else TrainConfig()
+    before = read.get("objective", usual.objective)
+    own, asked = ({f.name for f in dataclasses.fields(settings_class(str(name)))} for name in (before, objective))
+    return {key: value for key, value in read.items() if key not in own - asked}
+
+
 Config = TypeVar("Config", PretrainConfig, TrainConfig)
 
 

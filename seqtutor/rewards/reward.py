@@ -38,7 +38,7 @@ class Reward:
         """
         if self.geometric and any(term.weight for term in self.terms):
             return on_last_step(self._geometric_mean(values, valid), real)
-        reward = np.zeros(values.shape[:2])
+        reward: Values = np.zeros(values.shape[:2])
         for k, term in enumerate(self.terms):
             if term.weight:
                 plain = not isinstance(term, SequenceTerm) and not self.transform(term)
@@ -51,8 +51,9 @@ class Reward:
         """What the term k said of each sequence (B,): token-level values summed, an invalid sequence's own value."""
         term, totals = self.terms[k], values[..., k].sum(-1)
         if not isinstance(term, SequenceTerm):
-            return totals
-        return np.where(valid, totals, np.nan if self.transform(term) else self._invalid(term))
+            return np.asarray(totals)
+        nothing = np.nan if self.transform(term) else self._invalid(term)
+        return np.asarray(np.where(valid, totals, nothing), np.float64)
 
     def score(self, k: int, values: Values, valid: Flags) -> Values:
         """What the term k contributes to R, before its weight, for each sequence (B,)."""
@@ -158,6 +159,6 @@ class Scores:
 
 def on_last_step(values: Values, real: Flags) -> Values:
     """(B,) values put on the last real step of (B, T)."""
-    steps = np.zeros(real.shape)
+    steps: Values = np.zeros(real.shape)
     steps[np.arange(len(real)), np.maximum(real.sum(-1) - 1, 0)] = values
     return steps
