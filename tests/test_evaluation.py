@@ -105,6 +105,17 @@ def test_a_measure_is_a_ratio_of_sums():
     assert plain.halfwidth == pytest.approx(1.96 * np.std([1, 2, 3, 6], ddof=1) / 2)
 
 
+def test_of_none_among_n_the_truth_may_be_three_in_n():
+    """The rule of three, where every item is alike and the delta method would say plus or minus nothing."""
+    none, all_ = (Measure("x", np.full(300, share), np.ones(300), percent=True) for share in (0.0, 1.0))
+    assert none.halfwidth == all_.halfwidth == pytest.approx(3 / 300)
+    events = Measure("x", np.zeros(2), np.array([100.0, 300.0]), percent=True)
+    assert events.halfwidth == pytest.approx(3 * (100**2 + 300**2) / 400**2)
+    few = Measure("x", np.zeros(2), np.ones(2), percent=True)
+    assert few.halfwidth == 1.0
+    assert Measure("x", np.zeros(300), np.ones(300)).halfwidth == 0.0
+
+
 def test_a_figure_of_no_item_is_no_number():
     assert math.isnan(Measure("x", np.zeros(3), np.zeros(3)).mean)
     assert math.isnan(Measure("x", np.zeros(3), np.zeros(3)).halfwidth)

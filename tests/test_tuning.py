@@ -694,3 +694,16 @@ def test_the_dial_answers_at_once_and_within_its_limits():
     low.turn(1e-12, 1)
     assert low.error == -FAR
     assert low.log_c - before == pytest.approx(-FALL)
+
+
+def test_with_replay_by_reward_a_repeat_is_stored_once():
+    """The best would fill the memory with copies of themselves; with the other priorities they stay, as sampled."""
+    stored = {}
+    for priority in ("reward", "uniform"):
+        tuner = tuner_of("tb", priority=priority, replay=64)
+        for _ in range(3):
+            tuner.step()
+        rows = tuner.replay.tokens[: len(tuner.replay)][tuner.replay.valid[: len(tuner.replay)]]
+        stored[priority] = [tuner.scorer.text(row.numpy()) for row in rows]
+    assert len(set(stored["reward"])) == len(stored["reward"])
+    assert len(set(stored["uniform"])) < len(stored["uniform"])
