@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from seqtutor.domain import Domain, Measure
+from seqtutor.guard import measured
 from seqtutor.model import Model
 from seqtutor.rollout import sample_tokens
 from seqtutor.scoring import Scorer, Scores
@@ -38,7 +39,7 @@ def evaluate(model: Model, domain: Domain, scorer: Scorer, n: int, generator: to
         scores,
         _measure("reward", scores.totals),
         [_measure(name.removeprefix("term."), values) for name, values in scores.columns.items()],
-        list(domain.measure(scores.texts)),
+        measured(domain, scores.texts),
     )
 
 

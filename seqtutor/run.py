@@ -18,6 +18,7 @@ from seqtutor.alarms import Alarm
 from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
+from seqtutor.guard import written
 from seqtutor.model import Model
 from seqtutor.scoring import News, Scores
 from seqtutor.weights import load_model, save_model, write_atomically
@@ -102,7 +103,7 @@ class Run:
     def save_samples(self, domain: Domain, policy: Scores, prior: Scores) -> None:
         """Write `samples.csv` (both models, every term) and the files of the field, of the policy's valid samples."""
         write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior})
-        domain.write([text for text in policy.texts if text is not None][:FILES], self.folder / "samples")
+        written(domain, [text for text in policy.texts if text is not None][:FILES], self.folder / "samples")
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Write `alarms.csv`: what the run warned of; no file where it never did."""

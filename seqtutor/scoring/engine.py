@@ -32,14 +32,13 @@ class Engine:
         self.here: dict[str, Any] = {}
         self.pools: dict[str, Pool] = {}
         own: dict[str, Oracle] = {}
-        place = f"{type(domain).__module__}:{type(domain).__qualname__}"
         for term in terms:
             table = (settings or {}).get(term.name)
             if table is not None and table.outside is not None:
                 limits = {key: getattr(table, key) for key in ("workers", "timeout", "chunk", "retries", "memory")}
                 self.pools[term.name] = Pool({term.name: table.outside}, **limits)
             elif workers:
-                own[term.name] = Own(place, asdict(domain.options), term.name)
+                own[term.name] = Own(domain.place, asdict(domain.options), term.name)
             else:
                 self.here[term.name] = term.values
         shared = Pool(own, workers)
