@@ -23,20 +23,24 @@ FLAGS = frozenset(  # of the commands; the fields of the configs come beside the
 )
 
 
-def fault(cls: type[Domain], method: str, error: BaseException) -> UserError:
+class PluginError(UserError):
+    """A plugin raised what it did not mean, or gave what it may not: its author must mend it."""
+
+
+def fault(cls: type[Domain], method: str, error: BaseException) -> PluginError:
     """The error for an exception that a plugin did not mean: which domain, which method, what, and where."""
     return wrong(cls, method, line_of(error) + place(error, cls.__module__))
 
 
-def wrong(cls: type[Domain], method: str, said: str) -> UserError:
+def wrong(cls: type[Domain], method: str, said: str) -> PluginError:
     """The error for an answer that a plugin may not give."""
-    return UserError(f"domain '{getattr(cls, 'name', cls.__name__)}', {method}: {said}")
+    return PluginError(f"domain '{getattr(cls, 'name', cls.__name__)}', {method}: {said}")
 
 
 def check_class(name: str, cls: type[Domain]) -> None:
     """Raise UserError for the first thing that is wrong with the class behind the entry point `name`."""
     for method, problem in _problems(name, cls):
-        raise UserError(f"domain '{name}', {method}: {problem}")
+        raise PluginError(f"domain '{name}', {method}: {problem}")
 
 
 def _problems(name: str, cls: type[Domain]) -> Iterator[tuple[str, str]]:

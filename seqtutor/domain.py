@@ -323,6 +323,12 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     return Guarded(plugin)
 
 
+def own_prior(name: str) -> list[Path]:
+    """The folder of the prior that the plugin of domain `name` ships; none where there is no such domain or prior."""
+    prior = domain_class(name).prior if name in available() else None
+    return [prior] if prior else []
+
+
 TYPES: Mapping[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 

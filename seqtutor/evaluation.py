@@ -61,6 +61,13 @@ def draw(
     return tokens, ~(tokens == EOS).any(-1) & (not domain.fixed_length)
 
 
+def drawn(model: Model, domain: Domain, scorer: Scorer, seed: int, n: int = 32) -> list[str]:
+    """The items among n samples of `model`, none of which counts for anything."""
+    tokens, truncated = draw(model, domain, n, torch.Generator().manual_seed(seed))
+    texts = [None if cut else scorer.text(row) for row, cut in zip(tokens, truncated, strict=True)]
+    return [text for text in texts if text is not None]
+
+
 def _measure(name: str, values: Values) -> Measure:
     known = np.isfinite(values)
     return Measure(name, np.where(known, values, 0.0), known.astype(np.float64), better="higher")

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 import seqtutor
-from seqtutor.domain import Domain
+from seqtutor.domain import Domain, own_prior
 from seqtutor.errors import UserError
 from seqtutor.model import Model, SequenceModel, TiltedModel, without_value
 from seqtutor.vocabulary import Vocabulary
@@ -123,7 +123,7 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
 def prior_folder(name: str) -> Path:
     """The folder of a prior: a path, or the name of a shipped one, from a checkout or an installed wheel."""
     package = Path(seqtutor.__file__).resolve().parent
-    places = [Path(name), package.parent / "pretrained" / name, package / "pretrained" / name]
+    places = [Path(name), package.parent / "pretrained" / name, package / "pretrained" / name, *own_prior(name)]
     for place in places:
         if (place / "model.safetensors").is_file():
             return place
@@ -150,6 +150,16 @@ def load_prior(name: str, domain: Domain, *, device: str = "cpu") -> SequenceMod
     if not isinstance(model, SequenceModel):
         raise UserError(f"'{name}' is a tuned policy that stands on a prior of its own; a prior is one plain network")
     return without_value(model)
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """The options of the domain that a prior, or a run whose policy serves as one, was made with."""
+    if (Path(name) / "policy.safetensors").is_file():
+        options = read_about(Path(name), "policy").get("options")
+    else:
+        training = read_about(prior_folder(name), "model").get("training")
+        options = training.get("options") if isinstance(training, dict) else None
+    return options if isinstance(options, dict) else {}
 
 
 def check_device(name: str) -> None:

@@ -35,19 +35,23 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
 
     names = [model, *against]
     with console.status(f"sampling and measuring {count:,} of each"):
-        rows = figures(_evaluations(names, count, seed, trust))
+        evaluations, problems = _evaluations(names, count, seed, trust)
+        rows = figures(evaluations)
     if as_json:
         found = {n: {row[i].name: [row[i].mean, row[i].halfwidth] for row in rows} for i, n in enumerate(names)}
         click.echo(json.dumps(found, indent=1))
     else:
         console.print(side_by_side([Path(name).name for name in names], rows, count))
+    for complaint in problems:
+        click.echo(f"missing: {complaint}", err=True)
 
 
-def _evaluations(names: list[str], count: int, seed: int, trust: bool) -> list[Any]:
+def _evaluations(names: list[str], count: int, seed: int, trust: bool) -> tuple[list[Any], list[str]]:
     import torch
 
     from seqtutor.cli.generate import open_model, scorer_of
     from seqtutor.evaluation import evaluate
+    from seqtutor.guard import complaints
 
     models = [open_model(name) for name in names]
     _, domain, config = models[0]
@@ -55,4 +59,6 @@ def _evaluations(names: list[str], count: int, seed: int, trust: bool) -> list[A
         if other.name != domain.name or other.options != domain.options:
             raise UserError(f"'{name}' is of domain '{other.name}' {other.options}; '{names[0]}' of {domain.options}")
     with closing(scorer_of(domain, config, trust)) as scorer:
-        return [evaluate(model, domain, scorer, count, torch.Generator().manual_seed(seed)) for model, _, _ in models]
+        seeds = [torch.Generator().manual_seed(seed) for _ in models]
+        found = [evaluate(m, domain, scorer, count, one) for (m, _, _), one in zip(models, seeds, strict=True)]
+    return found, complaints(domain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,13 +86,19 @@ def _weight(text: str) -> tuple[str, float]:
 def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor import tuning
     from seqtutor.cli.console import console
+    from seqtutor.contract import inherited
     from seqtutor.domain import load
+    from seqtutor.evaluation import drawn
     from seqtutor.run import Run, new_folder
-    from seqtutor.weights import check_device, load_prior
+    from seqtutor.testing import rehearse
+    from seqtutor.weights import check_device, load_prior, options_of
 
     check_device(settings.device)
+    prior = settings.prior or settings.domain
+    settings = replace(settings, options=inherited(settings.domain, settings.options, options_of(prior), prior))
     domain = load(settings.domain, settings.options)
-    tuner = tuning.Tuner(domain, settings, load_prior(settings.prior or settings.domain, domain))
+    tuner = tuning.Tuner(domain, settings, load_prior(prior, domain))
+    rehearse(domain, drawn(tuner.prior, domain, tuner.scorer, settings.seed))
     with closing(tuner.scorer):
         tuner.scorer.start()
         run = Run(resume or new_folder(output, f"{settings.domain}-{settings.objective}"))
@@ -152,11 +159,14 @@ def _conclude(tuner: Tuner, run: Run, interrupted: bool) -> None:
     from seqtutor.cli.console import console
     from seqtutor.cli.tables import comparison_table
     from seqtutor.conclusion import conclude
+    from seqtutor.guard import complaints
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
     with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):
         summary, page = conclude(tuner, run, count, interrupted)
     console.print(comparison_table(summary))
+    for complaint in complaints(tuner.domain):
+        console.print(f"missing from the table or the folder: {complaint}", markup=False, soft_wrap=True)
     kl, bound = summary["kl"], summary["best_of_kl"]
     console.print(
         f"KL(policy || prior): {kl['token']:.3f} nats per token, {kl['sequence']:.1f} per sequence; "
