@@ -148,13 +148,15 @@ def _of_term(term: RewardTerm) -> Iterator[str]:
         yield f"its values must be a function, not {term.values!r}"
 
 
-def inherited(name: str, typed: Mapping[str, Any], stored: Any, prior: str) -> dict[str, Any]:
+def inherited(name: str, typed: Mapping[str, Any], stored: Mapping[str, Any] | None, prior: str) -> dict[str, Any]:
     """The options that a prior was made with under those that were typed. Raises UserError where it would not fit.
 
     A prior of fixed length may be used for shorter items: their tokens are what it learnt to begin with.
     """
+    if stored is None:
+        return dict(typed)
     known = {field.name for field in dataclasses.fields(domain_class(name).Options)}
-    of_prior = {key: value for key, value in dict(stored or {}).items() if key in known}
+    of_prior = {key: value for key, value in stored.items() if key in known}
     options = {**of_prior, **typed}
     before, after = load(name, of_prior), load(name, options)
     shorter = after.fixed_length and after.max_length < before.max_length

@@ -152,14 +152,14 @@ def load_prior(name: str, domain: Domain, *, device: str = "cpu") -> SequenceMod
     return without_value(model)
 
 
-def options_of(name: str) -> dict[str, Any]:
-    """The options of the domain that a prior, or a run whose policy serves as one, was made with."""
+def options_of(name: str) -> dict[str, Any] | None:
+    """The domain's options that a prior, or a run whose policy serves as one, was made with; None: it does not say."""
     if (Path(name) / "policy.safetensors").is_file():
         options = read_about(Path(name), "policy").get("options")
     else:
         training = read_about(prior_folder(name), "model").get("training")
         options = training.get("options") if isinstance(training, dict) else None
-    return options if isinstance(options, dict) else {}
+    return options if isinstance(options, dict) else None
 
 
 def check_device(name: str) -> None:

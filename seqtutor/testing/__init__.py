@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from seqtutor.contract import PluginError
 from seqtutor.domain import Domain, domain_class, load
 from seqtutor.errors import UserError
 from seqtutor.testing import hooks, items, pages, scores
@@ -60,9 +61,11 @@ def problems(name: str, texts: Sequence[str] | None = None, checks: Sequence[str
 def found(subject: Subject, check: str) -> Iterator[str]:
     """The problems that one check finds; an error that stops it is one of them."""
     try:
-        yield from CHECKS[check](subject)
+        for line in CHECKS[check](subject):
+            yield " ".join(line.split())
     except UserError as error:
-        yield said(error)
+        place = "" if isinstance(error, PluginError) else f"{check}: an item is refused: "
+        yield " ".join((place + said(error)).split())
 
 
 def check_domain(name: str, check: str | None = None) -> None:

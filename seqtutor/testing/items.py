@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import json
 import os
 import subprocess
@@ -113,7 +114,7 @@ def round_trip(subject: Subject) -> Iterator[str]:
 def random_tokens(subject: Subject) -> Iterator[str]:
     """`decode` gives a canonical text of one line or raises Undecodable, and nothing else."""
     domain = subject.domain
-    for tokens in [[], *sequences(domain, np.random.default_rng(2), RANDOM), *_changed(subject)]:
+    for tokens in itertools.chain([[]], sequences(domain, np.random.default_rng(2), RANDOM), _changed(subject)):
         try:
             text = domain.decode(list(tokens))
         except Undecodable:

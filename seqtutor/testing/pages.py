@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from seqtutor.contract import PluginError
 from seqtutor.errors import UserError
 from seqtutor.report.svg import clean
 from seqtutor.testing.subject import Subject, differs, refused, said, shown
@@ -21,7 +22,7 @@ def pictures(subject: Subject) -> Iterator[str]:
         try:
             picture, dropped = clean(domain.picture(text))
         except UserError as error:
-            yield f"picture: {said(error)} (of {shown(text)})"
+            yield f"{'' if isinstance(error, PluginError) else 'picture: '}{said(error)} (of {shown(text)})"
             return
         if dropped:
             yield f"picture: {', '.join(sorted(set(dropped)))} would be dropped from a page; use shapes and text alone"

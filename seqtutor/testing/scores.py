@@ -37,10 +37,13 @@ def _of_term(subject: Subject, term: RewardTerm) -> Iterator[str]:
 
 
 def _of_steps(values: Callable[[Ids], Any], rows: Ids, fixed: bool) -> Iterator[str]:
-    """Row by row what it is in a batch; the same with less padding; the same twice."""
+    """Finite; the same twice; row by row what it is in a batch; the same with less padding."""
     batch, real = values(rows), rows != PAD
     if not np.isfinite(batch[real]).all():
         yield "it gives NaN or inf; every sequence earns a finite number at each step, also one that is no item"
+        return
+    if differs(lambda: values(rows)[real]):
+        yield "it gives something else the second time; leave chance and memory out of it"
         return
     for row, value, here in zip(rows, batch, real, strict=True):
         alone = values(row[None])[0]
@@ -51,8 +54,6 @@ def _of_steps(values: Callable[[Ids], Any], rows: Ids, fixed: bool) -> Iterator[
         if not fixed and not same(short, value[here]):
             yield "padding changes what a sequence earns; ids are 0 (PAD) behind the end: leave them out"
             return
-    if differs(lambda: values(rows)[real]):
-        yield "it gives something else the second time; leave chance and memory out of it"
 
 
 def _of_texts(subject: Subject, term: SequenceTerm) -> Iterator[str]:
@@ -66,11 +67,10 @@ def _of_texts(subject: Subject, term: SequenceTerm) -> Iterator[str]:
     if subject.quick:
         return
     batch = np.array([outcome.value for outcome in outcomes])
-    alone = np.array([_asked(term, (text,))[0].value for text in texts])
-    if not same(batch, alone):
-        yield "an item earns something else alone than in a batch; give the values in the order of the texts"
-    elif differs(lambda: np.array([outcome.value for outcome in _asked(term, texts[::-1])])):
+    if differs(lambda: np.array([outcome.value for outcome in _asked(term, texts)])):
         yield "it gives something else the second time; leave chance and memory out of it"
+    elif not same(batch, np.array([_asked(term, (text,))[0].value for text in texts])):
+        yield "an item earns something else alone than in a batch; give the values in the order of the texts"
 
 
 def _asked(term: SequenceTerm, texts: tuple[str, ...]) -> list[Outcome]:
