@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,13 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     from seqtutor.priors.files import check_device
     from seqtutor.runs.folder import RunFolder, new_folder
     from seqtutor.signals import Stopped, stoppable
+    from seqtutor.testing import rehearse
 
     check_device(settings.device)
     domain = load(settings.domain, settings.options)
+    settings = replace(settings, options=asdict(domain.options))
     texts = _texts(domain, settings.data)
+    rehearse(domain, texts)
     data = pretraining.examples(domain, texts, settings)
     folder = resume or new_folder(output, f"{settings.domain}-prior")
     run = RunFolder(folder)
