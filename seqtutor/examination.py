@@ -25,7 +25,7 @@ def examine(domain: Domain, data: Examples, folder: Path) -> Inference:
         raise UserError(f"{len(data.sizes)} items were held out, and at least {FEWEST} are needed; try --held-out 0.1")
     terms, rest = offered(domain), iter(data.held_out)
     values, counts = grouped(domain, terms, [[next(rest) for _ in range(size)] for size in data.sizes])
-    base = prior_base(domain, terms, str(folder))
+    base = prior_base(domain, terms, str(folder), keep=False)
     found = infer(values, base.values, [term.name for term in terms], counts=counts)
     _note(found, folder / "config.json")
     return found

@@ -7,7 +7,8 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 FORMAT = 1  # of the cached file
 TEXTS = 4000  # of the prior
 ROWS = 1024  # sequences that are scored together
-CHECKED = 8  # cached texts that are scored again: the terms may have changed under the cache
+CHECKED = 64  # cached texts that are scored again: the terms may have changed under the cache
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,11 @@ def score(domain: Domain, terms: Sequence[RewardTerm], tokens: Ids, truncated: n
     return np.concatenate(parts), valid
 
 
-def prior_base(domain: Domain, terms: Sequence[RewardTerm], prior: str, texts: int = TEXTS, seed: int = 0) -> Base:
-    """The raw terms of `texts` texts that a prior writes, sampled with `seed`; from the cache once they are scored."""
-    path = _cache_path(_key(domain, terms, prior, texts, seed))
+def prior_base(
+    domain: Domain, terms: Sequence[RewardTerm], prior: str, texts: int = TEXTS, seed: int = 0, *, keep: bool = True
+) -> Base:
+    """The raw terms of `texts` texts that a prior writes, sampled with `seed`; `keep`: from the cache once they are."""
+    path = _cache_path(_key(domain, terms, prior, texts, seed)) if keep else None
     base = _cached(path, domain, terms) if path else None
     if base is None:
         tokens, truncated = _sample(domain, prior, texts, seed)
@@ -200,11 +203,11 @@ def _cache_path(key: str) -> Path | None:
 def _cached(path: Path, domain: Domain, terms: Sequence[RewardTerm]) -> Base | None:
     """The base in a file; None where there is none, where it is damaged, or where the terms say something else now."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            kept: Mapping[str, np.ndarray] = {name: file[name] for name in file.files}
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as file:  # np.load would leave a damaged one open
+            kept = {name.removesuffix(".npy"): _array(file.read(name)) for name in file.namelist()}
         values, invalid, tokens = kept["values"], kept["invalid"], kept["tokens"]
         truncated, checked = kept["truncated"], kept["checked"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
         return None
     wide = (len(terms),)
     fits = values.shape[1:] == invalid.shape[1:] == checked.shape[1:] == wide
@@ -212,6 +215,10 @@ def _cached(path: Path, domain: Domain, terms: Sequence[RewardTerm]) -> Base | N
         return None
     again, _ = score(domain, terms, tokens, truncated)
     return Base(values, invalid) if np.allclose(again, checked, equal_nan=True) else None
+
+
+def _array(content: bytes) -> np.ndarray:
+    return np.asarray(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
 
 
 def _keep(path: Path, base: Base, tokens: Ids, truncated: np.ndarray, checked: Values) -> None:

@@ -211,7 +211,9 @@ def tilt(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0) -
             after = _at(here.weights + step, mean, base, base_weights, ridge)
         here = after
         if gain < DONE:
-            return here
+            break
+    if np.abs(gradient).max(initial=0.0) < 1e-6:
+        return here
     raise UserError("no weights make the base like the examples: they lie outside of everything that it holds")
 
 
