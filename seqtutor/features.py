@@ -171,8 +171,10 @@ def _sample(domain: Domain, prior: str, texts: int, seed: int) -> tuple[Ids, np.
     import torch
 
     from seqtutor.evaluation import draw
+    from seqtutor.memory import check_memory
     from seqtutor.weights import load_prior
 
+    check_memory(f"{texts:,} texts", 8.0 * texts * (2 * domain.max_length + 4))
     return draw(load_prior(prior, domain), domain, texts, torch.Generator().manual_seed(seed))
 
 
