@@ -99,7 +99,14 @@ try:
 except SystemExit as end:
     print(end.code, sorted({{"torch", "numpy", "rich", "jinja2"}} & set(sys.modules)))
 """
-    for args in (["-h"], ["train", "-h"], ["pretrain", "--help"], ["generate", "-h"], ["evaluate", "-h"]):
+    for args in (
+        ["-h"],
+        ["train", "-h"],
+        ["pretrain", "--help"],
+        ["generate", "-h"],
+        ["evaluate", "-h"],
+        ["infer", "-h"],
+    ):
         result = python(code.format(args=args))
         assert "Usage: seqtutor" in result.stdout
         assert result.stdout.splitlines()[-1] == "0 []", args
@@ -121,7 +128,7 @@ def test_where_no_terminal_shows_a_bar_lines_say_how_far_it_is(prior):
     assert [line.split()[1:4] for line in lines] == [[str(n), "of", "20"] for n in range(2, 21, 2)]
 
 
-@pytest.mark.parametrize("command", ["domains", "train", "generate", "evaluate", "report", "pretrain"])
+@pytest.mark.parametrize("command", ["domains", "train", "generate", "evaluate", "report", "pretrain", "infer"])
 def test_every_command_has_help_with_an_example(command):
     text = succeed(command, "-h").output
     assert f"seqtutor {command}" in text.split("Usage:")[1].split("\n", 1)[1]

@@ -180,7 +180,7 @@ def place_of(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
-def version_of(domain: Domain, term: SequenceTerm, settings: Mapping[str, TermSettings]) -> str:
+def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSettings]) -> str:
     """What an answer on disk was made by: it changes where the answer might.
 
     A term of the domain: the plugin's own version, its code and its options. A function: its file.
