@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm, TokenTerm, domain_class, load
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, unknown
 from seqtutor.plugins import installed, line_of, place
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -104,15 +104,23 @@ def reserved() -> frozenset[str]:
 
 
 def _of_defaults(defaults: Any) -> Iterator[str]:
-    from seqtutor.config import TrainConfig, build
+    from seqtutor.config import TrainConfig, build, hints_of, settings_class
 
     if not isinstance(defaults, Mapping):
         yield f"they must be a table such as {{'temperature': 0.1}}, not {defaults!r}"
     elif own := {"domain", "options", "seed", "device", "resume"} & set(defaults):
         yield f"{min(own)} is the user's to say; leave it out"
     else:
+        core = {field.name for field in dataclasses.fields(TrainConfig)}
+        used = {"objective": defaults.get("objective", TrainConfig().objective)}
+        numbers = {key for key in defaults if key not in core}
         try:
-            build(TrainConfig, dict(defaults), "the domain's defaults")
+            for key in numbers - set(hints_of(TrainConfig, {})):
+                raise unknown("key in the domain's defaults", key, hints_of(TrainConfig, {}))
+            for name in [used["objective"], *(installed("objective") if numbers else ())]:
+                own = core | {field.name for field in dataclasses.fields(settings_class(name))}
+                known = {key: value for key, value in defaults.items() if key in own}
+                build(TrainConfig, {**known, "objective": name}, "the domain's defaults")
         except UserError as error:
             yield str(error)
 
