@@ -28,9 +28,10 @@ from seqtutor.config import TrainConfig, build
 from seqtutor.domain import load
 from seqtutor.plugins import installed
 from seqtutor.priors.files import load_prior
+from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
-from seqtutor.runs.evaluation import best_of_n_kl, best_of_weights, draw
+from seqtutor.runs.evaluation import best_of_n_kl
 from seqtutor.runs.folder import RunFolder
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import tune
@@ -77,6 +78,15 @@ def free_curve(config: dict[str, Any], samples: int = 4096) -> list[tuple[float,
     prior = load_prior(settings.prior or settings.domain, domain)
     totals = np.sort(scorer.score(*draw(prior, domain, samples, torch.Generator().manual_seed(0))).totals)
     return [(best_of_n_kl(n), float(best_of_weights(samples, n) @ totals)) for n in FREE]
+
+
+def best_of_weights(total: int, n: int) -> np.ndarray:
+    """For ranks 1..total (worst first): the chance that a random subset of n has this one as its best; sums to 1."""
+    weights = np.zeros(total)
+    weights[-1] = n / total  # C(N-1, n-1) / C(N, n); the next lower ranks follow by their ratio
+    for rank in range(total - 1, n - 1, -1):
+        weights[rank - 1] = weights[rank] * (rank - n + 1) / rank
+    return weights
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:

@@ -17,10 +17,10 @@ import torch
 from seqtutor import BOS, Domain, load
 from seqtutor.config import PretrainConfig, build
 from seqtutor.pretraining import Examples, examples, held_out_figures
-from seqtutor.priors.files import load_prior, prior_folder, read_about
+from seqtutor.priors.files import load_prior, model_folder, read_about
 from seqtutor.priors.model import LstmModel
+from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.runs.evaluation import draw
 
 
 def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:
@@ -85,7 +85,7 @@ def molecules(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[
 def main(name: str) -> None:
     """Print the figures of one shipped prior."""
     domain = load(name)
-    model, about = load_prior(name, domain), read_about(prior_folder(name), "model")
+    model, about = load_prior(name, domain), read_about(model_folder(name), "model")
     training: dict[str, Any] = {k: v for k, v in about["training"].items() if k not in ("data", "then")}
     texts = domain.corpus()
     data = examples(domain, texts, build(PretrainConfig, training))

@@ -15,19 +15,19 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import torch
 from hostile import fate
-from seqtutor.scoring import Outcome, Scorer, TermSettings, settings_of, weighted_terms
 
 import seqtutor
 from seqtutor import SequenceTerm
 from seqtutor.config import TrainConfig
 from seqtutor.priors.files import load_prior
-from seqtutor.priors.sampling import sample
-from seqtutor.replay import Batch
+from seqtutor.rewards.outcomes import Outcome
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import TermSettings, settings_of, weighted_terms
 from seqtutor.runs.checkpoint import SECONDS, SHARE
 from seqtutor.runs.folder import RunFolder
-from seqtutor.tuning import Tuner, checkpoint, resume
+from seqtutor.tuner import Tuner
+from seqtutor.tuning import checkpoint, resume
 from seqtutor_molecules.structures import molecule
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -72,11 +72,10 @@ def main() -> None:
             times[workers] = fresh(terms, texts, workers)
             print(f"  {workers} process{'es' if workers > 1 else '':<3}{1e3 * times[workers]:>10.1f} ms")
         print(f"  two against one    {times[1] / times[2]:.2f} times as fast")
-        scorer = Scorer(domain, terms)
-        with scorer.remembering(Path(folder) / "answers.sqlite"):
-            ask(scorer, texts)
-            cached = seconds(lambda: ask(scorer, texts))
-            print(f"  from disk          {1e3 * cached:.2f} ms: {times[1] / cached:,.0f} times as fast as one process")
+        path = Path(folder) / "answers.sqlite"
+        ask_disk(domain, terms, texts, path)
+        cached = seconds(lambda: ask_disk(domain, terms, texts, path))
+        print(f"  from disk          {1e3 * cached:.2f} ms: {times[1] / cached:,.0f} times as fast as one process")
         overhead(texts)
         hostile(domain)
         cost(domain, Path(folder))
@@ -94,11 +93,17 @@ def fresh(terms: Sequence[SequenceTerm], texts: Sequence[str], workers: int) -> 
     return min(times)
 
 
-def ask(scorer: Scorer, texts: Sequence[str]) -> dict[str, dict[str, Outcome]]:
-    """Have every term answer for the texts that it has not on disk -> outcomes by term; nothing is counted."""
-    found = scorer._ask(texts)
-    scorer._take(found, scorer.engine.finish())
-    return found
+def ask(scorer: Scorer, texts: Sequence[str]) -> None:
+    """Have every term answer for the texts that nobody has asked it about; nothing is counted."""
+    scorer.answers.submit(texts)
+    scorer.answers.finish()
+
+
+def ask_disk(domain: seqtutor.Domain, terms: Sequence[SequenceTerm], texts: Sequence[str], path: Path) -> None:
+    """The same in a new scorer, which remembers nothing and finds everything on disk."""
+    scorer = Scorer(domain, terms)
+    with scorer.remembering(path):
+        ask(scorer, texts)
 
 
 def overhead(texts: Sequence[str]) -> None:
@@ -141,7 +146,9 @@ def scored(domain: seqtutor.Domain, kind: str, texts: Sequence[str]) -> tuple[fl
         with closing(Scorer(domain, terms, settings=settings)) as scorer:
             ask(scorer, [f"{i} to warm it" for i in range(8)])
             began = time.perf_counter()
-            answers = ask(scorer, texts)[kind]
+            ask(scorer, texts)
+            known, reasons = scorer.answers.known[kind], scorer.answers.reasons
+            answers = {text: reasons.get((kind, text), Outcome(known[text])) for text in texts}
             times.append(time.perf_counter() - began)
     return min(times), answers
 
@@ -149,9 +156,8 @@ def scored(domain: seqtutor.Domain, kind: str, texts: Sequence[str]) -> tuple[fl
 def cost(domain: seqtutor.Domain, folder: Path) -> None:
     """The share of a run that its checkpoints take, with a full memory; what a resume needs beyond a fresh start."""
     tuner = Tuner(domain, TrainConfig(domain="molecules"), load_prior("molecules", domain))
-    rollout = sample(tuner.policy, tuner.prior, FILL, domain.max_length, tuner.generator)
-    batch = Batch(rollout.log_prior, rollout.tokens, torch.zeros(rollout.tokens.shape), rollout.mask)
-    for _ in range(tuner.config.replay // FILL):
+    batch, _ = tuner.receive(tuner.collect())
+    for _ in range(tuner.config.settings.replay // len(batch) + 1):
         tuner.replay.add(batch)
     spent = seconds(lambda: checkpoint(tuner, RunFolder(folder)))
     size = (folder / "checkpoint" / "checkpoint.safetensors").stat().st_size

@@ -14,7 +14,17 @@ from typing import Any
 import torch
 
 from seqtutor import pretraining, tuning
-from seqtutor.config import MADE_BY, PretrainConfig, TrainConfig, build, check_seed, flat, read_toml, with_options
+from seqtutor.config import (
+    MADE_BY,
+    PretrainConfig,
+    TrainConfig,
+    build,
+    check_seed,
+    fitting,
+    flat,
+    read_toml,
+    with_options,
+)
 from seqtutor.contract import inherited
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
@@ -125,7 +135,7 @@ def tune(
 
 def build_values(folder: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a run folder with what was typed over them, tables key by key."""
-    values = read_toml(folder / "config.toml")
+    values = fitting(read_toml(folder / "config.toml"), typed.get("objective"))
     for key, value in typed.items():
         both = isinstance(value, Mapping) and isinstance(values.get(key), dict)
         values[key] = {**values[key], **value} if both else value

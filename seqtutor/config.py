@@ -176,6 +176,16 @@ def settings_class(objective: str) -> type:
         return OnPolicy
 
 
+def fitting(read: Mapping[str, Any], objective: Any) -> dict[str, Any]:
+    """The keys of a file without the numbers that its own objective has and the one that is asked for has not."""
+    if objective in (None, "", read.get("objective")):
+        return dict(read)
+    usual = TrainConfig(domain=read["domain"]) if read.get("domain") in installed("domain") else TrainConfig()
+    before = read.get("objective", usual.objective)
+    own, asked = ({f.name for f in dataclasses.fields(settings_class(str(name)))} for name in (before, objective))
+    return {key: value for key, value in read.items() if key not in own - asked}
+
+
 Config = TypeVar("Config", PretrainConfig, TrainConfig)
 
 
@@ -219,7 +229,8 @@ _KINDS: Mapping[Any, tuple[Any, str]] = {
 def flat(config: PretrainConfig | TrainConfig) -> dict[str, Any]:
     """Every setting by its key, the objective's numbers among the others."""
     values = dataclasses.asdict(config)
-    return {**values, **values.pop("settings", {})}
+    numbers = values.pop("settings", {})
+    return {**values, **numbers}
 
 
 def with_options(config: TrainConfig, options: Mapping[str, Any]) -> TrainConfig:
@@ -270,12 +281,12 @@ def _integers(value: Any) -> Iterator[int]:
 MADE_BY = "made_by"  # table of a saved config: the versions of what wrote it
 
 
-def to_toml(config: PretrainConfig | TrainConfig, resolved: Mapping[str, Any]) -> str:
+def to_toml(config: PretrainConfig | TrainConfig, resolved: Mapping[str, Any] | None = None) -> str:
     """Every setting of a config, defaults included, with what is `resolved` in place of what was left open.
 
     A function of this Python session stands there as its name.
     """
-    values = {**flat(config), **resolved}
+    values = {**flat(config), **(resolved or {})}
     terms = {name: _writable(table) for name, table in values.get("terms", {}).items()}
     return tomli_w.dumps({**values, **({"terms": terms} if "terms" in values else {})})
 

@@ -33,7 +33,9 @@ class Batch:
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The same batch with every tensor changed."""
         parts = (self.tokens, self.mask, self.prior_logp, self.terms, self.valid, self.paid)
-        return Batch(*map(change, parts), slots=None if self.slots is None else change(self.slots))
+        slots = None if self.slots is None else change(self.slots)
+        tokens, mask, prior_logp, terms, valid, paid = (change(part) for part in parts)
+        return Batch(tokens, mask, prior_logp, terms, valid, paid, slots)
 
     def select(self, keep: Tensor) -> Batch:
         """The sequences that `keep` ((B,) bool, or indices) names."""

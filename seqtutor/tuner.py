@@ -103,11 +103,12 @@ class Tuner:
         began = time.monotonic()
         collected = self.collect()
         loss = self.learn(self.stored(), meanwhile=lambda: self.scorer.poll(collected.asked))
-        batch = self.receive(collected)
+        own, varied = self.receive(collected)
         if self.objective.on_policy:
-            loss = self.learn(self.own(batch))
+            loss = self.learn(self.repeated(own))
         else:
-            self.replay.add(batch)
+            self.replay.add(own)
+            self.replay.add(varied)
         self.update += 1
         self.seconds += time.monotonic() - began
         row = self.row(collected.rollout, loss)
@@ -127,8 +128,8 @@ class Tuner:
         truncated = np.pad(rollout.truncated.cpu().numpy(), (0, len(varied)))
         return Collected(rollout, varied, self.scorer.submit(tokens, truncated))
 
-    def receive(self, collected: Collected) -> Batch:
-        """Wait for the scores -> the batch, without the sequences that could not be scored."""
+    def receive(self, collected: Collected) -> tuple[Batch, Batch]:
+        """Wait for the scores -> the policy's own sequences and the variations, without what could not be scored."""
         scores, count = self.scorer.finish(collected.asked), len(collected.rollout)
         self.scores = scores.select(slice(count))
         if not self.update:
@@ -137,10 +138,8 @@ class Tuner:
         batch = self.batch(self.scores, rollout.tokens, rollout.mask, rollout.prior_logp)
         if self.baseline is None and len(batch):
             self.baseline = prior_mean(self.reward(batch), self.domain, getattr(self.settings, "gamma", 1.0))
-        if len(varied):
-            more = scores.select(slice(count, None))
-            self.replay.add(self.batch(more, varied, sequence_mask(varied), logp_of(self.prior, varied)))
-        return batch
+        more = scores.select(slice(count, None))
+        return batch, self.batch(more, varied, sequence_mask(varied), logp_of(self.prior, varied))
 
     def batch(self, scores: Scores, tokens: Tensor, mask: Tensor, prior_logp: Tensor) -> Batch:
         """Of the B sequences of `tokens` (B, T) those that may be learnt from."""
@@ -160,8 +159,8 @@ class Tuner:
         steps, size = self.settings.learning_steps, self.settings.batch
         return self.replay.batches(steps, size, self.generator, by_length=self.objective.separable)
 
-    def own(self, batch: Batch) -> Iterable[Batch]:
-        """What an on-policy objective learns from: the sequences just sampled, if any could be scored."""
+    def repeated(self, batch: Batch) -> Iterable[Batch]:
+        """The batches of an update of an on-policy objective: the sequences just sampled, if any could be scored."""
         return [batch] * getattr(self.settings, "learning_steps", 1) if len(batch) else []
 
     def learn(self, batches: Iterable[Batch], meanwhile: Callable[[], None] = lambda: None) -> float:
@@ -209,7 +208,7 @@ class Tuner:
     def reward(self, batch: Batch) -> Tensor:
         """R of each step (B, T), by the weights and transforms as they stand."""
         real, valid = sequence_mask(batch.tokens), batch.valid
-        parts = (batch.terms.double(), real, valid)
+        parts = (batch.terms.double() * real[..., None], real, valid)
         reward = torch.from_numpy(self.scorer.reward(*(part.cpu().numpy() for part in parts)))
         return reward.float().to(batch.tokens.device) * batch.paid[:, None]
 
@@ -248,7 +247,7 @@ class Tuner:
 
     def rng(self, *purpose: int) -> np.random.Generator:
         """A generator for `purpose` that depends on the seed and the update alone, so that a resume needs no state."""
-        return np.random.default_rng([self.config.seed, *purpose, self.update])
+        return np.random.default_rng([self.config.seed, self.update, *purpose])
 
     def guard(self, row: Row) -> list[Alarm]:
         """Watch the update that `row` is of -> new alarms; at one, go back to the last healthy policy if asked to."""

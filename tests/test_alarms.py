@@ -13,8 +13,9 @@ from letters import A, FixedLettersDomain, LettersDomain, new_model
 from seqtutor import Domain, TokenTerm, UserError
 from seqtutor.config import TrainConfig, build, to_toml
 from seqtutor.rewards.reward import Scores
-from seqtutor.runs.alarms import START, WINDOW, Watch, largest_family, shares
+from seqtutor.runs.alarms import START, WINDOW, Watch
 from seqtutor.runs.folder import RunFolder, load_policy
+from seqtutor.runs.metrics import largest_family, shares
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import resume, tune
 
@@ -26,7 +27,8 @@ def scores_of(texts, held=None):
     """Scores of texts that earn 0, 1, 0, 1, ...: a standard deviation of 1/2."""
     reward = np.array([[float(i % 2)] for i in range(len(texts))])
     terms = {} if held is None else {"held": np.asarray(held, float)}
-    return Scores(list(texts), reward, terms, np.ones(len(texts), bool), np.zeros(len(texts), bool))
+    flags = (np.ones(len(texts), bool), np.zeros(len(texts), bool))
+    return Scores(list(texts), reward[..., None], reward, *flags, terms)
 
 
 def row_of(update, **figures):
@@ -248,7 +250,7 @@ def test_an_unknown_term_cannot_be_held_out():
 def test_what_is_held_out_is_saved_and_read_again(installed):
     config = build(TrainConfig, {"domain": "letters", "hold_out": ["rises"], "stop_on_collapse": True})
     assert build(TrainConfig, tomllib.loads(to_toml(config))) == config
-    assert dataclasses.asdict(config)["hold_out"] == ("rises",)
+    assert config.hold_out == ("rises",)
     with pytest.raises(UserError, match="hold_out in the config must be a list of texts, not 'rises'"):
         build(TrainConfig, {"hold_out": "rises"})
     with pytest.raises(UserError, match="stop_on_collapse in the config must be true or false, not 1"):

@@ -200,7 +200,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(prior):
 @pytest.mark.parametrize("objective", ["q", "psi", "g"])
 def test_every_objective_runs_and_its_policy_writes(prior, objective):
     succeed("train", "--domain", "letters", "--prior", prior, "--objective", objective, "--output", "run")
-    succeed("generate", "run", "-n", 5, "--output", "words")
+    succeed("generate", "./run", "-n", 5, "--output", "words")
     assert len(table("words/samples.csv")) == 5
 
 
@@ -246,8 +246,8 @@ def test_generate_writes_the_same_for_the_same_seed(prior):
 
 
 def test_evaluate_sets_models_side_by_side(run, prior):
-    figures = json.loads(succeed("evaluate", run, "--against", prior, "-n", 50, "--json").output)
-    assert set(figures) == {run, prior}
+    figures = json.loads(succeed("evaluate", f"./{run}", "--against", prior, "-n", 50, "--json").output)
+    assert set(figures) == {f"./{run}", prior}
     assert set(figures[prior]) == {"reward", "rises", "variety", "valid", "letters"}
     mean, halfwidth = figures[prior]["letters"]
     assert 1 <= mean <= 4
@@ -268,7 +268,7 @@ def test_pretrain_makes_a_prior_that_train_takes():
     assert "80 items" in result.output
     assert "held-out loss" in result.output
     assert json.loads(Path("mine/config.json").read_text())["training"]["data"] == words
-    succeed("train", "--domain", "letters", "--prior", "mine", "--updates", 1, "--output", "run")
+    succeed("train", "--domain", "letters", "--prior", "./mine", "--updates", 1, "--output", "run")
 
 
 def test_pretrain_learns_from_the_corpus_where_no_data_is_named():
@@ -413,9 +413,9 @@ def test_a_prior_that_does_not_exist_lists_every_place():
     for args in (("train", "--domain", "letters"), ("train", "--domain", "letters", "--prior", "mine")):
         result = call(*args)
         assert result.exit_code == 1
-        name = args[-1]
-        assert result.stderr.startswith(f"Error: no prior '{name}'")
-        assert result.stderr.count(f"pretrained/{name}") == 2
+        assert result.stderr.startswith(f"Error: no prior is called '{args[-1]}' (there are: molecules, music)")
+        assert result.stderr.count("/pretrained") == 2
+        assert result.stderr.count("\n") == 1
         assert "seqtutor pretrain" in result.stderr
 
 
@@ -482,7 +482,7 @@ def test_losing_the_permission_on_the_way_is_said_in_a_line(prior, monkeypatch):
     def forbidden(self, *args):
         raise PermissionError(13, "Permission denied", "run/metrics.csv")
 
-    monkeypatch.setattr("seqtutor.runs.folder.Run.log", forbidden)
+    monkeypatch.setattr("seqtutor.runs.folder.RunFolder.log", forbidden)
     line = refuse("train", "--domain", "letters", "--prior", prior, "--output", "run")
     assert line == "Error: no permission to write or read run/metrics.csv"
 

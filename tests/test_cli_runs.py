@@ -37,7 +37,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def train(*args, **options):
     """A run within this process."""
-    base = ["train", "--domain", "letters", "--prior", "prior", "--rollouts", "8", "--batch", "8", "--samples", "10"]
+    base = ["train", "--domain", "letters", "--prior", "./prior", "--rollouts", "8", "--batch", "8", "--samples", "10"]
     return CliRunner().invoke(main, [*base, *(str(arg) for arg in args)], **options)
 
 
@@ -56,7 +56,7 @@ def table(path):
 
 
 def write(name, **keys):
-    Path(name).write_text(tomli_w.dumps({"domain": "letters", "prior": "prior", "samples": 10, **keys}))
+    Path(name).write_text(tomli_w.dumps({"domain": "letters", "prior": "./prior", "samples": 10, **keys}))
     return name
 
 
@@ -136,7 +136,7 @@ def test_a_term_that_fails_too_often_stops_with_the_tally_and_a_folder_that_open
     assert "term 'length' could not score" in text
     assert {row["text"] for row in table("run/failures.csv")} == {"ab"}
     assert table("run/failures.csv")[0]["reason"] == "ValueError: I do not like ab"
-    assert CliRunner().invoke(main, ["generate", "run", "-n", "2"]).exit_code == 0
+    assert CliRunner().invoke(main, ["generate", "./run", "-n", "2"]).exit_code == 0
 
 
 def test_a_function_that_loses_count_stops_with_a_line_and_a_folder_that_goes_on():
@@ -152,7 +152,7 @@ def test_a_function_that_loses_count_stops_with_a_line_and_a_folder_that_goes_on
 @pytest.mark.parametrize("command", ["generate", "evaluate"])
 @pytest.mark.parametrize("own", ["1", "0"])
 def test_terms_from_outside_are_left_out_of_a_run_that_is_looked_at_unless_trusted(command, own):
-    look = [command, "run", "-n", "20", *(["--output", "again"] if command == "generate" else [])]
+    look = [command, "./run", "-n", "20", *(["--output", "again"] if command == "generate" else [])]
     weights = [f"--weight={name}={own}" for name in ("rises", "variety")]
     result = train(ORACLE, "--weight", "length=2", *weights, "--output", "run")
     assert result.exit_code == 0, result.output
@@ -197,7 +197,7 @@ from seqtutor.cli import main
 main(prog_name="seqtutor")
 """
 PRETRAIN = ("pretrain", "--domain", "letters", "--hidden", "8", "--epochs", "1000", "--output", "mine")
-BASE = ("train", "--domain", "letters", "--prior", "prior", "--rollouts", "8", "--batch", "8", "--samples", "10")
+BASE = ("train", "--domain", "letters", "--prior", "./prior", "--rollouts", "8", "--batch", "8", "--samples", "10")
 
 
 def start(*args, every="0", before="", **options):

@@ -14,7 +14,8 @@ from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_to
 
 def test_core_defaults_give_way_to_the_domain_then_the_file_then_what_is_typed(installed):
     assert TrainConfig().updates == 200
-    assert TrainConfig().span == build(TrainConfig, {"domain": "letters"}).span
+    assert TrainConfig().settings == build(TrainConfig, {"domain": "letters"}).settings
+    assert TrainConfig(domain="letters").updates == 3  # the record itself knows the domain's defaults
     assert build(TrainConfig, {"domain": "letters"}).updates == 3
     file = {"domain": "letters", "updates": 7, "samples": 9}
     assert build(TrainConfig, file).updates == 7
@@ -111,7 +112,9 @@ def test_a_share_lies_in_its_range(cls, name, value):
 def test_a_saved_config_is_complete_and_comes_back(config, tmp_path, installed):
     path = tmp_path / "config.toml"
     path.write_text(to_toml(config), encoding="utf-8")
-    assert set(tomllib.loads(path.read_text(encoding="utf-8"))) == {f.name for f in dataclasses.fields(config)}
+    names = {f.name for f in dataclasses.fields(config)} - {"settings"}
+    names |= {f.name for f in dataclasses.fields(config.settings)} if isinstance(config, TrainConfig) else set()
+    assert set(tomllib.loads(path.read_text(encoding="utf-8"))) == names
     assert build(type(config), read_toml(path)) == config
 
 
@@ -129,4 +132,21 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path):
 @pytest.mark.parametrize("cls", [TrainConfig, PretrainConfig])
 def test_every_setting_has_a_help_text(cls):
     for field in dataclasses.fields(cls):
-        assert field.name in ("weights", "options", "terms") or field.metadata["help"].strip()
+        assert field.name in ("weights", "options", "terms", "settings") or field.metadata["help"].strip()
+
+
+def test_each_objective_owns_its_numbers_and_refuses_those_of_another():
+    assert TrainConfig(objective="ppo", clip=0.3).settings.clip == 0.3
+    with pytest.raises(UserError, match=r"objective 'tb' has no clip \(given: 0.3\); of these it has: .*huber"):
+        TrainConfig(objective="tb", clip=0.3)
+    with pytest.raises(UserError, match=r"unknown setting 'hubr'; did you mean 'huber'"):
+        TrainConfig(objective="tb", hubr=0.3)
+    flat = tomllib.loads(to_toml(TrainConfig(objective="ppo", clip=0.3)))
+    assert (flat["clip"], "settings" in flat, "span" in flat) == (0.3, False, False)
+
+
+def test_the_domains_defaults_for_one_objective_are_no_mistake_with_another():
+    """Molecules have a span for the bootstrapping objectives; reinforce, which has none, is told nothing."""
+    found = TrainConfig(domain="molecules", objective="reinforce")
+    assert not hasattr(found.settings, "span")
+    assert TrainConfig(domain="molecules", objective="psi").settings.span == 100

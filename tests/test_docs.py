@@ -94,9 +94,9 @@ def test_the_plugin_of_the_documents_pretrains_trains_and_generates(tmp_path, mo
     tiny = "--epochs 1 --hidden 8 --embedding 4"
     for line in (
         f"pretrain --domain words --data words.txt {tiny} --output prior",
-        "train --domain words --prior prior --updates 2 --samples 20 --longest 12 --output run",
-        "generate run -n 3 --output drawn",
-        "evaluate run --against prior -n 10",
+        "train --domain words --prior ./prior --updates 2 --samples 20 --longest 12 --output run",
+        "generate ./run -n 3 --output drawn",
+        "evaluate ./run --against ./prior -n 10",
     ):
         result = CliRunner().invoke(main, shlex.split(line), catch_exceptions=False)
         assert result.exit_code == 0, result.output

@@ -15,11 +15,11 @@ from seqtutor.config import TrainConfig, build
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 from seqtutor.priors.model import TiltedModel
-from seqtutor.priors.sampling import sample_tokens
+from seqtutor.priors.sampling import draw, logp_of, sample_tokens
 from seqtutor.replay import Batch
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
-from seqtutor.runs.evaluation import draw, evaluate
+from seqtutor.runs.evaluation import evaluate
 from seqtutor.tuner import Tuner
 
 DOMAIN = LettersDomain()
@@ -41,14 +41,17 @@ def test_the_token_that_was_sampled_is_stored_with_its_own_reward():
     for _ in range(3):
         tuner.step()
     assert len(tuner.replay) == 64
-    greedy = tuner.prior(tuner.replay.tokens).argmax(-1)
+    greedy = tuner.prior(tuner.replay.tokens.long()).argmax(-1)
     assert (greedy != tuner.replay.tokens)[tuner.replay.tokens != PAD].float().mean() > 0.2
-    for tokens, reward, log_prior in zip(tuner.replay.tokens, tuner.replay.reward, tuner.replay.log_prior, strict=True):
+    stored = tuner.replay.batch(torch.arange(64))
+    rewards = tuner.reward(stored)
+    for tokens, reward, prior_logp in zip(stored.tokens, rewards, stored.prior_logp, strict=True):
         row = tokens[None].numpy()
         wanted = Scorer(DOMAIN, weighted_terms(DOMAIN, {})).score(row, np.array([EOS not in row]))
         np.testing.assert_allclose(reward.numpy(), wanted.reward[0], atol=1e-6)
         real = tokens != PAD
-        torch.testing.assert_close(log_prior[real], tuner.prior(tokens[None])[0][real], rtol=0, atol=1e-5)
+        torch.testing.assert_close(prior_logp, logp_of(tuner.prior, tokens[None])[0], rtol=0, atol=1e-5)
+        assert (prior_logp[real] < 0).all()
 
 
 @pytest.mark.parametrize("objective", sorted(installed("objective")))
@@ -73,16 +76,16 @@ def test_what_lies_behind_the_end_is_not_learnt_from(objective):
     tokens = torch.from_numpy(ids("ab", "a", "abc"))
 
     def lesson(wider, noise):
-        options = {"span": 4} if "span" in load_objective(objective).options else {}
+        options = {"span": 4} if hasattr(load_objective(objective).Settings(), "span") else {}
         tuner = tuner_of(objective, **options)
         wide = torch.nn.functional.pad(tokens, (0, wider), value=PAD)
         mask = wide != PAD
         generator = seeded()
-        reward = torch.where(mask, 1.0, noise * torch.randn(wide.shape, generator=generator))
-        junk = noise * torch.randn(*wide.shape, len(VOCABULARY), generator=generator)
-        log_prior = torch.where(mask[..., None], tuner.prior(wide), junk)
-        tuner.centre = torch.zeros(wide.shape[1])
-        return tuner.learn(Batch(log_prior, wide, reward, mask))
+        terms = torch.where(mask[..., None], 1.0, noise * torch.randn(*wide.shape, 2, generator=generator))
+        prior_logp = torch.where(mask, logp_of(tuner.prior, wide), noise * torch.randn(wide.shape, generator=generator))
+        tuner.baseline = torch.zeros(wide.shape[1])
+        some = torch.ones(len(wide), dtype=torch.bool)
+        return tuner.descend(Batch(wide, mask, prior_logp, terms, some, some))
 
     assert lesson(3, 5.0) == pytest.approx(lesson(0, 0.0), rel=1e-5)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from letters import every, new_model
+from letters import LettersDomain, every, new_model
 
 from seqtutor import BOS, EOS, PAD
+from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
-from seqtutor.priors.model import TiltedModel, frozen, starting_policy
+from seqtutor.priors.model import Model, TiltedModel, forbidden, frozen, starting_policy
+from seqtutor.tuner import Tuner
 
 
 def build(kind, **shape):
@@ -102,3 +104,61 @@ def test_a_frozen_model_is_a_copy_without_gradient():
     assert all(parameter.requires_grad for parameter in model.parameters())
     torch.nn.init.zeros_(model.head.weight)
     assert copy.head.weight.abs().sum() > 0
+
+
+class GruModel(Model):
+    """A second kind of model, as somebody else would write it: six answers."""
+
+    def __init__(self, vocabulary, hidden=16):
+        super().__init__()
+        self.vocabulary, self.fixed_length, self.shape = vocabulary, False, {"hidden": hidden}
+        self.embedding = torch.nn.Embedding(len(vocabulary), hidden)
+        self.cell = torch.nn.GRU(hidden, hidden, batch_first=True)
+        self.head, self.value_head = torch.nn.Linear(hidden, len(vocabulary)), torch.nn.Linear(hidden, 1)
+        torch.nn.init.zeros_(self.value_head.weight)
+        torch.nn.init.zeros_(self.value_head.bias)
+
+    def hidden(self, tokens):
+        shifted = torch.nn.functional.pad(tokens[:, :-1], (1, 0), value=BOS)
+        return self.cell(self.embedding(shifted))[0]
+
+    def logits(self, hidden):
+        logits = self.head(hidden)
+        return logits.index_fill(-1, torch.tensor([PAD, BOS]), forbidden(logits.dtype))
+
+    def value(self, hidden):
+        return self.value_head(hidden)
+
+    def value_parameters(self):
+        return self.value_head.parameters()
+
+    def start(self, batch):
+        return (torch.zeros(batch, self.cell.hidden_size),)
+
+    @torch.no_grad()
+    def stepper(self):
+        def step(tokens, state):
+            out, after = self.cell(self.embedding(tokens)[:, None], state[0][None].contiguous())
+            return self.logits(out[:, 0]).log_softmax(-1), (after[0],)
+
+        return step
+
+
+@pytest.mark.parametrize("objective", ["psi", "tb", "reinforce"])
+def test_another_kind_of_model_is_tuned_like_any(objective):
+    prior = GruModel(new_model().vocabulary)
+    stored = {} if load_objective(objective).on_policy else {"batch": 8, "replay": 16}
+    config = TrainConfig(domain="letters", objective=objective, rollouts=16, learning_rate=1e-2, **stored)
+    tuner = Tuner(LettersDomain(), config, prior)
+    rows = [tuner.step() for _ in range(4)]
+    assert rows[0]["kl"] == pytest.approx(0, abs=1e-5)
+    assert rows[-1]["kl"] > 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_what_is_forbidden_stays_finite_in_every_precision(dtype):
+    logits = torch.tensor([0.5, forbidden(dtype)], dtype=dtype)
+    logp = logits.float().log_softmax(-1)
+    assert logits.isfinite().all()
+    assert logp.exp()[1] == 0
+    assert (logp.exp() * logp).isfinite().all()

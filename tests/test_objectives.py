@@ -132,7 +132,7 @@ def test_nothing_after_the_end_counts(kind, span):
 
 
 def test_g_is_the_loss_of_psi_and_its_equation_is_the_papers():
-    """G(s,a) <- r/c + gamma logsumexp [log p + G-], written out on a table of G: the same number as psi's on log p + G."""
+    """G(s,a) <- r/c + gamma logsumexp [log p + G-], written out: the same number as psi's on log p + G."""
     w = world(3)
     b, prior = w.batch(), w.rows(w.prior).clamp(min=-50)
     g, target = (torch.randn(len(w.prefixes), 6, dtype=torch.float64) for _ in range(2))

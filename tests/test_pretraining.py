@@ -198,5 +198,5 @@ def test_a_prior_never_learns_a_value(tmp_path):
     settings = config(epochs=1)
     data = examples(DOMAIN, language(200, LONGEST), settings)
     model, _ = pretrain(DOMAIN, data, settings, tmp_path, silent)
-    assert model.value.weight.abs().sum() == 0
-    assert model.value.bias.abs().sum() == 0
+    assert model.value_head.weight.abs().sum() == 0
+    assert model.value_head.bias.abs().sum() == 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 from letters import END, EOS, LettersDomain, Options, language, language_logp, new_model
 from test_cli import TINY, call, elsewhere, prior, refuse, succeed, table, write  # noqa: F401
-from test_replay import LENGTH, V, add, words
+from test_replay import add, replay_of, words
 from test_scoring import Oracle, nan_for, score, sequence_term, token_term
 from test_tuning import Failing, tuner_of
 
@@ -19,7 +19,6 @@ from seqtutor import PAD, SequenceTerm, UserError, pretraining
 from seqtutor.config import PretrainConfig
 from seqtutor.pretraining import examples, held_out_figures, pretrain
 from seqtutor.priors.files import load_model, load_prior, save_model
-from seqtutor.replay import Replay
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.tuner import Tuner
 
@@ -94,23 +93,23 @@ def test_a_first_batch_without_a_score_is_said_in_a_line():
         tuner.step()
     except UserError:
         return
-    assert tuner.centre is None
+    assert tuner.baseline is None
 
 
 @shell
 def test_a_stop_in_the_middle_of_an_update_changes_nothing(prior, monkeypatch):  # noqa: F811
     base = ("train", "--domain", "letters", "--prior", prior, "--updates", 4)
     succeed(*base, "--output", "whole")
-    learn, steps = Tuner.learn, iter(range(100))
+    learn, steps = Tuner.descend, iter(range(100))
 
     def interrupted(self, batch):
         if next(steps) == 5:
             signal.raise_signal(signal.SIGINT)
         return learn(self, batch)
 
-    monkeypatch.setattr(Tuner, "learn", interrupted)
+    monkeypatch.setattr(Tuner, "descend", interrupted)
     assert call(*base, "--output", "parts").exit_code == 130
-    monkeypatch.setattr(Tuner, "learn", learn)
+    monkeypatch.setattr(Tuner, "descend", learn)
     succeed("train", "--resume", "parts")
     whole, parts = ([{**row, "seconds": ""} for row in table(f"{folder}/metrics.csv")] for folder in ("whole", "parts"))
     assert parts == whole
@@ -121,7 +120,7 @@ def test_a_stop_in_the_middle_of_an_update_changes_nothing(prior, monkeypatch): 
 
 def test_what_was_forgotten_does_not_come_back_empty_in_a_larger_replay():
     """`train --resume RUN --replay 8192`: `added` counts sequences that were overwritten long ago."""
-    full, larger = Replay(10, LENGTH, V), Replay(20, LENGTH, V)
+    full, larger = replay_of(10), replay_of(20)
     add(full, words(range(13)))
     larger.restore(full.state())
     for batch in larger.batches(20, 8, torch.Generator().manual_seed(0)):

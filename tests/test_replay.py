@@ -10,14 +10,28 @@ from seqtutor import EOS, PAD
 from seqtutor.priors.sampling import sequence_mask
 from seqtutor.replay import Batch, Replay
 
-V, LENGTH = 6, 5
+LENGTH = 5
 
 
 def batch_of(tokens):
     """A batch whose log-probabilities can be told from its tokens and places."""
     mask = tokens != PAD
-    log_prior = -(tokens[..., None] * 100 + torch.arange(tokens.shape[1])[:, None] * 10 + torch.arange(V)).float()
-    return Batch(log_prior * mask[..., None], tokens, reward_of(tokens), mask)
+    prior_logp = -(tokens * 100 + torch.arange(tokens.shape[1]) * 10).float()
+    some = torch.ones(len(tokens), dtype=torch.bool)
+    return Batch(tokens, mask, prior_logp * mask, terms_of(tokens), tokens[:, 0] != A, some)
+
+
+def terms_of(tokens):
+    """Two terms: the reward, and its half."""
+    return torch.stack([reward_of(tokens), reward_of(tokens) / 2], -1)
+
+
+def worth(batch):
+    return batch.terms[..., 0].sum(-1)
+
+
+def replay_of(capacity, priority="uniform"):
+    return Replay(capacity, LENGTH, 2, worth, priority)
 
 
 def reward_of(tokens):
@@ -42,7 +56,7 @@ def words(numbers):
 
 
 def test_the_oldest_are_overwritten_first():
-    replay = Replay(10, LENGTH, V)
+    replay = replay_of(10)
     for start in range(0, 28, 4):
         add(replay, words(range(start, start + 4)))
         newest = range(max(0, start + 4 - 10), start + 4)
@@ -51,31 +65,33 @@ def test_the_oldest_are_overwritten_first():
 
 
 def test_of_more_than_fit_the_last_are_kept():
-    replay = Replay(10, LENGTH, V)
+    replay = replay_of(10)
     add(replay, words(range(3)))
     add(replay, words(range(20, 45)))
     assert held(replay) == {tuple(row) for row in words(range(35, 45)).tolist()}
 
 
 def test_nothing_of_a_longer_sequence_stays_behind_a_shorter_one():
-    replay = Replay(1, LENGTH, V)
+    replay = replay_of(1)
     add(replay, words([5]))
     add(replay, torch.tensor([[A, EOS]]))
     assert replay.tokens.tolist() == [[A, EOS, PAD, PAD, PAD]]
-    assert replay.reward[0, 2:].abs().sum() == 0
-    assert replay.log_prior[0, 2:].abs().sum() == 0
+    assert replay.terms[0, 2:].abs().sum() == 0
+    assert replay.prior_logp[0, 2:].abs().sum() == 0
 
 
 def test_a_batch_holds_sequences_with_their_own_rewards_and_log_probabilities():
     """RL Tuner's Boltzmann exploration stored one action with the reward of another."""
-    replay = Replay(50, LENGTH, V)
+    replay = replay_of(50)
     stored = torch.from_numpy(ids("a", "ab", "abc", "cab", "b", "ca", "bab", "c", "", "bca"))
     add(replay, stored)
     seen = set()
     for batch in replay.batches(20, 4, torch.Generator().manual_seed(0)):
         wanted = batch_of(batch.tokens)
-        assert torch.equal(batch.reward, reward_of(batch.tokens))
-        assert torch.equal(batch.log_prior, wanted.log_prior)
+        assert torch.equal(batch.terms, wanted.terms)
+        assert torch.equal(batch.prior_logp, wanted.prior_logp)
+        assert torch.equal(batch.valid, wanted.valid)
+        assert batch.paid.all()
         assert torch.equal(batch.mask, batch.tokens != PAD)
         assert batch.mask.any(0).all()  # no column of padding alone
         seen |= {tuple(i for i in row if i != PAD) for row in batch.tokens.tolist()}
@@ -83,7 +99,7 @@ def test_a_batch_holds_sequences_with_their_own_rewards_and_log_probabilities():
 
 
 def test_a_batch_holds_sequences_of_nearly_one_length():
-    replay = Replay(100, LENGTH, V)
+    replay = replay_of(100)
     add(replay, torch.cat([words(range(50)), torch.tensor([[B, EOS, PAD, PAD, PAD]] * 50)]))
     batches = list(replay.batches(8, 16, torch.Generator().manual_seed(0)))
     assert len(batches) == 8
@@ -95,7 +111,7 @@ def test_a_batch_holds_sequences_of_nearly_one_length():
 
 
 def test_every_sequence_is_drawn_as_often_as_any_other():
-    replay = Replay(4, LENGTH, V)
+    replay = replay_of(4)
     add(replay, torch.from_numpy(ids("a", "ab", "abc", "c")))
     tokens = [row for b in replay.batches(500, 8, torch.Generator().manual_seed(0)) for row in b.tokens.tolist()]
     lengths = [len([i for i in row if i != PAD]) + (C in row and A not in row) * 10 for row in tokens]
@@ -104,15 +120,15 @@ def test_every_sequence_is_drawn_as_often_as_any_other():
 
 
 def test_what_a_state_restores_goes_on_the_same():
-    replay, other = Replay(10, LENGTH, V), Replay(10, LENGTH, V)
+    replay, other = replay_of(10), replay_of(10)
     add(replay, words(range(13)))
     other.restore({key: value.clone() for key, value in replay.state().items()})
     for some in (replay, other):
         add(some, words([70, 71]))
     for one, same in zip(*(r.batches(3, 5, torch.Generator().manual_seed(0)) for r in (replay, other)), strict=True):
         assert torch.equal(one.tokens, same.tokens)
-        assert torch.equal(one.reward, same.reward)
-        assert torch.equal(one.log_prior, same.log_prior)
+        assert torch.equal(one.terms, same.terms)
+        assert torch.equal(one.prior_logp, same.prior_logp)
     assert held(other) == {tuple(row) for row in words([*range(5, 13), 70, 71]).tolist()}
 
 
@@ -121,9 +137,9 @@ def test_the_mask_reaches_up_to_and_including_the_end():
 
 
 def test_by_reward_the_best_are_drawn_most_and_the_worst_make_room():
-    replay = Replay(20, LENGTH, V, "reward")
+    replay = replay_of(20, "reward")
     add(replay, words(range(30, 50)))
-    total = replay.reward.sum(-1)
+    total = replay.earned.clone()
     drawn = replay.draw(4000, torch.Generator().manual_seed(0)).bincount(minlength=20)
     best, worst = int(total.argmax()), int(total.argmin())
     assert drawn[best] > 10 * max(1, int(drawn[worst]))
@@ -131,12 +147,12 @@ def test_by_reward_the_best_are_drawn_most_and_the_worst_make_room():
     assert reward_of(better).sum(-1).min() > total.sort().values[1]
     add(replay, better)
     assert len(replay) == 20
-    kept = sorted(replay.reward.sum(-1).tolist())
+    kept = sorted(replay.earned.tolist())
     assert kept == sorted([*total.sort().values[2:].tolist(), *reward_of(better).sum(-1).tolist()])
 
 
 def test_by_error_new_ones_come_first_then_those_with_the_largest_loss():
-    replay = Replay(10, LENGTH, V, "error")
+    replay = replay_of(10, "error")
     add(replay, words(range(6)))
     replay.note(torch.arange(6), torch.tensor([0.0, 5.0, 1.0, 2.0, 3.0, 4.0]))
     add(replay, words([7]))
@@ -147,9 +163,55 @@ def test_by_error_new_ones_come_first_then_those_with_the_largest_loss():
 
 @pytest.mark.parametrize("priority", ["uniform", "reward", "error"])
 def test_priorities_survive_a_checkpoint(priority):
-    replay, other = Replay(10, LENGTH, V, priority), Replay(10, LENGTH, V, priority)
+    replay, other = replay_of(10, priority), replay_of(10, priority)
     add(replay, words(range(8)))
     replay.note(torch.arange(4), torch.arange(4.0))
     other.restore(replay.state())
     one, same = (r.draw(50, torch.Generator().manual_seed(3)) for r in (replay, other))
     assert torch.equal(one, same)
+
+
+@pytest.mark.parametrize(("capacity", "stored"), [(4, 6), (4, 10), (4, 13), (20, 13), (10, 7), (13, 10)])
+def test_a_replay_of_another_size_keeps_the_newest_in_their_order(capacity, stored):
+    """A run resumed with a smaller --replay broke off; with a larger one it forgot the wrong ones."""
+    old, new = replay_of(10), replay_of(capacity)
+    add(old, words(range(stored)))
+    new.restore(old.state())
+    newest = range(max(0, stored - min(10, capacity)), stored)
+    assert held(new) == {tuple(row) for row in words(newest).tolist()}
+    add(new, words([70]))
+    kept = [*newest, 70][-capacity:]
+    assert held(new) == {tuple(row) for row in words(kept).tolist()}
+
+
+def test_what_is_stored_is_worth_what_the_weights_say_now():
+    old, new = replay_of(10), Replay(10, LENGTH, 1, lambda batch: -batch.terms[..., 0].sum(-1), "reward")
+    add(old, words(range(6)))
+    new.columns = [1]  # of the two stored terms, the reward needs the second
+    new.restore(old.state())
+    torch.testing.assert_close(new.earned[:6], -old.earned[:6] / 2)
+    assert (new.earned[6:] == -torch.inf).all()
+
+
+def test_by_reward_empty_slots_are_taken_before_the_worst():
+    replay = replay_of(4, "reward")
+    add(replay, words([80]))
+    add(replay, words([0]))
+    add(replay, words([40]))
+    assert held(replay) == {tuple(row) for row in words([80, 0, 40]).tolist()}
+
+
+def test_new_rows_have_the_largest_error_even_in_the_slots_of_old_ones():
+    replay = replay_of(2, "error")
+    add(replay, words([1, 2]))
+    replay.note(torch.arange(2), torch.zeros(2))
+    add(replay, words([3]))
+    assert replay.error.tolist() == [float("inf"), 0.0]
+
+
+def test_sorting_by_length_is_left_where_sequences_are_compared():
+    replay = replay_of(100)
+    add(replay, torch.cat([words(range(50)), torch.tensor([[B, EOS, PAD, PAD, PAD]] * 50)]))
+    mixed = list(replay.batches(8, 16, torch.Generator().manual_seed(0), by_length=False))
+    lengths = [batch.mask.sum(-1).float() for batch in mixed]
+    assert all(length.std() > 0.5 for length in lengths)

@@ -16,6 +16,8 @@ from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 from seqtutor.priors.model import LstmModel
+from seqtutor.replay import Replay
+from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.folder import RunFolder
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import resume, tune
@@ -100,34 +102,39 @@ def compare(tmp_path: Path, last: int, name: str, objective: str, **more: Any) -
     return straight, again
 
 
-@pytest.mark.parametrize("objective", ["psi", "reinforce"])
-@pytest.mark.parametrize("moment", ["sample", "score", "learn"])
-def test_an_update_that_breaks_off_is_done_again_or_gone_on_with(moment, objective, tmp_path, monkeypatch):
-    """Wherever an error strikes: a batch that was sampled is kept; one that was learnt from in part is done again."""
+@pytest.mark.parametrize(
+    ("moment", "objective"),
+    [*((m, o) for m in ("sample", "score", "learn", "log") for o in ("psi", "reinforce")), ("store", "psi")],
+)
+def test_an_update_that_breaks_off_is_repeated_from_the_checkpoint(moment, objective, tmp_path, monkeypatch):
+    """Wherever an error strikes, figures, ledger and weights are those of the run that was not broken."""
     whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
     straight = tuner_of("molecules", objective)
     tune(straight, whole, lambda row: None)
     monkeypatch.setattr("seqtutor.runs.checkpoint.Pace.due", True)
     breaking = tuner_of("molecules", objective)
-    target = {"sample": "seqtutor.tuning.sample", "score": "seqtutor.scoring.Scorer._scores"}.get(moment)
-    original = {"sample": seqtutor.tuning.sample, "score": type(breaking.scorer)._scores}.get(moment, Tuner.learn)
+    places = {
+        "sample": (seqtutor.tuner, "sample"),
+        "score": (Scorer, "scores"),
+        "learn": (Tuner, "descend"),
+        "store": (Replay, "add"),
+        "log": (RunFolder, "note"),
+    }
+    owner, name = places[moment]
+    original = getattr(owner, name)
 
     def broken(*args, **kwargs):
-        if breaking.update == 3:
+        if breaking.update == (4 if moment == "log" else 3):
             raise MemoryError
         return original(*args, **kwargs)
 
-    if target:
-        monkeypatch.setattr(target, broken)
-    else:
-        monkeypatch.setattr(Tuner, "learn", broken)
+    monkeypatch.setattr(owner, name, broken)
     with pytest.raises(MemoryError):
         tune(breaking, parts, lambda row: None)
     monkeypatch.undo()
     again = tuner_of("molecules", objective)
     resume(again, parts)
     assert again.update == 3
-    assert (again.pending.rollout is not None) == (moment == "score")
     tune(again, parts, lambda row: None)
     assert rows(parts) == rows(whole)
     assert (parts.folder / "policy.safetensors").read_bytes() == (whole.folder / "policy.safetensors").read_bytes()

@@ -177,7 +177,7 @@ def test_a_wrong_number_of_answers_names_the_term_and_stops(name):
     with function(name) as scorer:
         with pytest.raises(UserError, match=r"term 'outside' gave .* values for \d texts"):
             score(scorer, *WORDS)
-        assert (scorer.calls, scorer.seen, scorer.cache["outside"]) == (0, set(), {})
+        assert (scorer.calls, scorer.seen, scorer.answers.known["outside"]) == (0, set(), {})
 
 
 def test_a_program_that_answers_twice_stops_before_anything_shifts():
@@ -263,7 +263,7 @@ def test_workers_are_gone_after_close():
 def test_while_a_text_hangs_the_next_process_is_started_and_none_is_left_behind():
     with function("hangs", timeout=1.0, retries=1) as scorer:
         score(scorer, "a", "ab")
-        pool = scorer.engine.pools["outside"]
+        pool = scorer.answers.pools["outside"]
         assert not pool.running  # given up
         (spare,) = pool.spares
         score(scorer, "abc")
@@ -324,7 +324,7 @@ def test_the_domains_own_terms_can_be_computed_by_workers():
     terms = [term for term in domain.terms() if isinstance(term, SequenceTerm)]
     with closing(Scorer(domain, terms, workers=2)) as scorer:
         np.testing.assert_array_equal(score(scorer, *WORDS).terms["variety"], [3, 2, 1, 3])
-        assert len(scorer.engine.pools["variety"].running) == 2
+        assert len(scorer.answers.pools["variety"].running) == 2
 
 
 def test_a_domain_that_a_worker_cannot_load_is_said_in_a_line():
@@ -355,7 +355,7 @@ def test_calls_grow_with_the_pace_of_the_answers_and_one_raise_does_not_shrink_t
         sizes = [int(line) for line in Path("sizes.txt").read_text().splitlines()]
         assert sizes[0] == 1  # how long a text takes is not known yet
         assert sizes[1] > 10
-        assert not scorer.engine.pools["outside"].singly  # the worker asks one by one; it is still sent many
+        assert not scorer.answers.pools["outside"].singly  # the worker asks one by one; it is still sent many
         assert scorer.failed == [("outside", "abac", "ValueError:")]
 
 

@@ -106,7 +106,7 @@ def test_which_direction_is_better_is_always_stated():
         "up": {"transform": {"kind": "sigmoid", "low": 0, "high": 1}},
         "down": {"transform": {"kind": "reverse_sigmoid", "low": 0, "high": 1}, "better": "lower"},
         "middle": {"transform": {"kind": "double_sigmoid", "low": 0, "high": 1}},
-        "less": {"better": "lower"},
+        "less": {"better": "lower", "invalid": -9.0},
         "plain": {},
     }
     words = {name: table.sentence for name, table in settings_of(tables).items()}
@@ -117,6 +117,20 @@ def test_which_direction_is_better_is_always_stated():
     assert words["plain"] == "higher is better"
     with pytest.raises(UserError, match="says lower is better, its transform sigmoid that higher is"):
         settings_of({"up": {**tables["up"], "better": "lower"}})
+
+
+def test_what_is_no_item_scores_as_stated_or_the_worst_of_the_transform():
+    """With better = "lower" and nothing stated, an invalid sequence scored 0 and beat every positive value."""
+    with pytest.raises(UserError, match=r"says lower is better and has no transform: state .* invalid ="):
+        settings_of({"less": {"better": "lower"}})
+    points = {"transform": {"kind": "interpolation", "points": [[0, -3], [1, 2]]}}
+    tables = {
+        "less": {"better": "lower", "invalid": -9},
+        "curve": points,
+        "up": {"transform": {"kind": "step", "low": 1}},
+    }
+    found = {name: table.invalid_score(-1.0) for name, table in settings_of(tables).items()}
+    assert found == {"less": -9.0, "curve": -3.0, "up": 0.0}
 
 
 def test_a_table_of_a_term_of_the_domain_takes_a_weight_and_no_workers():
@@ -278,7 +292,7 @@ def test_what_an_error_stops_leaves_the_memory_as_it_was(tmp_path):
         before = scorer.state()
         with pytest.raises(UserError, match="term 'broken' gave 1 values for 2 texts"):
             score(scorer, "a", "ab")
-        assert scorer.state() == {**before, "cache": {"length": {}, "broken": {}}}
+        assert scorer.state() == before
         with pytest.raises(UserError, match="term 'broken'"):
             score(scorer, "a", "ab")
     assert asked == ["a", "ab"]
@@ -290,10 +304,9 @@ def test_texts_may_hold_anything_that_text_can(tmp_path):
     scorer = Scorer(DOMAIN, [lengths(asked)])
     for _ in range(2):
         with scorer.remembering(tmp_path / "own"):
-            found = scorer._ask(odd)
-            scorer._take(found, scorer.engine.finish())
-            found = found["length"]
-            assert {text: outcome.value for text, outcome in found.items()} == {text: len(text) for text in odd}
+            scorer.answers.submit(odd)
+            scorer.answers.finish()
+            assert scorer.answers.known["length"] == {text: len(text) for text in odd}
     assert asked == odd
     with closing(sqlite3.connect(tmp_path / "own")) as connection:
         assert connection.execute("SELECT count(*) FROM answers").fetchone() == (5,)

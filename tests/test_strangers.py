@@ -168,7 +168,7 @@ def test_names_from_a_config_cannot_leave_the_output_folder(tmp_path, monkeypatc
     for key, value in keys.items():
         (work / "run.toml").write_text(f"{'' if key == 'domain' else 'domain = ' + chr(34) + 'letters' + chr(34)}\n")
         with (work / "run.toml").open("a") as file:
-            file.write(f'prior = "prior"\nsamples = 10\n{key} = "{value}"\n')
+            file.write(f'prior = "./prior"\nsamples = 10\n{key} = "{value}"\n')
         result = CliRunner().invoke(main, ["train", "--config", "run.toml"])
         assert result.exit_code == 1, result.output
         assert result.stderr.startswith("Error: ")

@@ -13,7 +13,7 @@ from seqtutor import UserError, Vocabulary
 from seqtutor.priors.files import (
     load_model,
     load_prior,
-    prior_folder,
+    model_folder,
     read_about,
     save_model,
     shipped_priors,
@@ -27,7 +27,7 @@ TOKENS = every(3)
 def models():
     plain = new_model(seed=1, layers=2)
     with torch.no_grad():
-        plain.value.weight += 0.3  # a tuned policy has a value head
+        plain.value_head.weight += 0.3  # a tuned policy has a value head
     return {"sequence": plain, "fixed": new_model(fixed_length=True), "tilted": TiltedModel(new_model(), plain)}
 
 
@@ -54,7 +54,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, kind, half):
 def test_the_value_head_is_kept(tmp_path):
     model = models()["sequence"]
     save_model(model, tmp_path, "policy")
-    assert torch.equal(load_model(tmp_path, "policy").value.weight, model.value.weight)
+    assert torch.equal(load_model(tmp_path, "policy").value_head.weight, model.value_head.weight)
 
 
 def test_half_precision_halves_the_file(tmp_path):
@@ -160,8 +160,8 @@ def test_the_policy_of_a_run_is_a_prior_without_its_value_head(tmp_path):
     model = models()["sequence"]
     save_model(model, tmp_path, "policy")
     found = load_prior(str(tmp_path), LettersDomain())
-    assert model.value.weight.abs().sum() > 0
-    assert found.value.weight.abs().sum() == 0
+    assert model.value_head.weight.abs().sum() > 0
+    assert found.value_head.weight.abs().sum() == 0
     assert torch.equal(found.head.weight, model.head.weight)
 
 
@@ -171,26 +171,40 @@ def package(root):
     return str(root / "seqtutor" / "__init__.py")
 
 
-def test_a_prior_is_found_by_path_in_a_checkout_and_in_a_wheel(tmp_path, monkeypatch):
+def test_a_prior_is_found_by_name_in_a_checkout_and_in_a_wheel_and_else_by_its_path(tmp_path, monkeypatch):
     monkeypatch.setattr(seqtutor, "__file__", package(tmp_path / "root"))
     monkeypatch.chdir(tmp_path)
     places = {
-        "mine": tmp_path / "mine",
+        "./mine": tmp_path / "mine",
         "checkout": tmp_path / "root" / "pretrained" / "checkout",
         "wheel": tmp_path / "root" / "seqtutor" / "pretrained" / "wheel",
     }
     for name, place in places.items():
         place.mkdir(parents=True)
         save_model(new_model(), place, "model")
-        assert prior_folder(name).resolve() == place
+        assert model_folder(name).resolve() == place
     assert shipped_priors() == ["checkout", "wheel"]
+
+
+def test_a_folder_that_has_a_priors_name_is_not_taken_for_it(tmp_path, monkeypatch):
+    """A folder called music in the current one silently became the prior of --domain music."""
+    monkeypatch.setattr(seqtutor, "__file__", package(tmp_path / "root"))
+    monkeypatch.chdir(tmp_path)
+    shipped = tmp_path / "root" / "pretrained" / "music"
+    for place in (shipped, tmp_path / "music", tmp_path / "own"):
+        place.mkdir(parents=True)
+        save_model(new_model(), place, "model")
+    assert model_folder("music") == shipped
+    assert model_folder("music/").resolve() == tmp_path / "music"
+    with pytest.raises(UserError, match=r"no prior is called 'own' .*there is a folder of that name here: type own/"):
+        model_folder("own")
 
 
 def test_a_prior_that_is_nowhere_lists_every_place(tmp_path, monkeypatch):
     monkeypatch.setattr(seqtutor, "__file__", package(tmp_path))
-    with pytest.raises(UserError, match="no prior 'nothing'") as caught:
-        prior_folder("nothing")
-    for place in ("nothing", tmp_path / "pretrained" / "nothing", tmp_path / "seqtutor" / "pretrained" / "nothing"):
+    with pytest.raises(UserError, match="no prior is called 'nothing'") as caught:
+        model_folder("nothing")
+    for place in (tmp_path / "pretrained", tmp_path / "seqtutor" / "pretrained"):
         assert str(place) in str(caught.value)
     assert "seqtutor pretrain" in str(caught.value)
 

@@ -136,7 +136,7 @@ def _in_file(config: str, resume: str, key: str) -> str:
     try:
         name = tomllib.loads(path.read_text(encoding="utf-8")).get(key)
         return name if isinstance(name, str) else ""
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (OSError, ValueError, RecursionError):  # every error of a text that is no TOML is a ValueError
         return ""
 
 

@@ -87,5 +87,5 @@ def proof_table(proofs: Sequence[Proof]) -> Table:
 
 def _verdict(proof: Proof) -> str:
     if not proof.exact:
-        return "claims no pi*"
+        return "no claim"
     return "proven" if proof.holds else "FAILED"

@@ -10,7 +10,7 @@ import click
 
 from seqtutor.cli.options import DomainCommand, config_options, gather, layered
 from seqtutor.cli.outside import refuse_strangers, typed_terms, with_terms
-from seqtutor.config import TrainConfig, build, read_toml
+from seqtutor.config import TrainConfig, build, fitting, read_toml
 from seqtutor.errors import UserError, UserStopped
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def train(
     if not trust:
         refuse_strangers(read, terms, typed.get("cache"), str(file))
     read = with_terms(read, terms)
+    read = fitting(read, typed.get("objective"))
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     if not settings.domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")

@@ -136,10 +136,10 @@ def model_folder(name: str) -> Path:
         if (place / "model.safetensors").is_file():
             return place
     here = f"; there is a folder of that name here: type {Path(name)}{os.sep}" if Path(name).is_dir() else ""
-    looked = "".join(f"\n  {root}" for root in _shipped())
+    looked = ", ".join(map(str, _shipped()))
     raise UserError(
         f"no prior is called '{name}' (there are: {', '.join(shipped_priors()) or 'none'}){here}; "
-        f"make one with: seqtutor pretrain; looked in{looked}"
+        f"make one with: seqtutor pretrain; looked in {looked}"
     )
 
 

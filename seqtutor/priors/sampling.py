@@ -123,7 +123,7 @@ def _steps(
     on a device that would have to be waited for; until then they write PAD.
     """
     device = next(policy.parameters()).device
-    every = 1 if device.type == "cpu" else AHEAD
+    every = looks(device)
     step, state, last = policy.stepper(), policy.start(n), torch.full((n,), BOS, device=device)
     active = torch.arange(n, device=device)
     ended = torch.zeros(n, dtype=torch.bool, device=device)
@@ -141,6 +141,11 @@ def _steps(
             state = tuple(part[going] for part in state)
         if not len(active):
             return
+
+
+def looks(device: torch.device) -> int:
+    """After how many steps to look which sequences have ended."""
+    return 1 if device.type == "cpu" else AHEAD
 
 
 def _choose(logp: Tensor, generator: torch.Generator) -> Tensor:

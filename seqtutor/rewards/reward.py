@@ -38,20 +38,22 @@ class Reward:
         """
         if self.geometric and any(term.weight for term in self.terms):
             return on_last_step(self._geometric_mean(values, valid), real)
-        reward = np.zeros(values.shape[:2])
+        reward: Values = np.zeros(values.shape[:2])
         for k, term in enumerate(self.terms):
             if term.weight:
                 plain = not isinstance(term, SequenceTerm) and not self.transform(term)
-                steps = values[..., k] if plain else on_last_step(self.score(k, values, valid), real)
-                reward += term.weight * np.nan_to_num(steps)
-        return np.asarray(reward * real)
+                earned = values[..., k] if plain else on_last_step(self.score(k, values, valid), real)
+                reward += term.weight * np.nan_to_num(earned)
+        steps: Values = reward * real
+        return steps
 
     def raw(self, k: int, values: Values, valid: Flags) -> Values:
         """What the term k said of each sequence (B,): token-level values summed, an invalid sequence's own value."""
         term, totals = self.terms[k], values[..., k].sum(-1)
         if not isinstance(term, SequenceTerm):
-            return totals
-        return np.where(valid, totals, np.nan if self.transform(term) else self._invalid(term))
+            return np.asarray(totals)
+        nothing = np.nan if self.transform(term) else self._invalid(term)
+        return np.asarray(np.where(valid, totals, nothing), np.float64)
 
     def score(self, k: int, values: Values, valid: Flags) -> Values:
         """What the term k contributes to R, before its weight, for each sequence (B,)."""
@@ -79,7 +81,7 @@ class Reward:
         """(B,): the product of score^(weight / sum of weights); 0 where a score is not known."""
         used = [(k, term) for k, term in enumerate(self.terms) if term.weight]
         scores = np.stack([self.score(k, values, valid) for k, _ in used], -1)
-        known: Flags = np.isfinite(scores).all(-1)
+        known: Flags = np.isfinite(scores.sum(-1))
         for (_, term), column in zip(used, scores.T, strict=True):
             _check_share(term, column[known])
         weights = np.array([term.weight for _, term in used])
@@ -157,6 +159,6 @@ class Scores:
 
 def on_last_step(values: Values, real: Flags) -> Values:
     """(B,) values put on the last real step of (B, T)."""
-    steps = np.zeros(real.shape)
+    steps: Values = np.zeros(real.shape)
     steps[np.arange(len(real)), np.maximum(real.sum(-1) - 1, 0)] = values
     return steps

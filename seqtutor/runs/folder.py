@@ -38,7 +38,7 @@ class RunFolder:
 
     def save_config(self, config: PretrainConfig | TrainConfig, resolved: Mapping[str, Any] | None = None) -> None:
         """Write `config.toml`, complete, with what is `resolved` in place of what was left open."""
-        write_atomically(self.folder / "config.toml", to_toml(config, resolved or {}).encode())
+        write_atomically(self.folder / "config.toml", to_toml(config, resolved).encode())
 
     @contextmanager
     def lock(self) -> Iterator[None]:

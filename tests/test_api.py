@@ -1,0 +1,178 @@
+"""The researcher's door: what the page docs/python.md shows, and what a run from Python keeps and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import replace_installed
+from letters import LettersDomain, new_model
+
+import seqtutor
+from seqtutor import UserError, evaluate, generate, load_run, pretrain, tune
+from seqtutor.notebook import Item
+from seqtutor.priors.files import save_model
+from seqtutor.rewards import terms as rewards_terms
+from seqtutor.rewards.outside import Function
+from seqtutor.rewards.terms import version_of
+
+ROOT = Path(__file__).parents[1]
+TINY = {"updates": 2, "samples": 10, "rollouts": 8, "best_of": 2}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def prior(tmp_path):
+    folder = tmp_path / "prior"
+    folder.mkdir()
+    save_model(new_model(spread=1.0, hidden=8), folder, "model", domain="letters")
+    return str(folder)
+
+
+def test_the_page_of_the_api_runs_as_it_stands():
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(code, names)
+    assert names
+
+
+def test_a_function_is_a_reward_and_a_run_shows_itself(prior, capsys):
+    def vowels(texts):
+        return [text.count("a") for text in texts]
+
+    rows = []
+    run = tune(LettersDomain(), prior=prior, terms={"vowels": vowels}, folder="run", report=rows.append, **TINY)
+    assert [row["update"] for row in rows] == [1, 2]
+    assert "vowels" in {term["name"] for term in run.summary["terms"]}
+    run.table()
+    assert "vowels" in capsys.readouterr().out
+    assert all(isinstance(item, Item) for item in run.sample(5, seed=1))
+    assert run.sample(5, seed=1) == run.sample(5, seed=1)
+    assert "<html" in run.page().read_text()
+    assert "srcdoc" in run._repr_html_()
+    assert len(run.metrics) == 2
+    assert len(run.samples) == 20
+    config = tomllib.loads(Path("run/config.toml").read_text())
+    assert config["terms"]["vowels"]["session"].endswith("vowels")
+    assert config["weights"] == {"rises": 1.0, "variety": 0.5, "vowels": 1.0}
+    assert config["options"] == {"longest": 4}
+    assert config["made_by"]["seqtutor"] == seqtutor.__version__
+
+
+def test_a_run_of_a_session_goes_on_in_another_with_its_function_and_says_so_without(prior, installed):
+    def vowels(texts):
+        return [text.count("a") for text in texts]
+
+    first = tune("letters", prior=prior, terms={"vowels": vowels}, folder="run", **TINY)
+    with pytest.raises(UserError, match=r"term 'vowels' was the function .*vowels' of the Python session"):
+        tune(resume="run", updates=3)
+    again = tune(resume="run", terms={"vowels": vowels}, updates=4)
+    assert [int(row["update"]) for row in rows_of(again)] == [1, 2, 3, 4]
+    assert first.folder == again.folder
+
+
+def rows_of(run):
+    return run.metrics if isinstance(run.metrics, list) else run.metrics.to_dict("records")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seed": 5}, "a resumed run keeps its seed: it has 0, not 5"),
+        ({"objective": "tb"}, "a resumed run keeps its objective: it has 'psi', not 'tb'"),
+        ({"options": {"longest": 3}}, "a resumed run keeps its options"),
+    ],
+)
+def test_what_would_make_another_run_of_it_is_refused_by_name(changed, said, prior, installed):
+    tune("letters", prior=prior, folder="run", **TINY)
+    with pytest.raises(UserError, match=said):
+        tune(resume="run", **changed)
+
+
+def test_a_resumed_run_takes_other_weights(prior, installed):
+    tune("letters", prior=prior, folder="run", **TINY)
+    run = tune(resume="run", weights={"rises": 3.0}, updates=3)
+    assert {term["name"]: term["weight"] for term in run.summary["terms"]} == {"rises": 3.0, "variety": 0.5}
+
+
+def test_priors_runs_and_names_are_generated_from_and_compared(prior, installed):
+    folder = pretrain("letters", ["abc", "ab", "cab"] * 30, folder="mine", epochs=1.0, hidden=8, embedding=4)
+    run = tune("letters", prior=prior, folder="run", **TINY)
+    words = generate("./mine", 6, seed=3)
+    assert all(set(word) <= set("abc") for word in words)
+    one, two = evaluate(run, folder, n=30)
+    assert one.reward.mean != two.reward.mean
+    assert load_run("run").config.settings == run.config.settings
+
+
+def test_an_item_shows_its_picture_and_sounds_where_it_can():
+    music = seqtutor.load("music", {"bars": 1})
+    shown = Item("C4 - - - E4 - - - G4 - - - C5 - - -", music)._repr_html_()
+    assert "<svg" in shown
+    assert "data:audio/wav;base64," in shown
+    assert "audio" not in Item("abc", LettersDomain())._repr_html_()
+
+
+def test_an_answer_is_of_the_plugins_own_version_and_code(monkeypatch):
+    """They were keyed by the version of seqtutor: a corrected term went on returning what it had said before."""
+    domain = LettersDomain()
+    (term,) = (t for t in domain.terms() if t.name == "variety")
+    one = version_of(domain, term, {})
+    monkeypatch.setattr(rewards_terms, "_plugin_version", lambda module: f"2.0 of {module}")
+    assert version_of(domain, term, {}) != one
+    assert "letters" in version_of(domain, term, {})
+
+
+def test_the_code_of_a_plugin_is_part_of_its_version(tmp_path, monkeypatch):
+    (tmp_path / "plug").mkdir()
+    for name in ("__init__", "helper"):
+        (tmp_path / "plug" / f"{name}.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    __import__("plug")
+    before = rewards_terms._plugin_version("plug.deep")
+    rewards_terms._plugin_version.cache_clear()
+    (tmp_path / "plug" / "helper.py").write_text("x = 2\n")
+    assert rewards_terms._plugin_version("plug.deep") != before
+
+
+def test_a_dotted_function_is_looked_for_without_running_its_package(tmp_path):
+    """find_spec imports the packages above a module: theirs ended the program before anything was typed."""
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    (tmp_path / "outer" / "__init__.py").write_text("raise SystemExit('run')\n")
+    (tmp_path / "outer" / "inner" / "__init__.py").write_text("raise SystemExit('run')\n")
+    (tmp_path / "outer" / "inner" / "oracle.py").write_text("def dock(texts): return [0.0 for _ in texts]\n")
+    Function("outer.inner.oracle:dock").check()
+    assert "outer" in Function("outer.inner.oracle:dock").version()
+    with pytest.raises(UserError, match=r"there is no module 'outer\.inner\.nothing'"):
+        Function("outer.inner.nothing:dock").check()
+
+
+def test_json_has_null_where_there_is_no_figure(prior, installed):
+    from click.testing import CliRunner
+
+    from seqtutor.cli import main
+
+    class Silent(LettersDomain):
+        def measure(self, texts):
+            return [seqtutor.Measure("nothing", np.zeros(len(texts)), np.zeros(len(texts)))]
+
+    globals()["Silent"] = Silent
+    monkey = pytest.MonkeyPatch()
+    replace_installed(monkey, "domain", {"letters": EntryPoint("letters", "test_api:Silent", "seqtutor.domains")})
+    monkey.setitem(__import__("sys").modules, "test_api", type("M", (), {"Silent": Silent}))
+    try:
+        said = CliRunner().invoke(main, ["evaluate", prior, "-n", "5", "--json"], catch_exceptions=False).output
+    finally:
+        monkey.undo()
+    figures = json.loads(said, parse_constant=lambda name: pytest.fail(f"bare {name}"))
+    assert figures[prior]["nothing"] == [None, None]
