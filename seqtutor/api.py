@@ -14,11 +14,23 @@ from typing import Any
 import torch
 
 from seqtutor import pretraining, tuning
-from seqtutor.config import MADE_BY, PretrainConfig, TrainConfig, build, check_seed, fitting, flat, read_toml
+from seqtutor.config import (
+    MADE_BY,
+    PretrainConfig,
+    TrainConfig,
+    build,
+    check_seed,
+    fitting,
+    flat,
+    read_toml,
+    with_options,
+)
+from seqtutor.contract import inherited
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
+from seqtutor.guard import guarded
 from seqtutor.notebook import Item, page_html, table_of
-from seqtutor.priors.files import check_device, check_fit, load_model, load_prior, model_folder, read_about
+from seqtutor.priors.files import check_device, check_fit, load_model, load_prior, model_folder, options_of, read_about
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import draw, sample
 from seqtutor.rewards.reward import Scores
@@ -30,9 +42,11 @@ from seqtutor.runs.folder import RunFolder, new_folder, open_run
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.report import render
 from seqtutor.runs.status import whole_rows
+from seqtutor.testing import rehearse
 from seqtutor.tuner import Tuner
 
 KL_SAMPLES = 256
+TRIED = 32  # samples of the prior that the plugin is tried on before a run
 Terms = Mapping[str, Any]  # by name: a function of texts, or a table as `[terms.NAME]` in a config
 
 
@@ -113,10 +127,10 @@ def tune(
     name = made.name if made else domain or known.get("domain", "")
     defaults = dict(made.defaults) if made else {}
     config = build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments")
-    with opened(made or load(config.domain, config.options), config, str(folder), resume) as (tuner, run):
+    with opened(made and guarded(made), config, str(folder), resume) as (tuner, run):
         tuning.tune(tuner, run, report)
         conclude(tuner, run, config.samples, interrupted=False)
-    return Run(run.folder, tuner.domain, config, tuner.policy.eval())
+    return Run(run.folder, tuner.domain, tuner.config, tuner.policy.eval())
 
 
 def build_values(folder: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,11 +144,20 @@ def build_values(folder: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def opened(
-    domain: Domain, config: TrainConfig, folder: str, resume: str | Path = ""
+    domain: Domain | None, config: TrainConfig, folder: str, resume: str | Path = ""
 ) -> Iterator[tuple[Tuner, RunFolder]]:
-    """A tuner and its locked folder, a new one or that of the run to `resume`; workers end with the block."""
+    """A tuner and its locked folder, a new one or that of the run to `resume`; workers end with the block.
+
+    `domain`: None is the one that `config` names, made with the options of its prior under those of `config`. What a
+    run will ask of it is tried on a few texts of the prior before there is a folder.
+    """
     check_device(config.device)
-    tuner = Tuner(domain, config, load_prior(config.prior or config.domain, domain))
+    name = config.prior or config.domain
+    if domain is None:
+        domain = load(config.domain, inherited(config.domain, config.options, options_of(name), name))
+    config = with_options(config, dataclasses.asdict(domain.options))
+    tuner = Tuner(domain, config, load_prior(name, domain))
+    rehearse(domain, [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None])
     with closing(tuner.scorer):
         tuner.scorer.start()
         if resume:
@@ -149,7 +172,7 @@ def opened(
 def resolved(domain: Domain, config: TrainConfig) -> dict[str, Any]:
     """What a config leaves to the domain, as it is now: every weight, every option, and who made the run."""
     terms = weighted_terms(domain, config.term_weights, settings_of(config.terms))
-    package = type(domain).__module__.partition(".")[0]
+    package = domain.place.partition(":")[0].partition(".")[0]
     return {
         "weights": {term.name: term.weight for term in terms},
         "options": dataclasses.asdict(domain.options),
@@ -253,9 +276,16 @@ def generate(
 ) -> list[Item]:
     """N items of a run's policy or a prior; those that were no items of the domain are left out."""
     policy, domain, _ = open_model(model)
-    tokens, truncated = drawn(policy, domain, n, seed, temperature, primer)
-    texts = [None if cut else domain_text(domain, row) for row, cut in zip(tokens, truncated, strict=True)]
+    texts = texts_of(policy, domain, n, seed, temperature, primer)
     return [Item(text, domain) for text in texts if text is not None]
+
+
+def texts_of(
+    policy: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, primer: str = ""
+) -> list[str | None]:
+    """N samples of `policy` as texts; None for one that is no item of the domain."""
+    tokens, truncated = drawn(policy, domain, n, seed, temperature, primer)
+    return [None if cut else domain_text(domain, row) for row, cut in zip(tokens, truncated, strict=True)]
 
 
 def domain_text(domain: Domain, row: Any) -> str | None:
@@ -299,9 +329,11 @@ def pretrain(
     **settings: Any,
 ) -> Path:
     """Learn a prior from texts, or from the domain's corpus -> its folder, for `tune(prior=...)`."""
-    made = domain if isinstance(domain, Domain) else load(domain, options)
-    config = build(PretrainConfig, {**settings, "domain": made.name, "options": dict(options or {})}, "the arguments")
+    made = guarded(domain if isinstance(domain, Domain) else load(domain, options))
+    values = {**settings, "domain": made.name, "options": dataclasses.asdict(made.options)}
+    config = build(PretrainConfig, values, "the arguments")
     texts = list(made.corpus() if data is None else data)
+    rehearse(made, texts)
     examples = pretraining.examples(made, texts, config)
     run = RunFolder(new_folder(str(folder), f"{made.name}-prior"))
     with run.lock():

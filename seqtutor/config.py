@@ -233,6 +233,13 @@ def flat(config: PretrainConfig | TrainConfig) -> dict[str, Any]:
     return {**values, **numbers}
 
 
+def with_options(config: TrainConfig, options: Mapping[str, Any]) -> TrainConfig:
+    """The same config with these options of the domain."""
+    own = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.init}
+    numbers = {f.name: getattr(config.settings, f.name) for f in dataclasses.fields(config.settings)}
+    return TrainConfig(**{**own, **numbers, "options": dict(options)})
+
+
 def check_seed(seed: int) -> None:
     """Raise UserError for a seed that no generator takes."""
     if not 0 <= seed < 2**63:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from seqtutor.errors import UserError, unknown
+from seqtutor import plain
+from seqtutor.errors import Undecodable, UserError, unknown
 from seqtutor.plugins import find, installed
 from seqtutor.vocabulary import Vocabulary
 
@@ -85,6 +86,30 @@ class Measure:
     summary: str = ""
     of_set: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what would make a figure that does not add up."""
+        import numpy as np
+
+        if self.better not in ("higher", "lower", "zero", "neither"):
+            raise ValueError(
+                f"better is {self.better!r} in Measure {self.name!r}; higher, lower, zero, neither are known"
+            )
+        for key in ("values", "weights"):
+            try:
+                array = np.asarray(getattr(self, key), np.float64)
+            except (TypeError, ValueError):
+                raise ValueError(f"the {key} of Measure {self.name!r} are no list of numbers") from None
+            object.__setattr__(self, key, array)
+            if array.ndim != 1 or not np.isfinite(array).all():
+                raise ValueError(
+                    f"the {key} of Measure {self.name!r} must be finite numbers in one row; an item that the figure "
+                    "does not concern has value 0 and weight 0"
+                )
+        if len(self.values) != len(self.weights) or (self.weights < 0).any():
+            raise ValueError(
+                f"Measure {self.name!r} needs a weight of at least 0 for each of its {len(self.values)} values"
+            )
+
     @property
     def mean(self) -> float:
         """The figure; NaN where it concerns no item."""
@@ -131,17 +156,25 @@ class DataLine:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a domain that has none."""
+
+
 class Domain(ABC):
     """What a plugin writes: one final class, named in the entry-point group `seqtutor.domains`.
 
     Items travel as text (a SMILES string, a melody in a one-line notation); text is the key of caches and CSV rows.
+    `vocabulary`, `max_length` and `terms` must be written, the rest where a domain differs. `load` gives a domain
+    behind `seqtutor.guard`, which checks what comes back from it.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    Options: ClassVar[type]  # a frozen dataclass: the domain's own options, each field with metadata {"help": ...}
+    Options: ClassVar[type] = NoOptions  # a frozen dataclass, each field an `option(default, help)`
     defaults: ClassVar[Mapping[str, Any]] = {}  # where this domain's measured choices differ from the core's
     fixed_length: ClassVar[bool] = False  # True: an item has exactly `max_length` tokens and no EOS is ever sampled
+    prior: ClassVar[Path | None] = None  # the folder of the prior that the plugin ships, in its own package
 
     def __init__(self, options: Any = None) -> None:
         """`options`: an instance of `Options`; None means all defaults."""
@@ -157,21 +190,32 @@ class Domain(ABC):
     def max_length(self) -> int:
         """The most tokens an item has, EOS included where there is one."""
 
-    @abstractmethod
     def corpus(self, progress: Progress = silent) -> list[str]:
         """The whole real items that the shipped prior learns from, out of an installed package; always in one order."""
+        raise UserError(f"{self.name} has no corpus; give your own data with --data FILE")
 
-    @abstractmethod
     def read(self, path: Path) -> Iterator[DataLine]:
-        """The items of a user's file or folder, bad ones as a DataLine with a problem."""
+        """The items of a user's file or folder, bad ones as a DataLine with a problem; by default an item a line."""
+        for where, text, problem in plain.lines_of(Path(path), self._problem):
+            yield DataLine(where, text if problem else self.decode(self.encode(text)), problem)
 
-    @abstractmethod
     def encode(self, text: str) -> list[str]:
-        """Text to tokens. Raises UserError where the text is none of this domain's."""
+        """Text to tokens, by default the longest that fit. Raises UserError where the text is none of this domain's."""
+        return plain.split(text, self.vocabulary)
 
-    @abstractmethod
     def decode(self, tokens: Sequence[str]) -> str:
-        """Tokens to text, in its one canonical form. Raises Undecodable where they are no item."""
+        """Tokens to text, in its one canonical form; by default joined. Raises Undecodable where they are no item."""
+        if not tokens:
+            raise Undecodable("an item has at least one token")
+        return "".join(tokens)
+
+    def _problem(self, text: str) -> str:
+        """What is wrong with a text; empty where nothing is."""
+        try:
+            self.decode(self.encode(text))
+        except UserError as error:
+            return str(error)
+        return ""
 
     def excerpts(self, tokens: Sequence[str]) -> list[list[str]]:
         """What a prior learns from one whole item: windows of a long tune; by default the item itself.
@@ -184,21 +228,24 @@ class Domain(ABC):
     def terms(self) -> Sequence[RewardTerm]:
         """The reward terms on offer with their default weights (0: offered, not used unless asked for)."""
 
-    @abstractmethod
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
-        """The figures that a person of the field expects of N samples; None is a sample that was no item."""
+        """The figures that a person of the field expects of N samples, None being no item; by default none.
 
-    @abstractmethod
+        Always the same figures in the same order, whatever the samples.
+        """
+        return []
+
     def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
-        """Write the files that a person of the field opens; returns them."""
+        """Write the files that a person of the field opens into `folder`, which may be missing; by default lines."""
+        return plain.write_lines(texts, Path(folder), self.name)
 
-    @abstractmethod
     def picture(self, text: str) -> str:
-        """The item as inline SVG, for pages; safe to put into HTML.
+        """The item as inline SVG, for pages; by default its text. The page drops scripts and links from it.
 
         `currentColor` suits light and dark pages. With data-seconds, data-from and data-to (x in units of the viewBox)
         on the <svg>, the page's player moves a cursor over it.
         """
+        return plain.text_picture(text)
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         """What a page can play: (start in seconds, length in seconds, MIDI number); empty where nothing sounds."""
@@ -235,6 +282,11 @@ class Domain(ABC):
         """Whether this domain has an answer of its own to an optional question, such as "vary" or "rewrite"."""
         return getattr(type(self), hook) is not getattr(Domain, hook)
 
+    @property
+    def place(self) -> str:
+        """Where the class is found, for a worker process: module:Class."""
+        return f"{type(self).__module__}:{type(self).__qualname__}"
+
 
 def available() -> list[str]:
     """Names of the installed domains; none is imported."""
@@ -242,15 +294,20 @@ def available() -> list[str]:
 
 
 def domain_class(name: str) -> type[Domain]:
-    """The class of an installed domain. Raises UserError with the nearest name, or the package that is missing."""
+    """The class of an installed domain, checked. Raises UserError with the nearest name, or what is wrong with it."""
+    from seqtutor.contract import check_class
+
     found = find("domain", name)
     if not (isinstance(found, type) and issubclass(found, Domain)):
         raise UserError(f"the entry point of domain '{name}' is {found!r}; it must name a subclass of seqtutor.Domain")
+    check_class(name, found)
     return found
 
 
 def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     """An installed domain, made with `options` (its own option names to values; missing ones keep their defaults)."""
+    from seqtutor.guard import Guarded, border
+
     cls = domain_class(name)
     fields = {f.name: f for f in dataclasses.fields(cls.Options)}
     for key, value in (options or {}).items():
@@ -259,7 +316,17 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
         wanted = type(fields[key].default)
         if type(value) is not wanted and not (wanted is float and type(value) is int):
             raise UserError(f"option {key} of domain '{name}' must be {TYPES[wanted]}, not {value!r}")
-    return cls(checked(cls.Options(**(options or {}))))
+    with border(cls, "Options"):
+        made = checked(cls.Options(**(options or {})))
+    with border(cls, "__init__"):
+        plugin = cls(made)
+    return Guarded(plugin)
+
+
+def own_prior(name: str) -> list[Path]:
+    """The folder of the prior that the plugin of domain `name` ships; none where there is no such domain or prior."""
+    prior = domain_class(name).prior if name in available() else None
+    return [prior] if prior else []
 
 
 TYPES: Mapping[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

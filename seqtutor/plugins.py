@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqtutor.errors import UserError, unknown
@@ -18,14 +19,63 @@ def installed(kind: str) -> dict[str, EntryPoint]:
 
 
 def find(kind: str, name: str) -> Any:
-    """What the entry point `name` of `kind` names. Raises UserError with the nearest name, or the package missing."""
+    """What the entry point `name` of `kind` names. Raises UserError with the nearest name, or why it cannot be loaded.
+
+    Whatever a module raises while it is imported becomes one line here: a broken plugin must not stop the others.
+    """
     entries = installed(kind)
     if name not in entries:
         raise unknown(kind, name, entries)
+    entry = _only(kind, name)
     try:
-        return entries[name].load()
+        return entry.load()
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"the {kind} '{name}' needs the package '{error.name}', which is not installed; "
-            f"type: pip install '{error.name}'"
-        ) from error
+        raise UserError(f"the {kind} '{name}' {_missing(entry, error.name or str(error))}") from error
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        where = place(error, entry.module)
+        raise UserError(f"the {kind} '{name}' cannot be loaded: {line_of(error)}{where}") from error
+
+
+def _only(kind: str, name: str) -> EntryPoint:
+    """The entry point `name`. Raises UserError where two packages claim the name for different things."""
+    from importlib.metadata import entry_points
+
+    found = {entry.value: entry for entry in entry_points(group=f"seqtutor.{kind}s") if entry.name == name}
+    if len(found) > 1:
+        both = " and ".join(f"{value} of {_package(entry)}" for value, entry in sorted(found.items()))
+        raise UserError(f"two installed packages name a {kind} '{name}': {both}; uninstall one of them")
+    return next(iter(found.values()))
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"the package '{entry.dist.name}'" if entry.dist else "a package"
+
+
+def _missing(entry: EntryPoint, module: str) -> str:
+    """What is missing. A module may be in a package of another name, so that no command to install one is given."""
+    if module == entry.module or entry.module.startswith(module + "."):
+        return f"is named as '{entry.value}', and there is no module '{module}'; install {_package(entry)} again"
+    return f"needs '{module}', which is not installed; see what {_package(entry)} requires"
+
+
+def line_of(error: BaseException) -> str:
+    """An exception as one line of at most 300 characters."""
+    if isinstance(error, SyntaxError):
+        return (
+            f"{type(error).__name__}: {error.msg} ({error.filename and Path(error.filename).name}, line {error.lineno})"
+        )
+    said = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def place(error: BaseException, module: str) -> str:
+    """Where in the package of `module` an exception came from: ' (rna/__init__.py, line 42)'; empty if nowhere."""
+    package, found, trace = module.partition(".")[0], "", error.__traceback__
+    while trace is not None:
+        code, where = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__", ""))
+        if where.partition(".")[0] == package:
+            path = Path(code.co_filename)
+            depth = where.count(".") + (1 if path.name != "__init__.py" else 2)
+            found = f" ({'/'.join(path.parts[-depth:])}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return found

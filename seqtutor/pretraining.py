@@ -18,11 +18,12 @@ from torch import Tensor
 from seqtutor.config import PretrainConfig, check_memory
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.features import encoded
 from seqtutor.priors.files import save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.signals import whole
-from seqtutor.vocabulary import EOS, PAD
+from seqtutor.vocabulary import PAD
 
 POOL = 50  # batches that are sorted by length together
 
@@ -34,6 +35,7 @@ class Examples:
     train: list[list[int]]
     held_out: list[list[int]]
     unused: int = 0  # items that are too short, or too long, for the domain's length
+    sizes: list[int] = field(default_factory=list)  # how many sequences in a row of `held_out` are of one item
 
 
 @dataclass
@@ -62,21 +64,15 @@ def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Ex
     """Encode `texts`, split them by item, cut them into the domain's excerpts. Too long ones are left out."""
     order = np.random.default_rng([config.seed, 0]).permutation(len(texts))
     cut = max(1, round(config.held_out * len(texts)))
-    items = [_encoded(domain, text) for text in texts]
+    items = [encoded(domain, text) for text in texts]
     train, held_out = ([s for i in part for s in items[i]] for part in (order[cut:], order[:cut]))
     if not train or not held_out:
         raise UserError(
             f"{len(texts)} items are too few to learn from: the training and the held-out part both need one whose "
             f"length fits (at most {domain.max_length} tokens{', and no fewer' if domain.fixed_length else ''})"
         )
-    return Examples(train, held_out, sum(not item for item in items))
-
-
-def _encoded(domain: Domain, text: str) -> list[list[int]]:
-    """The excerpts of one item as ids, EOS included where there is one; none if its length does not fit."""
-    end = [] if domain.fixed_length else [EOS]
-    excerpts = domain.excerpts(domain.encode(text))
-    return [domain.vocabulary.encode(e) + end for e in excerpts if len(e) + len(end) <= domain.max_length]
+    sizes = [len(items[i]) for i in order[:cut] if items[i]]
+    return Examples(train, held_out, sum(not item for item in items), sizes)
 
 
 def padded(sequences: Sequence[Sequence[int]]) -> Tensor:

@@ -24,10 +24,14 @@ def installed(monkeypatch):
 
 
 def replace_installed(monkeypatch, kind, entries):
-    """Have `entries` (name to entry point) as the only plugins of `kind`; those of other kinds stay."""
+    """Have `entries` (name to entry point) as the only plugins of `kind`; those of other kinds stay.
+
+    Others ask too, in ways of their own: some builds of torch look through all groups when they are imported.
+    """
     found = importlib.metadata.entry_points
-    monkeypatch.setattr(
-        importlib.metadata,
-        "entry_points",
-        lambda group: entries.values() if group == f"seqtutor.{kind}s" else found(group=group),
-    )
+
+    def entry_points(**wanted):
+        ours = wanted.get("group") == f"seqtutor.{kind}s"
+        return entries.values() if ours else found(**wanted)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)

@@ -66,10 +66,8 @@ def test_an_unknown_domain_or_option_comes_with_the_nearest_name(installed):
         load("letters", {"longst": 3})
 
 
-def test_a_missing_library_is_named_with_what_to_type(installed):
-    with pytest.raises(
-        UserError, match=r"'broken' needs the package 'seqtutor_tests_have_no_such_module'.*pip install"
-    ):
+def test_a_missing_module_is_named(installed):
+    with pytest.raises(UserError, match=r"there is no module 'seqtutor_tests_have_no_such_module'; install"):
         load("broken")
 
 

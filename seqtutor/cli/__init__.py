@@ -10,7 +10,9 @@ import click
 from seqtutor import __version__
 from seqtutor.errors import UserError, UserStopped
 
-COMMANDS = ("domains", "evaluate", "generate", "pretrain", "report", "status", "train", "verify")
+COMMANDS = (
+    "check", "domains", "evaluate", "generate", "infer", "new", "pretrain", "report", "status", "train", "verify",
+)  # fmt: skip
 
 
 class Commands(click.Group):
@@ -18,7 +20,9 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of a working day."""
-        return ["domains", "train", "status", "generate", "evaluate", "report", "pretrain", "verify"]
+        return [
+            "domains", "train", "status", "generate", "evaluate", "report", "pretrain", "infer", "verify", "new", "check",
+        ]  # fmt: skip
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of the module `seqtutor.cli.<name>`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from seqtutor.domain import available, domain_class
+from seqtutor.domain import available, load
 from seqtutor.errors import UserError
 
 
@@ -13,27 +13,34 @@ from seqtutor.errors import UserError
 def domains(names: tuple[str, ...]) -> None:
     """List the installed domains with their reward terms and priors; or only those named.
 
+    A plugin that cannot be loaded is listed with the reason.
+
     \b
     seqtutor domains
     seqtutor domains music
     """
-    from seqtutor.priors.files import shipped_priors
-
-    priors = shipped_priors()
     for name in names or available():
         try:
-            _describe(name, name in priors)
+            click.echo("\n".join(_described(name)) + "\n")
         except UserError as error:
             if names:
                 raise
             click.echo(f"{name}: {error}\n")
 
 
-def _describe(name: str, prior: bool) -> None:
-    cls = domain_class(name)
-    click.echo(f"{name}: {cls.summary}")
-    click.echo(f"  prior: {'shipped' if prior else 'none shipped; make one with: seqtutor pretrain --domain ' + name}")
-    click.echo("  reward terms, with their default weights:")
-    for term in cls().terms():
-        click.echo(f"    {term.name:<18}{term.weight:>7g}  {term.summary}")
-    click.echo("")
+def _described(name: str) -> list[str]:
+    """The lines of a domain."""
+    from seqtutor.priors.files import shipped_priors
+
+    domain = load(name)
+    if domain.prior or name in shipped_priors():
+        prior = "shipped"
+    else:
+        prior = f"none shipped; make one with: seqtutor pretrain --domain {name}"
+    terms = [f"    {term.name:<18}{term.weight:>7g}  {term.summary}" for term in domain.terms()]
+    return [
+        f"{name}: {domain.summary}",
+        f"  prior: {prior}",
+        "  reward terms, with their default weights:",
+        *(terms or ["    none; a reward comes from outside then: see docs/scoring.md"]),
+    ]

@@ -31,13 +31,15 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
     from seqtutor.cli.console import console
     from seqtutor.cli.generate import strangers
     from seqtutor.cli.tables import side_by_side
+    from seqtutor.guard import complaints
     from seqtutor.runs import evaluation
 
     names = [model, *against]
     _, _, config = api.open_model(model)
     leave_out = () if trust else strangers(config)
     with console.status(f"sampling and measuring {count:,} of each"):
-        rows = evaluation.side_by_side(api.evaluate(*names, n=count, seed=seed, leave_out=leave_out))
+        evaluations = api.evaluate(*names, n=count, seed=seed, leave_out=leave_out)
+        rows = evaluation.side_by_side(evaluations)
     if as_json:
         found = {
             n: {row[i].name: [_number(row[i].mean), _number(row[i].halfwidth)] for row in rows}
@@ -46,6 +48,8 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
         click.echo(json.dumps(found, indent=1))
     else:
         console.print(side_by_side([Path(name).name for name in names], rows, count))
+    for complaint in complaints(evaluations[0].domain):
+        click.echo(f"missing: {complaint}", err=True)
 
 
 def _number(value: float) -> float | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,9 @@ from seqtutor.cli.options import DomainCommand, config_options, gather, layered
 from seqtutor.config import PretrainConfig, build, read_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError, UserStopped
+
+if TYPE_CHECKING:
+    from seqtutor import pretraining
 
 SHOWN = 3  # bad lines that are shown
 INTERRUPTED = 130
@@ -47,10 +51,13 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     from seqtutor.priors.files import check_device
     from seqtutor.runs.folder import RunFolder, new_folder
     from seqtutor.signals import Stopped, stoppable
+    from seqtutor.testing import rehearse
 
     check_device(settings.device)
     domain = load(settings.domain, settings.options)
+    settings = replace(settings, options=asdict(domain.options))
     texts = _texts(domain, settings.data)
+    rehearse(domain, texts)
     data = pretraining.examples(domain, texts, settings)
     folder = resume or new_folder(output, f"{settings.domain}-prior")
     run = RunFolder(folder)
@@ -80,6 +87,29 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
         markup=False,
         soft_wrap=True,
     )
+    _examine(domain, data, folder)
+
+
+def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
+    """Print which terms the prior did not learn from its data, and write the table beside it."""
+    from rich.console import Console
+
+    from seqtutor.cli.console import console
+    from seqtutor.cli.inferred import notes, table
+    from seqtutor.examination import examine
+
+    try:
+        with console.status("what it did not learn: its own texts beside the held-out items"):
+            found = examine(domain, data, folder)
+    except UserError as error:
+        console.print(f"what it did not learn is not known: {error}", markup=False, soft_wrap=True)
+        return
+    with (folder / "unlearnt.txt").open("w", encoding="utf-8") as file:
+        for out in (console, Console(file=file, width=100)):
+            out.print("what the prior did not learn (w of 0: learnt)")
+            out.print(table(found, f"{found.base:,} texts of the prior"))
+            for line in notes(found):
+                out.print(line, markup=False, soft_wrap=True)
 
 
 def _texts(domain: Domain, data: str) -> list[str]:

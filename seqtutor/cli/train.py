@@ -85,9 +85,8 @@ def _weight(text: str) -> tuple[str, float]:
 def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.api import opened
     from seqtutor.cli.console import console
-    from seqtutor.domain import load
 
-    with opened(load(settings.domain, settings.options), settings, output, resume or "") as (tuner, run):
+    with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
         weights = {term.name: f"{term.weight:g}" for term in tuner.scorer.terms} | held_out
         terms = ", ".join(f"{name} {weight}" for name, weight in weights.items())
@@ -144,11 +143,14 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.api import conclude
     from seqtutor.cli.console import console
     from seqtutor.cli.tables import comparison_table
+    from seqtutor.guard import complaints
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
     with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):
         summary, page = conclude(tuner, run, count, interrupted=interrupted)
     console.print(comparison_table(summary))
+    for complaint in complaints(tuner.domain):
+        console.print(f"missing from the table or the folder: {complaint}", markup=False, soft_wrap=True)
     kl, bound = summary["kl"], summary["best_of_kl"]
     console.print(
         f"KL(policy || prior): {kl['token']:.3f} nats per token, {kl['sequence']:.1f} per sequence; "

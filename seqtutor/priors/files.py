@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 import seqtutor
-from seqtutor.domain import Domain
+from seqtutor.domain import Domain, own_prior
 from seqtutor.errors import UserError
 from seqtutor.priors.model import LstmModel, Model, TiltedModel, without_value
 from seqtutor.vocabulary import Vocabulary
@@ -132,7 +132,7 @@ def model_folder(name: str) -> Path:
     """
     if written_as_path(name):
         return Path(name).expanduser()
-    for place in (root / name for root in _shipped()):
+    for place in [*(root / name for root in _shipped()), *own_prior(name)]:
         if (place / "model.safetensors").is_file():
             return place
     here = f"; there is a folder of that name here: type {Path(name)}{os.sep}" if Path(name).is_dir() else ""
@@ -165,6 +165,17 @@ def load_prior(name: str, domain: Domain, *, device: str = "cpu") -> LstmModel:
     if not isinstance(model, LstmModel):
         raise UserError(f"'{name}' is a tuned policy that stands on a prior of its own; a prior is one plain network")
     return without_value(model)
+
+
+def options_of(name: str) -> dict[str, Any] | None:
+    """The domain's options that a prior, or a run whose policy serves as one, was made with; None: it does not say."""
+    folder = model_folder(name)
+    if (folder / "policy.safetensors").is_file():
+        options = read_about(folder, "policy").get("options")
+    else:
+        training = read_about(folder, "model").get("training")
+        options = training.get("options") if isinstance(training, dict) else None
+    return options if isinstance(options, dict) else None
 
 
 def check_device(name: str) -> None:

@@ -42,7 +42,6 @@ class Answers:
 
     def __post_init__(self) -> None:
         own: dict[str, Oracle] = {}
-        cls = type(self.domain)
         for term in self.terms:
             self.versions[term.name] = version_of(self.domain, term, self.settings)
             self.known.setdefault(term.name, {})
@@ -51,8 +50,7 @@ class Answers:
                 limits = {key: getattr(table, key) for key in ("workers", "timeout", "chunk", "retries", "memory")}
                 self.pools[term.name] = Pool({term.name: table.outside}, **limits)
             elif self.workers and (table is None or table.call is None):
-                place = f"{cls.__module__}:{cls.__qualname__}"
-                own[term.name] = Own(place, asdict(self.domain.options), term.name)
+                own[term.name] = Own(self.domain.place, asdict(self.domain.options), term.name)
             else:
                 self.here[term.name] = term.values
         shared = Pool(own, self.workers)

@@ -195,7 +195,7 @@ class Own:
         """What the term says."""
         if self.function is None:
             self.open()
-        return self.function(texts) if self.function else None
+        return self.function(tuple(texts)) if self.function else None
 
 
 Oracle = Function | Program | Own

@@ -180,7 +180,7 @@ def place_of(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
-def version_of(domain: Domain, term: SequenceTerm, settings: Mapping[str, TermSettings]) -> str:
+def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSettings]) -> str:
     """What an answer on disk was made by: it changes where the answer might.
 
     A term of the domain: the plugin's own version, its code and its options. A function: its file.
@@ -192,7 +192,7 @@ def version_of(domain: Domain, term: SequenceTerm, settings: Mapping[str, TermSe
         code = getattr(table.call, "__code__", None)
         body = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:16] if code else ""
         return f"call {place_of(table.call)} {body} {table.version}".strip()
-    return f"{domain.name} {_plugin_version(type(domain).__module__)} {dataclasses.asdict(domain.options)}"
+    return f"{domain.name} {_plugin_version(domain.place.partition(':')[0])} {dataclasses.asdict(domain.options)}"
 
 
 @lru_cache

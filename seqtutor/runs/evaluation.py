@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from seqtutor.domain import Domain, Measure
+from seqtutor.guard import measured
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.reward import Scores
@@ -41,7 +42,7 @@ class Evaluation:
         """The same, but those that depend on how many items there are, of the first `count` alone."""
         if count >= len(self.scores.texts) or not any(m.of_set for m in self.measures):
             return self.figures
-        fewer = self.domain.measure(self.scores.texts[:count])
+        fewer = measured(self.domain, self.scores.texts[:count])
         own = [less if m.of_set else m for m, less in zip(self.measures, fewer, strict=True)]
         return [self.reward, *self.terms, *own]
 
@@ -54,7 +55,7 @@ def evaluate(model: Model, domain: Domain, scorer: Scorer, n: int, generator: to
 def evaluation(domain: Domain, scores: Scores) -> Evaluation:
     """The figures of items that are scored already."""
     terms = [_measure(name.removeprefix("term."), values) for name, values in scores.columns.items()]
-    return Evaluation(domain, scores, _measure("reward", scores.totals), terms, list(domain.measure(scores.texts)))
+    return Evaluation(domain, scores, _measure("reward", scores.totals), terms, measured(domain, scores.texts))
 
 
 def best_of_n(

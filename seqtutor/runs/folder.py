@@ -17,6 +17,7 @@ from typing import Any
 from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
+from seqtutor.guard import written
 from seqtutor.priors.files import load_model, save_model, write_atomically
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
@@ -103,7 +104,7 @@ class RunFolder:
     def save_samples(self, domain: Domain, policy: Scores, prior: Scores) -> None:
         """Write `samples.csv` (both models, every term) and the files of the field, of the policy's valid samples."""
         write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior})
-        domain.write([text for text in policy.texts if text is not None][:FILES], self.folder / "samples")
+        written(domain, [text for text in policy.texts if text is not None][:FILES], self.folder / "samples")
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Write `alarms.csv`: what the run warned of; no file where it never did."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import json
 import math
 import re
@@ -17,10 +19,12 @@ from markupsafe import Markup
 
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.guard import complaints
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.figures import Verdicts
 from seqtutor.runs.report.reading import HELD_OUT, TERM, Figure, Run, Sample, Summary, read
+from seqtutor.runs.report.svg import clean
 
 __all__ = ["render"]
 
@@ -58,12 +62,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Item:
-    """One sample to look at; `picture` is None for one that was no item of the domain."""
+    """One sample to look at; `picture` is None for one that was no item of the domain, or could not be drawn."""
 
     title: str
     text: str
     caption: str
     picture: Markup | None
+    problem: str  # why an item has no picture, "" where it has one or is none
     notes: str  # JSON for the player, "" where nothing sounds
     reward: str
     terms: list[tuple[str, str]]
@@ -83,11 +88,13 @@ class Samples:
 def render(folder: Path, domain: Domain) -> str:
     """The page of a run folder, complete in itself. Raises UserError where the folder holds no run."""
     run = read(folder)
+    samples = _samples(run, domain)
     return _template().render(
         run=run,
         summary=run.summary,
         domain=domain,
-        samples=_samples(run, domain),
+        samples=samples,
+        complaints=complaints(domain),
         command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
         **_story(run.summary),
@@ -105,13 +112,23 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": figures.number, "duration": figures.duration}
-    environment.globals |= {"style": _asset("page.css"), "script": _asset("page.js"), "exp": math.exp}
+    script = _asset("page.js")
+    environment.globals |= {"style": _asset("page.css"), "script": script, "policy": _policy(script), "exp": math.exp}
     return environment.get_template("page.html.jinja")
 
 
 def _asset(name: str) -> Markup:
     """A file of this package, put into the page as it stands."""
     return Markup(files("seqtutor.runs.report").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _policy(script: str) -> Markup:
+    """What a browser may do for the page: run its own script, known by its digest, and fetch nothing."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return Markup(  # noqa: S704 (a constant and a digest)
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"script-src 'sha256-{digest}'"
+    )
 
 
 def _story(summary: Summary | None) -> dict[str, object]:
@@ -183,27 +200,35 @@ def _best(samples: Iterable[Sample]) -> list[Sample]:
 
 def _item(sample: Sample, domain: Domain, model: str) -> Item:
     text = sample.text
-    picture, caption, sounds = _drawn(text, domain)
+    picture, problem = _drawn(text, domain)
+    caption, sounds = _told(text, domain)
     notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in sounds]
     return Item(
         title=f"{model} {sample.number}",
         text=text,
         caption=caption,
-        picture=Markup(picture) if picture else None,  # noqa: S704
+        picture=Markup(picture) if picture else None,  # noqa: S704 (cleaned)
+        problem=problem,
         notes=json.dumps(notes, separators=(",", ":")) if notes else "",
         reward=figures.number(sample.reward),
         terms=[(name, figures.number(value)) for name, value in sample.terms.items()],
     )
 
 
-def _drawn(text: str, domain: Domain) -> tuple[str, str, list[tuple[float, float, int]]]:
-    """Picture (safe markup: what Domain.picture promises), caption and notes; only the text where it is no item."""
-    if not text:
-        return "", "", []
+def _drawn(text: str, domain: Domain) -> tuple[str, str]:
+    """The picture, cleaned, and why there is none; neither where the text is empty."""
     try:
-        return domain.picture(text), domain.caption(text), domain.notes(text)
-    except (UserError, ValueError):  # a samples.csv that somebody else wrote
-        return "", text, []
+        return (clean(domain.picture(text))[0], "") if text else ("", "")
+    except (UserError, ValueError) as error:  # a plugin's mistake, or a samples.csv that somebody else wrote
+        return "", str(error)
+
+
+def _told(text: str, domain: Domain) -> tuple[str, list[tuple[float, float, int]]]:
+    """Caption and notes; the text and silence where the domain has none for it."""
+    try:
+        return (domain.caption(text), domain.notes(text)) if text else ("", [])
+    except (UserError, ValueError):
+        return text, []
 
 
 def _aspect(picture: str) -> float:

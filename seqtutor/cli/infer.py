@@ -1,0 +1,152 @@
+"""`seqtutor infer`: which terms tell examples from what a prior writes, and a config that tunes towards them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seqtutor.cli.options import DomainCommand
+from seqtutor.config import check_seed
+from seqtutor.domain import Domain, load
+from seqtutor.errors import UserError
+
+if TYPE_CHECKING:
+    from seqtutor.features import Base, Items
+    from seqtutor.inference import Inference
+
+SHOWN = 3  # problems of a folder
+MOST = 10**7  # texts of the prior
+
+
+@click.command(cls=DomainCommand)
+@click.option("--domain", default="", help="Domain of the examples, as listed by 'seqtutor domains'.")
+@click.option(
+    "--examples", multiple=True, metavar="[NAME=]PATH", help="File or folder of examples; may be repeated, with names."
+)
+@click.option("--among", default="", metavar="PATH", help="The list that the examples were chosen from.")
+@click.option("--prior", default="", help="What they are compared with: a prior's name or folder.  [default: domain]")
+@click.option("-n", "--texts", type=click.IntRange(100, MOST), help="Texts of the prior.  [default: 4000]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the prior's texts.")
+@click.option("--output", default="", help="Config to write, for 'seqtutor train --config'.")
+@click.pass_context
+def infer(
+    ctx: click.Context,
+    /,
+    domain: str,
+    examples: tuple[str, ...],
+    among: str,
+    prior: str,
+    texts: int | None,
+    seed: int,
+    output: str,
+    **options: Any,
+) -> None:
+    """Infer the weights of the terms under which the prior, tilted, writes what the examples are like.
+
+    \b
+    seqtutor infer --domain music --examples my_tunes/ --output mine.toml
+    seqtutor infer --domain music --examples bach=a/ --examples folk=b/
+    seqtutor infer --domain molecules --examples liked.smi --among candidates.smi
+    seqtutor train --config mine.toml
+    """
+    check_seed(seed)
+    if not domain:
+        raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
+    if not examples:
+        raise UserError("name a file or folder of examples: --examples my_tunes/")
+    if among and (prior or texts):
+        raise UserError("--among replaces the prior's texts: leave out --prior and --texts")
+    if output and Path(output).exists():
+        raise UserError(f"{output} exists; name another file with --output, or remove it")
+    typed = {key: value for key, value in options.items() if value is not None}
+    _infer(load(domain, typed), _named(examples), among, prior, texts, seed, output, typed)
+
+
+def _named(examples: tuple[str, ...]) -> dict[str, Path]:
+    """Names to paths; a path that stands alone is its own name."""
+    found: dict[str, Path] = {}
+    for given in examples:
+        name, equals, path = given.partition("=")
+        if Path(given).exists() or not equals:
+            name, path = Path(given).name or given, given
+        if name in found:
+            raise UserError(f"two sets of examples are named '{name}'; name them: --examples NAME=PATH")
+        found[name] = Path(path)
+    return found
+
+
+def _infer(
+    domain: Domain,
+    paths: dict[str, Path],
+    among: str,
+    prior: str,
+    texts: int | None,
+    seed: int,
+    output: str,
+    options: dict[str, Any],
+) -> None:
+    from seqtutor.cli.console import console
+    from seqtutor.cli.inferred import columns, config, notes, table
+    from seqtutor.features import TEXTS, offered, prior_base, read_items
+    from seqtutor.sharing import share
+
+    terms = offered(domain)
+    names = [term.name for term in terms]
+    with console.status("reading, sampling and scoring"):
+        items = {name: read_items(domain, path, terms) for name, path in paths.items()}
+        for name, some in items.items():
+            console.print(_read(name, some), markup=False, soft_wrap=True)
+        if among:
+            base, whole = _list(read_items(domain, Path(among), terms), items)
+            against = f"{len(base.values):,} items of {among}" + ("" if whole else ", which does not hold them all")
+        else:
+            base, whole = prior_base(domain, terms, prior or domain.name, texts or TEXTS, seed), False
+            against = f"{len(base.values):,} texts of the prior '{prior or domain.name}'"
+        found = {name: _inferred(name, some, base, names, whole, len(items)) for name, some in items.items()}
+    shared = share(list(found.values())) if len(found) > 1 else None
+    (only, *others) = found.values()
+    console.print(columns(found, shared, against) if shared else table(only, against))
+    for line in notes(only if not others else min(found.values(), key=lambda one: one.ess)):
+        console.print(line, markup=False, soft_wrap=True)
+    if output:
+        text, warning = config(domain, options, prior, terms, shared or only, only, base, ", ".join(paths), against)
+        _write(Path(output), text)
+        if warning:
+            console.print(warning, markup=False, soft_wrap=True)
+        console.print(f"written: {output}; tune with: seqtutor train --config {output}", markup=False, soft_wrap=True)
+
+
+def _inferred(name: str, items: Items, base: Base, names: list[str], whole: bool, sets: int) -> Inference:
+    from seqtutor.inference import infer as fit
+
+    try:
+        return fit(items.values, base.values, names, whole_base=whole)
+    except UserError as error:
+        raise UserError(f"{name}: {error}" if sets > 1 else str(error)) from error
+
+
+def _list(candidates: Items, items: dict[str, Items]) -> tuple[Base, bool]:
+    """The list as a base, and whether all examples were chosen from it: then it is no sample of anything."""
+    from seqtutor.features import Base
+
+    listed = set(candidates.texts)
+    whole = all(text in listed for some in items.values() for text in some.texts)
+    return Base(candidates.values, candidates.values[:0]), whole
+
+
+def _read(name: str, items: Items) -> str:
+    """How many items were read, and what was left out."""
+    parts = int(items.counts.sum())
+    cut = f" ({parts:,} excerpts)" if parts > len(items.texts) else ""
+    left = f"; {len(items.problems):,} left out: {'; '.join(items.problems[:SHOWN])}" if items.problems else ""
+    twice = f"; {items.repeats:,} stood there more than once and count once" if items.repeats else ""
+    return f"{name}: {len(items.texts):,} items{cut}{twice}{left}{' ...' if len(items.problems) > SHOWN else ''}"
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error

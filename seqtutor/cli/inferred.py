@@ -1,0 +1,155 @@
+"""What `infer` shows and writes: a table in words, notes, a config."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tomli_w
+from rich.table import Table
+from scipy.special import logsumexp
+
+from seqtutor.domain import Domain, RewardTerm
+from seqtutor.features import Base
+from seqtutor.inference import LOW, Inference, correlated
+from seqtutor.sharing import Shared
+
+STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
+
+
+def table(found: Inference, against: str) -> Table:
+    """One row a term, the strongest first."""
+    out = _table(f"{found.items:,} items against {against}; w in nats per sd")
+    for heading in ("mean, sd", "w", "95 % interval", "p"):
+        out.add_column(heading, justify="right", no_wrap=True)
+    out.add_column("")
+    for k in np.argsort(-np.abs(found.mean)):
+        low, high = found.interval[k]
+        out.add_row(
+            found.names[k],
+            f"{found.shift[k]:+.2f}",
+            f"{found.mean[k]:+.2f}",
+            f"{low:+.2f} .. {high:+.2f}",
+            _probability(found.p_values[k]),
+            words(float(found.mean[k]), bool(found.matters[k])),
+        )
+    return out
+
+
+def _table(title: str) -> Table:
+    out = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    out.add_column("")
+    return out
+
+
+def _probability(p: float) -> str:
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def words(w: float, matters: bool) -> str:
+    """What a weight says: which way, and how many times as likely a text is for one standard deviation more of it.
+
+    >>> words(0.66, True), words(-0.1, True), words(0.3, False)
+    ('much higher, x 1.9', 'a little lower, x 0.90', 'not shown')
+    """
+    if not matters:
+        return "not shown"
+    how = "much " if abs(w) >= STRONG else "" if abs(w) >= CLEAR else "a little "
+    factor = math.exp(w)
+    return f"{how}{'higher' if w > 0 else 'lower'}, x {factor:.{1 if factor >= 1 else 2}f}"
+
+
+def columns(found: Mapping[str, Inference], shared: Shared, against: str) -> Table:
+    """One column a set of examples, and what they share."""
+    out = _table(f"against {against}; w in nats per sd, ± 95 % interval")
+    for name in found:
+        out.add_column(f"{name} ({found[name].items:,})", justify="right", no_wrap=True)
+    for heading in ("shared", "p they differ"):
+        out.add_column(heading, justify="right", no_wrap=True)
+    out.add_column("")
+    for k in np.argsort(-np.abs(shared.mean)):
+        name = shared.names[k]
+        cells = [_figure(one.mean, one.halfwidth, one.names.index(name)) for one in found.values()]
+        matters = bool(abs(shared.mean[k]) > shared.halfwidth[k])
+        says = "they differ" if shared.p_differ[k] < 0.05 else words(float(shared.mean[k]), matters)
+        p = _probability(shared.p_differ[k])
+        out.add_row(name, *cells, _figure(shared.mean, shared.halfwidth, int(k)), p, says)
+    return out
+
+
+def _figure(mean: Any, halfwidth: Any, k: int) -> str:
+    return f"{mean[k]:+.2f} ± {halfwidth[k]:.2f}"
+
+
+def notes(found: Inference) -> Iterator[str]:
+    """What has no weight and why; what cannot be told apart; how much the texts are worth."""
+    if found.dropped:
+        yield "no weight: " + "; ".join(f"{name} {reason}" for name, reason in found.dropped.items())
+    for one, other, c in correlated(found):
+        read = "their sum" if c < 0 else "their difference"
+        yield f"{one} and {other} cannot be told apart well (correlation of w {c:+.2f}): trust {read}, not each"
+    few = f"; below {LOW:.0f} the intervals are rough: take more texts (-n), or examples nearer to the prior"
+    yield (
+        f"effective sample size {found.ess:,.0f} of {found.base:,}{few if found.ess < LOW else ''}; "
+        f"these weights lead {found.kl:.2f} nats away"
+    )
+
+
+def config(
+    domain: Domain,
+    options: Mapping[str, Any],
+    prior: str,
+    terms: Sequence[RewardTerm],
+    shown: Inference | Shared,
+    found: Inference,
+    base: Base,
+    examples: str,
+    against: str,
+) -> tuple[str, str]:
+    """The config, and a warning or nothing. Temperature 1: a weight is nats per unit of the raw term.
+
+    Every term stands in it: those that are not shown keep their w, which is their best guess; the others have 0, but a
+    term that tells items from what is none: its weight keeps the latter as rare as the prior writes it.
+    """
+    scale = dict(zip(found.names, found.scale, strict=True))
+    w = dict(zip(shown.names, shown.mean, strict=True))
+    sure = dict(zip(shown.names, shown.halfwidth, strict=True))
+    weights = {term.name: float(w[term.name] / scale[term.name]) if term.name in w else 0.0 for term in terms}
+    said = {name: f"{w[name]:+.2f} +- {sure[name]:.2f} nats per standard deviation" for name in w}
+    guard, gap = _guard(np.array(list(weights.values())), base)
+    warning = ""
+    if guard is not None:
+        weights[terms[guard[0]].name] = guard[1]
+        said[terms[guard[0]].name] = "keeps what is no item as rare as the prior writes it"
+    elif gap > math.log(2):
+        warning = f"what is no item would earn {gap:.1f} nats more than items do; give it a cost by a term of your own"
+    for term in domain.terms():
+        if term.name not in weights and term.weight:
+            weights[term.name] = 0.0
+    head = {"domain": domain.name, **({"prior": prior} if prior else {}), "temperature": 1.0}
+    lines = [f"# inferred from {examples}", f"# against {against}", "", tomli_w.dumps(head), "[weights]"]
+    lines += [_line(name, weight, said.get(name, "not inferred")) for name, weight in weights.items()]
+    return "\n".join(lines) + "\n" + (f"\n[options]\n{tomli_w.dumps(dict(options))}" if options else ""), warning
+
+
+def _line(name: str, weight: float, comment: str) -> str:
+    return f"{tomli_w.dumps({name: float(f'{weight:.6g}')}).strip()}  # {comment}"
+
+
+def _guard(weights: Any, base: Base) -> tuple[tuple[int, float] | None, float]:
+    """(term, weight) that keeps the share of non-items, if a term tells them apart; and the nats that they gain."""
+    if not len(base.invalid):
+        return None, 0.0
+    gap = _gain(weights, base.invalid) - _gain(weights, base.values)
+    for k in range(len(weights)):
+        inside, outside = np.unique(base.values[:, k]), np.unique(base.invalid[:, k])
+        if len(inside) == len(outside) == 1 and inside[0] != outside[0] and not weights[k]:
+            return (k, gap / float(inside[0] - outside[0])), gap
+    return None, gap
+
+
+def _gain(weights: Any, values: Any) -> float:
+    """Log mean exp(w . Phi), nats: by how much a tilt makes such texts more frequent, before it is normalised."""
+    return float(logsumexp(values @ weights) - math.log(len(values)))

@@ -1,0 +1,179 @@
+"""What a plugin's class and its terms must state: checked when it is loaded, one line a mistake with its remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm, TokenTerm, domain_class, load
+from seqtutor.errors import UserError, unknown
+from seqtutor.plugins import installed, line_of, place
+
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
+TERM = re.compile(r"[^\W\d_][\w-]*")
+FLAGS = frozenset(  # of the commands; the fields of the configs come beside them
+    """
+    against all as_json cache config count data domain folder force function help json model n name names output primer
+    program resume seed show_version temperature terms transform trust version weight weights
+    """.split()  # noqa: SIM905 (a list of them would be thirty lines)
+)
+
+
+class PluginError(UserError):
+    """A plugin raised what it did not mean, or gave what it may not: its author must mend it."""
+
+
+def fault(cls: type[Domain], method: str, error: BaseException) -> PluginError:
+    """The error for an exception that a plugin did not mean: which domain, which method, what, and where."""
+    return wrong(cls, method, line_of(error) + place(error, cls.__module__))
+
+
+def wrong(cls: type[Domain], method: str, said: str) -> PluginError:
+    """The error for an answer that a plugin may not give."""
+    return PluginError(f"domain '{getattr(cls, 'name', cls.__name__)}', {method}: {said}")
+
+
+def check_class(name: str, cls: type[Domain]) -> None:
+    """Raise UserError for the first thing that is wrong with the class behind the entry point `name`."""
+    for method, problem in _problems(name, cls):
+        raise PluginError(f"domain '{name}', {method}: {problem}")
+
+
+def _problems(name: str, cls: type[Domain]) -> Iterator[tuple[str, str]]:
+    if not NAME.fullmatch(name):
+        yield "name", "the entry point's name must be lower-case letters, digits, - and _, beginning with a letter"
+    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+        yield "class", f"{cls.__name__} lacks {', '.join(missing)}; write them"
+    if getattr(cls, "name", None) != name:
+        yield (
+            "name",
+            f"its entry point is called '{name}' and its class says {getattr(cls, 'name', None)!r}; make them one",
+        )
+    summary = getattr(cls, "summary", None)
+    if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
+        yield "summary", f"it must be one line of text that says what the items are, not {summary!r}"
+    if isinstance(cls.fixed_length, int) and not isinstance(cls.fixed_length, bool):
+        yield "fixed_length", f"it must be True or False, not {cls.fixed_length!r}"
+    if not isinstance(cls.prior, Path | None):
+        yield "prior", f"it must be a Path in the package, such as Path(__file__).parent / 'prior', not {cls.prior!r}"
+    yield from (("Options", problem) for problem in _of_options(cls))
+    yield from (("defaults", problem) for problem in _of_defaults(cls.defaults))
+
+
+def _of_options(cls: type[Domain]) -> Iterator[str]:
+    options: Any = cls.Options
+    if not (isinstance(options, type) and dataclasses.is_dataclass(options)):
+        yield f"it must be a dataclass, not {options!r}; put @dataclass(frozen=True) above it"
+        return
+    if not options.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        yield "it must not change once made; put @dataclass(frozen=True) above it"
+    try:
+        hints = get_type_hints(options)
+    except (NameError, TypeError) as error:
+        yield f"its types cannot be read ({line_of(error)}); int, float, str and bool are possible"
+        return
+    for field in dataclasses.fields(options):
+        yield from (f"option '{field.name}' {problem}" for problem in _of_option(field, hints[field.name]))
+
+
+def _of_option(field: dataclasses.Field[Any], hint: Any) -> Iterator[str]:
+    if field.name in reserved() or field.name.startswith("no_"):
+        yield "has a name that the commands use themselves; give it another"
+    if field.default is dataclasses.MISSING:
+        yield f"has no default; write {field.name}: int = option(12, 'what it is')"
+    elif type(field.default) not in TYPES or hint is not type(field.default):
+        named = getattr(hint, "__name__", hint)
+        yield f"is of type {named}, its default {field.default!r}; int, float, str, bool are possible, and both alike"
+    if "help" not in field.metadata:
+        yield f"could not be typed, as it has no help; write option({field.default!r}, 'what it is')"
+    choices = field.metadata.get("choices")
+    if choices and field.default not in choices:
+        yield f"has the default {field.default!r}, which is none of its choices: {', '.join(map(str, choices))}"
+
+
+def reserved() -> frozenset[str]:
+    """Names that no domain's option may have: settings of the core and of the objectives, flags of the commands."""
+    from seqtutor.config import PretrainConfig, TrainConfig, settings_class
+
+    numbers = [settings_class(name) for name in installed("objective")]
+    return FLAGS | {field.name for cls in (PretrainConfig, TrainConfig, *numbers) for field in dataclasses.fields(cls)}
+
+
+def _of_defaults(defaults: Any) -> Iterator[str]:
+    from seqtutor.config import TrainConfig, build, hints_of, settings_class
+
+    if not isinstance(defaults, Mapping):
+        yield f"they must be a table such as {{'temperature': 0.1}}, not {defaults!r}"
+    elif own := {"domain", "options", "seed", "device", "resume"} & set(defaults):
+        yield f"{min(own)} is the user's to say; leave it out"
+    else:
+        core = {field.name for field in dataclasses.fields(TrainConfig)}
+        used = {"objective": defaults.get("objective", TrainConfig().objective)}
+        numbers = {key for key in defaults if key not in core}
+        try:
+            for key in numbers - set(hints_of(TrainConfig, {})):
+                raise unknown("key in the domain's defaults", key, hints_of(TrainConfig, {}))
+            for name in [used["objective"], *(installed("objective") if numbers else ())]:
+                own = core | {field.name for field in dataclasses.fields(settings_class(name))}
+                known = {key: value for key, value in defaults.items() if key in own}
+                build(TrainConfig, {**known, "objective": name}, "the domain's defaults")
+        except UserError as error:
+            yield str(error)
+
+
+def check_terms(cls: type[Domain], terms: Any) -> Sequence[RewardTerm]:
+    """The terms as they came. Raises UserError for the first thing that is wrong with one."""
+    if not isinstance(terms, list | tuple):
+        raise wrong(cls, "terms", f"gave {type(terms).__name__}; a list of TokenTerm and SequenceTerm is needed")
+    seen: set[str] = set()
+    for term in terms:
+        if not isinstance(term, TokenTerm | SequenceTerm):
+            raise wrong(cls, "terms", f"holds {term!r}; a TokenTerm or a SequenceTerm is needed")
+        for problem in _of_term(term):
+            raise wrong(cls, f"terms, '{term.name}'", problem)
+        if term.name in seen:
+            raise wrong(cls, "terms", f"two terms are called '{term.name}'; give one another name")
+        seen.add(term.name)
+    return terms
+
+
+def _of_term(term: RewardTerm) -> Iterator[str]:
+    if not isinstance(term.name, str) or not TERM.fullmatch(term.name):
+        yield "its name must be letters, digits, - and _, beginning with a letter: it is typed as --weight NAME=1"
+    for key in ("weight", "invalid") if isinstance(term, SequenceTerm) else ("weight",):
+        value = getattr(term, key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            yield f"its {key} must be a finite number, not {value!r}"
+    for key in ("summary", "source"):
+        if not isinstance(getattr(term, key), str) or "\n" in getattr(term, key):
+            yield f"its {key} must be one line of text, not {getattr(term, key)!r}"
+    if not term.summary:
+        yield "its summary is empty; say in a few words what it pays"
+    if not callable(term.values):
+        yield f"its values must be a function, not {term.values!r}"
+
+
+def inherited(name: str, typed: Mapping[str, Any], stored: Mapping[str, Any] | None, prior: str) -> dict[str, Any]:
+    """The options that a prior was made with under those that were typed. Raises UserError where it would not fit.
+
+    A prior of fixed length may be used for shorter items: their tokens are what it learnt to begin with.
+    """
+    if stored is None:
+        return dict(typed)
+    known = {field.name for field in dataclasses.fields(domain_class(name).Options)}
+    of_prior = {key: value for key, value in stored.items() if key in known}
+    options = {**of_prior, **typed}
+    before, after = load(name, of_prior), load(name, options)
+    shorter = after.fixed_length and after.max_length < before.max_length
+    if after.vocabulary == before.vocabulary and (after.max_length == before.max_length or shorter):
+        return options
+    changed = ", ".join(f"{key} {value}" for key, value in typed.items() if value != getattr(before.options, key))
+    what = "tokens" if after.vocabulary != before.vocabulary else f"at most {before.max_length} tokens an item"
+    raise UserError(
+        f"the prior '{prior}' was made for other items ({what}) than {changed} asks for; "
+        f"leave that out, or make a prior with it: seqtutor pretrain --domain {name}"
+    )

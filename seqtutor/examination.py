@@ -1,0 +1,42 @@
+"""What a new prior failed to learn: `infer` on the items that were held out from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+from seqtutor.features import grouped, offered, prior_base
+from seqtutor.inference import FEWEST, Inference, infer
+
+if TYPE_CHECKING:
+    from seqtutor.pretraining import Examples
+
+
+def examine(domain: Domain, data: Examples, folder: Path) -> Inference:
+    """The weights that the prior in `folder` lacks; they are put among the figures of its config.json.
+
+    An item counts by its excerpts, as in learning, and is one item to the intervals. Raises UserError where the
+    held-out items are too few, or too far from the prior, to say anything.
+    """
+    if len(data.sizes) < FEWEST:
+        raise UserError(f"{len(data.sizes)} items were held out, and at least {FEWEST} are needed; try --held-out 0.1")
+    terms, rest = offered(domain), iter(data.held_out)
+    values, counts = grouped(domain, terms, [[next(rest) for _ in range(size)] for size in data.sizes])
+    base = prior_base(domain, terms, str(folder.absolute()), keep=False)
+    found = infer(values, base.values, [term.name for term in terms], counts=counts)
+    _note(found, folder / "config.json")
+    return found
+
+
+def _note(found: Inference, path: Path) -> None:
+    from seqtutor.priors.files import write_atomically
+
+    about = json.loads(path.read_text(encoding="utf-8"))
+    rows = zip(found.names, found.mean, found.halfwidth, found.p_values, strict=True)
+    about["figures"]["unlearnt"] = {
+        name: {"w": float(w), "halfwidth": float(halfwidth), "p": float(p)} for name, w, halfwidth, p in rows
+    }
+    write_atomically(path, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())

@@ -1,0 +1,285 @@
+"""The border between the core and a plugin: what goes in cannot be changed, what comes out is checked.
+
+Whatever a plugin raises becomes one line that names the domain, the method and the place. This is the one module where
+catching Exception is lawful: a stranger's code may raise anything, and whoever reads the line must see whose it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqtutor.contract import check_terms, fault, wrong
+from seqtutor.domain import DataLine, Domain, Measure, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
+from seqtutor.errors import UserError
+from seqtutor.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Ids, Values
+
+PASSED = (UserError, MemoryError)  # said already, or the machine's
+OF_FILES = (*PASSED, OSError, UnicodeDecodeError)  # the command names the file
+
+
+@contextmanager
+def border(cls: type[Domain], method: str, passed: tuple[type[Exception], ...] = PASSED) -> Iterator[None]:
+    """Turn what the block raises into a UserError that names the domain, the method and the place."""
+    try:
+        yield
+    except passed:
+        raise
+    except Exception as error:
+        raise fault(cls, method, error) from error
+
+
+class Guarded(Domain):
+    """A plugin's domain behind the border. Its own attributes can be read through it; `isinstance` sees its class."""
+
+    def __init__(self, plugin: Domain) -> None:
+        self.plugin, self.cls = plugin, type(plugin)
+        self.complaints: list[str] = []  # of answers that a page or a table had to do without
+        self._figures: list[Measure] = []  # as they were measured last: their names must not change
+        with border(self.cls, "__init__"):
+            self.options = plugin.options
+            same = ("name", "summary", "Options", "defaults", "fixed_length", "prior")
+            self.__dict__.update({key: getattr(plugin, key) for key in same})
+        with border(self.cls, "vocabulary"):
+            self._vocabulary = self._checked_vocabulary(plugin.vocabulary)
+        with border(self.cls, "max_length"):
+            self._max_length = plugin.max_length
+        if type(self._max_length) is not int or self._max_length < 1:
+            raise wrong(self.cls, "max_length", f"must be a whole number of at least 1, not {self._max_length!r}")
+
+    def __getattr__(self, name: str) -> Any:
+        """What the plugin has beside."""
+        if name.startswith("__") or "plugin" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.plugin, name)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Domain]:  # type: ignore[override]
+        """The plugin's, so that isinstance answers as for the plugin itself."""
+        cls: type[Domain] = self.__dict__.get("cls", Guarded)
+        return cls
+
+    @property
+    def place(self) -> str:
+        """As Domain.place, of the plugin's class."""
+        return self.plugin.place
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """As it was at the beginning."""
+        return self._vocabulary
+
+    @property
+    def max_length(self) -> int:
+        """As it was at the beginning."""
+        return self._max_length
+
+    def _checked_vocabulary(self, found: Any) -> Vocabulary:
+        if not isinstance(found, Vocabulary):
+            raise wrong(
+                self.cls, "vocabulary", f"must be a Vocabulary, not {type(found).__name__}; write Vocabulary(tokens)"
+            )
+        if not found.own:
+            raise wrong(self.cls, "vocabulary", "has no tokens")
+        for token in found.own:
+            if not isinstance(token, str) or not token:
+                raise wrong(self.cls, "vocabulary", f"a token is text and not empty, not {token!r}")
+        return found
+
+    def _call(self, method: str, *args: Any) -> Any:
+        try:
+            return getattr(self.plugin, method)(*args)
+        except PASSED:
+            raise
+        except Exception as error:
+            raise fault(self.cls, method, error) from error
+
+    def _texts(self, method: str, found: Any) -> list[str]:
+        """A list of texts, as `method` must give one."""
+        if not isinstance(found, list | tuple) or not all(isinstance(item, str) for item in found):
+            odd = (
+                next((repr(i) for i in found if not isinstance(i, str)), "") if isinstance(found, list | tuple) else ""
+            )
+            raise wrong(self.cls, method, f"gave {odd or type(found).__name__}; a list of texts is needed")
+        return list(found)
+
+    def _text(self, method: str, found: Any) -> str:
+        if not isinstance(found, str):
+            raise wrong(self.cls, method, f"gave {found!r:.60}; a text is needed")
+        return found
+
+    def corpus(self, progress: Progress = silent) -> list[str]:
+        """As Domain.corpus."""
+        return self._texts("corpus", self._call("corpus", progress))
+
+    def read(self, path: Path) -> Iterator[DataLine]:
+        """As Domain.read. What the system says of a file is passed on."""
+        with border(self.cls, "read", OF_FILES):
+            lines = iter(self.plugin.read(path))
+        while True:
+            with border(self.cls, "read", OF_FILES):
+                line = next(lines, None)
+            if line is None:
+                return
+            if not isinstance(line, DataLine) or not (line.problem or (isinstance(line.text, str) and line.text)):
+                raise wrong(self.cls, "read", f"gave {line!r:.80}; a DataLine with a text or a problem is needed")
+            yield line
+
+    def encode(self, text: str) -> list[str]:
+        """As Domain.encode."""
+        return self._texts("encode", self._call("encode", text))
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        """As Domain.decode. An empty text is refused: tables write a sequence that is no item so."""
+        text = self._call("decode", tokens)
+        if not isinstance(text, str) or not text:
+            raise wrong(self.cls, "decode", f"gave {text!r:.60}; a text that is not empty, or raise Undecodable")
+        return text
+
+    def excerpts(self, tokens: Sequence[str]) -> list[list[str]]:
+        """As Domain.excerpts."""
+        found = self._call("excerpts", list(tokens))
+        if not isinstance(found, list | tuple):
+            raise wrong(self.cls, "excerpts", f"gave {type(found).__name__}; a list of lists of tokens is needed")
+        return [self._texts("excerpts", excerpt) for excerpt in found]
+
+    def terms(self) -> list[RewardTerm]:
+        """As Domain.terms: each is shown arrays that it cannot change, and texts as a tuple."""
+        terms = check_terms(self.cls, self._call("terms"))
+        return [self._of_steps(term) if isinstance(term, TokenTerm) else _of_texts(term) for term in terms]
+
+    def _of_steps(self, term: TokenTerm) -> TokenTerm:
+        def values(ids: Ids) -> Values:
+            seen = np.asarray(ids).view()
+            seen.flags.writeable = False
+            with border(self.cls, f"term '{term.name}'"):
+                found = np.asarray(term.values(seen))
+            if found.shape != seen.shape or found.dtype.kind not in "biuf":
+                said = f"gave {found.dtype} of shape {found.shape} for ids of shape {seen.shape}"
+                raise wrong(self.cls, f"term '{term.name}'", f"{said}; a number for each is needed")
+            return found.astype(np.float64, copy=False)
+
+        return replace(term, values=values)
+
+    def measure(self, texts: Sequence[str | None]) -> list[Measure]:
+        """As Domain.measure: the same figures every time, with an entry for each of `texts`."""
+        found = self._call("measure", tuple(texts))
+        if not isinstance(found, list | tuple) or not all(isinstance(item, Measure) for item in found):
+            raise wrong(self.cls, "measure", f"gave {found!r:.80}; a list of Measure is needed")
+        for item in found:
+            if len(item.values) != len(texts):
+                said = f"'{item.name}' has {len(item.values)} values for {len(texts)} texts; one each is needed"
+                raise wrong(self.cls, "measure", said)
+        names, before = [item.name for item in found], [item.name for item in self._figures]
+        if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+            raise wrong(self.cls, "measure", f"each figure needs a name of its own, not {', '.join(map(repr, names))}")
+        if before and names != before:
+            said = f"gave {', '.join(names) or 'nothing'} and before {', '.join(before)}; always give the same figures"
+            raise wrong(self.cls, "measure", said)
+        self._figures = list(found)
+        return list(found)
+
+    def unmeasured(self, count: int) -> list[Measure]:
+        """The figures that `measure` gave before, as unknown ones of `count` samples."""
+        return [replace(item, values=np.zeros(count), weights=np.zeros(count)) for item in self._figures]
+
+    def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
+        """As Domain.write."""
+        with border(self.cls, "write", OF_FILES):
+            found: Any = self.plugin.write(tuple(texts), Path(folder))
+        if not isinstance(found, list | tuple) or not all(isinstance(path, Path) for path in found):
+            raise wrong(self.cls, "write", f"gave {found!r:.80}; a list with the Path of each file is needed")
+        return list(found)
+
+    def picture(self, text: str) -> str:
+        """As Domain.picture."""
+        return self._text("picture", self._call("picture", text))
+
+    def notes(self, text: str) -> list[tuple[float, float, int]]:
+        """As Domain.notes."""
+        found = self._call("notes", text)
+        try:
+            return [(float(start), float(length), int(number)) for start, length, number in found]
+        except (TypeError, ValueError):
+            said = f"gave {found!r:.80}; a list of (start, length, MIDI number) is needed"
+            raise wrong(self.cls, "notes", said) from None
+
+    def caption(self, text: str) -> str:
+        """As Domain.caption."""
+        return self._text("caption", self._call("caption", text))
+
+    def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+        """As Domain.vary."""
+        found = self._texts("vary", self._call("vary", tuple(texts), rng))
+        if len(found) > len(texts):
+            raise wrong(self.cls, "vary", f"gave {len(found)} items for {len(texts)}; at most one for each")
+        if len(set(found)) < len(found) or not set(found).isdisjoint(texts):
+            old = next(text for text in found if found.count(text) > 1 or text in texts)
+            raise wrong(self.cls, "vary", f"gave '{old:.60}' twice, or as it was; leave out what is not new")
+        return found
+
+    def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
+        """As Domain.rewrite."""
+        return self._texts("rewrite", self._call("rewrite", text, rng))
+
+    def family(self, text: str) -> str:
+        """As Domain.family."""
+        return self._text("family", self._call("family", text))
+
+    def in_corpus(self, texts: Sequence[str]) -> list[bool]:
+        """As Domain.in_corpus."""
+        found = self._call("in_corpus", tuple(texts))
+        if not hasattr(found, "__len__") or len(found) != len(texts):
+            raise wrong(
+                self.cls, "in_corpus", f"gave {found!r:.60} for {len(texts)} texts; True or False for each is needed"
+            )
+        return [bool(copy) for copy in found]
+
+    def offers(self, hook: str) -> bool:
+        """As Domain.offers."""
+        return self.plugin.offers(hook)
+
+
+def _of_texts(term: SequenceTerm) -> SequenceTerm:
+    """Its exceptions are passed on: the scorer lists them as failures of the texts."""
+    values: Callable[[Sequence[str]], Any] = term.values
+    return replace(term, values=lambda texts: values(tuple(texts)))
+
+
+def guarded(domain: Domain) -> Guarded:
+    """A domain behind the border, where it is not there yet."""
+    return domain if type(domain) is Guarded else Guarded(domain)
+
+
+def measured(domain: Domain, texts: Sequence[str | None]) -> list[Measure]:
+    """The figures of N samples; where a plugin fails, unknown ones and a complaint, so that a run still ends well."""
+    try:
+        return list(domain.measure(texts))
+    except UserError as error:
+        if type(domain) is not Guarded:
+            raise
+        domain.complaints.append(str(error))
+        return domain.unmeasured(len(texts))
+
+
+def written(domain: Domain, texts: Sequence[str], folder: Path) -> None:
+    """Write the files of the field; where a plugin fails, there is a complaint in their place."""
+    try:
+        domain.write(texts, folder)
+    except UserError as error:
+        if type(domain) is not Guarded:
+            raise
+        domain.complaints.append(str(error))
+
+
+def complaints(domain: Domain) -> list[str]:
+    """What a plugin failed at since it was loaded, each once."""
+    return list(dict.fromkeys(domain.complaints)) if type(domain) is Guarded else []

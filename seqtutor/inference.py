@@ -1,0 +1,277 @@
+"""Which terms tell examples from what a prior writes: maximum likelihood in p exp(w . Phi) / Z. Free of torch.
+
+Phi are the terms of a text, clipped and in standard deviations of the base (the prior's texts, or a list that somebody
+chose from), so that w is in nats per standard deviation. For N items with features x and M base texts with features y
+
+    l(w) = w . mean_i x_i - log mean_j exp(w . y_j) - |w|^2 / (2 N tau^2)
+    gradient  mean x - E_w y - w / (N tau^2)          H = Cov_w y + I / (N tau^2)
+
+which is concave: Newton's method finds its one maximum. With q_j ~ exp(w . y_j), summing to 1, and m = E_w y
+
+    Var w = H^-1 ( V / N + S + I / (N^2 tau^2) ) H^-1        S = sum_j q_j^2 (y_j - m)(y_j - m)^T
+
+V is the spread of the items, which an item of many excerpts enters once; S is what the base being a sample costs, and
+is 0 where the base is the whole list; the last part is the pull of the penalty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import chdtrc, logsumexp
+
+from seqtutor.errors import UserError
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
+
+CLIP = 0.005  # quantiles of the base, on both sides, beyond which a term counts no further
+HITS = 20  # base texts, at the least, of which a term says something else than of most
+RARE = 0.03  # and the share of them: what fires in fewer does so once in 50 examples, or never
+UNKNOWN = 0.2  # share of texts or items for which a term may have no value
+SAME = 1e-6  # share of a term's spread that other terms leave over, below which it says nothing new
+FEWEST = 8  # items
+LOWEST, LOW = 30.0, 100.0  # effective sample sizes: refused below the first, warned of below the second
+TAU = 1.0  # the penalty's standard deviation of a weight, nats per standard deviation
+PRIOR_ITEMS = 10.0  # how many items the model's own spread counts for, beside the spread of the items
+NORMAL = 1.959964  # of a 95 % interval
+STEPS = 100  # of Newton's method; five are usual
+NEAR, DONE = 1e-9, 1e-20  # what is left to win: below the first a whole step is safe, below the second the last
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Weights of K terms, nats per standard deviation of the base, with how sure they are."""
+
+    names: tuple[str, ...]
+    mean: Values  # (K,)
+    covariance: Values  # (K, K)
+    sampling: Values  # (K, K): the part of it that a larger base would take away
+    p_values: Values  # (K,) likelihood ratio: the chance of this much evidence if the term did not matter
+    scale: Values  # (K,) the standard deviation of the clipped raw term in the base
+    shift: Values  # (K,) where the mean item lies, standard deviations from the base's mean
+    dropped: Mapping[str, str]  # term -> why it has no weight
+    items: int
+    base: int
+    ess: float  # how many base texts the weighted ones are worth
+    kl: float  # nats from the base to the tilted one
+
+    @property
+    def halfwidth(self) -> Values:
+        """(K,) half of each 95 % interval."""
+        return NORMAL * np.sqrt(np.diag(self.covariance))
+
+    @property
+    def interval(self) -> Values:
+        """(K, 2) the 95 % intervals."""
+        return np.stack([self.mean - self.halfwidth, self.mean + self.halfwidth], axis=1)
+
+    @property
+    def matters(self) -> NDArray[np.bool_]:
+        """(K,) whether the likelihood ratio says so, at 5 %."""
+        return self.p_values < 0.05
+
+    @property
+    def per_unit(self) -> Values:
+        """(K,) nats per unit of the raw term."""
+        return self.mean / self.scale
+
+    @property
+    def correlation(self) -> Values:
+        """(K, K) of the weights: near -1, the sum of two is known and neither of them."""
+        sd = np.sqrt(np.diag(self.covariance))
+        return np.asarray(self.covariance / np.outer(sd, sd))
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """The maximum of l(w): weights (K,), the base's tilted weights q (M,), log Z, and what l(w) is."""
+
+    weights: Values
+    q: Values
+    log_z: float
+    value: float
+
+
+def infer(
+    examples: Values,
+    base: Values,
+    names: Sequence[str],
+    *,
+    counts: Values | None = None,
+    base_weights: Values | None = None,
+    whole_base: bool = False,
+    tau: float = TAU,
+) -> Inference:
+    """The weights under which the base, tilted, becomes the examples.
+
+    `examples` (N, K) raw terms of each item, `base` (M, K) of each base text; `counts` (N,) how much an item counts
+    (all the same); `base_weights` (M,) probabilities of the base texts (all the same); `whole_base`: the base is all
+    there was to choose from, and no sample. Raises UserError where there is too little to say anything.
+    """
+    counts = np.ones(len(examples)) if counts is None else counts
+    base_weights = np.ones(len(base)) if base_weights is None else base_weights
+    kept, dropped = usable(examples, base, names)
+    here, there = (np.isfinite(table[:, kept]).all(axis=1) for table in (examples, base))
+    examples, counts = examples[here][:, kept], counts[here] / counts[here].sum()
+    base, base_weights = base[there][:, kept], base_weights[there] / base_weights[there].sum()
+    if len(examples) < FEWEST:
+        raise UserError(f"{len(examples)} items can be used; at least {FEWEST} are needed, and 50 show most rules")
+    low, high = np.quantile(base, [CLIP, 1 - CLIP], axis=0)
+    examples, base = np.clip(examples, low, high), np.clip(base, low, high)
+    centre = base_weights @ base
+    scale = np.sqrt(base_weights @ (base - centre) ** 2)
+    x, y = (examples - centre) / scale, (base - centre) / scale
+    fit, covariance, sampling, p_values = _fitted(x, y, counts, base_weights, 0.0 if whole_base else 1.0, tau)
+    ess = float(1 / (fit.q**2).sum())
+    _check_size(ess, len(base), [names[k] for k in kept], fit.weights)
+    return Inference(
+        tuple(names[k] for k in kept),
+        fit.weights,
+        covariance,
+        sampling,
+        p_values,
+        scale,
+        counts @ x,
+        dropped,
+        len(examples),
+        len(base),
+        ess,
+        float(fit.weights @ (fit.q @ y) - fit.log_z),
+    )
+
+
+def _check_size(ess: float, base: int, names: Sequence[str], weights: Values) -> None:
+    if ess < LOWEST:
+        far = names[int(np.abs(weights).argmax())]
+        raise UserError(
+            f"the examples are too far from what they are compared with: {base:,} texts are worth {ess:.0f}, and "
+            f"{LOWEST:.0f} are needed (furthest: {far}); learn a prior from nearer items, or take more texts of it"
+        )
+
+
+def _fitted(
+    x: Values, y: Values, counts: Values, base_weights: Values, sampled: float, tau: float
+) -> tuple[Tilt, Values, Values, Values]:
+    """The fit; the covariance of the weights; its part that comes from the base; p-values."""
+    n = float(1 / (counts**2).sum())
+    mean, ridge = counts @ x, 1 / (n * tau**2)
+    fit = tilt(mean, y, base_weights, ridge)
+    away = y - fit.q @ y
+    spread = (away * fit.q[:, None]).T @ away
+    inverse = cho_solve(cho_factor(spread + ridge * np.eye(len(mean))), np.eye(len(mean)))
+    error = sampled * (away * fit.q[:, None] ** 2).T @ away
+    noise = _spread_of_items(x - mean, counts, n, spread) / n + ridge / n * np.eye(len(mean))
+    covariance, sampling = (inverse @ part @ inverse for part in (noise + error, error))
+    return fit, covariance, sampling, _p_values(fit, mean, y, base_weights, ridge, n, np.diag(covariance / inverse) * n)
+
+
+def _spread_of_items(away: Values, counts: Values, n: float, model: Values) -> Values:
+    """V (K, K): of the items, drawn towards the model's own where there are few of them."""
+    seen = (away * counts[:, None]).T @ away * n / (n - 1)
+    return np.asarray((n * seen + PRIOR_ITEMS * model) / (n + PRIOR_ITEMS))
+
+
+def _p_values(
+    fit: Tilt, mean: Values, y: Values, base_weights: Values, ridge: float, n: float, inflation: Values
+) -> Values:
+    """Likelihood ratios against each weight being 0; as the intervals, they know of the base's error (Rao and Scott).
+
+    `inflation` (K,): the variance of a weight over what it would be for independent items and an endless base.
+    """
+    ratios = np.zeros(len(mean))
+    for k in range(len(mean)):
+        others = np.arange(len(mean)) != k
+        less = tilt(mean[others], y[:, others], base_weights, ridge)
+        ratios[k] = 2 * n * (fit.value - less.value) / inflation[k]
+    return np.asarray(chdtrc(1, np.maximum(ratios, 0.0)))
+
+
+def tilt(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0) -> Tilt:
+    """Weights w with E_w base = `mean` - `ridge` w, by Newton's method with halved steps.
+
+    `base` (M, K), `base_weights` (M,) summing to 1. Raises UserError where nothing holds w (only without a `ridge`).
+    """
+    here = _at(np.zeros(len(mean)), mean, base, base_weights, ridge)
+    for _ in range(STEPS):
+        expected = here.q @ base
+        gradient = mean - expected - ridge * here.weights
+        away = base - expected
+        hessian = (away * here.q[:, None]).T @ away + ridge * np.eye(len(mean))
+        step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]
+        gain = float(gradient @ step)  # twice what is left to win
+        after = _at(here.weights + step, mean, base, base_weights, ridge)
+        while gain > NEAR and after.value < here.value:
+            step = step / 2
+            after = _at(here.weights + step, mean, base, base_weights, ridge)
+        here = after
+        if gain < DONE:
+            break
+    if np.abs(gradient).max(initial=0.0) < 1e-6:
+        return here
+    raise UserError("no weights make the base like the examples: they lie outside of everything that it holds")
+
+
+def _at(w: Values, mean: Values, base: Values, base_weights: Values, ridge: float) -> Tilt:
+    with np.errstate(divide="ignore"):
+        logits = np.log(base_weights) + base @ w
+    log_z = float(logsumexp(logits))
+    return Tilt(w, np.exp(logits - log_z), log_z, float(w @ mean - log_z - 0.5 * ridge * w @ w))
+
+
+def usable(examples: Values, base: Values, names: Sequence[str]) -> tuple[list[int], dict[str, str]]:
+    """The columns that can have a weight; and of the others, why not. Raises UserError where none can."""
+    kept: list[int] = []
+    dropped: dict[str, str] = {}
+    for k, name in enumerate(names):
+        reason = _silent(examples[:, k], base[:, k]) or _repeated(base, kept, k, names)
+        if reason:
+            dropped[name] = reason
+        else:
+            kept.append(k)
+    if not kept:
+        said = "; ".join(f"{name}: {reason}" for name, reason in dropped.items())
+        raise UserError(f"no term tells one text from another ({said or 'the domain has none'})")
+    return kept, dropped
+
+
+def _silent(examples: Values, base: Values) -> str:
+    """Why a term says nothing; empty where it says something."""
+    for values, whose in ((base, "base texts"), (examples, "examples")):
+        unknown = 1 - float(np.isfinite(values).mean()) if len(values) else 0.0
+        if unknown > UNKNOWN:
+            return f"has no value for {unknown:.0%} of the {whose}"
+    values, counts = np.unique(base[np.isfinite(base)], return_counts=True)
+    hits = int(counts.sum() - counts.max())
+    if not hits:
+        return f"is {values[0]:g} for every base text"
+    if hits < HITS or hits < RARE * counts.sum():
+        return f"is {values[counts.argmax()]:g} for all but {hits} of {counts.sum():,} base texts: too rare"
+    return ""
+
+
+def _repeated(base: Values, kept: Sequence[int], k: int, names: Sequence[str]) -> str:
+    """Whether a term is a sum of multiples of those before it."""
+    rows = np.isfinite(base[:, [*kept, k]]).all(axis=1)
+    others, column = base[rows][:, list(kept)], base[rows, k]
+    design = np.column_stack([others - others.mean(axis=0), np.ones(len(column))])
+    away = column - column.mean()
+    factors = np.linalg.norm(design, axis=0)
+    fitted = np.linalg.lstsq(design / factors, away, rcond=None)[0]
+    left = float(np.linalg.norm(away - design / factors @ fitted))
+    if left > SAME * float(np.linalg.norm(away)):
+        return ""
+    used = [names[other] for other, part in zip(kept, fitted, strict=False) if abs(part) > SAME * abs(fitted).max()]
+    return f"says the same as {' and '.join(used)}"
+
+
+def correlated(found: Inference, least: float = 0.7) -> list[tuple[str, str, float]]:
+    """Pairs of terms whose weights cannot be told apart well: |correlation| of at least `least`, strongest first."""
+    c = found.correlation
+    pairs = [(found.names[i], found.names[j], float(c[i, j])) for i in range(len(c)) for j in range(i)]
+    return sorted((pair for pair in pairs if abs(pair[2]) >= least), key=lambda pair: -abs(pair[2]))

@@ -1,0 +1,94 @@
+"""Checks of the optional hooks: new items, other spellings, families, what stands in the corpus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from seqtutor.errors import UserError
+from seqtutor.testing.subject import Subject, differs, refused, said, shown
+from seqtutor.vocabulary import UnknownToken
+
+QUICK = 0.005  # seconds that `family` may take for an item
+
+
+def vary(subject: Subject) -> Iterator[str]:
+    """New canonical items that fit; all chance from the generator that is given."""
+    domain = subject.domain
+    if not domain.offers("vary") or not subject.texts:
+        return
+    found = [
+        text
+        for seed in range(1 if subject.quick else 3)
+        for text in domain.vary(subject.texts, np.random.default_rng(seed))
+    ]
+    for text in found:
+        try:
+            tokens = domain.encode(text)
+            domain.vocabulary.encode(tokens)
+            back = domain.decode(tokens)
+        except UserError as error:
+            yield f"vary: it gives {shown(text)}, which is no item ({said(error)}); leave such out"
+            return
+        if back != text:
+            yield f"vary: it gives {shown(text)}, which is {shown(back)} in canonical form; give decode(tokens)"
+            return
+        if not subject.fits(tokens):
+            yield f"vary: it gives {shown(text)}, too long for max_length {domain.max_length}; leave such out"
+            return
+    if not found and not subject.quick:
+        yield f"vary: it gives nothing new for {len(subject.texts)} items; leave the method out if it cannot"
+    if differs(lambda: domain.vary(subject.texts, np.random.default_rng(0))):
+        yield "vary: the same generator gives other items the second time; take all chance from rng"
+    if problem := refused(lambda: domain.vary((), np.random.default_rng(0))):
+        yield f"{said(problem)} (given no items); a young run has none stored"
+
+
+def rewrite(subject: Subject) -> Iterator[str]:
+    """Other tokens of the same item; all chance from the generator that is given."""
+    domain = subject.domain
+    if not domain.offers("rewrite"):
+        return
+    for seed, text in enumerate(subject.texts):
+        tokens = domain.rewrite(text, np.random.default_rng(seed))
+        try:
+            domain.vocabulary.encode(tokens)
+            back = domain.decode(tokens)
+        except UnknownToken:
+            continue  # such a spelling is not used
+        except UserError as error:
+            yield f"rewrite: {shown(text)} becomes no item ({said(error)}); its tokens must decode to the same text"
+            return
+        if back != text:
+            yield f"rewrite: {shown(text)} becomes {shown(back)}, another item; it would earn what it has not earned"
+            return
+    if subject.texts and differs(lambda: domain.rewrite(subject.texts[0], np.random.default_rng(0))):
+        yield "rewrite: the same generator gives other tokens the second time; take all chance from rng"
+
+
+def family(subject: Subject) -> Iterator[str]:
+    """The same for the same item, and quick."""
+    domain, texts = subject.domain, subject.texts
+    if not texts:
+        return
+    if differs(lambda: [domain.family(text) for text in texts]):
+        yield "family: it gives another one the second time; leave chance and memory out of it"
+    began = time.perf_counter()
+    for text in texts:
+        domain.family(text)
+    each = (time.perf_counter() - began) / len(texts)
+    if each > QUICK:
+        yield f"family: it takes {1000 * each:.0f} ms an item and is asked of every sample; remember what it says"
+
+
+def in_corpus(subject: Subject) -> Iterator[str]:
+    """True or False for each text; items of the corpus are known to be in it."""
+    domain, texts = subject.domain, subject.texts
+    if not domain.offers("in_corpus"):
+        return
+    known = domain.in_corpus(texts)
+    domain.in_corpus(())
+    if subject.corpus and texts and not any(known):
+        yield f"in_corpus: it knows none of {len(texts)} items of the corpus; compare canonical texts"

@@ -1,0 +1,422 @@
+"""Inference: exact on enumerated worlds, honest intervals, one line for each mistake, a config that train takes."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from exact import world
+from letters import FixedLettersDomain, LettersDomain, Options, every, language, log_probabilities, new_model
+
+from seqtutor import TokenTerm, UserError, features
+from seqtutor.cli import main
+from seqtutor.cli.inferred import _gain, _guard
+from seqtutor.features import offered, prior_base, score
+from seqtutor.inference import Inference, correlated, infer, tilt, usable
+from seqtutor.priors.files import save_model
+from seqtutor.sharing import share
+
+NAMES = ("one", "two", "three")
+
+
+def enumerated(seed):
+    """A world's prior p (S,) over all its sequences, and three random terms (S, 3), in their standard deviations."""
+    tables = [world(100 * seed + k) for k in range(3)]
+    p = np.exp([tables[0].score(tables[0].prior, x) for x in tables[0].sequences])
+    phi = np.array([[table.score(table.reward, x) for table in tables] for x in tables[0].sequences])
+    away = phi - p @ phi
+    return p / p.sum(), away / np.sqrt(p @ away**2)
+
+
+def tilted(p, phi, w):
+    q = p * np.exp(phi @ w)
+    return q / q.sum()
+
+
+def drawn(p, phi, n, rng):
+    return phi[rng.choice(len(p), n, p=p)]
+
+
+def examples(seed=0, n=50, w=(0.8, -0.5, 0.0), base=1000):
+    """Items and base texts of one world."""
+    rng, (p, phi) = np.random.default_rng(seed), enumerated(seed)
+    return drawn(tilted(p, phi, np.array(w)), phi, n, rng), drawn(p, phi, base, rng)
+
+
+# What is inferred
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_exact_expectations_give_the_weights(seed):
+    p, phi = enumerated(seed)
+    w = np.random.default_rng(seed).normal(size=3)
+    found = tilt(tilted(p, phi, w) @ phi, phi, p)
+    assert found.weights == pytest.approx(w, abs=1e-8)
+    assert found.log_z == pytest.approx(np.log(p @ np.exp(phi @ w)), abs=1e-10)
+    assert found.q == pytest.approx(tilted(p, phi, w), abs=1e-10)
+
+
+def test_exact_expectations_give_the_weights_of_a_domains_own_terms():
+    """Words of the letters, a random network as the prior, and the terms as a run is paid by them."""
+    domain = LettersDomain(Options(longest=5))
+    model, tokens = new_model(spread=1.0), every(5)
+    p = np.exp(log_probabilities(model, tokens).numpy())
+    phi, valid = score(domain, offered(domain), tokens.numpy(), ~(tokens.numpy() == 2).any(-1))
+    p, phi = p[valid] / p[valid].sum(), phi[valid]
+    w = np.array([0.7, -1.2])
+    assert tilt(tilted(p, phi, w) @ phi, phi, p).weights == pytest.approx(w, abs=1e-8)
+
+
+def test_a_penalty_pulls_to_zero_and_the_gradient_vanishes():
+    p, phi = enumerated(0)
+    mean = tilted(p, phi, np.array([1.0, 0.5, -0.5])) @ phi
+    found = tilt(mean, phi, p, ridge=0.1)
+    assert found.q @ phi + 0.1 * found.weights == pytest.approx(mean, abs=1e-10)
+    assert np.linalg.norm(found.weights) < np.linalg.norm([1.0, 0.5, -0.5])
+
+
+def test_what_nothing_like_stands_in_the_base_has_no_finite_weights():
+    p, phi = enumerated(0)
+    with pytest.raises(UserError, match="outside of everything"):
+        tilt(phi.max(axis=0) + 1, phi, p)
+    assert np.isfinite(tilt(phi.max(axis=0) + 1, phi, p, ridge=0.01).weights).all()
+
+
+DRAWS = 500
+
+
+@pytest.mark.parametrize("n", [20, 50, 200])
+def test_intervals_cover_what_they_say(n):
+    """Fresh items, a fresh base and other weights in each draw. Without S, .88 at 200 items."""
+    covered = []
+    for draw in range(DRAWS):
+        rng, (p, phi) = np.random.default_rng([n, draw]), WORLDS[draw % len(WORLDS)]
+        w = rng.normal(size=3)
+        w *= 0.5 / np.linalg.norm(w)
+        found = infer(drawn(tilted(p, phi, w), phi, n, rng), drawn(p, phi, BASE, rng), NAMES)
+        assert found.names == NAMES
+        covered += list(np.abs(found.per_unit - w) <= found.halfwidth / found.scale)
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+BASE = 400  # texts: few, so that what their number costs can be seen
+WORLDS = [enumerated(seed) for seed in range(10)]
+
+
+def test_the_likelihood_ratio_is_wrong_as_often_as_it_says():
+    p_values = []
+    for draw in range(300):
+        rng, (p, phi) = np.random.default_rng([7, draw]), WORLDS[draw % len(WORLDS)]
+        found = infer(drawn(tilted(p, phi, np.array([0.7, 0.0, 0.0])), phi, 100, rng), drawn(p, phi, BASE, rng), NAMES)
+        assert found.p_values[0] < 0.05
+        p_values += list(found.p_values[1:])
+    assert 0.03 < np.mean(np.array(p_values) < 0.05) < 0.08
+    assert 0.4 < np.mean(np.array(p_values) < 0.5) < 0.6
+
+
+def same(one, other, tolerance=1e-9):
+    for key in ("mean", "covariance", "p_values", "shift"):
+        assert getattr(one, key) == pytest.approx(getattr(other, key), abs=tolerance), key
+
+
+def test_what_every_item_has_alike_changes_nothing():
+    x, y = examples()
+    found, away = infer(x, y, NAMES), np.array([5.0, -300.0, 0.1])
+    same(found, infer(x + away, y + away, NAMES))
+    more = infer(np.c_[x, np.ones(len(x))], np.c_[y, np.ones(len(y))], (*NAMES, "alike"))
+    same(found, more)
+    assert more.dropped == {"alike": "is 1 for every base text"}
+
+
+def test_units_change_the_weight_a_unit_alone():
+    x, y = examples()
+    found, other = infer(x, y, NAMES), infer(x * [10, 1, 1], y * [10, 1, 1], NAMES)
+    same(found, other)
+    assert other.per_unit == pytest.approx(found.per_unit / [10, 1, 1])
+
+
+def test_a_whole_list_is_no_sample():
+    x, y = examples()
+    sample, whole = infer(x, y, NAMES), infer(x, y, NAMES, whole_base=True)
+    assert whole.mean == pytest.approx(sample.mean)
+    assert np.abs(whole.sampling).max() == 0
+    assert np.diag(whole.covariance) == pytest.approx(np.diag(sample.covariance) - np.diag(sample.sampling))
+
+
+def test_items_count_by_their_counts_and_no_scale_of_these_matters():
+    x, y = examples(n=40)
+    counts = np.repeat([1.0, 3.0], 20)
+    found = infer(x, y, NAMES, counts=counts)
+    same(found, infer(x, y, NAMES, counts=7 * counts))
+    assert found.shift == pytest.approx(counts @ ((x - y.mean(0)) / y.std(0)) / counts.sum(), abs=0.05)
+    assert (found.halfwidth > infer(x, y, NAMES).halfwidth).all()  # of 40 items as many as 32 are left
+
+
+def test_terms_that_cannot_be_told_apart_are_shown_and_one_that_says_the_same_is_dropped():
+    x, y = examples()
+    rng = np.random.default_rng(0)
+    near = [np.c_[z, z[:, 0] + 0.1 * rng.normal(size=len(z))] for z in (x, y)]
+    ((one, other, c),) = correlated(infer(*near, (*NAMES, "near")))
+    assert {one, other} == {"one", "near"}
+    assert c < -0.9
+    twice = [np.c_[z, 2 * z[:, 0] - z[:, 2] + 1] for z in (x, y)]
+    assert infer(*twice, (*NAMES, "twice")).dropped == {"twice": "says the same as one and three"}
+
+
+def test_a_rare_term_is_dropped_and_a_wild_value_is_clipped():
+    x, y = examples()
+    rare = np.zeros(len(y))
+    rare[:15] = -100.0
+    kept, dropped = usable(np.c_[x, np.zeros(len(x))], np.c_[y, rare], (*NAMES, "rare"))
+    assert kept == [0, 1, 2]
+    assert dropped == {"rare": "is 0 for all but 15 of 1,000 base texts: too rare"}
+    wild = y.copy()
+    wild[0, 0] = 1e6
+    assert infer(x, wild, NAMES).mean == pytest.approx(infer(x, y, NAMES).mean, abs=0.02)
+
+
+def test_a_value_that_could_not_be_computed_costs_its_text_or_where_there_are_many_its_term():
+    x, y = examples()
+    x[0, 0] = y[5, 1] = np.nan
+    found = infer(x, y, NAMES)
+    assert (found.items, found.base) == (49, 999)
+    y[:300, 2] = np.nan
+    assert infer(x, y, NAMES).dropped == {"three": "has no value for 30% of the base texts"}
+
+
+def test_too_little_is_refused():
+    x, y = examples(n=7)
+    with pytest.raises(UserError, match="7 items can be used; at least 8 are needed"):
+        infer(x, y, NAMES)
+    x, y = examples(n=200, w=(5.0, 5.0, 5.0), base=200)
+    with pytest.raises(UserError, match=r"too far from what they are compared with: 200 texts are worth \d+, and 30"):
+        infer(x, y, NAMES, tau=10.0)
+    with pytest.raises(UserError, match="no term tells one text from another"):
+        infer(np.ones((9, 1)), np.ones((100, 1)), ["same"])
+
+
+def inference(mean, sd):
+    k = len(mean)
+    ones, cov = np.ones(k), np.diag(np.square(sd))
+    return Inference(NAMES[:k], np.array(mean), cov, 0.0 * cov, ones, ones, ones, {}, 9, 99, 99.0, 0.0)
+
+
+def test_folders_share_the_mean_of_their_weights_and_say_where_they_differ():
+    shared = share([inference([0.4, 1.0], [0.1, 0.1]), inference([0.6, -1.0], [0.1, 0.1])])
+    assert shared.mean == pytest.approx([0.5, 0.0])
+    assert shared.p_differ[0] == pytest.approx(0.1573, abs=1e-4)  # chi^2_1 of 2
+    assert shared.p_differ[1] < 1e-9
+    # random effects, by hand: Q = 2 and 200, C = 100, so that the variance between is .01 and 1.99
+    assert shared.halfwidth == pytest.approx(1.959964 * np.sqrt(np.array([0.02, 2.0]) / 2))
+
+
+def test_what_is_no_item_stays_as_rare_as_it_was():
+    rng = np.random.default_rng(0)
+    valid = np.c_[np.ones(90), rng.normal(size=(90, 2))]
+    invalid = np.c_[np.zeros(10), np.full((10, 2), -3.0)]
+    weights = np.array([0.0, -1.0, 0.3])
+    (k, weight), gap = _guard(weights, features.Base(valid, invalid))
+    assert k == 0
+    assert gap > 1.0
+    weights[0] = weight
+    assert _gain(weights, valid) == pytest.approx(_gain(weights, invalid))
+
+
+# Features
+
+
+class Windows(FixedLettersDomain):
+    """An item is cut into all its windows."""
+
+    def excerpts(self, tokens):
+        return [tokens[i : i + self.max_length] for i in range(len(tokens) - self.max_length + 1)]
+
+
+def test_an_item_is_the_mean_of_its_excerpts_and_counts_once():
+    domain = Windows(Options(longest=3))
+    items = features.features(domain, offered(domain), ["abca", "ab", "aaa", "aaa", "abz", "aa a"])
+    assert items.texts == ["abca", "aaa"]
+    assert items.counts.tolist() == [2, 1]
+    assert items.values.tolist() == [[(2 + 1) / 2, 3.0], [0.0, 1.0]]
+    assert items.repeats == 1
+    assert [problem.split(":")[0] for problem in items.problems] == ["'ab'", "'abz'", "'aa a'"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Every test has a cache of its own, and works in a folder of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache" / "seqtutor"
+
+
+@pytest.fixture
+def prior(tmp_path):
+    (tmp_path / "prior").mkdir()
+    save_model(new_model(spread=1.0), tmp_path / "prior", "model", domain="letters")
+    return str(tmp_path / "prior")
+
+
+def test_the_priors_texts_are_sampled_once_and_again_where_anything_changed(prior, cache, monkeypatch):
+    domain = LettersDomain()
+    terms = offered(domain)
+    base = prior_base(domain, terms, prior, 300)
+    sampled = []
+    real = features._sample
+    monkeypatch.setattr(features, "_sample", lambda *a: sampled.append(a) or real(*a))
+    again = prior_base(domain, terms, prior, 300)
+    assert not sampled
+    assert (again.values == base.values).all()
+    assert (again.invalid == base.invalid).all()
+    assert len(base.invalid)
+    (file,) = cache.iterdir()
+    whole = file.read_bytes()
+    for damage in (b"", b"PK\x03\x04 nothing", whole[:-40], whole[:99] + bytes([whole[99] ^ 255]) + whole[100:]):
+        file.write_bytes(damage)
+        assert (prior_base(domain, terms, prior, 300).values == base.values).all()
+    assert len(sampled) == 4
+    twice = [TokenTerm("rises", 1.0, "", "", lambda ids: 2 * terms[0].values(ids)), terms[1]]
+    assert (prior_base(domain, twice, prior, 300).values[:, 0] == 2 * base.values[:, 0]).all()
+    save_model(new_model(spread=1.0, seed=1), Path(prior), "model", domain="letters")
+    prior_base(domain, terms, prior, 300)
+    assert len(sampled) == 6
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(prior, cache):
+    cache.parent.write_text("a file where the folder should be", encoding="utf-8")
+    assert len(prior_base(LettersDomain(), offered(LettersDomain()), prior, 100).values)
+
+
+# The command
+
+pytestmark = pytest.mark.usefixtures("installed")
+
+
+def call(*args):
+    return CliRunner().invoke(main, ["infer", *map(str, args)])
+
+
+def succeed(*args):
+    result = call(*args)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refuse(*args):
+    """Run a command that must fail -> its one line."""
+    result = call(*args)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1, result.stderr
+    return result.stderr
+
+
+def write(name, words):
+    Path(name).write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    return name
+
+
+def words(seed=0, longest=4):
+    """All distinct words of the language, in a random order."""
+    found = list(dict.fromkeys(language(3000, longest)))
+    return [found[i] for i in np.random.default_rng(seed).permutation(len(found))]
+
+
+LONG = ("--domain", "letters", "--longest", "7")
+
+
+def test_a_table_and_a_config_that_train_takes(prior):
+    rising = [word for word in words(longest=6) if "abc" in word or "bcab" in word][:40]
+    said = succeed(*LONG, "--prior", prior, "--examples", write("mine.txt", rising), "--output", "mine.toml")
+    assert "mine.txt: 40 items" in said
+    assert "much higher" in next(line for line in said.splitlines() if line.startswith("rises"))
+    assert "effective sample size" in said
+    config = tomllib.loads(Path("mine.toml").read_text(encoding="utf-8"))
+    assert (config["domain"], config["prior"], config["options"]) == ("letters", prior, {"longest": 7})
+    domain = LettersDomain(Options(longest=7))
+    items = features.read_items(domain, Path("mine.txt"), offered(domain))
+    found = infer(items.values, prior_base(domain, offered(domain), prior).values, ("rises", "variety"))
+    weights = [config["weights"][name] / config["temperature"] for name in found.names]
+    assert weights == pytest.approx(found.per_unit, rel=1e-5)
+    result = CliRunner().invoke(main, ["train", "--config", "mine.toml", "--updates", "1", "--output", "run"])
+    assert result.exit_code == 0, result.output
+    assert "mine.toml exists" in refuse(*LONG, "--prior", prior, "--examples", "mine.txt", "--output", "mine.toml")
+
+
+def test_the_samples_of_a_run_are_those_of_its_policy(prior):
+    rows = [f"{i},{'policy' if i % 2 else 'prior'},{word},0" for i, word in enumerate(words(longest=6)[:60])]
+    Path("samples.csv").write_text("\n".join(["number,model,text,reward", *rows]), encoding="utf-8")
+    assert "samples.csv: 30 items" in succeed(*LONG, "--prior", prior, "--examples", "samples.csv")
+
+
+def test_folders_have_a_column_each_and_what_they_share(prior):
+    one, other = write("one.txt", words(0, 6)[:50]), write("other.txt", words(1, 6)[:60])
+    said = succeed(*LONG, "--prior", prior, "--examples", f"bach={one}", "--examples", f"folk={other}")
+    assert all(heading in said for heading in ("bach (50)", "folk (60)", "shared", "p they differ"))
+    assert "two sets of examples are named 'one.txt'" in refuse(*LONG, "--examples", one, "--examples", one)
+
+
+def test_examples_that_were_chosen_from_a_list_need_no_prior():
+    everything = words(longest=6)
+    chosen = sorted(everything, key=lambda word: -len(set(word)) + 0.3 * len(word))[:30]
+    listed, liked = write("all.txt", everything), write("liked.txt", chosen)
+    said = succeed(*LONG, "--examples", liked, "--among", listed)
+    assert f"30 items against {len(everything)} items of all.txt" in said
+    assert "higher" in next(line for line in said.splitlines() if line.startswith("variety"))
+    write("part.txt", everything[30:])
+    assert "does not hold them all" in " ".join(succeed(*LONG, "--examples", liked, "--among", "part.txt").split())
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--domain", "leters", "--examples", "x"), "unknown domain 'leters'; did you mean 'letters'?"),
+        (("--examples", "x"), "name a domain: --domain music"),
+        (("--domain", "letters"), "name a file or folder of examples"),
+        ((*LONG, "--examples", "nowhere.txt"), "cannot read nowhere.txt: No such file"),
+        ((*LONG, "--examples", "x.txt", "--among", "y.txt", "--prior", "p"), "--among replaces the prior's texts"),
+        ((*LONG, "--examples", "x.txt", "--seed", "-1"), "seed must lie between"),
+    ],
+)
+def test_a_mistake_on_the_line_is_one_line(args, said):
+    assert said in refuse(*args)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([], "is empty: it holds no item of domain 'letters'"),
+        (["a b", "xyz"], "holds no item of domain 'letters' that can be used; the first: 'a b' is more than one word"),
+        (["xyz"] * 9, "that can be used; the first: 'xyz': the vocabulary has no token 'x'"),
+        (["abc"], "1 items can be used; at least 8 are needed"),
+        (["abc"] * 20, "1 items can be used; at least 8 are needed"),
+    ],
+)
+def test_examples_that_are_none_are_one_line(prior, content, said):
+    last = refuse(*LONG, "--prior", prior, "--examples", write("mine.txt", content))
+    assert said in last.replace("'a b': ", ""), last
+
+
+def test_a_list_of_which_all_items_are_alike_is_one_line():
+    same = [x * n for x in "ab" for n in range(1, 6)]
+    last = refuse(*LONG, "--examples", write("same.txt", same), "--among", "same.txt")
+    assert "no term tells one text from another (rises: is 0 for every base text; variety: is 1 for every" in last
+
+
+def test_pretraining_ends_with_what_was_not_learnt():
+    text = write("words.txt", words(0, 7) + words(1, 7))
+    args = ["pretrain", "--domain", "letters", "--data", text, "--epochs", "2", "--hidden", "8", "--embedding", "4"]
+    result = CliRunner().invoke(main, [*args, "--longest", "8", "--held-out", "0.2", "--output", "mine"])
+    assert result.exit_code == 0, result.output
+    assert "what the prior did not learn" in result.output
+    about = json.loads(Path("mine/config.json").read_text(encoding="utf-8"))
+    assert set(about["figures"]["unlearnt"]["rises"]) == {"w", "halfwidth", "p"}
+    assert "rises" in Path("mine/unlearnt.txt").read_text(encoding="utf-8")
+    few = CliRunner().invoke(main, [*args, "--longest", "8", "--held-out", "0.01", "--output", "other"])
+    assert few.exit_code == 0
+    assert "what it did not learn is not known:" in few.output
+    assert "unlearnt" not in json.loads(Path("other/config.json").read_text(encoding="utf-8"))["figures"]
