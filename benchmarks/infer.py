@@ -27,8 +27,8 @@ from scipy.special import ndtr
 
 import seqtutor
 from seqtutor.errors import UserError
-from seqtutor.features import TEXTS, offered, prior_base
 from seqtutor.inference import CLIP, NORMAL, infer, usable
+from seqtutor.inference.features import TEXTS, offered, prior_base
 
 Values = NDArray[np.float64]
 

@@ -25,11 +25,11 @@ from seqtutor.config import (
     read_toml,
     with_options,
 )
-from seqtutor.contract import inherited
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
-from seqtutor.guard import guarded
 from seqtutor.notebook import Item, page_html, table_of
+from seqtutor.plugin.contract import inherited
+from seqtutor.plugin.guard import guarded
 from seqtutor.priors.files import check_device, check_fit, load_model, load_prior, model_folder, options_of, read_about
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import draw, sample

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from seqtutor import plain
 from seqtutor.errors import Undecodable, UserError, unknown
+from seqtutor.plugin import plain
 from seqtutor.plugins import find, installed
 from seqtutor.vocabulary import Vocabulary
 
@@ -166,7 +166,7 @@ class Domain(ABC):
 
     Items travel as text (a SMILES string, a melody in a one-line notation); text is the key of caches and CSV rows.
     `vocabulary`, `max_length` and `terms` must be written, the rest where a domain differs. `load` gives a domain
-    behind `seqtutor.guard`, which checks what comes back from it.
+    behind `seqtutor.plugin.guard`, which checks what comes back from it.
     """
 
     name: ClassVar[str]
@@ -295,7 +295,7 @@ def available() -> list[str]:
 
 def domain_class(name: str) -> type[Domain]:
     """The class of an installed domain, checked. Raises UserError with the nearest name, or what is wrong with it."""
-    from seqtutor.contract import check_class
+    from seqtutor.plugin.contract import check_class
 
     found = find("domain", name)
     if not (isinstance(found, type) and issubclass(found, Domain)):
@@ -306,7 +306,7 @@ def domain_class(name: str) -> type[Domain]:
 
 def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     """An installed domain, made with `options` (its own option names to values; missing ones keep their defaults)."""
-    from seqtutor.guard import Guarded, border
+    from seqtutor.plugin.guard import Guarded, border
 
     cls = domain_class(name)
     fields = {f.name: f for f in dataclasses.fields(cls.Options)}

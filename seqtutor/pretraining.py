@@ -18,7 +18,7 @@ from torch import Tensor
 from seqtutor.config import PretrainConfig, check_memory
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
-from seqtutor.features import encoded
+from seqtutor.inference.features import encoded
 from seqtutor.priors.files import save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint

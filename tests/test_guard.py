@@ -22,8 +22,8 @@ from letters import LettersDomain
 from seqtutor import Domain, Measure, SequenceTerm, TokenTerm, UserError, available, load
 from seqtutor.cli import COMMANDS, main
 from seqtutor.cli.new import write_package
-from seqtutor.contract import reserved
-from seqtutor.guard import Guarded
+from seqtutor.plugin.contract import reserved
+from seqtutor.plugin.guard import Guarded
 from seqtutor.priors.files import load_prior
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.report.svg import clean
@@ -253,7 +253,7 @@ def test_options_of_a_prior_are_taken_over_or_the_run_is_refused(beads, elsewher
 
 
 def test_a_fixed_length_may_be_shorter_than_the_priors_but_not_longer():
-    from seqtutor.contract import inherited
+    from seqtutor.plugin.contract import inherited
 
     assert inherited("music", {"bars": 2}, {}, "music") == {"bars": 2}
     with pytest.raises(UserError, match="made for other items"):

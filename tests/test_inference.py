@@ -15,10 +15,10 @@ from letters import FixedLettersDomain, LettersDomain, Options, every, language,
 from seqtutor import TokenTerm, UserError, features
 from seqtutor.cli import main
 from seqtutor.cli.inferred import _gain, _guard
-from seqtutor.features import offered, prior_base, score
 from seqtutor.inference import Inference, correlated, infer, tilt, usable
+from seqtutor.inference.features import offered, prior_base, score
+from seqtutor.inference.sharing import share
 from seqtutor.priors.files import save_model
-from seqtutor.sharing import share
 
 NAMES = ("one", "two", "three")
 

@@ -11,7 +11,8 @@ from seqtutor import __version__
 from seqtutor.errors import UserError, UserStopped
 
 COMMANDS = (
-    "check", "domains", "evaluate", "generate", "infer", "new", "pretrain", "report", "status", "train", "verify",
+    *("domains", "train", "status", "generate", "evaluate", "report"),
+    *("pretrain", "infer", "verify", "new", "check"),
 )  # fmt: skip
 
 
@@ -20,9 +21,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of a working day."""
-        return [
-            "domains", "train", "status", "generate", "evaluate", "report", "pretrain", "infer", "verify", "new", "check",
-        ]  # fmt: skip
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of the module `seqtutor.cli.<name>`."""

@@ -31,7 +31,7 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
     from seqtutor.cli.console import console
     from seqtutor.cli.generate import strangers
     from seqtutor.cli.tables import side_by_side
-    from seqtutor.guard import complaints
+    from seqtutor.plugin.guard import complaints
     from seqtutor.runs import evaluation
 
     names = [model, *against]

@@ -13,8 +13,8 @@ from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
-    from seqtutor.features import Base, Items
     from seqtutor.inference import Inference
+    from seqtutor.inference.features import Base, Items
 
 SHOWN = 3  # problems of a folder
 MOST = 10**7  # texts of the prior
@@ -89,8 +89,8 @@ def _infer(
 ) -> None:
     from seqtutor.cli.console import console
     from seqtutor.cli.inferred import columns, config, notes, table
-    from seqtutor.features import TEXTS, offered, prior_base, read_items
-    from seqtutor.sharing import share
+    from seqtutor.inference.features import TEXTS, offered, prior_base, read_items
+    from seqtutor.inference.sharing import share
 
     terms = offered(domain)
     names = [term.name for term in terms]
@@ -129,7 +129,7 @@ def _inferred(name: str, items: Items, base: Base, names: list[str], whole: bool
 
 def _list(candidates: Items, items: dict[str, Items]) -> tuple[Base, bool]:
     """The list as a base, and whether all examples were chosen from it: then it is no sample of anything."""
-    from seqtutor.features import Base
+    from seqtutor.inference.features import Base
 
     listed = set(candidates.texts)
     whole = all(text in listed for some in items.values() for text in some.texts)

@@ -12,9 +12,9 @@ from rich.table import Table
 from scipy.special import logsumexp
 
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.features import Base
 from seqtutor.inference import LOW, Inference, correlated
-from seqtutor.sharing import Shared
+from seqtutor.inference.features import Base
+from seqtutor.inference.sharing import Shared
 
 STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
 

@@ -62,7 +62,7 @@ def write_package(name: str, folder: Path) -> list[Path]:
         "test_domain.py": folder / "tests" / f"test_{module}.py",
     }
     for source, path in sources.items():
-        template = files("seqtutor").joinpath("templates", f"{source}.txt").read_text(encoding="utf-8")
+        template = files("seqtutor.plugin").joinpath("templates", f"{source}.txt").read_text(encoding="utf-8")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(Template(template).substitute(words), encoding="utf-8")
     return list(sources.values())

@@ -96,7 +96,7 @@ def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
 
     from seqtutor.cli.console import console
     from seqtutor.cli.inferred import notes, table
-    from seqtutor.examination import examine
+    from seqtutor.inference.examination import examine
 
     try:
         with console.status("what it did not learn: its own texts beside the held-out items"):

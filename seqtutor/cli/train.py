@@ -143,7 +143,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.api import conclude
     from seqtutor.cli.console import console
     from seqtutor.cli.tables import comparison_table
-    from seqtutor.guard import complaints
+    from seqtutor.plugin.guard import complaints
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
     with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from seqtutor.domain import Domain, Measure
-from seqtutor.guard import measured
+from seqtutor.plugin.guard import measured
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.reward import Scores

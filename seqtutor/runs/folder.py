@@ -17,7 +17,7 @@ from typing import Any
 from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
-from seqtutor.guard import written
+from seqtutor.plugin.guard import written
 from seqtutor.priors.files import load_model, save_model, write_atomically
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores

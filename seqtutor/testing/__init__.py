@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from seqtutor.contract import PluginError
 from seqtutor.domain import Domain, domain_class, load
 from seqtutor.errors import UserError
+from seqtutor.plugin.contract import PluginError
 from seqtutor.testing import hooks, items, pages, scores
 from seqtutor.testing.subject import Subject, new_subject, said
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from seqtutor.contract import PluginError
 from seqtutor.domain import Domain, load
 from seqtutor.errors import Undecodable, UserError
+from seqtutor.plugin.contract import PluginError
 from seqtutor.testing.subject import CORPUS, RANDOM, Subject, differs, refused, said, sequences, shown, spread
 from seqtutor.vocabulary import UnknownToken
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqtutor.contract import PluginError
 from seqtutor.errors import UserError
+from seqtutor.plugin.contract import PluginError
 from seqtutor.runs.report.svg import clean
 from seqtutor.testing.subject import Subject, differs, refused, said, shown
 

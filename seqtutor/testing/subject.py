@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.contract import PluginError
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
-from seqtutor.guard import Guarded, guarded
+from seqtutor.plugin.contract import PluginError
+from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.vocabulary import EOS, PAD
 
 if TYPE_CHECKING:

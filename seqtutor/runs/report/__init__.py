@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
-from seqtutor.guard import complaints
+from seqtutor.plugin.guard import complaints
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.figures import Verdicts

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
-from seqtutor.features import grouped, offered, prior_base
 from seqtutor.inference import FEWEST, Inference, infer
+from seqtutor.inference.features import grouped, offered, prior_base
 
 if TYPE_CHECKING:
     from seqtutor.pretraining import Examples

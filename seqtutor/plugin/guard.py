@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.contract import check_terms, fault, wrong
 from seqtutor.domain import DataLine, Domain, Measure, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
 from seqtutor.errors import UserError
+from seqtutor.plugin.contract import check_terms, fault, wrong
 from seqtutor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
