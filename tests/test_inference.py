@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from exact import world
 from letters import FixedLettersDomain, LettersDomain, Options, every, language, log_probabilities, new_model
 
-from seqtutor import TokenTerm, UserError, features
+from seqtutor import TokenTerm, UserError
 from seqtutor.cli import main
 from seqtutor.cli.inferred import _gain, _guard
-from seqtutor.inference import Inference, correlated, infer, tilt, usable
+from seqtutor.inference import Inference, correlated, features, infer, tilt, usable
 from seqtutor.inference.features import offered, prior_base, score
 from seqtutor.inference.sharing import share
 from seqtutor.priors.files import save_model
