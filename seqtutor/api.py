@@ -260,7 +260,7 @@ def open_model(name: str | Path | Run, device: str = "cpu") -> tuple[Model, Doma
 
 def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()) -> Scorer:
     """Every term of the domain and of the config but those to `leave_out`, scored as in the run."""
-    settings = {name: table for name, table in settings_of(config.terms).items() if name not in leave_out}
+    settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out})
     weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
     terms = weighted_terms(domain, weights, settings)
     return Scorer(domain, terms, settings=settings, geometric=config.combine == "geometric")

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import replace_installed
 from letters import LettersDomain, new_model
 
 import seqtutor
 from seqtutor import UserError, evaluate, generate, load_run, pretrain, tune
+from seqtutor.cli import main
 from seqtutor.notebook import Item
 from seqtutor.priors.files import save_model
 from seqtutor.rewards import terms as rewards_terms
@@ -79,6 +81,22 @@ def test_a_run_of_a_session_goes_on_in_another_with_its_function_and_says_so_wit
     again = tune(resume="run", terms={"vowels": vowels}, updates=4)
     assert [int(row["update"]) for row in rows_of(again)] == [1, 2, 3, 4]
     assert first.folder == again.folder
+
+
+@pytest.mark.parametrize(
+    "command", [("generate", "./run", "-n", "3"), ("evaluate", "./run", "-n", "4"), ("report", "run")]
+)
+def test_the_commands_look_at_a_run_whose_function_is_gone(command, prior, installed):
+    tune(
+        "letters",
+        prior=prior,
+        terms={"vowels": lambda texts: [text.count("a") for text in texts]},
+        folder="run",
+        **TINY,
+    )
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert ("left out: vowels" in result.stderr) == (command[0] != "report")
 
 
 def rows_of(run):
@@ -158,10 +176,6 @@ def test_a_dotted_function_is_looked_for_without_running_its_package(tmp_path):
 
 
 def test_json_has_null_where_there_is_no_figure(prior, installed):
-    from click.testing import CliRunner
-
-    from seqtutor.cli import main
-
     class Silent(LettersDomain):
         def measure(self, texts):
             return [seqtutor.Measure("nothing", np.zeros(len(texts)), np.zeros(len(texts)))]

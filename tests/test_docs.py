@@ -64,12 +64,12 @@ def test_the_python_example_of_the_readme_runs():
     exec(code, names)
     melodies = names["melodies"]
     assert len(melodies) == 4
-    assert all(len(melody.split()) == 32 for melody in melodies)
+    assert all(len(melody.split()) == 64 for melody in melodies)
 
 
 def test_every_column_of_the_metrics_is_described():
     domain = seqtutor.load("music", {"bars": 1})
-    config = TrainConfig(domain="music", rollouts=2, batch=2, replay=4)
+    config = TrainConfig(domain="music", rollouts=2)
     tuner = Tuner(domain, config, LstmModel(domain.vocabulary, hidden=8, embedding=4, fixed_length=True))
     described = re.findall(r"^\| `(.+?)` \|", (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"), re.MULTILINE)
     columns = [column for column in tuner.step() if not column.startswith("term.")]
@@ -107,8 +107,16 @@ def test_the_plugin_of_the_documents_pretrains_trains_and_generates(tmp_path, mo
 def test_help_names_every_option_of_the_config():
     result = CliRunner().invoke(main, ["train", "--domain", "music", "-h"])
     assert result.exit_code == 0
-    for option in ("--temperature", "--span", "--bars", "--tonic", "--weight", "--resume"):
+    for option in ("--temperature", "--gamma", "--bars", "--tonic", "--weight", "--resume"):
         assert option in result.output
+
+
+def test_help_shows_the_numbers_of_the_objective_in_use():
+    said = {name: CliRunner().invoke(main, ["train", "--objective", name, "-h"]).output for name in ("psi", "ppo")}
+    assert "--span" in said["psi"]
+    assert "--clip" not in said["psi"]
+    assert "--clip" in said["ppo"]
+    assert "--replay" not in said["ppo"]
 
 
 def test_a_saved_model_is_described_in_plain_json(tmp_path):
