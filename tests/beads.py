@@ -81,7 +81,7 @@ class BeadsDomain(Domain):
     def measure(self, texts):
         lengths = np.array([len(text or "") for text in texts], float)
         reds = np.array([(text or "").count("r") for text in texts], float)
-        return [Measure("beads", lengths, lengths > 0), Measure("red", reds, lengths, percent=True)]
+        return [Measure("size", lengths, lengths > 0), Measure("reds", reds, lengths, percent=True)]
 
     def picture(self, text):
         return f'<svg viewBox="0 0 {9 * len(text)} 20"><text y="15">{text}</text></svg>'

@@ -93,7 +93,10 @@ def figures(subject: Subject) -> Iterator[str]:
     domain = subject.domain
     texts = [text for pair in zip(subject.texts, [None] * len(subject.texts), strict=True) for text in pair]
     domain.measure([None, None])
-    domain.measure([None, *texts])
+    taken = {"reward", *(term.name for term in domain.terms())}
+    for measure in domain.measure([None, *texts]):
+        if measure.name in taken:
+            yield f"measure: '{measure.name}' is the name of a term, or the reward; give the figure another"
     if subject.quick:
         return
     for text in subject.texts[:2]:
