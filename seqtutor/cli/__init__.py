@@ -21,7 +21,8 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of a working day."""
         return [
-            "domains", "train", "status", "generate", "evaluate", "report", "pretrain", "infer", "verify", "new", "check",
+            "domains", "train", "status", "generate", "evaluate", "report",
+            "pretrain", "infer", "verify", "new", "check",
         ]  # fmt: skip
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
