@@ -36,7 +36,7 @@ def new(name: str, output: str) -> None:
         f"pip install --no-build-isolation -e {place}",
         f"seqtutor check {name}",
         f"seqtutor pretrain --domain {name} --output {name}-prior",
-        f"seqtutor train --domain {name} --prior {name}-prior",
+        f"seqtutor train --domain {name} --prior ./{name}-prior",
     ):
         click.echo(f"  {line}")
 
