@@ -1,4 +1,4 @@
-"""How well `infer` finds weights that are known: python benchmarks/infer.py [music] [molecules] [--seeds N]
+"""How well `infer` finds weights that are known: python benchmarks/infer.py [music] [molecules] [--seeds N] [--whole]
 
 "Composers" are random sparse weights of size |w| = 1 nat per standard deviation; their items are drawn from texts of
 the prior by exp(w . Phi). For each domain and seed (of the prior's texts, the composers and their items) a row says:
@@ -11,6 +11,8 @@ false      share of the weights that are 0 and have p < .05
 cosine     between the inferred weights and the composer's
 ESS        effective sample size of the prior's texts
 seconds    of one inference, sampling and scoring apart
+
+--whole: the texts that the items are drawn from are the base, too, and known to be all: no error but that of N items.
 
 OMP_NUM_THREADS=1; some four minutes the first time, when 24,000 molecules are scored.
 """
@@ -49,19 +51,19 @@ def main() -> None:
     for name in names:
         print(f"{name}, {COMPOSERS} composers a seed, |w| = {SIZE:g}, {TEXTS:,} texts of the prior")
         print("  seed     N  found  at best  by interval  covers  false  cosine    ESS  seconds  refused")
-        rows = [row for seed in range(seeds) for row in measure(name, seed)]
+        rows = [row for seed in range(seeds) for row in measure(name, seed, "--whole" in args)]
         for n in ITEMS:
             figures = np.nanmean([row for size, row in rows if size == n], axis=0)
             print(f"  mean  {line(n, figures)}")
 
 
-def measure(name: str, seed: int) -> Iterator[tuple[int, Values]]:
+def measure(name: str, seed: int, whole: bool) -> Iterator[tuple[int, Values]]:
     """Rows of one seed: (items, figures)."""
     domain = seqtutor.load(name)
     terms = offered(domain)
     names = [term.name for term in terms]
-    base = prior_base(domain, terms, name, seed=seed).values
     pool = prior_base(domain, terms, name, POOL[name], seed + FAR).values
+    base = pool if whole else prior_base(domain, terms, name, seed=seed).values
     kept, dropped = usable(base, base, names)
     if not seed:
         print("  dropped: " + "; ".join(f"{name} {reason}" for name, reason in dropped.items()))
@@ -69,7 +71,7 @@ def measure(name: str, seed: int) -> Iterator[tuple[int, Values]]:
     z = (clipped - clipped.mean(axis=0)) / clipped.std(axis=0)
     for n in ITEMS:
         rng = np.random.default_rng([seed, n])
-        rows = [one(rng, n, z, pool, base, names) for _ in range(COMPOSERS)]
+        rows = [one(rng, n, z, pool, base, names, whole) for _ in range(COMPOSERS)]
         figures = np.nanmean(rows, axis=0)
         print(f"  {seed:>4}  {line(n, figures)}", flush=True)
         yield n, figures
@@ -84,7 +86,9 @@ def line(n: int, figures: Values) -> str:
     )
 
 
-def one(rng: np.random.Generator, n: int, z: Values, pool: Values, base: Values, names: list[str]) -> list[float]:
+def one(
+    rng: np.random.Generator, n: int, z: Values, pool: Values, base: Values, names: list[str], whole: bool
+) -> list[float]:
     """One composer: draw weights, then items; infer; compare."""
     w: Values = np.asarray(rng.normal(size=z.shape[1]) * (rng.random(z.shape[1]) < SHARE))
     w[rng.integers(len(w))] += 1e-9  # never all 0
@@ -96,7 +100,7 @@ def one(rng: np.random.Generator, n: int, z: Values, pool: Values, base: Values,
     best = ndtr(np.abs(w) / error - NORMAL)
     began = perf_counter()
     try:
-        found = infer(pool[rng.choice(len(pool), n, p=q)], base, names)
+        found = infer(pool[rng.choice(len(pool), n, p=q)], base, names, whole_base=whole)
     except UserError:
         return [*[np.nan] * 8, 1.0]
     right = np.sign(found.mean) == np.sign(w)

@@ -107,6 +107,22 @@ BASE = 400  # texts: few, so that what their number costs can be seen
 WORLDS = [enumerated(seed) for seed in range(10)]
 
 
+def test_the_unit_of_the_interval_is_the_item_not_the_excerpt():
+    """Every item has weights of its own, and ten excerpts: taken one by one, these pretend to far too much."""
+    (p, phi), rng = WORLDS[0], np.random.default_rng(5)
+    own = [tilted(p, phi, np.array([0.5, -0.3, 0.0]) + rng.normal(scale=0.8, size=3)) for _ in range(2000)]
+    truth = tilt(np.mean(own, axis=0) @ phi, phi, p).weights
+    items, excerpts = [], []
+    for _ in range(120):
+        base = drawn(p, phi, 1000, rng)
+        folder = np.stack([drawn(own[i], phi, 10, rng) for i in rng.integers(len(own), size=50)])
+        for covered, x in ((items, folder.mean(axis=1)), (excerpts, folder.reshape(-1, 3))):
+            found = infer(x, base, NAMES)
+            covered += list(np.abs(found.per_unit - truth) <= found.halfwidth / found.scale)
+    assert 0.92 <= np.mean(items) <= 0.98
+    assert np.mean(excerpts) < 0.85
+
+
 def test_the_likelihood_ratio_is_wrong_as_often_as_it_says():
     p_values = []
     for draw in range(300):

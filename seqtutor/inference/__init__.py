@@ -117,16 +117,11 @@ def infer(
     counts = np.ones(len(examples)) if counts is None else counts
     base_weights = np.ones(len(base)) if base_weights is None else base_weights
     kept, dropped = usable(examples, base, names)
-    here, there = (np.isfinite(table[:, kept]).all(axis=1) for table in (examples, base))
-    examples, counts = examples[here][:, kept], counts[here] / counts[here].sum()
-    base, base_weights = base[there][:, kept], base_weights[there] / base_weights[there].sum()
+    examples, counts = _known(examples[:, kept], counts)
+    base, base_weights = _known(base[:, kept], base_weights)
     if len(examples) < FEWEST:
         raise UserError(f"{len(examples)} items can be used; at least {FEWEST} are needed, and 50 show most rules")
-    low, high = np.quantile(base, [CLIP, 1 - CLIP], axis=0)
-    examples, base = np.clip(examples, low, high), np.clip(base, low, high)
-    centre = base_weights @ base
-    scale = np.sqrt(base_weights @ (base - centre) ** 2)
-    x, y = (examples - centre) / scale, (base - centre) / scale
+    x, y, scale = _standardised(examples, base, base_weights)
     fit, covariance, sampling, p_values = _fitted(x, y, counts, base_weights, 0.0 if whole_base else 1.0, tau)
     ess = float(1 / (fit.q**2).sum())
     _check_size(ess, len(base), [names[k] for k in kept], fit.weights)
@@ -144,6 +139,21 @@ def infer(
         ess,
         float(fit.weights @ (fit.q @ y) - fit.log_z),
     )
+
+
+def _known(table: Values, weights: Values) -> tuple[Values, Values]:
+    """The rows without a missing value, and their weights, made to sum to 1."""
+    known = np.isfinite(table).all(axis=1)
+    return table[known], weights[known] / weights[known].sum()
+
+
+def _standardised(examples: Values, base: Values, base_weights: Values) -> tuple[Values, Values, Values]:
+    """Both clipped at the base's quantiles, and in standard deviations of it from its mean; the standard deviations."""
+    low, high = np.quantile(base, [CLIP, 1 - CLIP], axis=0)
+    examples, base = np.clip(examples, low, high), np.clip(base, low, high)
+    centre = base_weights @ base
+    scale = np.sqrt(base_weights @ (base - centre) ** 2)
+    return (examples - centre) / scale, (base - centre) / scale, scale
 
 
 def _check_size(ess: float, base: int, names: Sequence[str], weights: Values) -> None:
