@@ -332,7 +332,7 @@ def test_a_full_disk_ends_in_one_line_and_a_folder_that_opens():
 LIMIT = """
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 """
 
 
