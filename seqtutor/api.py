@@ -7,13 +7,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seqtutor import pretraining, tuning
+from seqtutor import __version__, pretraining, tuning
 from seqtutor.config import (
     MADE_BY,
     PretrainConfig,
@@ -30,6 +29,7 @@ from seqtutor.errors import UserError
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.plugin.contract import inherited
 from seqtutor.plugin.guard import guarded
+from seqtutor.plugins import released
 from seqtutor.priors.files import check_device, check_fit, load_model, load_prior, model_folder, options_of, read_about
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import draw, sample
@@ -172,19 +172,11 @@ def opened(
 def resolved(domain: Domain, config: TrainConfig) -> dict[str, Any]:
     """What a config leaves to the domain, as it is now: every weight, every option, and who made the run."""
     terms = weighted_terms(domain, config.term_weights, settings_of(config.terms))
-    package = domain.place.partition(":")[0].partition(".")[0]
     return {
         "weights": {term.name: term.weight for term in terms},
         "options": dataclasses.asdict(domain.options),
-        MADE_BY: {name: released for name in ("seqtutor", package) if (released := _version(name))},
+        MADE_BY: {"seqtutor": __version__, domain.name: released("domain", domain.name)},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(packages_distributions().get(package, [package])[0])
-    except PackageNotFoundError:
-        return ""
 
 
 def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,25 @@ if TYPE_CHECKING:  # a command's help must not wait for it
 
 def installed(kind: str) -> dict[str, EntryPoint]:
     """The entry points of `kind` ('domain' or 'objective') by name, in the group `seqtutor.<kind>s`; none is loaded."""
-    from importlib.metadata import entry_points
+    return {entry.name: entry for entry in _entries(kind)}
 
-    return {entry.name: entry for entry in entry_points(group=f"seqtutor.{kind}s")}
+
+def released(kind: str, name: str) -> str:
+    """The version of the distribution that the entry point `name` came with; empty where there is none."""
+    entry = installed(kind).get(name)
+    return entry.dist.version if entry is not None and entry.dist else ""
+
+
+def _entries(kind: str) -> Sequence[EntryPoint]:
+    import importlib.metadata
+
+    return _read(importlib.metadata.entry_points, f"seqtutor.{kind}s")
+
+
+@lru_cache
+def _read(entry_points: Callable[..., Iterable[EntryPoint]], group: str) -> Sequence[EntryPoint]:
+    """Read once a process: it opens a file of every installed distribution."""
+    return tuple(entry_points(group=group))
 
 
 def find(kind: str, name: str) -> Any:
@@ -38,9 +56,7 @@ def find(kind: str, name: str) -> Any:
 
 def _only(kind: str, name: str) -> EntryPoint:
     """The entry point `name`. Raises UserError where two packages claim the name for different things."""
-    from importlib.metadata import entry_points
-
-    found = {entry.value: entry for entry in entry_points(group=f"seqtutor.{kind}s") if entry.name == name}
+    found = {entry.value: entry for entry in _entries(kind) if entry.name == name}
     if len(found) > 1:
         both = " and ".join(f"{value} of {_package(entry)}" for value, entry in sorted(found.items()))
         raise UserError(f"two installed packages name a {kind} '{name}': {both}; uninstall one of them")

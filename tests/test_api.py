@@ -146,7 +146,7 @@ def test_an_answer_is_of_the_plugins_own_version_and_code(monkeypatch):
     domain = LettersDomain()
     (term,) = (t for t in domain.terms() if t.name == "variety")
     one = version_of(domain, term, {})
-    monkeypatch.setattr(rewards_terms, "_plugin_version", lambda module: f"2.0 of {module}")
+    monkeypatch.setattr(rewards_terms, "released", lambda kind, name: "2.0")
     assert version_of(domain, term, {}) != one
     assert "letters" in version_of(domain, term, {})
 
@@ -157,10 +157,10 @@ def test_the_code_of_a_plugin_is_part_of_its_version(tmp_path, monkeypatch):
         (tmp_path / "plug" / f"{name}.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     __import__("plug")
-    before = rewards_terms._plugin_version("plug.deep")
-    rewards_terms._plugin_version.cache_clear()
+    before = rewards_terms.code_of("plug.deep")
+    rewards_terms.code_of.cache_clear()
     (tmp_path / "plug" / "helper.py").write_text("x = 2\n")
-    assert rewards_terms._plugin_version("plug.deep") != before
+    assert rewards_terms.code_of("plug.deep") != before
 
 
 def test_a_dotted_function_is_looked_for_without_running_its_package(tmp_path):

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm
 from seqtutor.errors import UserError, unknown
+from seqtutor.plugins import released
 from seqtutor.rewards.outside import Function, Program
 from seqtutor.rewards.transforms import Transform, transform_of
 
@@ -192,17 +192,17 @@ def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSett
         code = getattr(table.call, "__code__", None)
         body = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:16] if code else ""
         return f"call {place_of(table.call)} {body} {table.version}".strip()
-    return f"{domain.name} {_plugin_version(domain.place.partition(':')[0])} {dataclasses.asdict(domain.options)}"
+    made_by = f"{released('domain', domain.name)} {code_of(domain.place.partition(':')[0])}"
+    return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}"
 
 
 @lru_cache
-def _plugin_version(module: str) -> str:
-    """The version of the distribution that a domain's package came with, and a digest of the package's code."""
+def code_of(module: str) -> str:
+    """A digest of the code of the package that a module lies in."""
     package = module.partition(".")[0]
-    released = ",".join(version(name) for name in packages_distributions().get(package, ()))
     file = getattr(sys.modules.get(package), "__file__", None)
     sources = sorted(Path(file).parent.glob("**/*.py")) if file and Path(file).name == "__init__.py" else []
     digest = hashlib.sha256()
     for path in sources or ([Path(file)] if file else []):
         digest.update(path.read_bytes())
-    return f"{released} {digest.hexdigest()[:16]}"
+    return digest.hexdigest()[:16]
