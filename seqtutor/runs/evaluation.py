@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from seqtutor.rewards.scorer import Scorer
 if TYPE_CHECKING:
     from seqtutor.domain import Values
 
-DRAWS = 250  # draws of the best of n: their figures need n times as many samples
+DRAWS = 100  # draws of the best of n: their figures need n times as many samples, each of which is scored
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,11 @@ def best_of_n(
 ) -> Evaluation:
     """The best of n by reward, drawn `draws` times: a set like any other, whose figures need no weights.
 
-    `draws` sets of n samples are scored; ties go to the first.
+    `draws` sets of n samples are scored by the terms that have a weight, the winners by all; ties go to the first.
     """
     tokens, truncated = draw(model, domain, n * draws, generator)
-    totals = np.nan_to_num(scorer.score(tokens, truncated).totals, nan=-np.inf).reshape(draws, n)
+    with closing(scorer.aside([term for term in scorer.terms if term.weight])) as choosing:
+        totals = np.nan_to_num(choosing.score(tokens, truncated).totals, nan=-np.inf).reshape(draws, n)
     best = totals.argmax(1) + n * np.arange(draws)
     return evaluation(domain, scorer.score(tokens[best], truncated[best]))
 
