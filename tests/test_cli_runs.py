@@ -280,10 +280,12 @@ def test_two_runs_do_not_share_a_folder_and_a_dead_ones_lock_is_no_hindrance():
 def test_kills_at_random_moments_cost_no_call_twice_and_change_no_figure():
     """A checkpoint is written after every update, so that many a kill falls into a write."""
     rng, total = random.Random(0), 30
-    status, _, err = finish(start(*BASE, ORACLE, "--vary", 0.25, "--updates", total, "--output", "whole"))
+    singly = write("singly.toml", terms={"length": {"chunk": 1, "function": "oracles:noted"}})  # a kill costs a call
+    asked = (*BASE, ORACLE, "--config", singly, "--vary", 0.25, "--updates", total)
+    status, _, err = finish(start(*asked, "--output", "whole"))
     assert status == 0, err  # a process of its own too: figures are the same bit for bit at one number of threads
     Path("calls.txt").unlink()
-    process = start(*BASE, ORACLE, "--vary", 0.25, "--updates", total, "--output", "run")
+    process = start(*asked, "--output", "run")
     wait_for(lambda: Path("run/config.toml").exists(), process)
     for _ in range(4):
         goal = min(total - 2, updates() + rng.randrange(1, 6))
