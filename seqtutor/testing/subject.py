@@ -15,7 +15,7 @@ from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.plugin.contract import PluginError
 from seqtutor.plugin.guard import Guarded, guarded
-from seqtutor.vocabulary import EOS, PAD
+from seqtutor.vocabulary import EOS, PAD, UnknownToken
 
 if TYPE_CHECKING:
     from seqtutor.domain import Ids
@@ -80,7 +80,20 @@ def new_subject(domain: Domain, texts: Sequence[str] | None, folder: Path, *, qu
             corpus = None
     bare = Subject(behind, (), corpus, time.monotonic() - began, quick, folder)
     items = dict.fromkeys(_items(bare, spread(corpus or texts or (), 4 * ITEMS)))
+    if not corpus:  # a model, or chance, may write what reads back in a token that nobody has: an item, and none to try
+        items = dict.fromkeys(text for text in items if _spelt(behind, text))
     return Subject(behind, tuple(items)[: 8 if quick else ITEMS], corpus, bare.seconds, quick, folder)
+
+
+def _spelt(domain: Domain, text: str) -> bool:
+    """Whether the vocabulary has every token of an item."""
+    try:
+        domain.vocabulary.encode(domain.encode(text))
+    except UnknownToken:
+        return False
+    except UserError:  # a check of its own says it
+        return True
+    return True
 
 
 def spread(texts: Sequence[str], count: int) -> Sequence[str]:
