@@ -10,7 +10,9 @@ import pytest
 from broken_beads import LOADING, TRYING
 from conftest import replace_installed
 
+import seqtutor
 from seqtutor.testing import CHECKS, check_domain, problems
+from seqtutor.testing.subject import new_subject
 
 SOURCE = (Path(__file__).parent / "beads.py").read_text(encoding="utf-8")
 
@@ -64,3 +66,10 @@ def test_a_mistake_is_found_by_trying(plugin, check, found, instead, wanted):
 def test_the_tables_are_long_enough():
     assert len(LOADING) + len(TRYING) >= 100
     assert {check for check, *_ in TRYING} == set(CHECKS)
+
+
+def test_an_item_that_the_vocabulary_cannot_spell_back_is_no_fault_of_the_plugin(tmp_path):
+    """A weak prior writes `[C]P`: an item, in a spelling that has a token nobody has; nothing is tried on it."""
+    domain = seqtutor.load("molecules")
+    subject = new_subject(domain, ["[C]P", "CCO"], tmp_path, quick=True)
+    assert subject.texts == ("CCO",)
