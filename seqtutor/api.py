@@ -18,23 +18,21 @@ from seqtutor.config import (
     PretrainConfig,
     TrainConfig,
     build,
-    check_seed,
     fitting,
     flat,
     read_toml,
     with_options,
 )
 from seqtutor.domain import Domain, load
+from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.plugin.contract import inherited
 from seqtutor.plugin.guard import guarded
 from seqtutor.plugins import released
-from seqtutor.priors.files import check_device, check_fit, load_model, load_prior, model_folder, options_of, read_about
+from seqtutor.priors.files import check_device, load_model, load_prior, options_of
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import draw, sample
 from seqtutor.rewards.reward import Scores
-from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, best_of_n_kl, comparison
@@ -44,8 +42,9 @@ from seqtutor.runs.report import render
 from seqtutor.runs.status import whole_rows
 from seqtutor.testing import rehearse
 from seqtutor.tuner import Tuner
+from seqtutor.vocabulary import PAD
 
-KL_SAMPLES = 256
+COMPARED = 2000  # samples of each model, at most, that are read by both: the distance to prior and optimum
 TRIED = 32  # samples of the prior that the plugin is tried on before a run
 Terms = Mapping[str, Any]  # by name: a function of texts, or a table as `[terms.NAME]` in a config
 
@@ -199,7 +198,8 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
     with closing(scorer), scorer.remembering(run.answers):
         prior = evaluation.evaluate(tuner.prior, domain, scorer, count, generator)
         policy = evaluation.evaluate(tuner.policy.eval(), domain, scorer, count, generator)
-        kl = mean_kl(tuner, min(KL_SAMPLES, count), generator)
+        own, kl = evaluation.written(policy, tuner.policy, tuner.prior, COMPARED)
+        others, _ = evaluation.written(prior, tuner.policy, tuner.prior, COMPARED)
         best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), generator)
     summary = {
         "domain": domain.name,
@@ -212,7 +212,8 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "best_of_kl": best_of_n_kl(config.best_of),
         "interrupted": interrupted,
         "went_back": tuner.healthy_update if tuner.went_back else None,
-        "kl": kl,
+        "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / (policy.tokens[:COMPARED] != PAD).sum())},
+        "optimum": evaluation.against_optimum(own, others, tuner.dial.temperature, float(kl.mean())),
         **comparison(prior, best, policy, scorer),
     }
     run.save_summary(summary)
@@ -220,42 +221,10 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
     return summary, run.save_page(render(run.folder, domain))
 
 
-def mean_kl(tuner: Tuner, count: int, generator: torch.Generator) -> dict[str, float]:
-    """KL(policy || prior) of `count` samples of the policy: nats per sequence and per token."""
-    rollout = sample(tuner.policy, tuner.prior, count, tuner.domain.max_length, generator)
-    total = float(rollout.kl.sum())
-    return {"sequence": total / len(rollout), "token": total / float(rollout.mask.sum())}
-
-
 def load_run(folder: str | Path) -> Run:
     """A run from its folder."""
     config, domain = open_run(Path(folder))
     return Run(Path(folder), domain, config)
-
-
-def open_model(name: str | Path | Run, device: str = "cpu") -> tuple[Model, Domain, TrainConfig]:
-    """A run's policy or a prior -> the model, its domain, and how it is scored."""
-    if isinstance(name, Run):
-        return name.policy, name.domain, name.config
-    folder = name if isinstance(name, Path) else model_folder(name)
-    tuned = (folder / "policy.safetensors").is_file()
-    if tuned:
-        config, domain = open_run(folder)
-    else:
-        about = read_about(folder, "model")
-        domain = load(str(about.get("domain", name)), about.get("training", {}).get("options"))
-        config = TrainConfig(domain=domain.name)
-    model = load_model(folder, "policy" if tuned else "model", device=device)
-    check_fit(model, domain, str(name))
-    return model, domain, config
-
-
-def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()) -> Scorer:
-    """Every term of the domain and of the config but those to `leave_out`, scored as in the run."""
-    settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out})
-    weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
-    terms = weighted_terms(domain, weights, settings)
-    return Scorer(domain, terms, settings=settings, geometric=config.combine == "geometric")
 
 
 def generate(
@@ -265,49 +234,46 @@ def generate(
     seed: int = 0,
     temperature: float = 1.0,
     primer: str = "",
+    draws: int = 1,
+    reward_temperature: float | None = None,
 ) -> list[Item]:
-    """N items of a run's policy or a prior; those that were no items of the domain are left out."""
-    policy, domain, _ = open_model(model)
-    texts = texts_of(policy, domain, n, seed, temperature, primer)
-    return [Item(text, domain) for text in texts if text is not None]
+    """N items of a run's policy or a prior; those that were no items of the domain are left out.
+
+    `draws`: how many are drawn for each that is kept, by the law of the optimum prior * exp(R / reward_temperature);
+    None is the run's own temperature.
+    """
+    source = _source(model)
+    if draws > 1:
+        with closing(source.scorer()) as scorer:
+            found = choose(source, scorer, n, draws, seed=seed, temperature=reward_temperature, primer=primer)
+        texts = found.scores.texts
+    else:
+        texts = texts_of(source.model, source.domain, n, seed, temperature, primer)
+    return [Item(text, source.domain) for text in texts if text is not None]
 
 
-def texts_of(
-    policy: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, primer: str = ""
-) -> list[str | None]:
-    """N samples of `policy` as texts; None for one that is no item of the domain."""
-    tokens, truncated = drawn(policy, domain, n, seed, temperature, primer)
-    return [None if cut else domain_text(domain, row) for row, cut in zip(tokens, truncated, strict=True)]
-
-
-def domain_text(domain: Domain, row: Any) -> str | None:
-    """The text of one row of tokens; None where it is no item of the domain."""
-    return Scorer(domain, ()).text(row)
-
-
-def drawn(policy: Model, domain: Domain, n: int, seed: int, temperature: float, primer: str) -> tuple[Any, Any]:
-    """N sequences of `policy` as `draw` gives them. Raises UserError for a primer as long as an item."""
-    check_seed(seed)
-    start = torch.tensor(domain.vocabulary.encode(domain.encode(primer)), dtype=torch.int64) if primer else None
-    if start is not None and len(start) >= domain.max_length:
-        raise UserError(f"the primer has {len(start)} tokens; an item has at most {domain.max_length}")
-    device = next(policy.parameters()).device
-    return draw(policy, domain, n, torch.Generator(device).manual_seed(seed), temperature=temperature, primer=start)
+def _source(model: str | Path | Run) -> Source:
+    if isinstance(model, Run):
+        return Source(model.policy, model.domain, model.config, model.folder, tuned=True)
+    return open_model(model)
 
 
 def evaluate(
     *models: str | Path | Run, n: int = 1000, seed: int = 0, leave_out: Sequence[str] = ()
 ) -> list[Evaluation]:
     """Score and measure n samples of each model, by the terms of the first one's run."""
-    opened_models = [open_model(model) for model in models]
-    _, domain, config = opened_models[0]
-    for name, (_, other, _) in zip(models, opened_models, strict=True):
-        if other.name != domain.name or other.options != domain.options:
-            raise UserError(f"'{name}' is of domain '{other.name}' {other.options}; '{models[0]}' of {domain.options}")
-    with closing(scorer_of(domain, config, leave_out)) as scorer:
+    sources = [_source(model) for model in models]
+    first = sources[0]
+    for name, source in zip(models, sources, strict=True):
+        other = source.domain
+        if other.name != first.domain.name or other.options != first.domain.options:
+            raise UserError(
+                f"'{name}' is of domain '{other.name}' {other.options}; '{models[0]}' of {first.domain.options}"
+            )
+    with closing(first.scorer(leave_out)) as scorer:
         return [
-            evaluation.evaluate(model, domain, scorer, n, torch.Generator().manual_seed(seed))
-            for model, _, _ in opened_models
+            evaluation.evaluate(source.model, first.domain, scorer, n, torch.Generator().manual_seed(seed))
+            for source in sources
         ]
 
 

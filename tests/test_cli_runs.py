@@ -368,3 +368,41 @@ time.time = backwards
     assert seconds == sorted(seconds)
     assert seconds[0] >= 0
     assert CliRunner().invoke(main, ["status", "run"]).exit_code == 0
+
+
+def generate(*args):
+    """`seqtutor generate` within this process."""
+    return CliRunner().invoke(main, ["generate", *(str(arg) for arg in args)])
+
+
+def test_draws_are_kept_by_the_law_of_the_optimum():
+    result = generate("./prior", "-n", 5, "--draws", 20, "--reward-temperature", 0.5, "--output", "chosen")
+    assert result.exit_code == 0, result.output
+    assert "100 draws are worth" in result.stdout
+    kept = [float(row["reward"]) for row in table("chosen/samples.csv")]
+    generate("./prior", "-n", 100, "--output", "all")
+    assert len(kept) == 5
+    assert sum(kept) / 5 > sum(float(row["reward"]) for row in table("all/samples.csv")) / 100
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        (["--draws", 2, "--reward-temperature", 1e-3], "draws of each"),
+        (["--draws", 4, "--reward-temperature", 0], "above 0, not 0"),
+        (["--draws", 4, "--temperature", 0.5], "leave --temperature at 1"),
+        (["--reward-temperature", 1], "give --draws too"),
+    ],
+)
+def test_draws_that_cannot_be_kept_are_refused(args, wanted):
+    assert wanted in line(generate("./prior", "-n", 10, *args))
+
+
+def test_draws_of_a_run_stay_within_its_reward_its_trust_and_its_budget():
+    train(ORACLE, "--updates", 2, "--oracle-calls", 500, "--output", "run")
+    assert "--trust runs it" in line(generate("run/", "-n", 4, "--draws", 4))
+    assert "is 500 oracle calls" in line(generate("run/", "-n", 300, "--draws", 2, "--trust"))
+    config = Path("run/config.toml").read_text()
+    assert "length = 1.0" in config
+    Path("run/config.toml").write_text(config.replace("length = 1.0", "length = 3.0"))
+    assert "the weight of 'length' was 1 and is 3" in line(generate("run/", "-n", 4, "--draws", 4, "--trust"))

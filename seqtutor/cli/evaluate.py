@@ -31,11 +31,12 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
     from seqtutor.cli.console import console
     from seqtutor.cli.generate import strangers
     from seqtutor.cli.tables import side_by_side
+    from seqtutor.drawing import open_model
     from seqtutor.plugin.guard import complaints
     from seqtutor.runs import evaluation
 
     names = [model, *against]
-    _, _, config = api.open_model(model)
+    config = open_model(model).config
     leave_out = () if trust else strangers(config)
     with console.status(f"sampling and measuring {count:,} of each"):
         evaluations = api.evaluate(*names, n=count, seed=seed, leave_out=leave_out)

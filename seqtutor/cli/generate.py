@@ -8,7 +8,7 @@ from contextlib import closing
 
 import click
 
-from seqtutor.config import TrainConfig, check_seed
+from seqtutor.config import TrainConfig
 from seqtutor.errors import UserError
 
 
@@ -21,37 +21,73 @@ from seqtutor.errors import UserError
     "--temperature", type=float, default=1.0, show_default=True, help="Of the softmax: below 1 safer, above 1 wilder."
 )
 @click.option("--primer", default="", help="Beginning of every item, in the domain's notation.")
+@click.option(
+    "--draws",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Draw so many for each item that is kept, and keep by the law of the optimum prior * exp(R/c).",
+)
+@click.option("--reward-temperature", type=float, help="The c of --draws.  [default: the run's own]")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the run was scored by.")
-def generate(model: str, count: int, output: str, seed: int, temperature: float, primer: str, trust: bool) -> None:
+def generate(
+    model: str,
+    count: int,
+    output: str,
+    seed: int,
+    temperature: float,
+    primer: str,
+    draws: int,
+    reward_temperature: float | None,
+    trust: bool,
+) -> None:
     """Write items from MODEL: a run folder, or a prior's name or folder.
 
     \b
     seqtutor generate music -n 8
     seqtutor generate outputs/music-reinforce-20260101-120000 -n 32 --primer "C4 - E4 -"
     seqtutor generate molecules -n 1000 --output mine --seed 7
+    seqtutor generate molecules -n 100 --draws 64 --reward-temperature 0.05
     """
     if not 0 < temperature < math.inf:
         raise UserError(f"temperature must be above 0, not {temperature}; 1 samples the model as it is")
-    check_seed(seed)
-    from seqtutor import api
+    if draws > 1 and temperature != 1:
+        raise UserError("--draws keeps samples of the model as it is: leave --temperature at 1, or --draws at 1")
+    if draws == 1 and reward_temperature is not None:
+        raise UserError("--reward-temperature is for choosing among many draws: give --draws too, 16 say")
     from seqtutor.cli.console import console
+    from seqtutor.drawing import choose, drawn, open_model
     from seqtutor.runs.folder import new_folder, write_samples
 
-    policy, domain, config = api.open_model(model)
-    tokens, truncated = api.drawn(policy, domain, count, seed, temperature, primer)
-    with closing(api.scorer_of(domain, config, () if trust else strangers(config))) as scorer:
-        scores = scorer.score(tokens, truncated)
-    folder = new_folder(output, f"{domain.name}-samples")
+    source = open_model(model)
+    paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
+    if draws > 1 and paid and not trust:
+        raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
+    left_out = [] if trust else strangers(source.config)
+    said = ""
+    with closing(source.scorer(left_out)) as scorer:
+        if draws > 1:
+            found = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, primer=primer)
+            scores, said = found.scores, f"{found.sentence}\n"
+        else:
+            scores = scorer.score(*drawn(source.model, source.domain, count, seed, temperature, primer))
+    folder = new_folder(output, f"{source.domain.name}-samples")
     texts = [text for text in scores.texts if text is not None]
     write_samples(folder / "samples.csv", {model: scores})
-    domain.write(texts, folder)
-    console.print(f"{len(texts)} of {count} samples are valid; written to {folder}", markup=False, soft_wrap=True)
+    source.domain.write(texts, folder)
+    line = f"{said}{len(texts)} of {count} samples are valid; written to {folder}"
+    console.print(line, markup=False, soft_wrap=True)
+
+
+def foreign(config: TrainConfig) -> list[str]:
+    """The terms that a config has from outside."""
+    outside = {"function", "program", "session"}
+    return [name for name, table in config.terms.items() if isinstance(table, Mapping) and outside & set(table)]
 
 
 def strangers(config: TrainConfig) -> list[str]:
-    """The terms that a run's config has from outside: they run only with --trust, and a line says so."""
-    foreign = {"function", "program", "session"}
-    names = [name for name, table in config.terms.items() if isinstance(table, Mapping) and foreign & set(table)]
+    """The same, which run only with --trust, and a line says so."""
+    names = foreign(config)
     if names:
         shown = ", ".join(names)
         click.echo(f"left out: {shown}, scored by a function or a program; --trust runs them", err=True)

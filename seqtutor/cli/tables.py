@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from seqtutor.domain import verdict
+from seqtutor.optimum import LEAST
 
 if TYPE_CHECKING:
     from seqtutor.verification import Proof
@@ -56,6 +57,18 @@ def _judged(row: Mapping[str, Any]) -> str:
 def _pair(estimate: Mapping[str, Any]) -> tuple[float, float]:
     mean, halfwidth = estimate["mean"], estimate["halfwidth"]
     return (math.nan if mean is None else mean, math.nan if halfwidth is None else halfwidth)
+
+
+def optimum_line(found: Mapping[str, Any]) -> str:
+    """One line on how far the policy is from the optimum."""
+    gap, share = found["gap"], found["share"]
+    if not math.isfinite(gap["mean"]):
+        worth = f"{found['samples']:,} samples are worth {found['effective']:.0f} of the optimum"
+        return f"gap to the optimum at temperature {found['temperature']:.3g}: unknown, {worth}; {LEAST:.0f} are needed"
+    line = (
+        f"gap to the optimum at temperature {found['temperature']:.3g}: {gap['mean']:.2f} ± {gap['halfwidth']:.2f} nats"
+    )
+    return line + (f"; {share:.0%} of the reward that its KL can buy" if math.isfinite(share) else "")
 
 
 def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int) -> Table:

@@ -142,7 +142,7 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
 def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.api import conclude
     from seqtutor.cli.console import console
-    from seqtutor.cli.tables import comparison_table
+    from seqtutor.cli.tables import comparison_table, optimum_line
     from seqtutor.plugin.guard import complaints
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
@@ -156,6 +156,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         f"KL(policy || prior): {kl['token']:.3f} nats per token, {kl['sequence']:.1f} per sequence; "
         f"best of {summary['best_of']} from the prior: at most {bound:.1f} per sequence"
     )
+    console.print(optimum_line(summary["optimum"]))
     if tuner.went_back:
         console.print(f"ended by an alarm; the policy is that of update {tuner.healthy_update}, the last healthy one")
     if tuner.dial.verdict:

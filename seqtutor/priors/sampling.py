@@ -171,6 +171,19 @@ def logp_of(model: Model, tokens: Tensor) -> Tensor:
     return rows.gather(-1, tokens[..., None])[..., 0] * sequence_mask(tokens)
 
 
+@torch.no_grad()
+def compared(policy: Model, prior: Model, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of `tokens` (N, T), whoever wrote them: log pi and log p of each sequence, and its exact KL, nats, (N,) each."""
+    parts = []
+    for start in range(0, len(tokens), CHUNK):
+        some = tokens[start : start + CHUNK]
+        mask, log_policy, log_prior = sequence_mask(some), policy(some), prior(some)
+        taken = [rows.gather(-1, some[..., None])[..., 0] for rows in (log_policy, log_prior)]
+        parts.append([(values * mask).sum(-1) for values in (*taken, exact_kl(log_policy, log_prior))])
+    logp, prior_logp, kl = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    return logp, prior_logp, kl
+
+
 def sequence_mask(tokens: Tensor) -> Tensor:
     """(B, T) -> (B, T) bool: True up to and including EOS."""
     return tokens != PAD

@@ -12,14 +12,16 @@ import numpy as np
 import torch
 
 from seqtutor.domain import Domain, Measure
+from seqtutor.optimum import Optimum, Point, Written, best_of
 from seqtutor.plugin.guard import measured
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import draw
+from seqtutor.priors.sampling import compared, draw
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Values
+    from seqtutor.domain import Ids, Values
+    from seqtutor.rewards.reward import Flags
 
 DRAWS = 100  # draws of the best of n: their figures need n times as many samples, each of which is scored
 
@@ -29,6 +31,7 @@ class Evaluation:
     """N scored items and every figure of them: the reward, the terms, the domain's measures."""
 
     domain: Domain
+    tokens: Ids  # (N, T)
     scores: Scores
     reward: Measure
     terms: list[Measure]
@@ -50,13 +53,14 @@ class Evaluation:
 
 def evaluate(model: Model, domain: Domain, scorer: Scorer, n: int, generator: torch.Generator) -> Evaluation:
     """Sample n sequences from `model`, score and measure them."""
-    return evaluation(domain, scorer.score(*draw(model, domain, n, generator)))
+    return evaluation(domain, scorer, *draw(model, domain, n, generator))
 
 
-def evaluation(domain: Domain, scores: Scores) -> Evaluation:
-    """The figures of items that are scored already."""
+def evaluation(domain: Domain, scorer: Scorer, tokens: Ids, truncated: Flags) -> Evaluation:
+    """Score and measure sequences that are drawn already."""
+    scores = scorer.score(tokens, truncated)
     terms = [_measure(name.removeprefix("term."), values) for name, values in scores.columns.items()]
-    return Evaluation(domain, scores, _measure("reward", scores.totals), terms, measured(domain, scores.texts))
+    return Evaluation(domain, tokens, scores, _measure("reward", scores.totals), terms, measured(domain, scores.texts))
 
 
 def best_of_n(
@@ -70,7 +74,32 @@ def best_of_n(
     with closing(scorer.aside([term for term in scorer.terms if term.weight])) as choosing:
         totals = np.nan_to_num(choosing.score(tokens, truncated).totals, nan=-np.inf).reshape(draws, n)
     best = totals.argmax(1) + n * np.arange(draws)
-    return evaluation(domain, scorer.score(tokens[best], truncated[best]))
+    return evaluation(domain, scorer, tokens[best], truncated[best])
+
+
+def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[Written, Values]:
+    """Of the first `most` sequences: what is known of those with a score, and KL(pi || p) along each of all (N,)."""
+    tokens = torch.from_numpy(found.tokens[:most]).to(next(policy.parameters()).device)
+    logp, prior_logp, kl = (part.double().cpu().numpy() for part in compared(policy, prior, tokens))
+    reward = found.scores.totals[:most]
+    known = np.isfinite(reward)
+    return Written(reward[known], logp[known], prior_logp[known]), kl
+
+
+def against_optimum(policy: Written, prior: Written, temperature: float, kl: float) -> dict[str, Any]:
+    """How far the policy, at `kl` nats a sequence, is from the optimum, as plain data; see `seqtutor.optimum`."""
+    found = Optimum(policy, prior, temperature)
+    at = Point(kl, float(policy.reward.mean()))
+    return {
+        "temperature": temperature,
+        "gap": found.gap._asdict(),
+        "log_z": found.log_z._asdict(),
+        "effective": found.effective,
+        "samples": len(policy) + len(prior),
+        "share": found.share(at),
+        "frontier": [list(point) for point in found.frontier()],
+        "best_of": [[n, *point] for n, point in best_of(prior.reward)],
+    }
 
 
 def best_of_n_kl(n: int) -> float:

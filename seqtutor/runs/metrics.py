@@ -9,6 +9,7 @@ import numpy as np
 
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.optimum import Written, log_mean
 from seqtutor.priors.sampling import Rollout, sequence_mask
 from seqtutor.rewards.reward import Scores
 
@@ -41,6 +42,7 @@ def row_of(
         "kl_per_token": float(rollout.kl.sum()) / steps,
         "entropy": -float(rollout.logp.sum()) / steps,
         "temperature": temperature,
+        "gap": gap_of(rollout, scores, temperature),
         "loss": loss,
         "valid": float(scores.valid.mean()),
         "distinct": len(set(items_of(texts))) / len(texts),
@@ -49,6 +51,13 @@ def row_of(
         "oracle_calls": oracle_calls,
         **{(n.replace("term.", "held_out.", 1) if n[5:] in held_out else n): mean for n, mean in means.items()},
     }
+
+
+def gap_of(rollout: Rollout, scores: Scores, temperature: float) -> float:
+    """KL(pi || pi*) as the batch alone tells it, nats a sequence: log mean exp(net) - mean net; too low while large."""
+    parts = (scores.totals, *(part.sum(-1).double().cpu().numpy() for part in (rollout.logp, rollout.prior_logp)))
+    net = Written(*(part[scores.scored] for part in parts)).net(temperature)
+    return log_mean(net) - float(net.mean()) if len(net) else float("nan")
 
 
 def known_mean(values: Values) -> float:

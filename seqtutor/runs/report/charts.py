@@ -91,6 +91,8 @@ class Chart:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     points: str  # JSON: [[x, y, text], ...] for the pointer
+    bound: str = ""  # path data: the most that is possible
+    dots: tuple[tuple[float, float, str], ...] = ()  # small points: x, y, label
     note: str = ""
     first: str = ""
     last: str = ""
@@ -134,14 +136,18 @@ def curve(
 
 
 def frontier(metrics: dict[str, Values], summary: Summary | None, size: Size = (700, 340)) -> Chart:
-    """Reward against KL along the updates, with the prior, the tuned model and best of n from the prior."""
+    """Reward against KL along the updates, with the prior, the tuned model and best of n from the prior.
+
+    Where the run knows it, with the frontier of pi* and best of more and of fewer.
+    """
     updates, kl = _thin(metrics["update"], metrics["kl"]) if metrics else (np.zeros(0), np.zeros(0))
     reward = _thin(metrics["update"], metrics["reward"])[1] if metrics else np.zeros(0)
     x, y = running_mean(kl), running_mean(reward)
     places = _places(summary) if summary else []
     known = np.isfinite(x) & np.isfinite(y)
-    xs = [*x[known], *(place[2] for place in places), 0.0]
-    ys = [*y[known], *(v for _, _, _, value in places for v in _span(value))]
+    best, dots = _bound(summary)
+    xs = [*x[known], *(place[2] for place in places), *best[:, 0], *(dot[1] for dot in dots), 0.0]
+    ys = [*y[known], *(v for _, _, _, value in places for v in _span(value)), *best[:, 1], *(dot[2] for dot in dots)]
     title = "Reward against KL"
     told = [f"{label}: reward {number(value.mean)} at {number(nats)} nats" for _, label, nats, value in places]
     if not ys:
@@ -163,7 +169,17 @@ def frontier(metrics: dict[str, Values], summary: Summary | None, size: Size = (
         x_ticks=across.ticks(6),
         y_ticks=up.ticks(),
         points=_points(x, y, across, up, labels),
+        bound=_path(best[:, 0], best[:, 1], across, up),
+        dots=tuple((across(kl), up(reward), str(n)) for n, kl, reward in dots),
     )
+
+
+def _bound(summary: Summary | None) -> tuple[Values, tuple[tuple[int, float, float], ...]]:
+    """The frontier (points, 2) as KL and reward, and the best of each n but the one that has a name."""
+    if summary is None or summary.optimum is None:
+        return np.zeros((0, 2)), ()
+    dots = tuple(dot for dot in summary.optimum.best_of if dot[0] != summary.best_of)
+    return np.array(summary.optimum.frontier, dtype=np.float64).reshape(-1, 2), dots
 
 
 def running_mean(values: Values) -> Values:

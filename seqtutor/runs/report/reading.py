@@ -49,6 +49,17 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Against:
+    """How far the policy is from the optimum; see `seqtutor.optimum`."""
+
+    temperature: float
+    gap: Estimate  # KL(pi || pi*), nats a sequence
+    share: float  # of the reward that the frontier gains at the policy's KL
+    frontier: tuple[tuple[float, float], ...]  # KL, reward of pi* at ever smaller c
+    best_of: tuple[tuple[int, float, float], ...]  # n, KL at most, reward
+
+
+@dataclass(frozen=True)
 class Summary:
     """`summary.json`: what the run came to."""
 
@@ -64,6 +75,7 @@ class Summary:
     reward: Figure
     terms: tuple[Figure, ...]
     measures: tuple[Figure, ...]
+    optimum: Against | None  # None: the run is of a version that did not ask
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
 
@@ -181,7 +193,18 @@ def _parse(raw: dict[str, Any]) -> Summary:
         reward=_figure(raw["reward"] | {"name": "reward"}, "higher"),
         terms=tuple(_figure(term, _direction(term["weight"])) for term in raw["terms"]),
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
+        optimum=_against(raw["optimum"]) if "optimum" in raw else None,
         went_back=None if raw.get("went_back") is None else _count(raw["went_back"]),
+    )
+
+
+def _against(raw: dict[str, Any]) -> Against:
+    return Against(
+        temperature=_float(raw["temperature"]),
+        gap=_estimate(raw["gap"]),
+        share=_float(raw["share"]),
+        frontier=tuple((_float(kl), _float(reward)) for kl, reward in raw["frontier"]),
+        best_of=tuple((_count(n), _float(kl), _float(reward)) for n, kl, reward in raw["best_of"]),
     )
 
 

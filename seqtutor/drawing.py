@@ -1,0 +1,197 @@
+"""Items from a trained model: drawn as it writes them, or the best of many draws by the law of the optimum."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqtutor.config import TrainConfig, check_seed
+from seqtutor.domain import Domain, load
+from seqtutor.errors import UserError
+from seqtutor.optimum import effective, log_mean, resample
+from seqtutor.priors.files import check_fit, load_model, load_prior, model_folder, read_about
+from seqtutor.priors.model import Model
+from seqtutor.priors.sampling import CHUNK, draw, sample
+from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import settings_of, weighted_terms
+from seqtutor.runs.folder import open_run
+
+Tokens = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that writes items, and how they are scored."""
+
+    model: Model
+    domain: Domain
+    config: TrainConfig
+    folder: Path
+    tuned: bool  # a run's policy; else a prior
+
+    @cached_property
+    def prior(self) -> Model:
+        """What the model was tuned from; a prior is its own."""
+        return load_prior(self.config.prior or self.domain.name, self.domain) if self.tuned else self.model
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The run's `summary.json`; empty where it has none."""
+        path = self.folder / "summary.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if self.tuned and path.is_file() else {}
+
+    @property
+    def temperature(self) -> float:
+        """The c that the run ended with, or that the domain starts with."""
+        return float(self.summary.get("optimum", {}).get("temperature", self.config.temperature))
+
+    def scorer(self, leave_out: Sequence[str] = ()) -> Scorer:
+        """Every term of the domain and of the config but those to `leave_out`, scored as in the run."""
+        config = self.config
+        settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out})
+        weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
+        terms = weighted_terms(self.domain, weights, settings)
+        return Scorer(self.domain, terms, settings=settings, geometric=config.combine == "geometric")
+
+
+def open_model(name: str | Path, device: str = "cpu") -> Source:
+    """A run's policy by its folder, or a prior by its name or folder."""
+    folder = name if isinstance(name, Path) else model_folder(name)
+    tuned = (folder / "policy.safetensors").is_file()
+    if tuned:
+        config, domain = open_run(folder)
+    else:
+        about = read_about(folder, "model")
+        domain = load(str(about.get("domain", name)), about.get("training", {}).get("options"))
+        config = TrainConfig(domain=domain.name)
+    model = load_model(folder, "policy" if tuned else "model", device=device)
+    check_fit(model, domain, str(name))
+    return Source(model, domain, config, folder, tuned)
+
+
+def primer_of(domain: Domain, primer: str) -> Tensor | None:
+    """The ids of a beginning in the domain's notation. Raises UserError for one as long as an item."""
+    start = torch.tensor(domain.vocabulary.encode(domain.encode(primer)), dtype=torch.int64) if primer else None
+    if start is not None and len(start) >= domain.max_length:
+        raise UserError(f"the primer has {len(start)} tokens; an item has at most {domain.max_length}")
+    return start
+
+
+def generator_of(model: Model, seed: int) -> torch.Generator:
+    """A generator where the model is. Raises UserError for what is no seed."""
+    check_seed(seed)
+    return torch.Generator(next(model.parameters()).device).manual_seed(seed)
+
+
+def drawn(
+    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, primer: str = ""
+) -> tuple[Tokens, Flags]:
+    """N sequences of `model` as `draw` gives them; `temperature` of the softmax."""
+    start = primer_of(domain, primer)
+    return draw(model, domain, n, generator_of(model, seed), temperature=temperature, primer=start)
+
+
+def texts_of(
+    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, primer: str = ""
+) -> list[str | None]:
+    """N samples of `model` as texts; None for one that is no item of the domain."""
+    read = Scorer(domain, ()).text
+    rows = zip(*drawn(model, domain, n, seed, temperature, primer), strict=True)
+    return [None if cut else read(row) for row, cut in rows]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Sequences kept of many draws, and what the draws tell of the optimum."""
+
+    scores: Scores
+    draws: int
+    effective: float  # samples of pi* that all draws are worth
+    kl: float  # KL(pi* || p), nats a sequence
+    reward: float  # mean R under pi*
+
+    @property
+    def sentence(self) -> str:
+        """One line on it."""
+        return (
+            f"{self.draws:,} draws are worth {self.effective:,.0f} of the optimum: "
+            f"reward {self.reward:.4g} at {self.kl:.2f} nats from the prior"
+        )
+
+
+def choose(
+    source: Source, scorer: Scorer, n: int, draws: int, *, seed: int, temperature: float | None = None, primer: str = ""
+) -> Chosen:
+    """Keep n of n * draws sequences, each by its weight p exp(R/c) / pi: as draws grow, n samples of pi*.
+
+    `temperature`: c; None is the source's own. Raises UserError where the draws are worth fewer than n of pi*, cost
+    more than the run's budget of oracle calls, or are paid by another reward than the run was.
+    """
+    c = source.temperature if temperature is None else temperature
+    _check(source, scorer, n * draws, c)
+    generator = generator_of(source.model, seed)
+    tokens, truncated, odds = _draws(source, n * draws, generator, primer_of(source.domain, primer))
+    with closing(scorer.aside([term for term in scorer.terms if term.weight])) as choosing:
+        reward = choosing.score(tokens, truncated).totals
+    known = np.flatnonzero(np.isfinite(reward))
+    logs = reward[known] / c + odds[known]
+    worth = effective(logs) if len(known) else 0.0
+    if worth < n:
+        raise _too_few(worth, n, draws, c)
+    kept = known[resample(logs, n, np.random.default_rng(seed))]
+    mean = float(np.average(reward[known], weights=np.exp(logs - logs.max())))
+    scores = scorer.score(tokens[kept], truncated[kept])
+    return Chosen(scores, n * draws, worth, mean / c - log_mean(logs), mean)
+
+
+def _draws(
+    source: Source, total: int, generator: torch.Generator, primer: Tensor | None
+) -> tuple[Tokens, Flags, NDArray[np.float64]]:
+    """Sequences (total, T) of the model, which were cut off (total,), and log p/pi of each (total,)."""
+    length = source.domain.max_length
+    tokens, truncated, odds = np.zeros((total, length), np.int64), np.zeros(total, bool), np.zeros(total)
+    for start in range(0, total, CHUNK):
+        rollout = sample(source.model, source.prior, min(CHUNK, total - start), length, generator, primer)
+        rows = slice(start, start + len(rollout))
+        tokens[rows, : rollout.tokens.shape[1]] = rollout.tokens.cpu().numpy()
+        truncated[rows] = rollout.truncated.cpu().numpy()
+        odds[rows] = (rollout.prior_logp - rollout.logp).sum(-1).double().cpu().numpy()
+    return tokens, truncated, odds
+
+
+def _check(source: Source, scorer: Scorer, total: int, temperature: float) -> None:
+    if not 0 < temperature < math.inf:
+        raise UserError(f"the temperature of the reward must be above 0, not {temperature:g}")
+    if 0 < source.config.oracle_calls < total:
+        raise UserError(
+            f"{total:,} draws may ask about as many texts, and the budget of {source.folder} is "
+            f"{source.config.oracle_calls:,} oracle calls: ask for fewer items, or fewer draws of each"
+        )
+    now = {term.name: term.weight for term in scorer.terms}
+    for row in source.summary.get("terms", []):
+        if row["weight"] and now.get(row["name"], row["weight"]) != row["weight"]:
+            raise UserError(
+                f"the config of {source.folder} has been changed since its run: the weight of '{row['name']}' was "
+                f"{row['weight']:g} and is {now[row['name']]:g}; go on with seqtutor train --resume, or put it back"
+            )
+
+
+def _too_few(worth: float, n: int, draws: int, temperature: float) -> UserError:
+    needed = f"at least {math.ceil(draws * n / worth):,} draws of each" if worth else "a reward that can be computed"
+    return UserError(
+        f"{n * draws:,} draws are worth {worth:.1f} of the optimum at temperature {temperature:g}, too few to keep "
+        f"{n}: that needs {needed}, or a larger --reward-temperature"
+    )

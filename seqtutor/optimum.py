@@ -1,0 +1,196 @@
+"""How far a policy is from the optimum pi* = p exp(R/c) / Z, told from samples; and samples brought nearer to it.
+
+A sample x of a source q stands for w(x) = p(x) exp(R(x)/c) / q(x) of the optimum: the mean of w is Z, and averages
+weighted by w are the optimum's own (importance sampling). The source is the policy, the prior, or both, as a mixture in
+the share of samples that each wrote (the balance heuristic: Veach and Guibas, SIGGRAPH 1995): then no w is larger than
+exp(R/c) over the prior's share, whatever the policy has unlearnt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Ids, Values
+
+LEAST = 50.0  # effective samples below which nothing is said: a few weights would decide it
+GENTLEST, STEP, POINTS = 0.02, 1.15, 100  # the frontier's 1/c: the first in units of 1/sd(R), its growth, the most
+NORMAL = 1.96  # standard errors in half a 95 % interval
+
+
+class Estimate(NamedTuple):
+    """A figure and half the width of its 95 % interval; NaN where it is unknown."""
+
+    mean: float
+    halfwidth: float
+
+
+UNKNOWN = Estimate(math.nan, math.nan)
+
+
+class Point(NamedTuple):
+    """A place in the plane of mean reward against KL to the prior, nats a sequence."""
+
+    kl: float
+    reward: float
+
+
+@dataclass(frozen=True)
+class Written:
+    """N sequences that one model wrote, (N,) float64 each: their R, and their log-probabilities in nats."""
+
+    reward: Values
+    logp: Values  # under the policy
+    prior_logp: Values
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    def net(self, temperature: float) -> Values:
+        """R/c - log(pi/p) of each, nats: the same number for every sequence where pi is pi*."""
+        return np.asarray(self.reward / temperature - (self.logp - self.prior_logp))
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """What sequences of the policy and of the prior, either of which may be none, tell of pi* at a temperature."""
+
+    policy: Written
+    prior: Written
+    temperature: float
+
+    @property
+    def log_weights(self) -> Values:
+        """Log w of all sequences (N,), the policy's first."""
+        reward, odds = self._pooled()
+        return np.asarray(reward / self.temperature + odds)
+
+    @property
+    def effective(self) -> float:
+        """How many sequences of pi* these are worth."""
+        return effective(self.log_weights)
+
+    @property
+    def known(self) -> bool:
+        """Whether that is enough to say anything."""
+        return self.effective >= LEAST
+
+    @property
+    def log_z(self) -> Estimate:
+        """Log Z, nats."""
+        return self._estimate(np.zeros(len(self.policy)))
+
+    @property
+    def gap(self) -> Estimate:
+        """KL(pi || pi*) = log Z - E[net], nats a sequence: what the policy has left to gain, over c."""
+        return self._estimate(-self.policy.net(self.temperature))
+
+    def _estimate(self, own: Values) -> Estimate:
+        """Log Z plus the mean of `own` over the policy's sequences; its error by the delta method, source by source."""
+        logs, count = self.log_weights, len(self.policy)
+        if not self.known:
+            return UNKNOWN
+        relative = np.exp(logs - log_mean(logs)) / len(logs)  # each one's share of Z
+        parts = (relative[:count] + own / max(count, 1), relative[count:])
+        variance = sum(len(part) * float(part.var(ddof=1)) for part in parts if len(part) > 1)
+        return Estimate(log_mean(logs) + (float(own.mean()) if count else 0.0), NORMAL * math.sqrt(variance))
+
+    def frontier(self) -> list[Point]:
+        """The most reward that each KL can buy: pi* at ever smaller c, as far as the sequences can tell."""
+        reward, odds = self._pooled()
+        return list(_frontier(reward, odds))
+
+    def share(self, at: Point) -> float:
+        """How much of the reward that the frontier gains at its KL a policy `at` a point has; NaN where unknown."""
+        points = self.frontier()
+        if not points or at.kl > points[-1].kl:
+            return math.nan
+        start = points[0].reward
+        best = float(np.interp(at.kl, [point.kl for point in points], [point.reward for point in points]))
+        return (at.reward - start) / (best - start) if best > start else math.nan
+
+    def _pooled(self) -> tuple[Values, Values]:
+        """R and log p/q of all sequences, q being the mixture of their sources."""
+        both = (self.policy, self.prior)
+        reward, logp, prior_logp = (
+            np.concatenate([getattr(part, name) for part in both]) for name in ("reward", "logp", "prior_logp")
+        )
+        share = len(self.policy) / len(reward)
+        with np.errstate(divide="ignore"):  # a share of 0 or 1 leaves one source
+            source = np.logaddexp(np.log(share) + logp, np.log1p(-share) + prior_logp)
+        return reward, prior_logp - source
+
+
+def _frontier(reward: Values, odds: Values) -> Iterator[Point]:
+    spread = float(reward.std())
+    if not spread:
+        return
+    sharpness = 0.0
+    for _ in range(POINTS):
+        logs = sharpness * reward + odds
+        if effective(logs) < LEAST:
+            return
+        mean = float(np.average(reward, weights=np.exp(logs - logs.max())))
+        yield Point(sharpness * mean - log_mean(logs), mean)
+        sharpness = sharpness * STEP or GENTLEST / spread
+
+
+def log_mean(logs: Values) -> float:
+    """The logarithm of the mean of exp(logs).
+
+    >>> round(log_mean(np.log([1.0, 2.0, 3.0])), 6) == round(math.log(2), 6)
+    True
+    """
+    top = float(logs.max())
+    return top + math.log(float(np.exp(logs - top).mean()))
+
+
+def effective(logs: Values) -> float:
+    """The effective number of samples (sum w)^2 / sum w^2, of log w (Kong 1992).
+
+    >>> effective(np.zeros(10)), round(effective(np.log([1.0, 1.0, 1e-9])), 6)
+    (10.0, 2.0)
+    """
+    weights = np.exp(logs - logs.max())
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def best_of(reward: Values) -> list[tuple[int, Point]]:
+    """Best of n = 2, 4, 8, ... of these N rewards: n, its mean over all sets of n, at the most KL that it can have.
+
+    Up to n = N / 16. The KL is at most log n - (n - 1)/n nats (Beirami et al., 2024).
+    """
+    ranked, count = np.sort(reward), len(reward)
+    found = []
+    for n in (2**k for k in range(1, max(count // 16, 1).bit_length())):
+        chance = np.zeros(count)  # that the i-th smallest is the largest of n drawn without replacement
+        below = np.arange(n, count + 1)
+        chance[n - 1 :] = n / count * np.cumprod(np.append((below[1:] - n) / (below[1:] - 1), 1.0)[::-1])[::-1]
+        found.append((n, Point(math.log(n) - (n - 1) / n, float(chance @ ranked))))
+    return found
+
+
+def resample(logs: Values, count: int, rng: np.random.Generator) -> Ids:
+    """`count` different indices, each with a chance in proportion to its w but at most 1 (systematic sampling).
+
+    As the samples grow many for each that is kept, what is kept has the law of pi* (sampling-importance resampling,
+    Rubin 1988); no sample is kept twice. Raises ValueError where there are fewer samples than `count`.
+    """
+    if count > len(logs):
+        raise ValueError(f"{count} of {len(logs)}")
+    weights = np.maximum(np.exp(logs - logs.max()), 1e-300)  # so that the unlikeliest can still fill up
+    sure = np.zeros(len(logs), dtype=bool)
+    while True:  # what is certain to be kept leaves its part of the chance to the others
+        left = count - int(sure.sum())
+        chance = np.where(sure, 1.0, left * weights / weights[~sure].sum() if left else 0.0)
+        if not (over := (chance > 1.0) & ~sure).any():
+            break
+        sure |= over
+    order = rng.permutation(len(logs))
+    places = np.floor(np.cumsum(chance[order]) + rng.random() - 1e-9)
+    return np.asarray(order[np.diff(places, prepend=0.0) > 0][:count])

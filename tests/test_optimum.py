@@ -1,0 +1,130 @@
+"""What samples tell of the optimum, against the world in which every sequence is known."""
+
+from __future__ import annotations
+
+import math
+
+import exact
+import numpy as np
+import pytest
+
+from seqtutor import optimum
+from seqtutor.optimum import Optimum, Written, best_of, resample
+
+REPEATED = 1000
+# Temperature, samples of the policy and of the prior, and where the policy lies between prior (0) and optimum (1).
+CASES = [(0.5, 500, 500, 0.3), (0.3, 500, 500, 0.7), (0.3, 1000, 0, 0.3), (0.3, 400, 100, 0.7), (1.0, 0, 1000, 0.0)]
+
+
+class World:
+    """An enumerated world with a policy in it."""
+
+    def __init__(self, seed: int, temperature: float, along: float) -> None:
+        world = exact.world(seed, temperature=temperature)
+        self.prior = np.exp([world.score(world.prior, x) for x in world.sequences])
+        self.reward = np.array([world.score(world.reward, x) for x in world.sequences])
+        self.best, self.log_z = world.optimum(), world.log_z()
+        policy = self.prior ** (1 - along) * self.best**along
+        self.policy = policy / policy.sum()
+
+    def draw(self, chances: np.ndarray, n: int, rng: np.random.Generator) -> Written:
+        """N sequences by these chances."""
+        rows = rng.choice(len(chances), n, p=chances)
+        return Written(self.reward[rows], np.log(self.policy[rows]), np.log(self.prior[rows]))
+
+
+def covered(estimates: list[optimum.Estimate], truth: float) -> tuple[float, float]:
+    """The share of intervals that hold the truth, and the mean error in units of the spread."""
+    means = np.array([e.mean for e in estimates])
+    inside = [abs(e.mean - truth) <= e.halfwidth for e in estimates]
+    return float(np.mean(inside)), float((means.mean() - truth) / means.std())
+
+
+@pytest.mark.parametrize(("temperature", "own", "others", "along"), CASES)
+def test_log_z_and_the_gap_are_estimated_without_bias_and_their_intervals_cover(temperature, own, others, along):
+    world, rng = World(0, temperature, along), np.random.default_rng(1)
+    found = [
+        Optimum(world.draw(world.policy, own, rng), world.draw(world.prior, others, rng), temperature)
+        for _ in range(REPEATED)
+    ]
+    assert all(one.known for one in found)
+    share, bias = covered([one.log_z for one in found], world.log_z)
+    assert 0.93 <= share <= 0.97
+    assert abs(bias) < 0.25  # of a ratio, of order 1/n
+    if own:
+        share, bias = covered([one.gap for one in found], exact.kl(world.policy, world.best))
+        assert 0.93 <= share <= 0.97
+        assert abs(bias) < 0.25
+
+
+def test_too_few_effective_samples_leave_everything_unknown():
+    world, rng = World(0, 0.2, 0.3), np.random.default_rng(1)
+    found = Optimum(world.draw(world.policy, 0, rng), world.draw(world.prior, 300, rng), 0.2)
+    assert found.effective < optimum.LEAST
+    assert math.isnan(found.log_z.mean)
+    assert math.isnan(found.gap.mean)
+
+
+def test_the_optimum_itself_has_no_gap_and_all_that_its_kl_can_buy():
+    world, rng = World(2, 0.5, 1.0), np.random.default_rng(1)
+    found = Optimum(world.draw(world.policy, 4000, rng), world.draw(world.prior, 4000, rng), 0.5)
+    assert found.gap.mean == pytest.approx(0, abs=found.gap.halfwidth)
+    at = optimum.Point(exact.kl(world.best, world.prior), float(world.best @ world.reward))
+    assert found.share(at) == pytest.approx(1, abs=0.05)
+
+
+def test_the_frontier_is_that_of_pi_star():
+    world, rng = World(1, 0.5, 0.6), np.random.default_rng(1)
+    found = Optimum(world.draw(world.policy, 20000, rng), world.draw(world.prior, 20000, rng), 0.5)
+    points = found.frontier()
+    for c in (2.0, 1.0, 0.5):
+        best = world.prior * np.exp(world.reward / c)
+        best /= best.sum()
+        expected = float(best @ world.reward)
+        there = np.interp(exact.kl(best, world.prior), [p.kl for p in points], [p.reward for p in points])
+        assert there == pytest.approx(expected, abs=0.03)
+
+
+def test_a_reward_that_is_the_same_everywhere_buys_nothing():
+    same = Written(np.ones(100), np.zeros(100), np.zeros(100))
+    found = Optimum(same, same, 1.0)
+    assert found.frontier() == []
+    assert found.gap.mean == pytest.approx(0)
+    assert math.isnan(found.share(optimum.Point(0.0, 1.0)))
+
+
+def test_best_of_n_is_the_mean_over_all_sets_of_n():
+    rng = np.random.default_rng(0)
+    reward = rng.normal(size=64)
+    found = dict(best_of(reward))
+    assert list(found) == [2, 4]
+    pairs = [max(a, b) for i, a in enumerate(reward) for b in reward[:i]]
+    assert found[2].reward == pytest.approx(np.mean(pairs))
+    assert found[2].kl == pytest.approx(math.log(2) - 0.5)
+    drawn = [reward[rng.choice(64, 4, replace=False)].max() for _ in range(20000)]
+    assert found[4].reward == pytest.approx(np.mean(drawn), abs=0.02)
+
+
+def test_what_is_resampled_has_the_law_of_the_optimum():
+    world, rng = World(0, 0.5, 0.5), np.random.default_rng(2)
+    counts = np.zeros(len(world.prior))
+    for _ in range(400):
+        rows = rng.choice(len(world.policy), 2000, p=world.policy)
+        logs = world.reward[rows] / 0.5 + np.log(world.prior[rows] / world.policy[rows])
+        np.add.at(counts, rows[resample(logs, 20, rng)], 1)
+    distance = 0.5 * np.abs(counts / counts.sum() - world.best).sum()
+    chance = 0.5 * np.sqrt(2 / np.pi) * np.sqrt(world.best / counts.sum()).sum()  # of as many exact samples
+    assert counts.sum() == 8000
+    assert distance < 1.5 * chance
+    assert 0.5 * np.abs(world.policy - world.best).sum() > 3 * distance
+
+
+def test_no_sample_is_kept_twice_and_what_outweighs_all_is_always_kept():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        kept = resample(np.array([50.0, 40.0, 0.0, 0.1, -0.2, 0.3]), 4, rng)
+        assert len(set(kept.tolist())) == 4
+        assert {0, 1} <= set(kept.tolist())
+    assert sorted(resample(np.zeros(3), 3, rng).tolist()) == [0, 1, 2]
+    with pytest.raises(ValueError, match="5 of 3"):
+        resample(np.zeros(3), 5, rng)
