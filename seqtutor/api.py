@@ -18,14 +18,15 @@ from seqtutor.config import (
     PretrainConfig,
     TrainConfig,
     build,
+    changed,
     fitting,
     flat,
     read_toml,
-    with_options,
 )
 from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
+from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.plugin.contract import inherited
 from seqtutor.plugin.guard import guarded
@@ -154,7 +155,7 @@ def opened(
     name = config.prior or config.domain
     if domain is None:
         domain = load(config.domain, inherited(config.domain, config.options, options_of(name), name))
-    config = with_options(config, dataclasses.asdict(domain.options))
+    config = changed(config, options=dataclasses.asdict(domain.options), **computing(config))
     tuner = Tuner(domain, config, load_prior(name, domain))
     rehearse(domain, [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None])
     with closing(tuner.scorer):
@@ -166,6 +167,14 @@ def opened(
             tuning.resume(tuner, run)
             run.save_config(config, resolved(domain, config))
             yield tuner, run
+
+
+def computing(config: TrainConfig) -> dict[str, Any]:
+    """The threads, which are set, and the precision of a run: a resume and a repetition keep them."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    precision = quicker_precision(config.device) if config.precision == "auto" else config.precision
+    return {"threads": torch.get_num_threads(), "precision": precision}
 
 
 def resolved(domain: Domain, config: TrainConfig) -> dict[str, Any]:

@@ -176,7 +176,8 @@ class Tuner:
 
     def descend(self, batch: Batch) -> float:
         """One gradient step on a batch, and the target network a little after it -> the loss."""
-        values = self.policy.action_values(batch.tokens)
+        with self.narrow:
+            values = self.policy.action_values(batch.tokens)
         reward = credited(self.centred(batch), batch.mask)
         parts = (values, self.reference(values, batch.tokens), batch.prior_logp, batch.tokens, reward, batch.mask)
         loss = self.objective(*parts, temperature=self.dial.temperature, **self.numbers)
@@ -203,7 +204,15 @@ class Tuner:
         """The values (B, T, V) that the objective compares with, without gradient."""
         models = {"average": self.target, "sampler": self.sampler}
         model = models.get(self.objective.reference)
-        return values.detach() if model is None else model.action_values(tokens)
+        if model is None:
+            return values.detach()
+        with self.narrow:
+            return model.action_values(tokens)
+
+    @property
+    def narrow(self) -> torch.autocast:
+        """Within this, networks are computed in the precision that the run learns in."""
+        return torch.autocast(self.config.device, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
     def reward(self, batch: Batch) -> Tensor:
         """R of each step (B, T), by the weights and transforms as they stand."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import click
 
 from seqtutor import __version__
 from seqtutor.errors import UserError, UserStopped
+from seqtutor.hardware import idle_threads
 
 COMMANDS = (
     *("domains", "train", "status", "generate", "evaluate", "report"),
@@ -66,3 +68,4 @@ def main() -> None:
     seqtutor train --domain music          tune melodies to the rules of music theory
     seqtutor train --domain molecules      tune SMILES to drug-like, makeable molecules
     """
+    os.environ.setdefault("OMP_NUM_THREADS", str(idle_threads()))  # what torch computes with once it is imported

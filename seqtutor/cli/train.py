@@ -93,6 +93,8 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
         console.print(
             f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}"
         )
+        threads = f"{tuner.config.threads} thread{'s' if tuner.config.threads > 1 else ''}"
+        console.print(f"computing with {threads}, learning in {tuner.config.precision}")
         for name, table in tuner.scorer.settings.items():
             console.print(f"  {name}: {table.sentence}", markup=False)
         return _run(tuner, run)

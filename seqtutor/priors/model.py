@@ -65,8 +65,16 @@ class Model(nn.Module, ABC):
         return self.logits(self.hidden(tokens)).log_softmax(-1)
 
     def action_values(self, tokens: Tensor) -> Tensor:
-        """V(s_t) + log pi(.|s_t) (B, T, V): the Q or Psi of every next token along `tokens` (B, T)."""
+        """V(s_t) + log pi(.|s_t) (B, T, V): the Q or Psi of every next token along `tokens` (B, T).
+
+        Under autocast the body alone is narrow: what the heads say of a token must be exact to a hundredth of a nat.
+        """
         hidden = self.hidden(tokens)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.valued(hidden.to(next(self.parameters()).dtype))
+
+    def valued(self, hidden: Tensor) -> Tensor:
+        """The same of hidden states (..., H)."""
         return self.logits(hidden).log_softmax(-1) + self.value(hidden)
 
     @torch.no_grad()
@@ -260,9 +268,8 @@ class TiltedModel(Model):
         """The tilt's value head."""
         return self.tilt.value_parameters()
 
-    def action_values(self, tokens: Tensor) -> Tensor:
-        """Psi = log p + G (B, T, V) along `tokens` (B, T): G is what each token adds, and the state's own value."""
-        hidden = self.hidden(tokens)
+    def valued(self, hidden: Tensor) -> Tensor:
+        """Psi = log p + G: G is what each token adds, and the state's own value."""
         return self.logits(hidden) + self.value(hidden)
 
     def start(self, batch: int) -> State:
