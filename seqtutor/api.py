@@ -219,6 +219,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "samples": count,
         "best_of": config.best_of,
         "best_of_kl": best_of_n_kl(config.best_of),
+        "best_scored": dict(zip(("items", "reward"), run.best_scored(1 / config.best_of), strict=True)),
         "interrupted": interrupted,
         "went_back": tuner.healthy_update if tuner.went_back else None,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / (policy.tokens[:COMPARED] != PAD).sum())},

@@ -159,6 +159,12 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         f"best of {summary['best_of']} from the prior: at most {bound:.1f} per sequence"
     )
     console.print(optimum_line(summary["optimum"]))
+    if (best := summary["best_scored"])["items"]:
+        console.print(
+            f"by calls: the best {best['items']:,} of the {summary['oracle_calls']:,} texts scored have reward "
+            f"{best['reward']:.4g}; best of {summary['best_of']} from the prior, at as many calls, "
+            f"{summary['reward']['best_of_n']['mean']:.4g}"
+        )
     if tuner.went_back:
         console.print(f"ended by an alarm; the policy is that of update {tuner.healthy_update}, the last healthy one")
     if tuner.dial.verdict:

@@ -72,6 +72,16 @@ class RunFolder:
         for name, rows in (("failures.csv", news.failures), ("quarantine.csv", news.quarantined)):
             self._append(name, ("update", "term", "text", "reason"), [(update, *row) for row in rows])
 
+    def best_scored(self, share: float) -> tuple[int, float]:
+        """The best `share` of the texts that were scored: how many, and their mean reward; NaN where there are none."""
+        path = self.folder / "ledger.csv"
+        if not path.exists():
+            return 0, math.nan
+        with path.open(newline="", encoding="utf-8") as file:
+            rewards = sorted((float(row["reward"]) for row in csv.DictReader(file) if row["reward"]), reverse=True)
+        count = round(share * len(rewards))
+        return count, sum(rewards[:count]) / count if count else math.nan
+
     def _append(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Add rows in one go, so that who reads meanwhile sees whole ones; a new file begins with the columns."""
         path, text = self.folder / name, io.StringIO()

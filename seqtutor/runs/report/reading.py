@@ -76,6 +76,7 @@ class Summary:
     terms: tuple[Figure, ...]
     measures: tuple[Figure, ...]
     optimum: Against | None  # None: the run is of a version that did not ask
+    best_scored: tuple[int, float]  # the best 1/n of the scored texts: how many, their mean reward
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
 
@@ -194,6 +195,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         terms=tuple(_figure(term, _direction(term["weight"])) for term in raw["terms"]),
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
         optimum=_against(raw["optimum"]) if "optimum" in raw else None,
+        best_scored=_scored(raw.get("best_scored", {"items": 0, "reward": None})),
         went_back=None if raw.get("went_back") is None else _count(raw["went_back"]),
     )
 
@@ -206,6 +208,10 @@ def _against(raw: dict[str, Any]) -> Against:
         frontier=tuple((_float(kl), _float(reward)) for kl, reward in raw["frontier"]),
         best_of=tuple((_count(n), _float(kl), _float(reward)) for n, kl, reward in raw["best_of"]),
     )
+
+
+def _scored(raw: dict[str, Any]) -> tuple[int, float]:
+    return _count(raw["items"]), _float(raw["reward"])
 
 
 def _figure(raw: dict[str, Any], better: str) -> Figure:
