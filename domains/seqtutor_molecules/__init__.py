@@ -33,6 +33,9 @@ class Options:
         "(made for a temperature of 2.86)",
         choices=tuple(PRESETS),
     )
+    largest_fragment: bool = option(False, "of a salt or mixture in your data, keep the largest fragment")
+    neutralise: bool = option(False, "take the charges off molecules in your data where a proton can be moved")
+    strip_isotopes: bool = option(False, "make every atom in your data the usual mixture of its isotopes")
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -44,6 +47,7 @@ class MoleculesDomain(Domain):
     """Small molecules; an item is a canonical SMILES of one molecule."""
 
     name = "molecules"
+    options: Options
     summary = "drug-like molecules as SMILES, learnt from ZINC250k"
     Options = Options
     defaults = {  # noqa: RUF012 (declared as a class variable by Domain)
@@ -74,10 +78,11 @@ class MoleculesDomain(Domain):
         return corpus(progress)
 
     def read(self, path: Path) -> Iterator[DataLine]:
-        """The molecules of a .smi, .txt, .csv or .sdf file, or of all of them in a folder."""
-        from seqtutor_molecules.files import read
+        """The molecules of a .smi, .txt, .csv, .tsv or .sdf file, packed or not, or of all of them in a folder."""
+        from seqtutor_molecules.reading import Preparation, read
 
-        return read(path)
+        options = self.options
+        return read(path, Preparation(options.largest_fragment, options.neutralise, options.strip_isotopes))
 
     def encode(self, text: str) -> list[str]:
         """The tokens of a SMILES; whether it is a molecule is not asked."""

@@ -1,11 +1,12 @@
 """Files in, files out, and drawings."""
 
+import gzip
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 from rdkit import Chem
 
-from seqtutor import UserError
+from seqtutor import UserError, load
 from seqtutor_molecules import MoleculesDomain
 
 DOMAIN = MoleculesDomain()
@@ -41,11 +42,67 @@ def test_a_csv_column_by_name_and_lines_by_number(tmp_path):
     content = '\ufeffSMILES,note,name\r\nOCC,"two\r\nlines",a\r\nC(,,b\r\n,c\r\nc1ccccc1\r\n'
     lines = reading(tmp_path, "mine.CSV", content)
     assert [(line.where, line.text) for line in lines] == [
-        ("mine.CSV:3", "CCO"),
-        ("mine.CSV:4", None),
-        ("mine.CSV:5", None),
-        ("mine.CSV:6", "c1ccccc1"),
+        ("mine.CSV:2, column SMILES", "CCO"),
+        ("mine.CSV:4, column SMILES", None),
+        ("mine.CSV:5, column SMILES", None),
+        ("mine.CSV:6, column SMILES", "c1ccccc1"),
     ]
+
+
+ETHER, AMIDE, ACID = "CCOc1ccccc1", "CC(=O)Nc1ccc(O)cc1", "CN1CCCCC1C(=O)O"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "where"),
+    [
+        ("semi.csv", f"ID;Smiles;pIC50\n0;{ETHER};7.1\n1;{AMIDE};7.1\n", "semi.csv:2, column Smiles"),
+        (
+            "quoted.csv",
+            f'"Mol ID";"Canonical Smiles"\n"a";"{ETHER}"\n"b";"{AMIDE}"\n',
+            "quoted.csv:2, column Canonical Smiles",
+        ),
+        ("canon.csv", f"canonical_smiles,name\n{ETHER},a\n{AMIDE},b\n", "canon.csv:2, column canonical_smiles"),
+        ("bare.csv", f'"{ETHER}","WEHI-1"\n"{AMIDE}","WEHI-2"\n', "bare.csv:1, column 1"),
+        ("tabs.tsv", f"name\tsmiles\na\t{ETHER}\nb\t{AMIDE}\n", "tabs.tsv:2, column smiles"),
+        ("comma.smi", f"{ETHER},ethanol\n{AMIDE},b\n", "comma.smi:1"),
+        ("names.smi", f"phenetole {ETHER}\nparacetamol {AMIDE}\n", "names.smi:1, column 2"),
+        ("header.smi", f"SMILES name\n{ETHER} a\n{AMIDE} b\n", "header.smi:2"),
+        ("latin.smi", f"{ETHER} ph\u00e9n\u00e9tole\n{AMIDE} b\n".encode("latin-1"), "latin.smi:1"),
+        ("packed.smi.gz", gzip.compress(f"{ETHER}\n{AMIDE}\n".encode()), "packed.smi.gz:1"),
+    ],
+)
+def test_the_column_of_smiles_is_found_and_said(tmp_path, name, content, where):
+    lines = reading(tmp_path, name, content)
+    assert [line.text for line in lines] == [ETHER, AMIDE]
+    assert lines[0].where == where
+
+
+def test_a_byte_that_is_no_text_costs_its_own_line_alone(tmp_path):
+    lines = reading(tmp_path, "odd.smi", b"CC\nC\x89C b\nCO\n")
+    assert [line.text for line in lines] == ["CC", None, "CO"]
+    assert lines[1].problem == "a byte of its SMILES is no UTF-8"
+
+
+def test_a_packed_file_that_is_torn_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"cannot unpack .*torn\.smi\.gz"):
+        reading(tmp_path, "torn.smi.gz", gzip.compress(b"CCO\n" * 99)[:-9])
+    with pytest.raises(UserError, match=r"cannot unpack .*plain\.smi\.gz"):
+        reading(tmp_path, "plain.smi.gz", b"CCO\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "smiles", "wanted"),
+    [
+        ("largest_fragment", "CN1CCC(CC1)c1ccccc1.Cl", "CN1CCC(c2ccccc2)CC1"),
+        ("neutralise", "CC(=O)[O-]", "CC(=O)O"),
+        ("strip_isotopes", "[2H]C([2H])([2H])[13CH2]O", "CCO"),
+    ],
+)
+def test_what_is_read_is_prepared_as_asked(tmp_path, option, smiles, wanted):
+    (tmp_path / "a.smi").write_text(f"{smiles}\nC1CC\n")
+    plain, bad = load("molecules", {option: True}).read(tmp_path / "a.smi")
+    assert plain.text == wanted
+    assert bad.text is None
 
 
 def test_records_of_an_sdf_that_write_made(tmp_path):
@@ -72,12 +129,11 @@ def test_an_empty_file_has_no_lines(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("binary.smi", b"CC\nC\x89PNG\r\n", r"binary\.smi is not a text file \(byte 0x89 in line 2\)"),
         ("zeros.txt", b"CC\nCC\n\0\0", r"not a text file \(byte 0x00 in line 3\)"),
-        ("mine.csv", "name,structure\na,CC\n", r"no column 'smiles' \(it has: name, structure\)"),
-        ("empty.csv", "", r"no column 'smiles' \(it has: nothing\)"),
+        ("mine.csv", "name,weight\na?,7.1\n", r"no column of SMILES, .* \(its first row: name, weight\)"),
+        ("empty.csv", "", r"no column of SMILES, by name or by content \(its first row: nothing\)"),
         ("wide.csv", "smiles\n" + "C" * 200_000, r"wide\.csv:2 is not CSV: field larger"),
-        ("mine.xlsx", b"PK", r"ends in one of \.smi, \.smiles, \.txt, \.csv, \.sdf"),
+        ("mine.xlsx", b"PK", r"ends in one of \.smi, \.smiles, \.txt, \.csv, \.tsv, \.sdf"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(tmp_path, name, content, message):

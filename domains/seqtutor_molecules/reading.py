@@ -1,0 +1,199 @@
+"""The files that a chemist has: SMILES, CSV, TSV and SDF, packed or not, read row by row."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from rdkit.Chem import Mol, MolFromSmiles, MolToSmiles, RemoveHs, SDMolSupplier
+from rdkit.Chem.MolStandardize.rdMolStandardize import LargestFragmentChooser, Uncharger
+from rdkit.rdBase import BlockLogs
+
+from seqtutor import DataLine, Undecodable, UserError
+from seqtutor_molecules.structures import canonical
+
+SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv", ".sdf")
+DELIMITERS = (",", ";", "\t", "|", " ")  # " ": words, whatever lies between them
+LOOKED_AT = 50  # rows by which the column of SMILES is found where no header names it
+UNREADABLE = "\ufffd"  # stands for a byte that is no UTF-8
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to a molecule that is read, before it is an item."""
+
+    largest_fragment: bool = False
+    neutralise: bool = False
+    strip_isotopes: bool = False
+
+    def __call__(self, smiles: str) -> str:
+        """The SMILES of what is left. Raises Undecodable where RDKit reads no molecule."""
+        if not (self.largest_fragment or self.neutralise or self.strip_isotopes):
+            return smiles
+        with BlockLogs():
+            mol = MolFromSmiles(smiles)
+            if mol is None:
+                raise Undecodable("RDKit reads no molecule")
+            if self.largest_fragment:
+                mol = LargestFragmentChooser().choose(mol)
+            if self.neutralise:
+                mol = Uncharger().uncharge(mol)
+            if self.strip_isotopes:
+                mol = _without_isotopes(mol)
+            return str(MolToSmiles(mol))
+
+
+def _without_isotopes(mol: Mol) -> Mol:
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+    return RemoveHs(mol)  # what was deuterium is a hydrogen like any other
+
+
+@dataclass(frozen=True)
+class Table:
+    """How a file of rows is laid out: its delimiter, the column of SMILES, and what that is called."""
+
+    delimiter: str
+    column: int
+    header: str = ""  # empty: the file has no header
+
+    @property
+    def label(self) -> str:
+        """Which column was taken, for a person."""
+        return f"column {self.header or self.column + 1}"
+
+
+def read(path: Path, prepare: Preparation) -> Iterator[DataLine]:
+    """The molecules of a file, or of each file of these kinds in a folder, as canonical SMILES."""
+    for file in _files(path) if path.is_dir() else [path]:
+        yield from _read_file(file, prepare)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        files = sorted(file for file in folder.iterdir() if kind_of(file) in SUFFIXES)
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {error.strerror}") from error
+    if not files:
+        raise UserError(f"no molecules in the folder {folder} (looked for: {', '.join(SUFFIXES)}, and these with .gz)")
+    return files
+
+
+def kind_of(path: Path) -> str:
+    """The suffix that says what a file holds, whether it is packed or not.
+
+    >>> kind_of(Path("actives.SDF.gz"))
+    '.sdf'
+    """
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+
+
+def _read_file(path: Path, prepare: Preparation) -> Iterator[DataLine]:
+    kind = kind_of(path)
+    if kind not in SUFFIXES:
+        raise UserError(
+            f"cannot read {path}: the name of a file of molecules ends in one of {', '.join(SUFFIXES)}, "
+            "or in one of these and .gz"
+        )
+    text = _text(path)
+    found = _records(path.name, text) if kind == ".sdf" else _rows(path.name, text, listed=kind not in (".csv", ".tsv"))
+    for where, smiles, problem in found:
+        yield DataLine(where, None, problem) if problem else _line(where, smiles, prepare)
+
+
+def _text(path: Path) -> str:
+    """The text of a file; a byte that is no UTF-8, as in a name of another time, is replaced."""
+    try:
+        data = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            data = gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"cannot unpack {path}: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise UserError(f"{path} is not a text file (byte 0x00 in line {line})")
+    return data.decode("utf-8-sig", errors="replace")
+
+
+def _rows(name: str, text: str, *, listed: bool) -> Iterator[tuple[str, str, str]]:
+    """Where, SMILES and problem of each row. `listed`: a .smi, whose first word is taken where no column stands out."""
+    table = _layout(name, text, listed)
+    for number, row in _split(name, text, table.delimiter):
+        if number == 1 and table.header:
+            continue
+        cell = row[table.column].strip() if table.column < len(row) else ""
+        where = f"{name}:{number}" if listed and not table.column else f"{name}:{number}, {table.label}"
+        yield where, cell, "" if cell else "no SMILES on this line"
+
+
+def _layout(name: str, text: str, listed: bool) -> Table:
+    """The delimiter and column by a header that names SMILES, else those under which most of the first rows parse."""
+    best, most = Table(DELIMITERS[0], 0), 0
+    for delimiter in reversed(DELIMITERS) if listed else DELIMITERS:
+        rows = [row for _, row in islice(_split(name, text, delimiter), LOOKED_AT)]
+        for place, header in enumerate(rows[0] if rows else []):
+            if _names_smiles(header):
+                return Table(delimiter, place, header.strip())
+        for place in range(max(map(len, rows), default=0)):
+            parsing = sum(place < len(row) and _parses(row[place].strip()) for row in rows)
+            if parsing > most:
+                best, most = Table(delimiter, place), parsing
+    if not most and not listed:
+        header = ", ".join(next(iter(_split(name, text, best.delimiter)), (1, []))[1])
+        raise UserError(f"{name} has no column of SMILES, by name or by content (its first row: {header or 'nothing'})")
+    return best if most else Table(" ", 0)
+
+
+def _names_smiles(header: str) -> bool:
+    word = header.strip().lower().replace(" ", "_")
+    return word == "smiles" or word.endswith("_smiles") or word.startswith("smiles_")
+
+
+def _parses(cell: str) -> bool:
+    if not cell or any(character.isspace() for character in cell):  # RDKit would take what follows for a name
+        return False
+    with BlockLogs():
+        return MolFromSmiles(cell, sanitize=False) is not None
+
+
+def _split(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The number of its first line and the cells of each row; quotes may hold line breaks, but not between words."""
+    if delimiter == " ":
+        for number, line in enumerate(text.splitlines(), start=1):
+            yield number, line.split()
+        return
+    rows, number = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1
+    try:
+        for row in rows:
+            yield number, row
+            number = rows.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"{name}:{rows.line_num} is not CSV: {error}") from error
+
+
+def _records(name: str, text: str) -> Iterator[tuple[str, str, str]]:
+    """Where, SMILES and problem of each record of an SDF."""
+    supplier = SDMolSupplier()
+    supplier.SetData(text)
+    for i in range(len(supplier)):
+        with BlockLogs():
+            mol = supplier[i]
+        where = f"{name}:record {i + 1}"
+        yield (where, "", "RDKit cannot read this record") if mol is None else (where, str(MolToSmiles(mol)), "")
+
+
+def _line(where: str, smiles: str, prepare: Preparation) -> DataLine:
+    if UNREADABLE in smiles:
+        return DataLine(where, None, "a byte of its SMILES is no UTF-8")
+    try:
+        return DataLine(where, canonical(prepare(smiles)))
+    except Undecodable as error:
+        return DataLine(where, None, f"'{smiles}' is no molecule: {error}")
