@@ -45,6 +45,11 @@ class TokenTerm:
     source: str
     values: Callable[[Ids], Values]
 
+    @property
+    def counts(self) -> bool:
+        """Whether the reward depends on it."""
+        return bool(self.weight)
+
 
 @dataclass(frozen=True)
 class SequenceTerm:
@@ -63,6 +68,23 @@ class SequenceTerm:
     values: Callable[[Sequence[str]], Values]
     invalid: float = 0.0
     costly: bool = False
+    filter: bool = False  # its score, 0 to 1, multiplies the reward instead of adding to it
+
+    @property
+    def counts(self) -> bool:
+        """Whether the reward depends on it."""
+        return bool(self.weight) or self.filter
+
+
+class TermKind(ABC):
+    """A term that a config makes for itself, `[terms.NAME] kind = "..."`: a frozen dataclass of `option` fields.
+
+    One kind may make several terms under names of their own: similarity to this molecule, and to that one.
+    """
+
+    @abstractmethod
+    def term(self, name: str) -> SequenceTerm:
+        """The term of that name. Raises UserError for settings that make none."""
 
 
 RewardTerm = TokenTerm | SequenceTerm
@@ -148,6 +170,19 @@ class Domain(ABC):
     @abstractmethod
     def terms(self) -> Sequence[RewardTerm]:
         """The reward terms on offer with their default weights (0: offered, not used unless asked for)."""
+
+    def kinds(self) -> Mapping[str, type[TermKind]]:
+        """What a config may make terms of, by name; by default nothing."""
+        return {}
+
+    def made(self, name: str, kind: str, settings: Mapping[str, Any]) -> SequenceTerm:
+        """The term `name` of one of `kinds`, with settings as a config has them."""
+        from seqtutor.config import build
+
+        kinds = self.kinds()
+        if kind not in kinds:
+            raise unknown(f"kind of term in [terms.{name}]", kind, kinds)
+        return checked(build(kinds[kind], settings, f"[terms.{name}]")).term(name)  # type: ignore[no-any-return, type-var]
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """The figures that a person of the field expects of N samples, None being no item; by default none.

@@ -144,7 +144,7 @@ def choose(
     _check(source, scorer, n * draws, c)
     generator = generator_of(source.model, seed)
     tokens, truncated, odds = _draws(source, n * draws, generator, primer_of(source.domain, primer))
-    with closing(scorer.aside([term for term in scorer.terms if term.weight])) as choosing:
+    with closing(scorer.aside([term for term in scorer.terms if term.counts])) as choosing:
         reward = choosing.score(tokens, truncated).totals
     known = np.flatnonzero(np.isfinite(reward))
     logs = reward[known] / c + odds[known]

@@ -30,6 +30,7 @@ HOOKS = {
     "decode": (["r"],),
     "excerpts": (["r"],),
     "terms": (),
+    "kinds": (),
     "measure": (["r"],),
     "picture": ("r",),
     "caption": ("r",),
@@ -63,7 +64,7 @@ def test_whatever_a_plugin_gives_is_looked_at(hook):
 
 def test_every_hook_of_a_domain_stands_behind_the_border():
     own = {name for name, value in vars(Domain).items() if callable(value) and not name.startswith("_")}
-    assert own - {"offers", "Options"} == set(HOOKS) | {"read"}
+    assert own - {"offers", "Options"} == set(HOOKS) | {"read", "made"}
     assert own - {"Options"} <= set(vars(Guarded))
 
 

@@ -115,9 +115,15 @@ def summary() -> dict[str, Any]:
         "best_of_kl": 1.835,
         "reward": estimates((-3.1, 0.4), (-0.4, 0.1), (2.7, 0.1)),
         "terms": [
-            {"name": "starts on C", "weight": 1.0, "summary": "Starts on C.", "source": "Jaques 2017"}
+            {
+                "name": "starts on C",
+                "better": "higher",
+                "weight": 1.0,
+                "summary": "Starts on C.",
+                "source": "Jaques 2017",
+            }
             | estimates((0.012, 0.007), (0.09, 0.01), (0.84, 0.02)),
-            {"name": "leaps", "weight": -0.5, "summary": "Leaps.", "source": ""}
+            {"name": "leaps", "better": "lower", "weight": -0.5, "summary": "Leaps.", "source": ""}
             | estimates((2.4, 0.1), (1.9, 0.1), (0.2, 0.02)),
         ],
         "measures": [

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from seqtutor import DataLine, Domain, Measure, Progress, SequenceTerm, Vocabulary, option, silent, unknown
+from seqtutor import DataLine, Domain, Measure, Progress, SequenceTerm, TermKind, Vocabulary, option, silent, unknown
 from seqtutor_molecules.presets import PRESETS
 from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
 
@@ -99,6 +99,12 @@ class MoleculesDomain(Domain):
         from seqtutor_molecules.terms import terms
 
         return terms(PRESETS[self.options.preset])
+
+    def kinds(self) -> Mapping[str, type[TermKind]]:
+        """Similarity, substructures, alerts and sum formulas; see `kinds`."""
+        from seqtutor_molecules.kinds import KINDS
+
+        return KINDS
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """Valid, unique, novel, diverse; the means of the properties; the shares that pass the filters."""

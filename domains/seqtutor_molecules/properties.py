@@ -13,7 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import RDConfig
 from rdkit.Chem import QED, Mol
-from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors, CalcFractionCSP3, Properties
+from rdkit.Chem.GraphDescriptors import BertzCT
+from rdkit.Chem.rdMolDescriptors import (
+    CalcCrippenDescriptors,
+    CalcFractionCSP3,
+    CalcNumAromaticRings,
+    CalcNumAtomStereoCenters,
+    CalcNumHBA,
+    CalcNumHBD,
+    CalcNumRotatableBonds,
+    CalcNumUnspecifiedAtomStereoCenters,
+    CalcTPSA,
+    Properties,
+)
+from rdkit.Chem.rdmolops import GetFormalCharge
 from rdkit.rdBase import BlockLogs
 
 from seqtutor_molecules.smiles import tokenise
@@ -77,7 +90,7 @@ def molecular_weight(smiles: str) -> float:
     return float(_average_weight.ComputeProperties(molecule(smiles))[0])
 
 
-def rings(smiles: str) -> int:
+def ring_count(smiles: str) -> int:
     """Rings, as RDKit counts them (the symmetrised smallest set: a cage has one more than it needs)."""
     return int(molecule(smiles).GetRingInfo().NumRings())
 
@@ -94,6 +107,68 @@ def fsp3(smiles: str) -> float:
     (0.14285714285714285, 1.0)
     """
     return float(CalcFractionCSP3(molecule(smiles)))
+
+
+def aromatic_rings(smiles: str) -> int:
+    """Rings all of whose bonds are aromatic."""
+    return int(CalcNumAromaticRings(molecule(smiles)))
+
+
+def tpsa(smiles: str) -> float:
+    """Topological polar surface area in square angstroms (Ertl et al., J. Med. Chem. 2000).
+
+    >>> round(tpsa("CC(=O)Oc1ccccc1C(=O)O"), 1)  # aspirin
+    63.6
+    """
+    return float(CalcTPSA(molecule(smiles)))
+
+
+def donors(smiles: str) -> int:
+    """Hydrogen-bond donors."""
+    return int(CalcNumHBD(molecule(smiles)))
+
+
+def acceptors(smiles: str) -> int:
+    """Hydrogen-bond acceptors."""
+    return int(CalcNumHBA(molecule(smiles)))
+
+
+def rotors(smiles: str) -> int:
+    """Rotatable bonds, amides not among them."""
+    return int(CalcNumRotatableBonds(molecule(smiles)))
+
+
+def heavy_atoms(smiles: str) -> int:
+    """Atoms but hydrogens."""
+    return int(molecule(smiles).GetNumHeavyAtoms())
+
+
+def charge(smiles: str) -> int:
+    """Net formal charge, as the SMILES is written.
+
+    >>> charge("C[NH3+]"), charge("C[NH2+]CC(=O)[O-]")
+    (1, 0)
+    """
+    return int(GetFormalCharge(molecule(smiles)))
+
+
+def stereocentres(smiles: str) -> int:
+    """Tetrahedral stereocentres, assigned or not.
+
+    >>> stereocentres("C[C@H](N)C(=O)O"), stereocentres("CC(N)C(=O)O"), stereocentres("CCO")
+    (1, 1, 0)
+    """
+    return int(CalcNumAtomStereoCenters(molecule(smiles)))
+
+
+def unassigned_stereocentres(smiles: str) -> int:
+    """Stereocentres whose configuration the SMILES leaves open."""
+    return int(CalcNumUnspecifiedAtomStereoCenters(molecule(smiles)))
+
+
+def complexity(smiles: str) -> float:
+    """Bertz' index of molecular complexity, some 100 to 1,500 (J. Am. Chem. Soc. 1981)."""
+    return float(BertzCT(molecule(smiles)))
 
 
 def ring_penalty(smiles: str) -> float:

@@ -26,6 +26,21 @@ def _term(function: Property, summary: str, source: str) -> SequenceTerm:
     return SequenceTerm(function.__name__, 0.0, summary, source, partial(each, function))
 
 
+_COUNTED: Sequence[tuple[Property, str]] = (
+    (properties.tpsa, "polar surface area in square angstroms, some 20 to 140"),
+    (properties.donors, "hydrogen-bond donors, some 0 to 5"),
+    (properties.acceptors, "hydrogen-bond acceptors, some 1 to 10"),
+    (properties.rotors, "rotatable bonds, some 0 to 10"),
+    (properties.heavy_atoms, "atoms but hydrogens, some 10 to 40"),
+    (properties.ring_count, "rings, some 0 to 6"),
+    (properties.largest_ring, "atoms of the largest ring"),
+    (properties.aromatic_rings, "aromatic rings, some 0 to 4"),
+    (properties.fsp3, "share of the carbons that are sp3, 0 (flat) to 1"),
+    (properties.charge, "net formal charge"),
+    (properties.stereocentres, "stereocentres, assigned or not"),
+    (properties.unassigned_stereocentres, "stereocentres that the SMILES leaves open"),
+    (properties.complexity, "Bertz' index of complexity, some 100 to 1,500"),
+)
 _PAPER = "Jaques et al., ICML 2017, released code"
 
 _TERMS = (
@@ -49,6 +64,10 @@ _TERMS = (
         properties.molecular_weight,
         "molecular weight in daltons as it is, some 200 to 500: its own weight should be small",
         "RDKit",
+    ),
+    *(
+        replace(_term(function, summary, "RDKit"), costly=True)  # only where a run names it: tables stay short
+        for function, summary in _COUNTED
     ),
     _term(properties.ring_penalty, "minus the atoms by which the largest ring exceeds six", _PAPER),
     _term(properties.carbon_chain, "minus the carbons beyond eleven in a row", _PAPER),

@@ -11,6 +11,7 @@ import click
 from seqtutor.cli.options import DomainCommand, config_options, gather, layered
 from seqtutor.cli.outside import refuse_strangers, typed_terms, with_terms
 from seqtutor.config import TrainConfig, build, fitting, read_toml
+from seqtutor.domain import RewardTerm, SequenceTerm
 from seqtutor.errors import UserError, UserStopped
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
 
     with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
-        weights = {term.name: f"{term.weight:g}" for term in tuner.scorer.terms} | held_out
+        weights = {term.name: _worth(term) for term in tuner.scorer.terms} | held_out
         terms = ", ".join(f"{name} {weight}" for name, weight in weights.items())
         console.print(
             f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}"
@@ -98,6 +99,10 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
         for name, table in tuner.scorer.settings.items():
             console.print(f"  {name}: {table.sentence}", markup=False)
         return _run(tuner, run)
+
+
+def _worth(term: RewardTerm) -> str:
+    return "filter" if isinstance(term, SequenceTerm) and term.filter else f"{term.weight:g}"
 
 
 def _run(tuner: Tuner, run: RunFolder) -> int:

@@ -6,7 +6,7 @@ catching Exception is lawful: a stranger's code may raise anything, and whoever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.domain import DataLine, Domain, Measure, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
+from seqtutor.domain import DataLine, Domain, Measure, Progress, RewardTerm, SequenceTerm, TermKind, TokenTerm, silent
 from seqtutor.errors import UserError
 from seqtutor.plugin.contract import check_terms, fault, wrong
 from seqtutor.vocabulary import Vocabulary
@@ -155,6 +155,20 @@ class Guarded(Domain):
         """As Domain.terms: each is shown arrays that it cannot change, and texts as a tuple."""
         terms = check_terms(self.cls, self._call("terms"))
         return [self._of_steps(term) if isinstance(term, TokenTerm) else _of_texts(term) for term in terms]
+
+    def kinds(self) -> Mapping[str, type[TermKind]]:
+        """As Domain.kinds."""
+        found = self._call("kinds")
+        if not isinstance(found, Mapping) or not all(issubclass(kind, TermKind) for kind in found.values()):
+            raise wrong(self.cls, "kinds", f"gave {found!r:.80}; a table of names and subclasses of TermKind is needed")
+        return dict(found)
+
+    def made(self, name: str, kind: str, settings: Mapping[str, Any]) -> SequenceTerm:
+        """As Domain.made."""
+        with border(self.cls, f"kind '{kind}'"):
+            term = self.plugin.made(name, kind, settings)
+        (checked,) = check_terms(self.cls, [term])
+        return _of_texts(checked)  # type: ignore[arg-type]
 
     def _of_steps(self, term: TokenTerm) -> TokenTerm:
         def values(ids: Ids) -> Values:

@@ -50,7 +50,8 @@ class Answers:
                 limits = {key: getattr(table, key) for key in ("workers", "timeout", "chunk", "retries", "memory")}
                 self.pools[term.name] = Pool({term.name: table.outside}, **limits)
             elif self.workers and (table is None or table.call is None):
-                own[term.name] = Own(self.domain.place, asdict(self.domain.options), term.name)
+                kind, told = ("", {}) if table is None else (table.kind, dict(table.own))
+                own[term.name] = Own(self.domain.place, asdict(self.domain.options), term.name, kind, told)
             else:
                 self.here[term.name] = term.values
         shared = Pool(own, self.workers)

@@ -179,6 +179,8 @@ class Own:
     domain: str  # module:Class
     options: Mapping[str, Any]
     name: str
+    kind: str = ""  # of the domain's kinds, of which a config made it
+    settings: Mapping[str, Any] = field(default_factory=dict)
     function: Callable[[Sequence[str]], Any] | None = field(default=None, compare=False)
 
     def open(self) -> None:
@@ -186,7 +188,8 @@ class Own:
         module, _, place = self.domain.partition(":")
         try:
             made = attrgetter(place)(_imported(module))
-            terms = made(made.Options(**self.options)).terms()
+            domain = made(made.Options(**self.options))
+            terms = [domain.made(self.name, self.kind, self.settings)] if self.kind else domain.terms()
             (self.function,) = (term.values for term in terms if term.name == self.name)
         except (AttributeError, TypeError, ValueError) as error:
             raise UserError(f"cannot be loaded in a worker process from {self.domain}: {error}") from error

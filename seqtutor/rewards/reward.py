@@ -36,16 +36,27 @@ class Reward:
 
         Raises UserError where a geometric mean is asked of scores outside 0..1.
         """
+        passed = self._passed(values, valid)
         if self.geometric and any(term.weight for term in self.terms):
-            return on_last_step(self._geometric_mean(values, valid), real)
+            return on_last_step(passed * self._geometric_mean(values, valid), real)
         reward: Values = np.zeros(values.shape[:2])
         for k, term in enumerate(self.terms):
             if term.weight:
                 plain = not isinstance(term, SequenceTerm) and not self.transform(term)
                 earned = values[..., k] if plain else on_last_step(self.score(k, values, valid), real)
                 reward += term.weight * np.nan_to_num(earned)
-        steps: Values = reward * real
+        steps: Values = reward * real * passed[:, None]
         return steps
+
+    def _passed(self, values: Values, valid: Flags) -> Values:
+        """(B,): the product of the filters' scores; 1 without a filter."""
+        passed: Values = np.ones(len(values))
+        for k, term in enumerate(self.terms):
+            if isinstance(term, SequenceTerm) and term.filter:
+                scores = self.score(k, values, valid)
+                _check_share(term, scores[np.isfinite(scores)], "a filter")
+                passed *= np.nan_to_num(scores)
+        return passed
 
     def raw(self, k: int, values: Values, valid: Flags) -> Values:
         """What the term k said of each sequence (B,): token-level values summed, an invalid sequence's own value."""
@@ -64,8 +75,8 @@ class Reward:
         return np.where(valid, scores, self._invalid(term)) if isinstance(term, SequenceTerm) else scores
 
     def scored(self, values: Values, real: Flags, valid: Flags) -> Flags:
-        """(B,): every term that has a weight could be computed; only such a sequence has a reward."""
-        known = [np.isfinite(self.score(k, values, valid)) for k, term in enumerate(self.terms) if term.weight]
+        """(B,): every term that counts could be computed; only such a sequence has a reward."""
+        known = [np.isfinite(self.score(k, values, valid)) for k, term in enumerate(self.terms) if term.counts]
         return np.asarray(np.all([real.any(-1), *known], axis=0))
 
     def transform(self, term: RewardTerm) -> Transform | None:
@@ -83,38 +94,58 @@ class Reward:
         scores = np.stack([self.score(k, values, valid) for k, _ in used], -1)
         known: Flags = np.isfinite(scores.sum(-1))
         for (_, term), column in zip(used, scores.T, strict=True):
-            _check_share(term, column[known])
+            _check_share(term, column[known], "a geometric mean")
         weights = np.array([term.weight for _, term in used])
         with np.errstate(divide="ignore"):
             logarithms = np.log(np.where(known[:, None], scores, 0.0))
         return np.asarray(np.exp(logarithms @ (weights / weights.sum())))
 
     def described(self) -> list[dict[str, Any]]:
-        """Of every column that `Scores.columns` has, in its order: name, weight in R, summary and source."""
+        """Of every column that `Scores.columns` has, in its order: name, better side, weight in R, summary, source."""
         raw = [
             {
                 "name": term.name,
+                "better": self._better(term),
                 "weight": 0.0 if self.transform(term) else term.weight,
                 "summary": f"raw value: {term.summary}" if self.transform(term) else term.summary,
                 "source": term.source,
             }
             for term in self.terms
         ]
-        return raw + [
-            {"name": f"score.{term.name}", "weight": term.weight, "summary": transform.sentence, "source": term.source}
+        scores = [
+            {
+                "name": f"score.{term.name}",
+                "better": _signed("higher", term),
+                "weight": term.weight,
+                "summary": transform.sentence,
+                "source": term.source,
+            }
             for term in self.terms
             if (transform := self.transform(term))
         ]
+        return raw + scores
+
+    def _better(self, term: RewardTerm) -> str:
+        """Which way the raw value of a term should go: higher, lower, or neither where nothing says so."""
+        transform = self.transform(term)
+        return _signed(transform.better if transform else "higher", term)
 
 
-def _check_share(term: RewardTerm, scores: Values) -> None:
-    """Raise UserError for a weight or a score that a geometric mean cannot take."""
+def _signed(better: str, term: RewardTerm) -> str:
+    """What is better of a term that its weight may turn round; a term that does not count has no better side."""
+    if not term.counts or not better:
+        return "neither"
+    return better if term.weight >= 0 else {"higher": "lower", "lower": "higher"}[better]
+
+
+def _check_share(term: RewardTerm, scores: Values, taker: str) -> None:
+    """Raise UserError for a weight or a score that `taker`, a filter or a geometric mean, cannot take."""
     if term.weight < 0:
-        raise UserError(f"a geometric mean needs weights above 0; that of term '{term.name}' is {term.weight:g}")
+        raise UserError(f"{taker} needs weights above 0; that of term '{term.name}' is {term.weight:g}")
     wrong = scores[(scores < 0) | (scores > 1)]
     if len(wrong):
         raise UserError(
-            f"a geometric mean needs scores from 0 to 1; term '{term.name}' gave {wrong[0]:g}: "
+            f"{taker} needs scores from 0 to 1; term '{term.name}' gave {wrong[0]:g}: "
             f"give it a transform, such as --transform {term.name}=sigmoid,low=0,high=1"
         )
 

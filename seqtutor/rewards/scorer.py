@@ -237,7 +237,7 @@ class Scorer:
         for term in self.terms:
             values = scores.transformed.get(term.name, scores.terms[term.name])
             bad = [scores.texts[i] or "" for i in asked if not np.isfinite(values[i])]
-            over = bool(term.weight) and len(bad) > self.failures * len(asked)
+            over = term.counts and len(bad) > self.failures * len(asked)
             batch = (len(asked), [reasons.get((term.name, text), "failed before") for text in bad])
             self.streaks[term.name] = [*self.streaks.get(term.name, []), batch] if over else []
 
@@ -300,7 +300,7 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     """The scorer of a run: only terms with a weight are evaluated, and those that are held out."""
     settings = settings_of(config.terms)
     terms = weighted_terms(domain, config.term_weights, settings)
-    used = [term for term in terms if term.weight or term.name in config.hold_out]
+    used = [term for term in terms if term.counts or term.name in config.hold_out]
     if not any(term.weight for term in terms):
         listed = ", ".join(term.name for term in terms)
         raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")

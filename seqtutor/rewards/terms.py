@@ -6,13 +6,13 @@ import dataclasses
 import hashlib
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm
+from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
 from seqtutor.plugins import released
 from seqtutor.rewards.outside import Function, Program
@@ -26,7 +26,10 @@ class TermSettings:
     outside: Function | Program | None = None
     call: Callable[[Sequence[str]], Any] | None = None  # a function of this very process
     transform: Transform | None = None
-    weight: float = math.nan  # not stated: 1 for a term from outside, else the domain's
+    kind: str = ""  # of the domain's kinds, of which the config makes a term
+    own: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the kind is told
+    filter: bool = False  # the score multiplies the reward
+    weight: float = math.nan  # not stated: 0 for a filter, 1 for a term that the domain does not have, else its own
     invalid: float = math.nan  # score of a sequence that is no item; not stated: see `invalid_score`
     summary: str = ""
     version: str = ""
@@ -43,8 +46,8 @@ class TermSettings:
 
     @property
     def foreign(self) -> bool:
-        """Whether it is a term that the domain does not have."""
-        return self.outside is not None or self.call is not None
+        """Whether it is a term that the domain does not have by itself."""
+        return bool(self.kind) or self.outside is not None or self.call is not None
 
     def invalid_score(self, usual: float) -> float:
         """What an invalid sequence scores: as stated, else the worst of the transform, else `usual`."""
@@ -54,10 +57,12 @@ class TermSettings:
 
 
 PLAIN: dict[str, Any] = {  # key -> default
-    f.name: f.default for f in dataclasses.fields(TermSettings) if f.name not in ("outside", "call", "transform")
+    f.name: f.default
+    for f in dataclasses.fields(TermSettings)
+    if f.name not in ("outside", "call", "transform", "kind", "own")
 }
-OF_ALL = ("transform", "better", "weight", "invalid")
-KEYS = ("function", "program", "transform", "better", *PLAIN)
+OF_ALL = ("transform", "better", "filter", "weight", "invalid")
+KEYS = ("function", "program", "kind", "transform", "better", *PLAIN)
 
 
 def settings_of(tables: Mapping[str, Any]) -> dict[str, TermSettings]:
@@ -75,11 +80,15 @@ def _settings(name: str, table: Any) -> TermSettings:
             f"term '{name}' was the function {table['session']!r} of the Python session that made this run; "
             f"pass it again, seqtutor.tune(resume=..., terms={{'{name}': ...}}), or name it with --function"
         )
+    own = {key: value for key, value in table.items() if key not in OF_ALL} if "kind" in table else {}
+    table = {key: value for key, value in table.items() if key not in own}
     for key in table:
         if key not in KEYS:
             raise unknown(f"key in [terms.{name}]", key, KEYS)
     call = table["function"] if callable(table.get("function")) else None
     outside = None if call else _outside(name, table)
+    if table.get("filter") and table.get("weight"):
+        raise UserError(f"[terms.{name}] is a filter and has a weight: a filter multiplies the reward and has none")
     if outside is None and call is None and (idle := [key for key in table if key not in OF_ALL]):
         raise UserError(
             f"{idle[0]} in [terms.{name}] is for a term from outside, and it names no function and no program; "
@@ -95,8 +104,16 @@ def _settings(name: str, table: Any) -> TermSettings:
         outside=outside,
         call=call,
         transform=_directed(name, table.get("better"), transform),
+        kind=_kind(name, own),
+        own={key: value for key, value in own.items() if key != "kind"},
         **{key: _plain(name, key, table[key]) for key in PLAIN if key in table},
     )
+
+
+def _kind(name: str, own: Mapping[str, Any]) -> str:
+    if not isinstance(kind := own.get("kind", ""), str):
+        raise UserError(f"kind in [terms.{name}] must be text, not {kind!r}")
+    return kind
 
 
 def _outside(name: str, table: Mapping[str, Any]) -> Function | Program | None:
@@ -146,7 +163,7 @@ def weighted_terms(
     """
     settings = settings or {}
     own = {term.name: term for term in domain.terms()}
-    terms = [*own.values(), *(_term(name, table) for name, table in settings.items() if table.foreign)]
+    terms = [*own.values(), *(_term(domain, name, table) for name, table in settings.items() if table.foreign)]
     names = {term.name for term in terms}
     for name, table in settings.items():
         if table.foreign and name in own:
@@ -160,12 +177,25 @@ def weighted_terms(
             raise UserError(f"the weight of term '{name}' must be a number, not {weight}")
     idle = {name for name, term in own.items() if isinstance(term, SequenceTerm) and term.costly}
     wanted = [term for term in terms if term.name not in idle - {*weights, *settings}]
-    return [replace(term, weight=float(weights.get(term.name, term.weight))) for term in wanted]
+    filters = {name for name, table in settings.items() if table.filter}
+    return [_weighed(term, weights, filters) for term in wanted]
 
 
-def _term(name: str, table: TermSettings) -> SequenceTerm:
-    weight = 1.0 if math.isnan(table.weight) else table.weight
+def _weighed(term: RewardTerm, weights: Mapping[str, float], filters: Collection[str]) -> RewardTerm:
+    if term.name not in filters:
+        return replace(term, weight=float(weights.get(term.name, term.weight)))
+    if isinstance(term, TokenTerm):
+        raise UserError(f"term '{term.name}' is paid step by step: only what is said of whole items can be a filter")
+    if weights.get(term.name):
+        raise UserError(f"term '{term.name}' is a filter and has a weight: a filter multiplies the reward and has none")
+    return replace(term, weight=0.0, filter=True)
+
+
+def _term(domain: Domain, name: str, table: TermSettings) -> SequenceTerm:
+    weight = 1.0 if math.isnan(table.weight) and not table.filter else table.weight
     summary, usual = table.summary or table.sentence, table.invalid_score(0.0)
+    if table.kind:
+        return replace(domain.made(name, table.kind, table.own), weight=weight)
     if table.call is not None:
         return SequenceTerm(name, weight, summary, place_of(table.call), table.call, usual)
     if table.outside is None:
@@ -193,7 +223,8 @@ def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSett
         body = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:16] if code else ""
         return f"call {place_of(table.call)} {body} {table.version}".strip()
     made_by = f"{released('domain', domain.name)} {code_of(domain.place.partition(':')[0])}"
-    return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}"
+    kind = f" {table.kind} {sorted(table.own.items())}" if table is not None and table.kind else ""
+    return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}{kind}"
 
 
 @lru_cache

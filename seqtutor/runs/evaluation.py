@@ -71,7 +71,7 @@ def best_of_n(
     `draws` sets of n samples are scored by the terms that have a weight, the winners by all; ties go to the first.
     """
     tokens, truncated = draw(model, domain, n * draws, generator)
-    with closing(scorer.aside([term for term in scorer.terms if term.weight])) as choosing:
+    with closing(scorer.aside([term for term in scorer.terms if term.counts])) as choosing:
         totals = np.nan_to_num(choosing.score(tokens, truncated).totals, nan=-np.inf).reshape(draws, n)
     best = totals.argmax(1) + n * np.arange(draws)
     return evaluation(domain, scorer, tokens[best], truncated[best])

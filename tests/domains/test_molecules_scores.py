@@ -84,7 +84,7 @@ def test_properties_agree_with_rdkits_other_routes(some):
 
 
 def test_rings_are_counted():
-    assert [properties.rings(text) for text in ("CCO", ASPIRIN, CAFFEINE, MORPHINE)] == [0, 1, 2, 5]
+    assert [properties.ring_count(text) for text in ("CCO", ASPIRIN, CAFFEINE, MORPHINE)] == [0, 1, 2, 5]
 
 
 def test_sa_ranks_as_chemists_do():

@@ -192,7 +192,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         kl_token=_float(raw["kl"]["token"]),
         best_of_kl=_float(raw["best_of_kl"]),
         reward=_figure(raw["reward"] | {"name": "reward"}, "higher"),
-        terms=tuple(_figure(term, _direction(term["weight"])) for term in raw["terms"]),
+        terms=tuple(_figure(term, term["better"]) for term in raw["terms"]),
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
         optimum=_against(raw["optimum"]) if "optimum" in raw else None,
         best_scored=_scored(raw.get("best_scored", {"items": 0, "reward": None})),
@@ -228,11 +228,6 @@ def _figure(raw: dict[str, Any], better: str) -> Figure:
         weight=None if raw.get("weight") is None else _float(raw["weight"]),
         source=str(raw.get("source", "")),
     )
-
-
-def _direction(weight: float) -> str:
-    """A term that is charged is better low; one that is only watched has no better side."""
-    return "higher" if weight > 0 else "lower" if weight < 0 else "neither"
 
 
 def _estimate(raw: dict[str, Any]) -> Estimate:
