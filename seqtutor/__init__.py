@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seqtutor.domain import (
     DataLine,
     Domain,
+    Figures,
     Measure,
     Progress,
     RewardTerm,
@@ -43,6 +44,7 @@ __all__ = [
     "PAD",
     "DataLine",
     "Domain",
+    "Figures",
     "Measure",
     "Progress",
     "RewardTerm",

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from seqtutor import __version__, pretraining, tuning
+from seqtutor import __version__, hits, pretraining, tuning
 from seqtutor.config import (
     MADE_BY,
     PretrainConfig,
@@ -46,6 +46,7 @@ from seqtutor.tuner import Tuner
 from seqtutor.vocabulary import PAD
 
 COMPARED = 2000  # samples of each model, at most, that are read by both: the distance to prior and optimum
+HITS, PER_FAMILY = 100, 2  # items that a run hands over, and the most of one family; `seqtutor score` takes others
 TRIED = 32  # samples of the prior that the plugin is tried on before a run
 Terms = Mapping[str, Any]  # by name: a function of texts, or a table as `[terms.NAME]` in a config
 
@@ -228,6 +229,11 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
     }
     run.save_summary(summary)
     run.save_samples(domain, policy.scores, prior.scores)
+    if tuner.scorer.calls:
+        texts = [row["text"] for row in run.ledger]
+        with tuner.scorer.remembering(run.answers):
+            found = hits.write_table(hits.scored(domain, tuner.scorer, texts), run.folder / "scored.csv")
+        hits.write_hits(domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
     return summary, run.save_page(render(run.folder, domain))
 
 

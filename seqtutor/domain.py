@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a command's help must not wait for these
     Values = NDArray[np.float64]
 
 Progress = Callable[[int, int], None]
+Figures = Mapping[str, Sequence[float]]  # columns by name, a number for each text
 
 
 def silent(done: int, total: int) -> None:
@@ -191,8 +192,11 @@ class Domain(ABC):
         """
         return []
 
-    def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
-        """Write the files that a person of the field opens into `folder`, which may be missing; by default lines."""
+    def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
+        """Write the files that a person of the field opens into `folder`, which may be missing; by default lines.
+
+        `figures`: reward and terms of the texts, by name, for files that can hold them; a plugin may leave it out.
+        """
         return plain.write_lines(texts, Path(folder), self.name)
 
     def picture(self, text: str) -> str:

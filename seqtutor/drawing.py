@@ -59,12 +59,16 @@ class Source:
         return float(self.summary.get("optimum", {}).get("temperature", self.config.temperature))
 
     def scorer(self, leave_out: Sequence[str] = ()) -> Scorer:
-        """Every term of the domain and of the config but those to `leave_out`, scored as in the run."""
-        config = self.config
-        settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out})
-        weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
-        terms = weighted_terms(self.domain, weights, settings)
-        return Scorer(self.domain, terms, settings=settings, geometric=config.combine == "geometric")
+        """How the run was scored; see `scorer_of`."""
+        return scorer_of(self.domain, self.config, leave_out)
+
+
+def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = (), workers: int = 0) -> Scorer:
+    """Every term of the domain and of the config but those to `leave_out`, scored as in a run."""
+    settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out})
+    weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
+    terms = weighted_terms(domain, weights, settings)
+    return Scorer(domain, terms, settings=settings, geometric=config.combine == "geometric", workers=workers)
 
 
 def open_model(name: str | Path, device: str = "cpu") -> Source:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from seqtutor.config import TrainConfig
-from seqtutor.domain import DataLine, Domain, Measure, Progress, TokenTerm, silent
+from seqtutor.domain import DataLine, Domain, Figures, Measure, Progress, TokenTerm, silent
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import taken
 from seqtutor.priors.model import FORBIDDEN, LstmModel, Model, frozen
@@ -85,7 +85,7 @@ class Words(Domain):
         """Nothing."""
         return []
 
-    def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
+    def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
         """Nothing."""
         return []
 

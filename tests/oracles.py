@@ -140,3 +140,8 @@ def one_number(texts):
 
 
 not_a_function = 3
+
+
+def rare(texts):
+    """1 for a text that holds a c."""
+    return [float("c" in text) for text in texts]

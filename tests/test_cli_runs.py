@@ -406,3 +406,51 @@ def test_draws_of_a_run_stay_within_its_reward_its_trust_and_its_budget():
     assert "length = 1.0" in config
     Path("run/config.toml").write_text(config.replace("length = 1.0", "length = 3.0"))
     assert "the weight of 'length' was 1 and is 3" in line(generate("run/", "-n", 4, "--draws", 4, "--trust"))
+
+
+def score(*args):
+    """`seqtutor score` within this process."""
+    return CliRunner().invoke(main, ["score", *(str(arg) for arg in args)])
+
+
+def test_what_a_run_has_scored_is_listed_once_and_the_best_are_kept():
+    train(ORACLE, "--updates", 3, "--output", "run")
+    rows = table("run/scored.csv")
+    assert [row["text"] for row in rows] == [row["text"] for row in table("run/ledger.csv")]
+    assert all(
+        float(row["reward"]) == float(asked["reward"]) for row, asked in zip(rows, table("run/ledger.csv"), strict=True)
+    )
+    best = [float(row["reward"]) for row in table("run/hits/hits.csv")]
+    assert best == sorted(best, reverse=True)
+    assert best[0] == max(float(row["reward"]) for row in rows)
+    asked = Path("calls.txt").read_text()
+    result = score("run/", "-n", 2, "--trust", "--output", "more")
+    assert result.exit_code == 0, result.output
+    assert len(table("more/hits/hits.csv")) == 2
+    assert (Path("calls.txt").read_text()) == asked
+
+
+def test_a_file_is_scored_by_a_profile_and_what_fails_a_filter_is_no_hit():
+    config = write("profile.toml", terms={"rare": {"function": "oracles:rare", "filter": True}})
+    Path("mine.txt").write_text("abc\nab\nabc\nx9\ncc\n")
+    result = score("mine.txt", "--config", config, "--trust", "--output", "found")
+    assert result.exit_code == 0, result.output
+    assert "left out: mine.txt:4" in result.stderr
+    rows = {row["text"]: row["failed_filter"] for row in table("found/scored.csv")}
+    assert rows == {"abc": "", "ab": "rare", "cc": ""}
+    assert {row["text"] for row in table("found/hits/hits.csv")} == {"abc", "cc"}
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        (["mine.txt"], "name what to score by"),
+        (["empty.txt", "--domain", "letters"], "empty.txt holds nothing to score"),
+        (["none.txt", "--domain", "letters"], "none.txt"),
+    ],
+)
+def test_what_cannot_be_scored_is_said_before_a_folder_is_made(args, wanted):
+    Path("mine.txt").write_text("abc\n")
+    Path("empty.txt").write_text("")
+    assert wanted in line(score(*args, "--output", "out"))
+    assert not Path("out").exists()

@@ -8,7 +8,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from seqtutor import DataLine, Domain, Measure, Progress, SequenceTerm, TermKind, Vocabulary, option, silent, unknown
+from seqtutor import (
+    DataLine,
+    Domain,
+    Figures,
+    Measure,
+    Progress,
+    SequenceTerm,
+    TermKind,
+    Vocabulary,
+    option,
+    silent,
+    unknown,
+)
 from seqtutor_molecules.presets import PRESETS
 from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
 
@@ -112,11 +124,11 @@ class MoleculesDomain(Domain):
 
         return measure(texts)
 
-    def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
-        """`molecules.smi` and `molecules.sdf`."""
+    def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
+        """`molecules.smi`, and `molecules.sdf` with the figures of each."""
         from seqtutor_molecules.files import write
 
-        return write(texts, folder)
+        return write(texts, folder, figures)
 
     def picture(self, text: str) -> str:
         """The structure drawing."""

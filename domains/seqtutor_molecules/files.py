@@ -3,43 +3,59 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdkit.Chem import Mol, SDWriter
+from rdkit.Chem import Mol, MolToInchiKey, SDWriter
 from rdkit.Chem.rdDepictor import Compute2DCoords
 from rdkit.rdBase import BlockLogs
 
-from seqtutor import UserError
+from seqtutor import Figures, UserError
 from seqtutor_molecules import properties
 from seqtutor_molecules.structures import molecule
 
 
-def write(texts: Sequence[str], folder: Path) -> list[Path]:
-    """`molecules.smi` (SMILES and number a line) and `molecules.sdf` (drawn flat, with its properties)."""
+def write(texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
+    """`molecules.smi` (SMILES and name a line) and `molecules.sdf` (drawn flat, with properties and `figures`).
+
+    A name is that of the folder's run and a number.
+    """
     smi, sdf = folder / "molecules.smi", folder / "molecules.sdf"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        smi.write_text("".join(f"{text} {i}\n" for i, text in enumerate(texts, start=1)), encoding="ascii")
-        sdf.write_text(_sdf(texts), encoding="ascii")
+        names = [f"{_run(folder)}-{number}" for number in range(1, len(texts) + 1)]
+        smi.write_text("".join(f"{text} {name}\n" for text, name in zip(texts, names, strict=True)), encoding="utf-8")
+        sdf.write_text(_sdf(texts, names, figures or {}), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error
     return [smi, sdf]
 
 
-def _sdf(texts: Sequence[str]) -> str:
+def _run(folder: Path) -> str:
+    """The name of the run that a folder of it belongs to, in one word."""
+    own = folder.resolve()
+    return (own.parent if own.name in ("samples", "hits") else own).name.replace(" ", "_")
+
+
+def _sdf(texts: Sequence[str], names: Sequence[str], figures: Figures) -> str:
     stream = io.StringIO()
     with BlockLogs(), SDWriter(stream) as writer:
-        for number, text in enumerate(texts, start=1):
-            writer.write(_entry(text, number))
+        for i, (text, name) in enumerate(zip(texts, names, strict=True)):
+            mol = _entry(text, name)
+            for column, values in figures.items():
+                if math.isfinite(values[i]):
+                    mol.SetProp(column, f"{values[i]:.6g}")
+            writer.write(mol)
     return stream.getvalue()
 
 
-def _entry(text: str, number: int) -> Mol:
+def _entry(text: str, name: str) -> Mol:
     """A copy of the molecule, drawn flat, with its name and properties."""
     mol = Mol(molecule(text))
     Compute2DCoords(mol)
-    mol.SetProp("_Name", str(number))
+    mol.SetProp("_Name", name)
+    mol.SetProp("InChIKey", str(MolToInchiKey(mol)))
     mol.SetProp("SMILES", text)
     mol.SetProp("QED", f"{properties.qed(text):.3f}")
     mol.SetProp("SA", f"{properties.sa(text):.2f}")

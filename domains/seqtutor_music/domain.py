@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from seqtutor import (
     DataLine,
     Domain,
+    Figures,
     Measure,
     Progress,
     RewardTerm,
@@ -141,7 +142,7 @@ class MusicDomain(Domain):
         """The rows of the paper's Table 1 and more; see `measures`."""
         return measures.measure(self._ids(texts))
 
-    def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
+    def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
         """Numbered MIDI files."""
         return files.write_midi([self._sounding(text) for text in texts], folder, self.options.shift % 12)
 

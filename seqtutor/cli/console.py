@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,7 +59,7 @@ def progress(label: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def counting(label: str) -> Iterator[object]:
+def counting(label: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar as the function (done, total) that a domain reports to."""
     with progress(label) as bar:
         yield lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)

@@ -72,9 +72,10 @@ def generate(
         else:
             scores = scorer.score(*drawn(source.model, source.domain, count, seed, temperature, primer))
     folder = new_folder(output, f"{source.domain.name}-samples")
-    texts = [text for text in scores.texts if text is not None]
+    items = scores.items(count)
+    texts = [text or "" for text in items.texts]
     write_samples(folder / "samples.csv", {model: scores})
-    source.domain.write(texts, folder)
+    source.domain.write(texts, folder, items.figures)
     line = f"{said}{len(texts)} of {count} samples are valid; written to {folder}"
     console.print(line, markup=False, soft_wrap=True)
 

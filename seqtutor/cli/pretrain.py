@@ -117,7 +117,7 @@ def _texts(domain: Domain, data: str) -> list[str]:
 
     if not data:
         with counting(f"corpus of {domain.name}") as report:
-            return domain.corpus(report)  # type: ignore[arg-type]
+            return domain.corpus(report)
     good, bad = [], []
     try:
         for line in domain.read(Path(data)):

@@ -17,9 +17,9 @@ NAME = re.compile(r"[a-z][a-z0-9_-]*")
 TERM = re.compile(r"[^\W\d_][\w-]*")
 FLAGS = frozenset(  # of the commands; the fields of the configs come beside them
     """
-    against all among as_json cache config count data domain draws examples folder force function help json model n
-    name names output primer program resume reward_temperature seed show_version temperature terms texts transform
-    trust version weight weights
+    against all among as_json cache config count data domain domain_name draws examples folder force function help
+    json model n name names output per_family primer program resume reward_temperature seed show_version source
+    temperature terms texts transform trust version weight weights
     """.split()  # noqa: SIM905 (a list of them would be thirty lines)
 )
 

@@ -6,6 +6,7 @@ catching Exception is lawful: a stranger's code may raise anything, and whoever 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.domain import DataLine, Domain, Measure, Progress, RewardTerm, SequenceTerm, TermKind, TokenTerm, silent
+from seqtutor.domain import (
+    DataLine,
+    Domain,
+    Figures,
+    Measure,
+    Progress,
+    RewardTerm,
+    SequenceTerm,
+    TermKind,
+    TokenTerm,
+    silent,
+)
 from seqtutor.errors import UserError
 from seqtutor.plugin.contract import check_terms, fault, wrong
 from seqtutor.vocabulary import Vocabulary
@@ -205,10 +217,11 @@ class Guarded(Domain):
         """The figures that `measure` gave before, as unknown ones of `count` samples."""
         return [replace(item, values=np.zeros(count), weights=np.zeros(count)) for item in self._figures]
 
-    def write(self, texts: Sequence[str], folder: Path) -> list[Path]:
-        """As Domain.write."""
+    def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
+        """As Domain.write; a plugin whose `write` takes no figures gets none."""
+        told = (figures,) if len(inspect.signature(self.plugin.write).parameters) > 2 else ()
         with border(self.cls, "write", OF_FILES):
-            found: Any = self.plugin.write(tuple(texts), Path(folder))
+            found: Any = self.plugin.write(tuple(texts), Path(folder), *told)
         if not isinstance(found, list | tuple) or not all(isinstance(path, Path) for path in found):
             raise wrong(self.cls, "write", f"gave {found!r:.80}; a list with the Path of each file is needed")
         return list(found)
@@ -284,10 +297,10 @@ def measured(domain: Domain, texts: Sequence[str | None]) -> list[Measure]:
         return domain.unmeasured(len(texts))
 
 
-def written(domain: Domain, texts: Sequence[str], folder: Path) -> None:
+def written(domain: Domain, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> None:
     """Write the files of the field; where a plugin fails, there is a complaint in their place."""
     try:
-        domain.write(texts, folder)
+        domain.write(texts, folder, figures)
     except UserError as error:
         if type(domain) is not Guarded:
             raise

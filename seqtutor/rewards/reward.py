@@ -181,6 +181,15 @@ class Scores:
         scored, repeated = self.scored[rows], self.repeated[rows]
         return Scores(texts, self.values[rows], self.reward[rows], scored, repeated, terms, transformed)
 
+    def items(self, most: int) -> Scores:
+        """The first `most` that are items."""
+        return self.select(np.flatnonzero(self.valid)[:most])
+
+    @property
+    def figures(self) -> dict[str, list[float]]:
+        """Reward and columns as plain numbers, for files."""
+        return {name: values.tolist() for name, values in {"reward": self.totals, **self.columns}.items()}
+
     @property
     def columns(self) -> dict[str, Values]:
         """Every figure a sequence by the name of its column: `term.<name>` raw, `score.<name>` transformed."""

@@ -127,6 +127,12 @@ class Scorer:
         self._note(scores, asked.new)
         return scores
 
+    def of_texts(self, texts: Sequence[str], tokens: Ids) -> Scores:
+        """What B items that nobody sampled are worth; `tokens` (B, T) for the terms that read them. No call counts."""
+        self.answers.submit(texts)
+        self.answers.finish()
+        return self.scores(tokens, texts, np.zeros(len(texts), bool))
+
     def scores(self, tokens: Ids, texts: Sequence[str | None], repeated: Flags) -> Scores:
         """What B sequences earned, by the answers that are known."""
         real, valid = tokens != PAD, np.array([text is not None for text in texts], bool)

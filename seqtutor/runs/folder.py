@@ -63,22 +63,27 @@ class RunFolder:
 
     def log(self, row: Mapping[str, float]) -> None:
         """Append one update to `metrics.csv`; the first row names the columns."""
-        self._append("metrics.csv", tuple(row), [[_figure(value) for value in row.values()]])
+        self._append("metrics.csv", tuple(row), [[figure_text(value) for value in row.values()]])
 
     def note(self, update: int, news: News) -> None:
         """Append what the scoring of an update brought to `ledger.csv`, `failures.csv` and `quarantine.csv`."""
-        calls = [(number, update, text, _figure(reward)) for number, text, reward in news.calls]
+        calls = [(number, update, text, figure_text(reward)) for number, text, reward in news.calls]
         self._append("ledger.csv", ("call", "update", "text", "reward"), calls)
         for name, rows in (("failures.csv", news.failures), ("quarantine.csv", news.quarantined)):
             self._append(name, ("update", "term", "text", "reason"), [(update, *row) for row in rows])
 
-    def best_scored(self, share: float) -> tuple[int, float]:
-        """The best `share` of the texts that were scored: how many, and their mean reward; NaN where there are none."""
+    @property
+    def ledger(self) -> list[dict[str, str]]:
+        """The rows of `ledger.csv`: every text that the oracle was asked about; none where it never was."""
         path = self.folder / "ledger.csv"
         if not path.exists():
-            return 0, math.nan
+            return []
         with path.open(newline="", encoding="utf-8") as file:
-            rewards = sorted((float(row["reward"]) for row in csv.DictReader(file) if row["reward"]), reverse=True)
+            return list(csv.DictReader(file))
+
+    def best_scored(self, share: float) -> tuple[int, float]:
+        """The best `share` of the texts that were scored: how many, and their mean reward; NaN where there are none."""
+        rewards = sorted((float(row["reward"]) for row in self.ledger if row["reward"]), reverse=True)
         count = round(share * len(rewards))
         return count, sum(rewards[:count]) / count if count else math.nan
 
@@ -114,7 +119,8 @@ class RunFolder:
     def save_samples(self, domain: Domain, policy: Scores, prior: Scores) -> None:
         """Write `samples.csv` (both models, every term) and the files of the field, of the policy's valid samples."""
         write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior})
-        written(domain, [text for text in policy.texts if text is not None][:FILES], self.folder / "samples")
+        items = policy.items(FILES)
+        written(domain, [text or "" for text in items.texts], self.folder / "samples", items.figures)
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Write `alarms.csv`: what the run warned of; no file where it never did."""
@@ -206,11 +212,12 @@ def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:
         for model, scores in groups.items():
             totals, columns = scores.totals, scores.columns
             for i, text in enumerate(scores.texts):
-                values = [_figure(columns[name][i]) for name in names]
-                writer.writerow([i + 1, model, text or "", _figure(totals[i]), *values])
+                values = [figure_text(columns[name][i]) for name in names]
+                writer.writerow([i + 1, model, text or "", figure_text(totals[i]), *values])
 
 
-def _figure(value: float) -> str:
+def figure_text(value: float) -> str:
+    """A figure as a table has it: empty where there is none."""
     if isinstance(value, int):
         return str(value)
     return "" if math.isnan(value) else f"{value:.6g}"

@@ -158,15 +158,27 @@ def test_reading_says_nothing_on_the_screen(tmp_path, capfd):
 
 
 def test_written_files_are_read_by_rdkit(tmp_path):
-    smi, sdf = DOMAIN.write(TEXTS, tmp_path / "new" / "folder")
+    figures = {"reward": [0.5, float("nan"), 0.25]}
+    smi, sdf = DOMAIN.write(TEXTS, tmp_path / "run 7" / "hits", figures)
+    names = ["run_7-1", "run_7-2", "run_7-3"]
     assert [line.split() for line in smi.read_text().splitlines()] == [
-        [text, str(i)] for i, text in enumerate(TEXTS, start=1)
+        [text, name] for text, name in zip(TEXTS, names, strict=True)
     ]
     mols = list(Chem.SDMolSupplier(str(sdf)))
     assert [Chem.MolToSmiles(mol) for mol in mols] == TEXTS
-    assert [mol.GetProp("_Name") for mol in mols] == ["1", "2", "3"]
+    assert [mol.GetProp("_Name") for mol in mols] == names
+    assert [mol.GetPropsAsDict().get("reward") for mol in mols] == [0.5, None, 0.25]
     aspirin = mols[0].GetPropsAsDict()
-    assert aspirin == {"SMILES": ASPIRIN, "QED": 0.55, "SA": 1.58, "logP": 1.31, "MW": 180.16}
+    key = "BSYNRYMUTXBXSQ-UHFFFAOYSA-N"
+    assert aspirin == {
+        "reward": 0.5,
+        "InChIKey": key,
+        "SMILES": ASPIRIN,
+        "QED": 0.55,
+        "SA": 1.58,
+        "logP": 1.31,
+        "MW": 180.16,
+    }
     conformer = mols[0].GetConformer()
     assert not conformer.Is3D()
     assert len({tuple(conformer.GetAtomPosition(i)) for i in range(mols[0].GetNumAtoms())}) == mols[0].GetNumAtoms()

@@ -1,0 +1,106 @@
+"""`seqtutor score`: anybody's items, or all that a run has scored, with every figure, and the best of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seqtutor.config import TrainConfig, build, read_toml
+from seqtutor.errors import UserError
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Domain
+
+SHOWN = 3  # lines left out that are said one by one
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), help="Profile, or run config: its terms are the reward.")
+@click.option("--domain", "domain_name", default="", help="Domain whose default reward is used, without a config.")
+@click.option("-n", "count", type=click.IntRange(1), default=100, show_default=True, help="Hits to keep.")
+@click.option("--per-family", type=click.IntRange(0), default=2, show_default=True, help="Most of one family; 0: all.")
+@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that score.")
+@click.option("--output", default="", help="Folder to write to.  [default: outputs/<domain>-scored-<time>]")
+@click.option("--trust", is_flag=True, help="Run the functions and programs that the config names.")
+def score(
+    source: Path,
+    config: Path | None,
+    domain_name: str,
+    count: int,
+    per_family: int,
+    workers: int,
+    output: str,
+    trust: bool,
+) -> None:
+    """Score SOURCE, a file or folder of items, or all that the run in a run folder has scored.
+
+    \b
+    seqtutor score library.smi --config profile.toml
+    seqtutor score outputs/molecules-tb-20260101-120000 -n 50 --per-family 1
+    """
+    from seqtutor import hits
+    from seqtutor.cli.console import console, counting
+    from seqtutor.cli.generate import strangers
+    from seqtutor.domain import load
+    from seqtutor.drawing import scorer_of
+    from seqtutor.runs.folder import new_folder
+
+    run = (source / "config.toml").is_file()
+    file = config or (source / "config.toml" if run else None)
+    settings = build(TrainConfig, {"domain": domain_name, **(read_toml(file) if file else {})}, str(file))
+    if not settings.domain:
+        raise UserError("name what to score by: --config profile.toml, or --domain molecules")
+    domain = load(settings.domain, settings.options)
+    texts = list(_of_run(source) if run else _of_file(domain, source))
+    if not texts:
+        raise UserError(f"{source} holds nothing to score")
+    folder = new_folder(output, f"{domain.name}-scored")
+    with ExitStack() as stack:
+        left_out = () if trust else strangers(settings)
+        scorer = stack.enter_context(closing(scorer_of(domain, settings, left_out, workers)))
+        if run:
+            stack.enter_context(scorer.remembering(source / "answers.sqlite"))
+        report = stack.enter_context(counting("scoring"))
+        found = hits.scored(domain, scorer, texts, report)
+        rows = hits.write_table(found, folder / "scored.csv")
+    kept = hits.best(rows, count, per_family)
+    hits.write_hits(domain, kept, folder / "hits")
+    passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
+    console.print(
+        f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)} in {folder}/hits",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _of_run(folder: Path) -> Iterator[str]:
+    """The texts that a run asked its oracle about."""
+    from seqtutor.runs.folder import RunFolder
+
+    if not (rows := RunFolder(folder).ledger):
+        raise UserError(f"{folder} has no ledger.csv: its reward asks no oracle about whole items")
+    yield from (row["text"] for row in rows)
+
+
+def _of_file(domain: Domain, path: Path) -> Iterator[str]:
+    """The items of a file; the first few that cannot be scored are said, and how many there are."""
+    from seqtutor.hits import problem
+
+    lines = left_out = 0
+    for line in domain.read(path):
+        lines += 1
+        why = line.problem if line.text is None else problem(domain, line.text)
+        if line.text is not None and not why:
+            yield line.text
+        else:
+            left_out += 1
+            if left_out <= SHOWN:
+                click.echo(f"left out: {line.where}: {why}", err=True)
+    if left_out > SHOWN:
+        click.echo(f"left out: {left_out:,} of {lines:,} in all", err=True)

@@ -1,0 +1,131 @@
+"""Texts from anywhere scored as in a run, every figure of each, and the best of them that pass."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
+from seqtutor.errors import UserError
+from seqtutor.plugin.guard import written
+from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.runs.folder import figure_text
+from seqtutor.vocabulary import EOS
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Ids
+
+CHUNK = 512  # texts that are scored together
+PASSED = 0.5  # score of a filter from which an item counts as passed
+
+
+@dataclass(frozen=True)
+class Found:
+    """One scored text."""
+
+    text: str
+    family: str
+    reward: float  # NaN: it could not be scored
+    failed: str  # the first filter that it does not pass; empty: it passes all
+    figures: dict[str, float]  # raw and transformed, by column
+
+
+def scored(domain: Domain, scorer: Scorer, texts: Iterable[str], progress: Progress = silent) -> Iterator[Found]:
+    """Score texts, each once, in their order."""
+    different = list(dict.fromkeys(texts))
+    for start in range(0, len(different), CHUNK):
+        yield from _scored(domain, scorer, different[start : start + CHUNK])
+        progress(min(start + CHUNK, len(different)), len(different))
+
+
+def _scored(domain: Domain, scorer: Scorer, texts: Sequence[str]) -> Iterator[Found]:
+    scores = scorer.of_texts(texts, _tokens(domain, scorer, texts))
+    columns, totals = scores.columns, scores.totals
+    for i, text in enumerate(texts):
+        figures = {name: float(values[i]) for name, values in columns.items()}
+        yield Found(text, _family(domain, text), float(totals[i]), _failed(scorer, scores, i), figures)
+
+
+def problem(domain: Domain, text: str) -> str:
+    """Why an item cannot be scored, though it is one: a term reads tokens, and it has others. Empty where it can."""
+    try:
+        if _reads_tokens(domain.terms()):
+            domain.vocabulary.encode(domain.encode(text))
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _reads_tokens(terms: Sequence[RewardTerm]) -> bool:
+    return any(isinstance(term, TokenTerm) for term in terms)
+
+
+def _tokens(domain: Domain, scorer: Scorer, texts: Sequence[str]) -> Ids:
+    """Ids (B, T) where a term reads them; else an end alone: what is scored as text need not be spelt in tokens."""
+    if not _reads_tokens(scorer.terms):
+        return np.full((len(texts), 1), EOS)
+    rows = [domain.vocabulary.encode(domain.encode(text)) for text in texts]
+    tokens = np.zeros((len(rows), max(map(len, rows)) + 1), np.int64)
+    for row, ids in zip(tokens, rows, strict=True):
+        ended = ids if domain.fixed_length else [*ids, EOS]
+        row[: len(ended)] = ended
+    return tokens
+
+
+def _family(domain: Domain, text: str) -> str:
+    try:
+        return domain.family(text)
+    except UserError:
+        return ""
+
+
+def _failed(scorer: Scorer, scores: Scores, i: int) -> str:
+    for term in scorer.terms:
+        if isinstance(term, SequenceTerm) and term.filter:
+            score = scores.transformed.get(term.name, scores.terms[term.name])[i]
+            if not score >= PASSED:
+                return term.name
+    return ""
+
+
+def best(found: Iterable[Found], count: int, per_family: int) -> list[Found]:
+    """The `count` of highest reward that pass every filter, at most `per_family` of one family; 0: however many."""
+    passing = (item for item in found if not item.failed and math.isfinite(item.reward))
+    kept: list[Found] = []
+    families = Counter[str]()
+    for item in sorted(passing, key=lambda item: -item.reward):
+        if len(kept) < count and not 0 < per_family <= families[item.family]:
+            kept.append(item)
+            families[item.family] += 1
+    return kept
+
+
+def write_table(found: Iterable[Found], path: Path) -> list[Found]:
+    """Write a row for each -> all of them."""
+    rows = list(found)
+    names = list(rows[0].figures) if rows else []
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "family", "reward", "failed_filter", *names])
+        for item in rows:
+            figures = [figure_text(item.figures[name]) for name in names]
+            writer.writerow([item.text, item.family, figure_text(item.reward), item.failed, *figures])
+    return rows
+
+
+def write_hits(domain: Domain, hits: Sequence[Found], folder: Path) -> None:
+    """Write the files of the field of what was chosen, with every figure, and the same as a table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = list(hits[0].figures) if hits else []
+    figures = {"reward": [item.reward for item in hits]}
+    figures |= {name: [item.figures[name] for item in hits] for name in names}
+    written(domain, [item.text for item in hits], folder, figures)
+    write_table(hits, folder / "hits.csv")
