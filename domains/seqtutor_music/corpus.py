@@ -27,10 +27,10 @@ from seqtutor import Progress, UserError, silent
 from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.copies import Codes, stretches, variants
 from seqtutor_music.events import VOCABULARY, join, parse, stack
-from seqtutor_music.scores import melody
+from seqtutor_music.scores import passages
 
 COLLECTIONS = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")  # folders of music21's corpus
-FORMAT = 3  # of the cached file: raise it whenever the same tunes would come out as other events
+FORMAT = 4  # of the cached file: raise it whenever the same tunes would come out as other events
 STRETCHES = Path(__file__).with_name("stretches.npz")  # the gaps between their numbers, which pack well
 DUPLE = re.compile(r"(?m)^M:\s*(C\||C|2/2|2/4|4/4)\s*(%|$)")
 
@@ -72,14 +72,15 @@ def abc_texts() -> list[str]:
 
 
 def collect(sources: Iterable[str], progress: Progress = silent) -> list[str]:
-    """The melodies among ABC tunes; those in another metre, off the grid or too wide are left out, and variants."""
+    """The melodies among ABC tunes; those in another metre or too wide are left out, and variants."""
     candidates = [source for source in sources if DUPLE.search(source)]
-    found: list[list[int]] = []
+    found: list[str] = []
     for done, source in enumerate(candidates, start=1):
         with suppress(UserError):  # the docstring above counts them
-            found.append(melody(read_tune(source)))
+            found.append(join(passages(read_tune(source))))
         progress(done, len(candidates))
-    return [join(VOCABULARY.decode(ids)) for ids, known in zip(found, variants(found), strict=True) if not known]
+    known = variants([VOCABULARY.encode(parse(text)) for text in found])
+    return [text for text, variant in zip(found, known, strict=True) if not variant]
 
 
 def save(path: Path, texts: Iterable[str]) -> None:

@@ -121,7 +121,7 @@ class MusicDomain(Domain):
             if isinstance(found, UserError):
                 yield DataLine(where, None, str(found))
             else:
-                yield DataLine(where, self.decode(VOCABULARY.decode(found)))
+                yield DataLine(where, join(found, self.options.shift))
 
     def terms(self) -> Sequence[RewardTerm]:
         """The rules of the paper, weighted by the preset; and originality, which is not used unless asked for."""

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from seqtutor import UserError
 from seqtutor_music.abc import read_tune, tunes
-from seqtutor_music.events import STEP_SECONDS, STEPS, VOCABULARY, Note, parse
+from seqtutor_music.events import STEP_SECONDS, STEPS, VOCABULARY, Note, words
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound, bar_quarters, fitted, likely_sharps, melody
 
 QUARTERS_PER_MINUTE = 15 / STEP_SECONDS
@@ -22,7 +22,7 @@ VELOCITY = 90
 UNPACKED = 50_000_000  # bytes of an archive
 
 Source = TypeVar("Source", str, Path)
-Found = tuple[str, list[int] | UserError]  # where a melody stands in its file; its ids, or why there are none
+Found = tuple[str, list[str] | UserError]  # where a melody stands in its file; its events and marks, or why there are none
 
 
 def write_midi(melodies: Sequence[Sequence[Note]], folder: Path, tonic: int = 0) -> list[Path]:
@@ -79,7 +79,7 @@ def _text(path: Path, shift: int) -> Iterator[Found]:
     """One melody a line; empty lines are passed over."""
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
-            yield f"{path.name}, line {number}", _tried(lambda text: VOCABULARY.encode(parse(text, shift)), line)
+            yield f"{path.name}, line {number}", _tried(lambda text: words(text, shift), line)
 
 
 def _abc(path: Path) -> Iterator[Found]:
@@ -93,12 +93,12 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
-def _one(read: Callable[[Path], list[int]]) -> Callable[[Path], Iterator[Found]]:
+def _one(read: Callable[[Path], list[str]]) -> Callable[[Path], Iterator[Found]]:
     """A reader of files that hold one melody."""
     return lambda path: iter([(path.name, _tried(read, path))])
 
 
-def _tried(read: Callable[[Source], list[int]], source: Source) -> list[int] | UserError:
+def _tried(read: Callable[[Source], list[str]], source: Source) -> list[str] | UserError:
     """What `read` makes of it, or why it failed: other people's files make other people's parsers raise anything."""
     try:
         with warnings.catch_warnings():
@@ -110,7 +110,7 @@ def _tried(read: Callable[[Source], list[int]], source: Source) -> list[int] | U
         return UserError(f"it cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:80]})")
 
 
-def read_midi(path: Path) -> list[int]:
+def read_midi(path: Path) -> list[str]:
     """The upper line of the first instrument that is no drum, on the nearest sixteenths of the file's own beats.
 
     At each sixteenth the highest note struck counts, unless a higher one still sounds. Silent bars before the first
@@ -133,7 +133,7 @@ def read_midi(path: Path) -> list[int]:
     silent = notes[0].start // STEPS * STEPS
     notes = [note._replace(start=note.start - silent) for note in notes]
     bars = -(-(notes[-1].start + notes[-1].length) // STEPS)
-    return fitted(notes, bars * STEPS, likely_sharps(notes))
+    return VOCABULARY.decode(fitted(notes, bars * STEPS, likely_sharps(notes)))
 
 
 def skyline(notes: Sequence[Note]) -> list[Note]:
@@ -152,7 +152,7 @@ def skyline(notes: Sequence[Note]) -> list[Note]:
     return line
 
 
-def read_musicxml(path: Path) -> list[int]:
+def read_musicxml(path: Path) -> list[str]:
     """The first part, of several voices the first, of chords the highest note."""
     from music21.converter import Converter
 
