@@ -138,12 +138,13 @@ class Domain(ABC):
             return str(error)
         return ""
 
-    def excerpts(self, tokens: Sequence[str]) -> list[list[str]]:
-        """What a prior learns from one whole item: windows of a long tune; by default the item itself.
+    def excerpts(self, text: str) -> list[list[str]]:
+        """What a prior learns from one whole item, as tokens: phrases of a long tune; by default the item itself.
 
         Data is split into training and held-out by whole items first, so that no excerpt of one leaks into the other.
+        The text of a whole item may hold marks that say where to cut, and that `encode` passes over.
         """
-        return [list(tokens)]
+        return [self.encode(text)]
 
     @abstractmethod
     def terms(self) -> Sequence[RewardTerm]:

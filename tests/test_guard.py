@@ -28,7 +28,7 @@ HOOKS = {
     "corpus": (),
     "encode": ("r",),
     "decode": (["r"],),
-    "excerpts": (["r"],),
+    "excerpts": ("r",),
     "terms": (),
     "measure": (["r"],),
     "picture": ("r",),

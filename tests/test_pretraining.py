@@ -57,8 +57,8 @@ def test_the_language_is_what_its_probabilities_say():
 class Windows(LettersDomain):
     """Every item is cut into overlapping windows of two letters."""
 
-    def excerpts(self, tokens):
-        return [list(tokens[i : i + 2]) for i in range(len(tokens) - 1)]
+    def excerpts(self, text):
+        return [list(text[i : i + 2]) for i in range(len(text) - 1)]
 
 
 def test_data_is_split_by_item_before_it_is_cut_into_excerpts():

@@ -27,7 +27,6 @@ from seqtutor import (
 from seqtutor_music import corpus, files, measures, pictures, rules, variation
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
-    FIRST_PITCH,
     NAMES,
     STEP_SECONDS,
     STEPS,
@@ -39,9 +38,9 @@ from seqtutor_music.events import (
     sounding,
     stack,
 )
+from seqtutor_music.phrases import phrases
 
 FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
-PITCHES = frozenset(VOCABULARY.tokens[FIRST_PITCH:])
 
 
 @dataclass(frozen=True)
@@ -106,14 +105,9 @@ class MusicDomain(Domain):
             raise Undecodable("no events: a melody has at least one")
         return join(tokens, self.options.shift)
 
-    def excerpts(self, tokens: Sequence[str]) -> list[list[str]]:
-        """A window at every bar that starts with a note, so that no melody starts inside one or with silence.
-
-        The last window ends with the tune. A tune that is shorter than a window gives none.
-        """
-        length = self.max_length
-        starts = range(0, len(tokens) - length + 1, STEPS)
-        return [list(tokens[start : start + length]) for start in starts if tokens[start] in PITCHES]
+    def excerpts(self, text: str) -> list[list[str]]:
+        """The last bars of each section, which end as music ends; see `phrases`. A shorter section gives none."""
+        return phrases(text, self.options.bars, self.options.shift)
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """Melodies of .mid, .abc, .musicxml and .txt files, moved to the key of the options; see `files`."""

@@ -22,7 +22,7 @@ VELOCITY = 90
 UNPACKED = 50_000_000  # bytes of an archive
 
 Source = TypeVar("Source", str, Path)
-Found = tuple[str, list[str] | UserError]  # where a melody stands in its file; its events and marks, or why there are none
+Found = tuple[str, list[str] | UserError]  # where it stands in its file; its events and marks, or why none
 
 
 def write_midi(melodies: Sequence[Sequence[Note]], folder: Path, tonic: int = 0) -> list[Path]:

@@ -16,9 +16,10 @@ def phrases(text: str, bars: int, shift: int = 0) -> list[list[str]]:
     """Tokens of the last `bars` bars of each section of a text that is `shift` above the frame.
 
     A section ends at `||` and with the text. Its last note lasts to the bar line: what follows the mark in that bar is
-    the pickup of the next section. Those that begin within a note, or with silence, are none, and no phrase comes twice.
+    the pickup of the next section. What begins within a note, or with silence, is no phrase; and none comes twice.
 
-    >>> [" ".join(phrase[::8]) for phrase in phrases("C4 - - - - - - - D4 - - - - - || B3 - C4 - - - - - - -" + " -" * 8, 1)]
+    >>> tune = "C4 - - - - - - - D4 - - - - - || B3 - C4 - - - - - - - - - - - - - - -"
+    >>> [" ".join(phrase[::8]) for phrase in phrases(tune, 1)]
     ['C4 D4', 'C4 -']
     """
     found: list[list[str]] = []

@@ -55,10 +55,28 @@ class Score:
 
 
 def melody(score: Score) -> list[str]:
-    """The score in the frame, whole bars: canonical events, `||` where a section ends.
+    """The score in the frame, whole bars: canonical events, with `||` between its sections.
 
     Raises UserError with the reason where it cannot be written so.
     """
+    return _unclosed(_sections(score))
+
+
+def passages(score: Score) -> list[str]:
+    """As `melody`, but bars with a note off the sixteenth grid are left out, and `~` stands in their place."""
+    per_quarter = STEPS // bar_quarters(score.metres)
+    found: list[str] = []
+    for regular, group in itertools.groupby(score.bars, key=lambda bar: _regular(bar, per_quarter)):
+        bars = tuple(group)
+        sounds = any(bar.sounds for bar in bars)
+        found += _sections(replace(score, bars=bars)) if regular and sounds else [LEFT_OUT]
+    if set(found) <= {LEFT_OUT}:
+        raise UserError("none of its bars is on the sixteenth grid")
+    return _unclosed(found)
+
+
+def _sections(score: Score) -> list[str]:
+    """The events of a score, with `||` behind every section."""
     quarters = bar_quarters(score.metres)
     per_quarter = STEPS // quarters
     starts = _starts(score.bars, Fraction(quarters))
@@ -67,17 +85,9 @@ def melody(score: Score) -> list[str]:
     return marked(ids, [int(end * per_quarter) for end in _ends(score.bars, starts, Fraction(quarters))])
 
 
-def passages(score: Score) -> list[str]:
-    """As `melody`, but bars with a note off the sixteenth grid are left out and `~` stands in their place."""
-    per_quarter = STEPS // bar_quarters(score.metres)
-    found: list[str] = []
-    for regular, group in itertools.groupby(score.bars, key=lambda bar: _regular(bar, per_quarter)):
-        bars = tuple(group)
-        sounds = any(bar.sounds for bar in bars)
-        found += melody(replace(score, bars=bars)) if regular and sounds else [LEFT_OUT]
-    if set(found) <= {LEFT_OUT}:
-        raise UserError("none of its bars is on the sixteenth grid")
-    return found
+def _unclosed(words: list[str]) -> list[str]:
+    """Without a mark behind the last event: there the text ends too."""
+    return words[:-1] if words[-1] == SECTION_END else words
 
 
 def marked(ids: Sequence[int], ends: Iterable[int]) -> list[str]:
@@ -153,11 +163,7 @@ def _starts(bars: Sequence[Bar], full: Fraction) -> list[Fraction]:
 def _ends(bars: Sequence[Bar], starts: Sequence[Fraction], full: Fraction) -> list[Fraction]:
     """Where sections end, in quarters: with the note that ends one; on the bar line where no pickup fills the bar."""
     ends = ((start + bar.length, following) for bar, start, following in zip(bars, starts, starts[1:], strict=False))
-    return [
-        min(following, end + -end % full)
-        for bar, (end, following) in zip(bars, ends, strict=True)
-        if bar.closes
-    ]
+    return [min(following, end + -end % full) for bar, (end, following) in zip(bars, ends, strict=True) if bar.closes]
 
 
 def _regular(bar: Bar, per_quarter: int) -> bool:

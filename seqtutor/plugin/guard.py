@@ -144,9 +144,9 @@ class Guarded(Domain):
             raise wrong(self.cls, "decode", f"gave {text!r:.60}; a text that is not empty, or raise Undecodable")
         return text
 
-    def excerpts(self, tokens: Sequence[str]) -> list[list[str]]:
+    def excerpts(self, text: str) -> list[list[str]]:
         """As Domain.excerpts."""
-        found = self._call("excerpts", list(tokens))
+        found = self._call("excerpts", text)
         if not isinstance(found, list | tuple):
             raise wrong(self.cls, "excerpts", f"gave {type(found).__name__}; a list of lists of tokens is needed")
         return [self._texts("excerpts", excerpt) for excerpt in found]
