@@ -29,6 +29,7 @@ HOOKS = {
     "encode": ("r",),
     "decode": (["r"],),
     "excerpts": ("r",),
+    "lessons": ("r",),
     "terms": (),
     "measure": (["r"],),
     "picture": ("r",),

@@ -40,6 +40,7 @@ from seqtutor_music.events import (
 )
 from seqtutor_music.phrases import phrases
 
+SECTION = 8  # bars that most sections of the corpus have
 FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
 
 
@@ -108,6 +109,11 @@ class MusicDomain(Domain):
     def excerpts(self, text: str) -> list[list[str]]:
         """The last bars of each section, which end as music ends; see `phrases`. A shorter section gives none."""
         return phrases(text, self.options.bars, self.options.shift)
+
+    def lessons(self, text: str) -> list[list[str]]:
+        """The last 1, 2, ... 8 bars of each section, or more: an ending is one from wherever the melody begins."""
+        longest = max(SECTION, self.options.bars)
+        return [phrase for bars in range(1, longest + 1) for phrase in phrases(text, bars, self.options.shift)]
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """Melodies of .mid, .abc, .musicxml and .txt files, moved to the key of the options; see `files`."""
