@@ -11,7 +11,7 @@ from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.copies import copied, stretches, variants
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import MARKS, OFF, VOCABULARY, batch, parse
-from seqtutor_music.files import stream_score
+from seqtutor_music.files import part_score
 from seqtutor_music.scores import Bar, Score, Sound, melody
 
 REEL = """X:1
@@ -130,7 +130,7 @@ def test_our_reading_is_that_of_music21s_streams():
     from music21.converter import parse as by_music21
 
     for abc in (REEL, POLKA, *corpus.abc_texts()[:8]):
-        theirs = stream_score(by_music21(f"%abc-2.1\n{abc}", format="abc", forceSource=True))
+        theirs = part_score(by_music21(f"%abc-2.1\n{abc}", format="abc", forceSource=True).parts[0])
         assert read_tune(abc).metres == theirs.metres
         if "6/8" not in abc:
             assert events(read_tune(abc)) == events(theirs)
