@@ -293,4 +293,4 @@ def test_in_musicxml_too_the_melody_is_found_and_sections_end(tmp_path):
     stream.Score([bass, line]).write("musicxml", tmp_path / "a.musicxml")
     (found,) = MusicDomain().read(tmp_path / "a.musicxml")
     assert found.where == "a.musicxml, part 2 'Flute'"
-    assert found.text == f"{quarters('')} || {quarters('')}"
+    assert found.text == quarters("C4 D4 E4 G4") + " || " + quarters("C4 G3 A3 C4")
