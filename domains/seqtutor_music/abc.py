@@ -38,7 +38,7 @@ SHARPS = {letter: sharps for sharps, letter in enumerate("FCGDAEB", start=-1)}  
 MODES = {"": 0, "maj": 0, "ion": 0, "m": -3, "min": -3, "aeo": -3, "mix": -1, "dor": -2, "phr": -4, "lyd": 1, "loc": -5}
 SIGNS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
 SPACES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # n notes in the time of so many; of 5, 7 and 9 the metre decides
-MOST = 999  # bars of rest in a row, and twice as long as any note
+MOST = 999  # units of length of a note, and bars of rest in a row
 
 
 def tunes(text: str) -> list[str]:
@@ -219,7 +219,7 @@ def _metre(value: str) -> str:
         return "free"
     beats = sum(map(int, found[1].split("+")))
     if not 0 < beats <= LARGEST or not 0 < int(found[2]) <= LARGEST:
-        raise UserError(f"its metre is {value[:20]}; no melody has one above {LARGEST}")
+        raise UserError(f"its metre is {beats}/{found[2]}; no melody has one above {LARGEST}")
     return f"{beats}/{found[2]}"
 
 
@@ -267,5 +267,5 @@ def _ratio(text: str) -> Fraction:
 
 def _bounded(number: int, divisor: int) -> Fraction:
     if not (0 < number <= MOST and 0 < divisor <= MOST):
-        raise UserError(f"a length of {number}/{divisor} is none")
+        raise UserError(f"a note has the length {number}/{divisor}; no melody has one beyond 1 to {MOST}")
     return Fraction(number, divisor)

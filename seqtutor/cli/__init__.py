@@ -12,7 +12,7 @@ from seqtutor.errors import UserError, UserStopped
 
 COMMANDS = (
     *("domains", "train", "status", "generate", "evaluate", "report"),
-    *("pretrain", "infer", "verify", "new", "check"),
+    *("inspect", "pretrain", "infer", "verify", "new", "check"),
 )  # fmt: skip
 
 
