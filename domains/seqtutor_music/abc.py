@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import accumulate
 
 from seqtutor import UserError
 from seqtutor_music.events import ACCIDENTALS, LETTERS
@@ -136,7 +137,7 @@ class _Music:
         """Close the bar at hand where it has a note or rest; a double line or repeat sign closes the section too."""
         closes = sign != "|"
         if self.line:
-            starts = [sum((length for length, _ in self.line[:i]), Fraction(0)) for i in range(len(self.line) + 1)]
+            starts = list(accumulate((length for length, _ in self.line), initial=Fraction(0)))
             sounds = tuple(
                 Sound(start, length, midi, tied=i in self.ties)
                 for i, (start, (length, midi)) in enumerate(zip(starts, self.line, strict=False))
@@ -195,7 +196,7 @@ class _Music:
 
     def _begin_tuplet(self, notes: int, space: str, count: str) -> None:
         compound = bool(self.metres) and self.metres[-1] in ("6/8", "9/8", "12/8")
-        time = int(space) if space else SPACES.get(notes, 3 if compound else 2)
+        time = int(space or 0) or SPACES.get(notes, 3 if compound else 2)
         self.tuplet = (int(count or notes), Fraction(time, notes))
 
     def _break(self, sign: str) -> None:

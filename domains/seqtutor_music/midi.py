@@ -149,7 +149,8 @@ def _track(content: bytes) -> Track:
 def _describe(track: Track, now: int, kind: int, data: bytes) -> None:
     """Take in a meta event; one that says nothing possible is passed over."""
     if kind == NAME and not track.name:
-        track.name = " ".join("".join(c if c.isprintable() else " " for c in data.decode("latin-1")).split())[:40]
+        name = "".join(c if c.isprintable() else " " for c in data.decode("utf-8", "replace"))
+        track.name = " ".join(name.split())[:40]
     elif kind == METRE and len(data) >= 2 and data[0] and data[1] < 8:
         track.metres.append((now, f"{data[0]}/{2 ** data[1]}"))
     elif kind == KEY and len(data) >= 2:
