@@ -154,6 +154,14 @@ def test_excerpts_are_the_last_bars_of_each_section():
     assert len(domain.excerpts(" ".join([*bar("-"), *one]))) == 0  # it begins with silence
 
 
+def test_lessons_end_where_excerpts_end_and_begin_at_every_bar():
+    tune = " ".join(bar("G4") * 2 + bar("C4") * 3 + ["||"] + bar("E4") * 9)
+    lengths = [len(lesson) // 16 for lesson in C.lessons(tune)]
+    assert sorted(lengths) == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8]
+    assert all(excerpt in C.lessons(tune) for excerpt in C.excerpts(tune))
+    assert max(len(lesson) // 16 for lesson in in_key("C", bars=9).lessons(tune)) == 9
+
+
 def test_no_excerpt_reaches_over_what_was_left_out():
     domain = MusicDomain(MusicOptions(bars=2))
     one, two = bar("G4"), bar("A4")
