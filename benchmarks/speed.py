@@ -91,9 +91,9 @@ class SteppedLengths(LstmModel):
         self.load_state_dict(model.state_dict())
         self.lengths = lengths
 
-    def start(self, batch: int) -> State:
+    def start(self, batch: int, length: int) -> State:
         """The model's start, and the lengths that are left as one more part of the state."""
-        return (*super().start(batch), self.lengths[:batch])
+        return (*super().start(batch, length), self.lengths[:batch])
 
     def stepper(self) -> Step:
         """The model's step; EOS is certain at the given length and impossible before."""

@@ -161,12 +161,22 @@ class Domain(ABC):
             return str(error)
         return ""
 
-    def excerpts(self, tokens: Sequence[str]) -> list[list[str]]:
-        """What a prior learns from one whole item: windows of a long tune; by default the item itself.
+    def excerpts(self, text: str) -> list[list[str]]:
+        """The items, as tokens, that stand in a whole one: phrases of a long tune; by default the item itself.
 
         Data is split into training and held-out by whole items first, so that no excerpt of one leaks into the other.
+        The text of a whole item may hold marks that say where to cut, and that `encode` passes over.
         """
-        return [list(tokens)]
+        return [self.encode(text)]
+
+    def lessons(self, text: str) -> list[list[str]]:
+        """What a prior learns from one whole item, where that is more than its excerpts; by default those that fit.
+
+        The prior of a domain whose items have a fixed length knows how much is left until the end: it may learn from
+        longer and shorter sequences as well, and serves these lengths too.
+        """
+        most = self.max_length - (not self.fixed_length)
+        return [excerpt for excerpt in self.excerpts(text) if len(excerpt) <= most]
 
     @abstractmethod
     def terms(self) -> Sequence[RewardTerm]:

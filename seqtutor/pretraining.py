@@ -23,7 +23,7 @@ from seqtutor.priors.files import save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.signals import whole
-from seqtutor.vocabulary import PAD
+from seqtutor.vocabulary import EOS, PAD
 
 POOL = 50  # batches that are sorted by length together
 
@@ -61,18 +61,24 @@ class Progress:
 
 
 def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Examples:
-    """Encode `texts`, split them by item, cut them into the domain's excerpts. Too long ones are left out."""
+    """Split `texts` by item: lessons of the domain to learn from, excerpts of other items held out."""
     order = np.random.default_rng([config.seed, 0]).permutation(len(texts))
     cut = max(1, round(config.held_out * len(texts)))
-    items = [encoded(domain, text) for text in texts]
-    train, held_out = ([s for i in part for s in items[i]] for part in (order[cut:], order[:cut]))
+    items = [encoded(domain, texts[i]) for i in order[:cut]] + [lessons(domain, texts[i]) for i in order[cut:]]
+    held_out, train = ([s for item in part for s in item] for part in (items[:cut], items[cut:]))
     if not train or not held_out:
         raise UserError(
             f"{len(texts)} items are too few to learn from: the training and the held-out part both need one whose "
             f"length fits (at most {domain.max_length} tokens{', and no fewer' if domain.fixed_length else ''})"
         )
-    sizes = [len(items[i]) for i in order[:cut] if items[i]]
+    sizes = [len(item) for item in items[:cut] if item]
     return Examples(train, held_out, sum(not item for item in items), sizes)
+
+
+def lessons(domain: Domain, text: str) -> list[list[int]]:
+    """The lessons of one item as ids, EOS included where there is one."""
+    end = [] if domain.fixed_length else [EOS]
+    return [domain.vocabulary.encode(tokens) + end for tokens in domain.lessons(text)]
 
 
 def padded(sequences: Sequence[Sequence[int]]) -> Tensor:
@@ -177,7 +183,8 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
     check_memory(  # five of each: the model, the best so far, the gradient, Adam's two moments
         f"hidden {config.hidden:,}, embedding {config.embedding:,}, layers {config.layers:,}", 5 * 4 * parameters
     )
-    tokens = min(config.batch, len(data.train)) * domain.max_length
+    longest = max(map(len, data.train))
+    tokens = min(config.batch, len(data.train)) * longest
     check_memory(f"batch {config.batch:,}", 4.0 * tokens * cells)
     torch.manual_seed(config.seed)
     model = LstmModel(
@@ -187,6 +194,7 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
         layers=config.layers,
         dropout=config.dropout,
         fixed_length=domain.fixed_length,
+        clock=longest if domain.fixed_length else 0,
     ).to(config.device)
     optimiser = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
     return Trainer(model, copy.deepcopy(model), optimiser, config.batch * sum(map(len, data.train)) / len(data.train))

@@ -291,6 +291,27 @@ def test_bad_lines_are_counted_the_first_three_are_shown_and_the_run_goes_on():
     assert "60 items:" in result.output
 
 
+def test_what_was_understood_is_listed_before_learning_and_beside_the_prior():
+    lines = ["ab", "axb", "", *language(60, 3)]
+    words = write("w.txt", "\n".join(lines))
+    listed = succeed("inspect", words, "--domain", "letters").output.splitlines()
+    assert listed[:3] == [
+        "w.txt:1: ab",
+        "w.txt:2: left out: the vocabulary has no token 'x' (token 2 of 'axb')",
+        "w.txt:3: left out: an empty line",
+    ]
+    assert listed[-1] == "61 of 63 items can be used"
+    succeed("pretrain", "--domain", "letters", "--data", words, *TINY, "--output", "mine")
+    assert Path("mine/items.txt").read_text().splitlines() == listed[:-1]
+
+
+def test_inspecting_what_is_not_there_or_empty():
+    for path, said in ((write("none.txt", ""), "none.txt is empty"), ("missing", "cannot read missing")):
+        result = call("inspect", path, "--domain", "letters")
+        assert result.exit_code == 1
+        assert said in result.stderr
+
+
 def test_too_few_good_lines_are_too_few():
     words = write("words.txt", "ab\nabc\nxyz\n")
     result = call("pretrain", "--domain", "letters", "--data", words)

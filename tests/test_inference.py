@@ -248,7 +248,8 @@ def test_what_is_no_item_stays_as_rare_as_it_was():
 class Windows(FixedLettersDomain):
     """An item is cut into all its windows."""
 
-    def excerpts(self, tokens):
+    def excerpts(self, text):
+        tokens = self.encode(text)
         return [tokens[i : i + self.max_length] for i in range(len(tokens) - self.max_length + 1)]
 
 

@@ -9,15 +9,19 @@ from letters import LettersDomain, every, new_model
 from seqtutor import BOS, EOS, PAD
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
-from seqtutor.priors.model import Model, TiltedModel, forbidden, frozen, starting_policy
+from seqtutor.priors.model import LstmModel, Model, TiltedModel, forbidden, frozen, starting_policy
+from seqtutor.priors.sampling import logp_of, sample
 from seqtutor.tuner import Tuner
 
 
 def build(kind, **shape):
-    """A model in float64; a tilted one with a tilt that is not zero."""
+    """A model in float64; a tilted one with a tilt that is not zero. A clock, which starts at zero, is drawn."""
     model = new_model(**shape)
     if kind == "tilted":
         model = TiltedModel(model, new_model(seed=1, spread=0.5, **shape))
+    for part in model.modules():
+        if isinstance(part, LstmModel) and part.clock is not None:
+            torch.nn.init.normal_(part.clock.weight)
     return model.double().eval()
 
 
@@ -30,12 +34,56 @@ KINDS = pytest.mark.parametrize("kind", ["sequence", "tilted"])
 @torch.no_grad()
 def test_one_token_at_a_time_is_the_whole_sequence_at_once(kind, layers):
     model = build(kind, layers=layers)
-    whole, step, state = model(SEQUENCES), model.stepper(), model.start(len(SEQUENCES))
+    whole, step, state = model(SEQUENCES), model.stepper(), model.start(len(SEQUENCES), SEQUENCES.shape[1])
     last = torch.full((len(SEQUENCES),), BOS)
     for t in range(SEQUENCES.shape[1]):
         row, state = step(last, state)
         torch.testing.assert_close(row, whole[:, t], rtol=0, atol=1e-10)
         last = SEQUENCES[:, t]
+
+
+FIXED = every(4, fixed_length=True)
+
+
+@pytest.mark.parametrize("clock", [1, 3, 4, 9])
+@pytest.mark.parametrize("layers", [1, 2])
+@KINDS
+@torch.no_grad()
+def test_with_a_clock_too_one_token_at_a_time_is_the_whole_sequence_at_once(kind, layers, clock):
+    model = build(kind, layers=layers, fixed_length=True, clock=clock)
+    whole, values, step = model(FIXED), model.action_values(FIXED), model.stepper()
+    state, last = model.start(len(FIXED), FIXED.shape[1]), torch.full((len(FIXED),), BOS)
+    for t in range(FIXED.shape[1]):
+        row, state = step(last, state)
+        torch.testing.assert_close(row, whole[:, t], rtol=0, atol=1e-10)
+        torch.testing.assert_close(row, values[:, t].log_softmax(-1), rtol=0, atol=1e-10)
+        last = FIXED[:, t]
+    assert (state[2 * layers] == 0).all()  # nothing is left
+
+
+@KINDS
+@torch.no_grad()
+def test_a_clock_counts_down_to_the_end_and_goes_round(kind):
+    """The same tokens mean something else nearer to the end; a clock of 4 shows 5 and 1 as the same."""
+    model, word = build(kind, fixed_length=True, clock=4), FIXED[5:6]
+    longer = torch.cat([word, word], 1)
+    assert (model(longer[:, :6])[:, :4] - model(word)).abs().amax() > 1e-3
+    torch.testing.assert_close(model(longer)[:, :4], model(word), rtol=0, atol=1e-12)
+    padded = torch.nn.functional.pad(word, (0, 3), value=PAD)
+    torch.testing.assert_close(model(padded)[:, :4], model(word), rtol=0, atol=1e-12)
+
+
+@KINDS
+def test_sampling_counts_down_from_the_length_that_is_asked_for(kind):
+    model = build(kind, fixed_length=True, clock=8).float()
+    rollout = sample(model, model, 50, 6, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(rollout.logp, logp_of(model, rollout.tokens), rtol=0, atol=1e-5)
+    assert rollout.kl.abs().max() < 1e-5
+
+
+def test_a_clock_wants_items_of_a_fixed_length():
+    with pytest.raises(ValueError, match="a clock of 4 steps"):
+        new_model(clock=4)
 
 
 @KINDS
@@ -132,7 +180,7 @@ class GruModel(Model):
     def value_parameters(self):
         return self.value_head.parameters()
 
-    def start(self, batch):
+    def start(self, batch, length):
         return (torch.zeros(batch, self.cell.hidden_size),)
 
     @torch.no_grad()

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from letters import END, FIRST, LettersDomain, Options, language, language_logp, new_model
+from letters import (
+    END,
+    FIRST,
+    VOCABULARY,
+    FixedLettersDomain,
+    LettersDomain,
+    Options,
+    language,
+    language_logp,
+    new_model,
+)
 
 from seqtutor import EOS, PAD, UserError, pretraining
 from seqtutor.config import PretrainConfig
 from seqtutor.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, padded, pretrain, save_prior
 from seqtutor.priors.files import load_prior, read_about
+from seqtutor.priors.sampling import sample_tokens
 
 LONGEST = 30
 DOMAIN = LettersDomain(Options(longest=LONGEST + 1))
@@ -57,8 +69,29 @@ def test_the_language_is_what_its_probabilities_say():
 class Windows(LettersDomain):
     """Every item is cut into overlapping windows of two letters."""
 
-    def excerpts(self, tokens):
-        return [list(tokens[i : i + 2]) for i in range(len(tokens) - 1)]
+    def excerpts(self, text):
+        return [list(text[i : i + 2]) for i in range(len(text) - 1)]
+
+
+class Endings(FixedLettersDomain):
+    """Words of four letters: any three, then a c; it learns from their last two letters as well."""
+
+    def lessons(self, text):
+        return [list(text), list(text[2:])]
+
+
+def test_a_prior_of_one_length_learns_from_lessons_of_any_and_knows_how_far_off_the_end_is(tmp_path):
+    rng, settings = random.Random(0), config(epochs=20, patience=20)
+    words = ["".join(rng.choices("ab", k=3)) + "c" for _ in range(400)]
+    data = examples(Endings(), words, settings)
+    assert {len(ids) for ids in data.train} == {2, 4}
+    assert {len(ids) for ids in data.held_out} == {4}
+    model, _ = pretrain(Endings(), data, settings, tmp_path, silent)
+    assert model.shape["clock"] == 4
+    for length in (2, 4):
+        letters = sample_tokens(model, 200, length, torch.Generator().manual_seed(0)) == VOCABULARY.encode("c")[0]
+        assert letters[:, -1].float().mean() > 0.98
+        assert letters[:, :-1].float().mean() < 0.02
 
 
 def test_data_is_split_by_item_before_it_is_cut_into_excerpts():

@@ -205,7 +205,7 @@ def test_best_of_n_is_never_further_from_its_source_than_the_bound(n):
 def test_the_first_token_is_drawn_after_bos():
     """What a step sees first is BOS: the frequencies of first tokens are those of the forward pass at t = 0."""
     policy = POLICIES["deep"]
-    after_bos, _ = policy.stepper()(torch.tensor([BOS]), policy.start(1))
+    after_bos, _ = policy.stepper()(torch.tensor([BOS]), policy.start(1, 4))
     rollout = sample(policy, PRIOR, 3, LENGTH, seeded())
     wanted = after_bos.detach()[0, rollout.tokens[:, 0]]
     torch.testing.assert_close(rollout.logp[:, 0], wanted, rtol=0, atol=1e-5)

@@ -79,7 +79,7 @@ def test_weights_that_are_a_pickle_are_refused(tmp_path):
     assert not Path("pwned").exists()
 
 
-@pytest.mark.parametrize("metre", ["99999/4", "9:99:99/4", "FREI99999/4"])
+@pytest.mark.parametrize("metre", ["99999/4", "99998+1/4"])
 def test_a_metre_that_would_take_hours_is_refused_at_once(tmp_path, metre):
     for text in (f"X:1\nM:{metre}\nL:1/8\nK:G\nGABc dedB|\n", f"X:1\nM:4/4\nK:G\nGABc|dedB[M:{metre}]dedB|\n"):
         (tmp_path / "a.abc").write_text(text)
@@ -90,7 +90,7 @@ def test_a_metre_that_would_take_hours_is_refused_at_once(tmp_path, metre):
 def test_a_note_that_would_fill_the_memory_is_refused_at_once(tmp_path):
     (tmp_path / "a.abc").write_text(f"X:1\nM:4/4\nL:1/8\nK:G\nGABc dedB|G{4 * 10**9}|GABc dedB|\n")
     (tune,) = seqtutor.load("music").read(tmp_path / "a.abc")
-    assert tune.problem == "bar 2 is longer than its metre allows"
+    assert tune.problem == "a note has the length 4000000000/1; no melody has one beyond 1 to 999"
 
 
 def test_a_score_that_would_take_hours_or_all_memory_is_refused_at_once(fuzz, tmp_path):

@@ -28,10 +28,16 @@ def models():
     plain = new_model(seed=1, layers=2)
     with torch.no_grad():
         plain.value_head.weight += 0.3  # a tuned policy has a value head
-    return {"sequence": plain, "fixed": new_model(fixed_length=True), "tilted": TiltedModel(new_model(), plain)}
+    timed = new_model(fixed_length=True, clock=4)
+    return {
+        "sequence": plain,
+        "fixed": new_model(fixed_length=True),
+        "clock": timed,
+        "tilted": TiltedModel(new_model(), plain),
+    }
 
 
-@pytest.mark.parametrize("kind", ["sequence", "fixed", "tilted"])
+@pytest.mark.parametrize("kind", ["sequence", "fixed", "clock", "tilted"])
 @pytest.mark.parametrize("half", [False, True])
 @torch.no_grad()
 def test_a_model_comes_back_as_it_was(tmp_path, kind, half):

@@ -1,103 +1,272 @@
-"""ABC notation, through music21's reader of its tokens.
+"""ABC notation (version 2.1), one line of music of it: what a melody needs and no more.
 
-music21 makes a stream of objects out of these tokens, which takes twenty times as long as reading them; a melody needs
-only pitches, lengths and bar lines. The tests compare the two ways.
+The tests compare what is read here with music21's streams.
 """
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from itertools import accumulate
 
 from seqtutor import UserError
+from seqtutor_music.events import ACCIDENTALS, LETTERS
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound
 
-INLINE = re.compile(r"\[([KLMV]:[^\]\n]*)\]")  # music21 takes a field within a line, [K:D], for a chord
+FIELD = re.compile(r"([A-Za-z]):(?![|:])(.*)")  # a line such as K:D; in `G:|` a note stands before a repeat sign
+NOTE = r"(?P<sign>\^\^?|__?|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)"
+TOKEN = re.compile(
+    rf"""
+      "[^"]*" | ![^!\s]*! | \{{[^}}]*\}}  # chord symbols and other text, decorations, grace notes
+    | \[(?P<field>[A-Za-z]):(?P<value>[^\]]*)\]
+    | (?P<bar>\[\||[:|]*\|[:|\]]*|::+)
+    | \[(?P<chord>[^\]\d\s"|:][^\]|]*)\](?P<outer>\d*/*\d*)
+    | \((?P<tuplet>[2-9])(?::(?P<space>\d?))?(?::(?P<count>\d?))?
+    | {NOTE}(?P<length>\d*/*\d*)
+    | [zx](?P<rest>\d*/*\d*)
+    | [ZX](?P<bars>\d*)
+    | (?P<broken><+|>+)
+    | (?P<tie>-)
+    | (?P<overlay>&)
+    """,
+    re.VERBOSE,
+)
+IN_CHORD = re.compile(NOTE + r"(?P<length>\d*/*\d*)")
+KEY = re.compile(r"(?P<tonic>[A-G])(?P<sign>[#b]?) *(?P<mode>[A-Za-z]*)")
+CHANGE = re.compile(r"(?<!\S)(?P<sign>\^\^?|__?|=)(?P<letter>[A-Ga-g])(?!\S)")
+SHARPS = {letter: sharps for sharps, letter in enumerate("FCGDAEB", start=-1)}  # of the major key on each letter
+MODES = {"": 0, "maj": 0, "ion": 0, "m": -3, "min": -3, "aeo": -3, "mix": -1, "dor": -2, "phr": -4, "lyd": 1, "loc": -5}
+SIGNS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
+SPACES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # n notes in the time of so many; of 5, 7 and 9 the metre decides
+MOST = 999  # units of length of a note, and bars of rest in a row
 
 
 def tunes(text: str) -> list[str]:
-    """The tunes of an ABC file, each from its `X:` line on; the whole text where there is none."""
-    parts = re.split(r"(?m)^(?=X:)", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return parts[1:] if len(parts) > 1 else parts
+    """The tunes of an ABC file, each from its `X:` line on; the fields before the first of them serve all.
+
+    >>> tunes("M:4/4\\n\\nX:1\\nK:C\\nC4|\\n\\nX:2\\nK:G\\nG4|")
+    ['X:1\\nM:4/4\\nK:C\\nC4|\\n\\n', 'X:2\\nM:4/4\\nK:G\\nG4|']
+    """
+    head, *parts = re.split(r"(?m)^(?=X:)", text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff"))
+    common = "".join(f"{line}\n" for line in head.splitlines() if FIELD.fullmatch(line))
+    return [part.replace("\n", f"\n{common}", 1) for part in parts] or [head]
 
 
 def read_tune(text: str) -> Score:
     """One ABC tune as notated; of a chord the highest note; without grace notes, repeats not played out."""
-    tokens = _tokens(text)
-    metres = [_metre(token) for token in tokens if _is(token, "ABCMetadata") and token.isMeter()]
-    sharps = [token.getKeySignatureParameters()[0] for token in tokens if _is(token, "ABCMetadata") and token.isKey()]
-    if len({token.data for token in tokens if _is(token, "ABCMetadata") and token.isVoice()}) > 1:
-        raise UserError("it has several voices; a melody has one")
-    return Score(tuple(metres), tuple(sharps), tuple(_bars(tokens)))
+    lines = [line.split("%")[0].rstrip() for line in text.splitlines()]
+    fields = [FIELD.fullmatch(line) for line in lines]
+    first = next((i for i, found in enumerate(fields) if found and found[1] == "K"), None)
+    if first is None:
+        raise UserError("it is no ABC tune: no line has its key (K:)")
+    music = _Music()
+    for found in fields[:first]:
+        if found and found[1] in "ML":  # of several metres in the head the last one counts
+            music.declare(found[1], found[2])
+    music.metres = music.metres[-1:]
+    for line, found in zip(lines[first:], fields[first:], strict=True):
+        if found:
+            music.declare(found[1], found[2])
+        else:
+            music.read(line)
+    music.end_bar("|]")
+    return Score(tuple(music.metres), tuple(music.sharps), tuple(music.bars))
 
 
-def _tokens(text: str) -> list[Any]:
-    from music21 import abcFormat
-    from music21.exceptions21 import Music21Exception
+@dataclass
+class _Music:
+    """What has been read of a tune, and what holds for the next note."""
 
-    handler, text = abcFormat.ABCHandler(), INLINE.sub(r"\n\1\n", text)
-    try:  # the three steps of handler.process
-        handler.parseHeaderForVersionInformation(text[:100])
-        handler.tokenize(text)
-        _refuse_endless_metres(handler.tokens)
-        handler.tokenProcess()
-    except (Music21Exception, ValueError, IndexError, KeyError) as error:
-        raise UserError(f"music21 cannot read it as ABC: {error}") from error
-    return list(handler.tokens)
+    metres: list[str] = field(default_factory=list)
+    sharps: list[int] = field(default_factory=list)
+    bars: list[Bar] = field(default_factory=list)
+    unit: Fraction | None = None  # quarters that a note without a length has; None: the metre decides
+    key: dict[str, int] = field(default_factory=dict)  # semitones by which the key alters a letter
+    voice: str | None = None
+    signs: dict[str, int] = field(default_factory=dict)  # semitones by which an accidental of this bar alters one
+    line: list[tuple[Fraction, int | None]] = field(default_factory=list)  # of this bar: length and pitch, or a rest
+    ties: set[int] = field(default_factory=set)  # places in `line` of the notes that prolong the one before
+    tie: tuple[str, int] | None = None  # the note before an open tie: as written, and its pitch
+    before: tuple[str, int] | None = None  # the last note
+    tuplet: tuple[int, Fraction] = (0, Fraction(1))  # how many notes are still in it, and its factor
+    broken: Fraction = Fraction(1)  # factor of the next note
+
+    def declare(self, name: str, value: str) -> None:
+        """Take in a field, such as K:D."""
+        if name == "M":
+            self.metres.append(_metre(value))
+        elif name == "L":
+            self.unit = 4 * _ratio(value.strip())
+        elif name == "K":
+            altered, sharps = _key(value)
+            self.key = altered
+            self.sharps += sharps
+        elif name == "V":
+            voice = (value.split() or [""])[0]
+            if self.voice not in (None, voice):
+                raise UserError("it has several voices; a melody has one")
+            self.voice = voice
+
+    def read(self, text: str) -> None:
+        """Take in a line of notes."""
+        for token in TOKEN.finditer(text):
+            kind = token.lastgroup
+            if token["bar"]:
+                self.end_bar(token["bar"])
+            elif token["letter"]:
+                self.add(_factor(token["length"]), [self._pitch(token)])
+            elif token["chord"]:
+                self._chord(token["chord"], token["outer"])
+            elif kind == "rest":
+                self.add(_factor(token["rest"]), [])
+            elif kind == "bars":
+                self._rest_bars(int(token["bars"] or 1))
+            elif token["field"]:
+                self.declare(token["field"], token["value"])
+            elif token["tuplet"]:
+                self._begin_tuplet(int(token["tuplet"]), token["space"], token["count"])
+            elif token["broken"]:
+                self._break(token["broken"])
+            elif token["tie"]:
+                self.tie = self.before
+            elif token["overlay"]:
+                raise UserError("it has several voices; a melody has one")
+
+    def end_bar(self, sign: str) -> None:
+        """Close the bar at hand where it has a note or rest; a double line or repeat sign closes the section too."""
+        closes = sign != "|"
+        if self.line:
+            starts = list(accumulate((length for length, _ in self.line), initial=Fraction(0)))
+            sounds = tuple(
+                Sound(start, length, midi, tied=i in self.ties)
+                for i, (start, (length, midi)) in enumerate(zip(starts, self.line, strict=False))
+                if midi is not None
+            )
+            self.bars.append(Bar(starts[-1], sounds, closes))
+        elif closes and self.bars:  # `|` and, on the next line, `|:`
+            self.bars[-1] = replace(self.bars[-1], closes=True)
+        self.line, self.ties, self.signs = [], set(), {}
+
+    def add(self, factor: Fraction, pitches: list[tuple[str, int]]) -> None:
+        """Take in a note, chord or rest of so many units."""
+        length = factor * self._quarters() * self.broken
+        left, scale = self.tuplet
+        if left:
+            length, self.tuplet = length * scale, (left - 1, scale)
+        self.broken = Fraction(1)
+        self.before = max(pitches, key=lambda pitch: pitch[1], default=None)
+        if self.before and self.tie and self.tie[1] == self.before[1]:
+            self.ties.add(len(self.line))
+        self.tie = None
+        self.line.append((length, self.before[1] if self.before else None))
+
+    def _quarters(self) -> Fraction:
+        """The length of a note that has no number."""
+        if self.unit is not None:
+            return self.unit
+        metre = Fraction(self.metres[0]) if self.metres and "/" in self.metres[0] else Fraction(1)
+        return Fraction(1, 4) if metre < Fraction(3, 4) else Fraction(1, 2)
+
+    def _pitch(self, token: re.Match[str]) -> tuple[str, int]:
+        """A note as written and its MIDI pitch. An accidental holds to the end of its bar, in every octave."""
+        letter, written = token["letter"].upper(), token["letter"] + token["octave"]
+        if token["sign"]:
+            self.signs[letter] = SIGNS[token["sign"]]
+        elif self.tie and self.tie[0] == written:  # a tie takes its accidental over the bar line
+            return self.tie
+        octave = 5 if token["letter"].islower() else 4
+        octave += token["octave"].count("'") - token["octave"].count(",")
+        alter = self.signs.get(letter, self.key.get(letter, 0))
+        return written, 12 * (octave + 1) + LETTERS[letter] + alter
+
+    def _chord(self, text: str, outer: str) -> None:
+        notes = list(IN_CHORD.finditer(text))
+        if notes:
+            self.add(_factor(notes[0]["length"]) * _factor(outer), [self._pitch(note) for note in notes])
+
+    def _rest_bars(self, count: int) -> None:
+        """Whole bars of rest: `Z2` are two."""
+        metre = self.metres[-1] if self.metres else ""
+        if "/" not in metre or count > MOST:
+            raise UserError("it has bars of rest without a metre" if count <= MOST else "it rests for too many bars")
+        for _ in range(count):
+            self.end_bar("|")
+            self.line = [(4 * Fraction(metre), None)]
+
+    def _begin_tuplet(self, notes: int, space: str, count: str) -> None:
+        compound = bool(self.metres) and self.metres[-1] in ("6/8", "9/8", "12/8")
+        time = int(space or 0) or SPACES.get(notes, 3 if compound else 2)
+        self.tuplet = (int(count or notes), Fraction(time, notes))
+
+    def _break(self, sign: str) -> None:
+        """`a>b` dots the one before and halves the next; `>>` doubly so."""
+        short = Fraction(1, 2 ** min(len(sign), 4))
+        before, self.broken = (2 - short, short) if sign[0] == ">" else (short, 2 - short)
+        if self.line:
+            length, midi = self.line[-1]
+            self.line[-1] = (length * before, midi)
 
 
-def _refuse_endless_metres(tokens: list[Any]) -> None:
-    for token in tokens:
-        if _is(token, "ABCMetadata"):
-            token.preParse()
-            if token.isMeter() and (parameters := token.getTimeSignatureParameters()) and parameters[0] > LARGEST:
-                raise UserError(f"its metre is {parameters[0]}/{parameters[1]}; no melody has one above {LARGEST}")
+def _metre(value: str) -> str:
+    """Numerator and denominator, or "free".
+
+    >>> _metre("C|"), _metre(" 6/8 "), _metre("none"), _metre("2+3/8")
+    ('2/2', '6/8', 'free', '5/8')
+    """
+    value = {"C": "4/4", "C|": "2/2"}.get(value.strip(), value.strip())
+    found = re.fullmatch(r"\(?(\d+(?: *\+ *\d+)*)\)?/(\d+)", value)
+    if found is None:
+        return "free"
+    beats = sum(map(int, found[1].split("+")))
+    if not 0 < beats <= LARGEST or not 0 < int(found[2]) <= LARGEST:
+        raise UserError(f"its metre is {beats}/{found[2]}; no melody has one above {LARGEST}")
+    return f"{beats}/{found[2]}"
 
 
-def _is(token: object, name: str) -> bool:
-    """Whether a token is of that class of music21.abcFormat; ABCNote includes ABCChord."""
-    return any(cls.__name__ == name for cls in type(token).__mro__)
+def _key(value: str) -> tuple[dict[str, int], list[int]]:
+    """Semitones by which a key alters each letter; and its sharps, if they are those of a usual signature.
+
+    >>> _key("Ador"), _key("D exp _b _e ^f"), _key("D =c"), _key("none")
+    (({'F': 1}, [1]), ({'B': -1, 'E': -1, 'F': 1}, []), ({'F': 1, 'C': 0}, [1]), ({}, []))
+    """
+    value, altered = value.strip(), dict[str, int]()
+    found = KEY.match(value)
+    if value[:2].upper() == "HP":  # the bagpipes' scale
+        altered = _signature(2)
+    elif found and found["mode"][:3].lower() != "exp":
+        mode = found["mode"].lower()[:3] if found["mode"][:3].lower() in MODES else ""
+        altered = _signature(SHARPS[found["tonic"]] + 7 * ACCIDENTALS[found["sign"]] + MODES[mode])
+    altered |= {change["letter"].upper(): SIGNS[change["sign"]] for change in CHANGE.finditer(value)}
+    real = {letter: alter for letter, alter in altered.items() if alter}
+    stated = bool(found) or value[:2].upper() == "HP"
+    return altered, [sharps for sharps in range(-7, 8) if stated and _signature(sharps) == real]
 
 
-def _metre(token: Any) -> str:
-    parameters = token.getTimeSignatureParameters()
-    return f"{parameters[0]}/{parameters[1]}" if parameters else "free"
+def _signature(sharps: int) -> dict[str, int]:
+    """The letters that a key signature alters, with the semitones."""
+    letters = "FCGDAEB"[:sharps] if sharps >= 0 else "BEADGCF"[:-sharps]
+    return dict.fromkeys(letters, 1 if sharps > 0 else -1)
 
 
-def _bars(tokens: list[Any]) -> Iterator[Bar]:
-    """The bars between bar lines; those without a note or rest are none."""
-    sounds: list[Sound] = []
-    at = Fraction(0)
-    for token in tokens:
-        if _is(token, "ABCBar") and at:
-            yield Bar(at, tuple(sounds), closes=token.isRepeat() or not token.isRegular())
-            sounds, at = [], Fraction(0)
-        elif _is(token, "ABCNote") and not token.inGrace:
-            length = _length(token)
-            if pitches := _pitches(token):
-                sounds.append(Sound(at, length, max(pitches), tied=token.tie in ("stop", "continue")))
-            at += length
-    if at:
-        yield Bar(at, tuple(sounds), closes=True)
+def _factor(text: str) -> Fraction:
+    """The length behind a note, in units.
+
+    >>> [str(_factor(text)) for text in ("", "3", "/", "//", "3/2", "/4", "3/")]
+    ['1', '3', '1/2', '1/4', '3/2', '1/4', '3/2']
+    """
+    number, slashes, divisor = re.fullmatch(r"(\d*)(/*)(\d*)", text).groups()  # type: ignore[union-attr]
+    return _bounded(int(number or 1), int(divisor) if divisor else 2 ** len(slashes))
 
 
-def _length(token: Any) -> Fraction:
-    """Quarters, triplets and broken rhythm included."""
-    tuplet = token.activeTuplet.tupletMultiplier() if token.activeTuplet else 1
-    return Fraction(token.quarterLength).limit_denominator(960) * Fraction(tuplet).limit_denominator(960)
+def _ratio(text: str) -> Fraction:
+    found = re.fullmatch(r"(\d+)(?:/(\d+))?", text)
+    if found is None:
+        raise UserError(f"its unit of length is '{text[:20]}'; that is a ratio such as 1/8")
+    return _bounded(int(found[1]), int(found[2] or 1))
 
 
-def _pitches(token: Any) -> list[int]:
-    """MIDI numbers of a note or chord; none where it is a rest."""
-    notes = token.subTokens if _is(token, "ABCChord") else [token]
-    return [_midi(note.pitchName) for note in notes if not note.isRest]
-
-
-@functools.cache
-def _midi(name: str) -> int:
-    from music21.pitch import Pitch
-
-    return int(Pitch(name).midi)
+def _bounded(number: int, divisor: int) -> Fraction:
+    if not (0 < number <= MOST and 0 < divisor <= MOST):
+        raise UserError(f"a note has the length {number}/{divisor}; no melody has one beyond 1 to {MOST}")
+    return Fraction(number, divisor)

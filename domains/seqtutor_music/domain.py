@@ -28,7 +28,6 @@ from seqtutor import (
 from seqtutor_music import corpus, files, measures, pictures, rules, variation
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
-    FIRST_PITCH,
     NAMES,
     STEP_SECONDS,
     STEPS,
@@ -40,9 +39,10 @@ from seqtutor_music.events import (
     sounding,
     stack,
 )
+from seqtutor_music.phrases import phrases
 
+SECTION = 8  # bars that most sections of the corpus have
 FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
-PITCHES = frozenset(VOCABULARY.tokens[FIRST_PITCH:])
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,14 @@ class MusicDomain(Domain):
             raise Undecodable("no events: a melody has at least one")
         return join(tokens, self.options.shift)
 
-    def excerpts(self, tokens: Sequence[str]) -> list[list[str]]:
-        """A window at every bar that starts with a note, so that no melody starts inside one or with silence.
+    def excerpts(self, text: str) -> list[list[str]]:
+        """The last bars of each section, which end as music ends; see `phrases`. A shorter section gives none."""
+        return phrases(text, self.options.bars, self.options.shift)
 
-        The last window ends with the tune. A tune that is shorter than a window gives none.
-        """
-        length = self.max_length
-        starts = range(0, len(tokens) - length + 1, STEPS)
-        return [list(tokens[start : start + length]) for start in starts if tokens[start] in PITCHES]
+    def lessons(self, text: str) -> list[list[str]]:
+        """The last 1, 2, ... 8 bars of each section, or more: an ending is one from wherever the melody begins."""
+        longest = max(SECTION, self.options.bars)
+        return [phrase for bars in range(1, longest + 1) for phrase in phrases(text, bars, self.options.shift)]
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """Melodies of .mid, .abc, .musicxml and .txt files, moved to the key of the options; see `files`."""
@@ -122,7 +122,7 @@ class MusicDomain(Domain):
             if isinstance(found, UserError):
                 yield DataLine(where, None, str(found))
             else:
-                yield DataLine(where, self.decode(VOCABULARY.decode(found)))
+                yield DataLine(where, join(found, self.options.shift))
 
     def terms(self) -> Sequence[RewardTerm]:
         """The rules of the paper, weighted by the preset; and originality, which is not used unless asked for."""

@@ -3,6 +3,9 @@
 An event is a pitch struck at this sixteenth, `-` (hold: nothing new happens, a sounding note goes on) or `.` (note
 off: the sounding note ends). A hold where nothing sounds, and an off after an off, sound nothing. Inside, every melody
 stands in C major or A minor (the frame); only text carries the key that the user asked for.
+
+Between the events of a text may stand marks: `|` a bar line, `||` where a section ends, `~` where something was left
+out that cannot be written. They sound nothing.
 """
 
 from __future__ import annotations
@@ -51,6 +54,8 @@ def pitch(name: str) -> int | None:
 
 
 OFF_TOKEN, HOLD_TOKEN = ".", "-"
+BAR_LINE, SECTION_END, LEFT_OUT = "|", "||", "~"
+MARKS = (BAR_LINE, SECTION_END, LEFT_OUT)
 MIDI = {spell(midi): midi for midi in range(LOWEST, HIGHEST + 1)}
 VOCABULARY = Vocabulary((OFF_TOKEN, HOLD_TOKEN, *MIDI))
 OFF, HOLD = VOCABULARY.encode((OFF_TOKEN, HOLD_TOKEN))
@@ -66,16 +71,29 @@ class Note(NamedTuple):
     midi: int
 
 
+def words(text: str, shift: int = 0) -> list[str]:
+    """Tokens and marks of a text written `shift` semitones above the frame.
+
+    >>> words("C4 - Eb4 .|| g4")
+    ['C4', '-', 'D#4', '.', '||', 'G4']
+    """
+    found: list[str] = []
+    place = 0
+    for word in re.sub(r"(\|+|~)", r" \1 ", text).split():
+        place += word not in MARKS
+        found.append(word if word in MARKS else _token(word, place, shift))
+    if not place:
+        raise UserError("a melody has at least one event; this text has none")
+    return found
+
+
 def parse(text: str, shift: int = 0) -> list[str]:
-    """Tokens of a text written `shift` semitones above the frame; bar lines `|` may stand between events.
+    """Tokens of a text written `shift` semitones above the frame, without its marks.
 
     >>> parse("C4 - Eb4 . | g4")
     ['C4', '-', 'D#4', '.', 'G4']
     """
-    words = text.replace("|", " ").split()
-    if not words:
-        raise UserError("a melody has at least one event; this text has none")
-    return [_token(word, place, shift) for place, word in enumerate(words, start=1)]
+    return [word for word in words(text, shift) if word not in MARKS]
 
 
 def _token(word: str, place: int, shift: int) -> str:
@@ -91,7 +109,7 @@ def _token(word: str, place: int, shift: int) -> str:
 
 
 def join(tokens: Iterable[str], shift: int = 0) -> str:
-    """The text of `tokens`, `shift` semitones above the frame.
+    """The text of `tokens`, and of marks among them, `shift` semitones above the frame.
 
     >>> join(["C4", "-", "E4", "."], shift=2)
     'D4 - F#4 .'

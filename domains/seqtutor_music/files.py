@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
 import zipfile
@@ -13,8 +14,10 @@ from xml.etree import ElementTree
 
 from seqtutor import UserError
 from seqtutor_music.abc import read_tune, tunes
-from seqtutor_music.events import STEP_SECONDS, STEPS, VOCABULARY, Note, parse
-from seqtutor_music.scores import LARGEST, Bar, Score, Sound, bar_quarters, fitted, likely_sharps, melody
+from seqtutor_music.events import STEP_SECONDS, Note, words
+from seqtutor_music.midi import read_midi
+from seqtutor_music.parts import Part, melody_part
+from seqtutor_music.scores import LARGEST, Bar, Score, Sound, melody
 
 QUARTERS_PER_MINUTE = 15 / STEP_SECONDS
 TICKS = 480  # a quarter: a sixteenth is exactly 120
@@ -22,7 +25,8 @@ VELOCITY = 90
 UNPACKED = 50_000_000  # bytes of an archive
 
 Source = TypeVar("Source", str, Path)
-Found = tuple[str, list[int] | UserError]  # where a melody stands in its file; its ids, or why there are none
+Result = TypeVar("Result")
+Found = tuple[str, list[str] | UserError]  # where it stands in its file; its events and marks, or why none
 
 
 def write_midi(melodies: Sequence[Sequence[Note]], folder: Path, tonic: int = 0) -> list[Path]:
@@ -79,7 +83,7 @@ def _text(path: Path, shift: int) -> Iterator[Found]:
     """One melody a line; empty lines are passed over."""
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
-            yield f"{path.name}, line {number}", _tried(lambda text: VOCABULARY.encode(parse(text, shift)), line)
+            yield f"{path.name}, line {number}", _tried(lambda text: words(text, shift), line)
 
 
 def _abc(path: Path) -> Iterator[Found]:
@@ -93,12 +97,18 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
-def _one(read: Callable[[Path], list[int]]) -> Callable[[Path], Iterator[Found]]:
-    """A reader of files that hold one melody."""
-    return lambda path: iter([(path.name, _tried(read, path))])
+def _one(read: Callable[[Path], tuple[str, list[str]]]) -> Callable[[Path], Iterator[Found]]:
+    """A reader of files that hold one melody, in a part that it names where there are several."""
+
+    def found(path: Path) -> Iterator[Found]:
+        result = _tried(read, path)
+        part, words = ("", result) if isinstance(result, UserError) else result
+        yield f"{path.name}, {part}" if part else path.name, words
+
+    return found
 
 
-def _tried(read: Callable[[Source], list[int]], source: Source) -> list[int] | UserError:
+def _tried(read: Callable[[Source], Result], source: Source) -> Result | UserError:
     """What `read` makes of it, or why it failed: other people's files make other people's parsers raise anything."""
     try:
         with warnings.catch_warnings():
@@ -110,50 +120,8 @@ def _tried(read: Callable[[Source], list[int]], source: Source) -> list[int] | U
         return UserError(f"it cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:80]})")
 
 
-def read_midi(path: Path) -> list[int]:
-    """The upper line of the first instrument that is no drum, on the nearest sixteenths of the file's own beats.
-
-    At each sixteenth the highest note struck counts, unless a higher one still sounds. Silent bars before the first
-    note are left out. The key is the likely one: the key signatures of MIDI files are seldom set.
-    """
-    import pretty_midi
-
-    midi = pretty_midi.PrettyMIDI(str(path))
-    per_quarter = STEPS // bar_quarters(
-        [f"{t.numerator}/{t.denominator}" for t in midi.time_signature_changes] or ["4/4"]
-    )
-    line = next((i.notes for i in midi.instruments if i.notes and not i.is_drum), None)
-    if line is None:
-        raise UserError("it has no notes")
-
-    def step(seconds: float) -> int:
-        return round(int(midi.time_to_tick(seconds)) * per_quarter / int(midi.resolution))
-
-    notes = skyline([Note(step(n.start), max(1, step(n.end) - step(n.start)), n.pitch) for n in line])
-    silent = notes[0].start // STEPS * STEPS
-    notes = [note._replace(start=note.start - silent) for note in notes]
-    bars = -(-(notes[-1].start + notes[-1].length) // STEPS)
-    return fitted(notes, bars * STEPS, likely_sharps(notes))
-
-
-def skyline(notes: Sequence[Note]) -> list[Note]:
-    """The upper line: of notes struck together the highest, without those struck under a higher one that sounds.
-
-    >>> skyline([Note(0, 4, 60), Note(0, 4, 64), Note(2, 2, 62), Note(3, 4, 67)])
-    [Note(start=0, length=3, midi=64), Note(start=3, length=4, midi=67)]
-    """
-    line: list[Note] = []
-    for note in sorted(notes, key=lambda n: (n.start, -n.midi)):
-        if line and note.start < line[-1].start + line[-1].length:
-            if note.start == line[-1].start or note.midi < line[-1].midi:
-                continue
-            line[-1] = line[-1]._replace(length=note.start - line[-1].start)
-        line.append(note)
-    return line
-
-
-def read_musicxml(path: Path) -> list[int]:
-    """The first part, of several voices the first, of chords the highest note."""
+def read_musicxml(path: Path) -> tuple[str, list[str]]:
+    """Which part is the melody (empty where there is but one), and its events; of several voices the first."""
     from music21.converter import Converter
 
     for sheet in _sheets(path):
@@ -163,7 +131,12 @@ def read_musicxml(path: Path) -> list[int]:
                 raise UserError(f"its metre has {beats.strip()[:20]} beats; no melody has more than {LARGEST}")
     reader = Converter()
     reader.parseFileNoPickle(path, format="musicxml")
-    return melody(stream_score(reader.stream))
+    streams = [part for part in reader.stream.parts if part.flatten().notes]
+    if not streams:
+        raise UserError("it has no notes")
+    parts = [_part(stream, number) for number, stream in enumerate(streams, start=1)]
+    chosen = melody_part(parts)
+    return parts[chosen].name if len(parts) > 1 else "", melody(part_score(streams[chosen]))
 
 
 def _sheets(path: Path) -> Iterator[IO[bytes]]:
@@ -181,24 +154,41 @@ def _sheets(path: Path) -> Iterator[IO[bytes]]:
                     yield file
 
 
-def stream_score(stream: Any) -> Score:
-    """A music21 stream of one or more parts as notated."""
-    measures = list(stream.parts[0].getElementsByClass("Measure"))
+def _part(stream: Any, number: int) -> Part:
+    """What decides whether a music21 part is the melody; times in 960ths of a quarter."""
+    notes = [
+        Note(int(960 * n.offset), int(960 * n.quarterLength), pitch.midi)
+        for n in stream.flatten().notes
+        if "ChordSymbol" not in n.classes
+        for pitch in n.pitches
+    ]
+    return Part(f"part {number}" + f" '{stream.partName}'" * bool(stream.partName), notes)
+
+
+def part_score(part: Any) -> Score:
+    """A music21 part as notated."""
+    measures = list(part.getElementsByClass("Measure"))
     return Score(
         tuple(m.ratioString for measure in measures for m in measure.getElementsByClass("TimeSignature")),
         tuple(k.sharps for measure in measures for k in measure.getElementsByClass("KeySignature")),
-        tuple(_bar(measure) for measure in measures if measure.highestTime),
+        tuple(
+            _bar(measure, following)
+            for measure, following in itertools.zip_longest(measures, measures[1:])
+            if measure.highestTime
+        ),
     )
 
 
-def _bar(measure: Any) -> Bar:
+def _bar(measure: Any, following: Any) -> Bar:
+    """A measure; a double line or repeat sign closes it, at its end or at the beginning of the following one."""
     voice = measure.voices.first() or measure
     sounds = (
         Sound(_fraction(n.offset), _fraction(n.quarterLength), max(p.midi for p in n.pitches), _tied(n))
         for n in voice.notes
         if n.pitches and n.quarterLength and "ChordSymbol" not in n.classes
     )
-    closes = measure.rightBarline is not None and measure.rightBarline.type != "regular"
+    lines = (measure.rightBarline, following.leftBarline if following else None)
+    closes = any(line is not None and line.type != "regular" for line in lines)
     return Bar(_fraction(measure.highestTime), tuple(sounds), closes)
 
 

@@ -11,12 +11,13 @@ one whose mean pitch is nearest to F#4, the middle of the range.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from seqtutor import UserError
-from seqtutor_music.events import HIGHEST, LOWEST, STEPS, Note, written
+from seqtutor_music.events import HIGHEST, LEFT_OUT, LOWEST, SECTION_END, STEPS, VOCABULARY, Note, written
 
 LONGEST = 4096  # quarters of a bar that is written out: a tune without bar lines has one long bar
 LARGEST = 64  # numerator of a metre that is looked at: music21 takes seconds over 320/4, hours over larger ones
@@ -53,12 +54,52 @@ class Score:
     bars: tuple[Bar, ...]
 
 
-def melody(score: Score) -> list[int]:
-    """The score as canonical ids, whole bars. Raises UserError with the reason where it cannot be written so."""
+def melody(score: Score) -> list[str]:
+    """The score in the frame, whole bars: canonical events, with `||` between its sections.
+
+    Raises UserError with the reason where it cannot be written so.
+    """
+    return _unclosed(_sections(score))
+
+
+def passages(score: Score) -> list[str]:
+    """As `melody`, but bars with a note off the sixteenth grid are left out, and `~` stands in their place."""
+    per_quarter = STEPS // bar_quarters(score.metres)
+    found: list[str] = []
+    for regular, group in itertools.groupby(score.bars, key=lambda bar: _regular(bar, per_quarter)):
+        bars = tuple(group)
+        sounds = any(bar.sounds for bar in bars)
+        found += _sections(replace(score, bars=bars)) if regular and sounds else [LEFT_OUT]
+    if set(found) <= {LEFT_OUT}:
+        raise UserError("none of its bars is on the sixteenth grid")
+    return _unclosed(found)
+
+
+def _sections(score: Score) -> list[str]:
+    """The events of a score, with `||` behind every section."""
     quarters = bar_quarters(score.metres)
+    per_quarter = STEPS // quarters
     starts = _starts(score.bars, Fraction(quarters))
-    notes = _notes(score.bars, starts, STEPS // quarters)
-    return fitted(notes, int(starts[-1] * STEPS / quarters), _sharps(score.sharps, notes))
+    notes = _notes(score.bars, starts, per_quarter)
+    ids = fitted(notes, int(starts[-1] * per_quarter), _sharps(score.sharps, notes))
+    return marked(ids, [int(end * per_quarter) for end in _ends(score.bars, starts, Fraction(quarters))])
+
+
+def _unclosed(words: list[str]) -> list[str]:
+    """Without a mark behind the last event: there the text ends too."""
+    return words[:-1] if words[-1] == SECTION_END else words
+
+
+def marked(ids: Sequence[int], ends: Iterable[int]) -> list[str]:
+    """The events of `ids` with `||` before the steps `ends`.
+
+    >>> marked([17, 4, 19, 4], [2, 4])
+    ['C4', '-', '||', 'D4', '-', '||']
+    """
+    places = set(ends)
+    events = VOCABULARY.decode(ids)
+    marks = ([SECTION_END] if step in places else [] for step in range(1, len(events) + 1))
+    return [word for event, mark in zip(events, marks, strict=True) for word in (event, *mark)]
 
 
 def fitted(notes: Sequence[Note], steps: int, sharps: int) -> list[int]:
@@ -117,6 +158,18 @@ def _starts(bars: Sequence[Bar], full: Fraction) -> list[Fraction]:
         starts.append(at)
         at += bar.length
     return [*starts, at + -at % full]
+
+
+def _ends(bars: Sequence[Bar], starts: Sequence[Fraction], full: Fraction) -> list[Fraction]:
+    """Where sections end, in quarters: with the note that ends one; on the bar line where no pickup fills the bar."""
+    ends = ((start + bar.length, following) for bar, start, following in zip(bars, starts, starts[1:], strict=False))
+    return [min(following, end + -end % full) for bar, (end, following) in zip(bars, ends, strict=True) if bar.closes]
+
+
+def _regular(bar: Bar, per_quarter: int) -> bool:
+    """Whether all of its notes begin and end on the sixteenth grid."""
+    times = (time * per_quarter for sound in bar.sounds for time in (sound.start, sound.start + sound.length))
+    return all(time.denominator == 1 for time in times)
 
 
 def _notes(bars: Sequence[Bar], starts: Sequence[Fraction], per_quarter: int) -> list[Note]:

@@ -14,7 +14,7 @@ from seqtutor.hardware import idle_threads
 
 COMMANDS = (
     *("domains", "train", "status", "generate", "evaluate", "score", "report"),
-    *("pretrain", "infer", "verify", "new", "check"),
+    *("inspect", "pretrain", "infer", "verify", "new", "check"),
 )  # fmt: skip
 
 

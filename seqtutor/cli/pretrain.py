@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.inspect import outcome, read_lines
 from seqtutor.cli.options import DomainCommand, config_options, gather, layered
 from seqtutor.config import PretrainConfig, build, read_toml
-from seqtutor.domain import Domain, load
+from seqtutor.domain import DataLine, Domain, load
 from seqtutor.errors import UserError, UserStopped
 
 if TYPE_CHECKING:
@@ -51,21 +53,18 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     from seqtutor.priors.files import check_device
     from seqtutor.runs.folder import RunFolder, new_folder
     from seqtutor.signals import Stopped, stoppable
-    from seqtutor.testing import rehearse
 
     check_device(settings.device)
     domain = load(settings.domain, settings.options)
     settings = replace(settings, options=asdict(domain.options))
-    texts = _texts(domain, settings.data)
-    rehearse(domain, texts)
-    data = pretraining.examples(domain, texts, settings)
+    lines = list(read_lines(domain, settings.data)) if settings.data else []
+    data = _examples(domain, lines, settings)
     folder = resume or new_folder(output, f"{settings.domain}-prior")
     run = RunFolder(folder)
-    if data.unused:
-        console.print(f"{data.unused:,} of {len(texts):,} items left out: too short, or too long, for {domain.name}")
-    console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out")
     with run.lock(), stoppable(), progress("learning") as bar:
         run.save_config(settings)
+        if lines:
+            _write_items(domain, lines, folder)
 
         def report(state: pretraining.Progress, updates: int) -> None:
             held = f"held-out {state.history[-1][2]:.4f}" if state.history else ""
@@ -90,6 +89,21 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     _examine(domain, data, folder)
 
 
+def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfig) -> pretraining.Examples:
+    """What to learn from, of the user's items or the corpus, with a word on how much it is."""
+    from seqtutor import pretraining
+    from seqtutor.cli.console import console
+    from seqtutor.testing import rehearse
+
+    texts = _usable(lines, domain, settings.data) if settings.data else _corpus(domain)
+    rehearse(domain, texts)
+    data = pretraining.examples(domain, texts, settings)
+    if data.unused:
+        console.print(f"{data.unused:,} of {len(texts):,} items left out: too short, or too long, for {domain.name}")
+    console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out")
+    return data
+
+
 def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
     """Print which terms the prior did not learn from its data, and write the table beside it."""
     from rich.console import Console
@@ -112,37 +126,31 @@ def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
                 out.print(line, markup=False, soft_wrap=True)
 
 
-def _texts(domain: Domain, data: str) -> list[str]:
-    from seqtutor.cli.console import console, counting
+def _corpus(domain: Domain) -> list[str]:
+    from seqtutor.cli.console import counting
 
-    if not data:
-        with counting(f"corpus of {domain.name}") as report:
-            return domain.corpus(report)
-    good, bad = [], []
-    try:
-        for line in domain.read(Path(data)):
-            problem = line.problem or _misfit(domain, line.text or "")
-            if problem:
-                bad.append(f"{line.where}: {problem}")
-            else:
-                good.append(line.text or "")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text file"
-        raise UserError(f"cannot read {data}: {reason}") from error
-    if not good and not bad:
+    with counting(f"corpus of {domain.name}") as report:
+        return domain.corpus(report)
+
+
+def _usable(lines: Sequence[DataLine], domain: Domain, data: str) -> list[str]:
+    """The texts that can be learnt from; what is left out is counted, and the first of it shown."""
+    from seqtutor.cli.console import console
+
+    good = [line.text for line in lines if line.text is not None]
+    bad = [line for line in lines if line.problem]
+    if not lines:
         raise UserError(f"{data} is empty: it holds no item of domain '{domain.name}'")
     if bad:
-        console.print(f"{len(bad):,} of {len(good) + len(bad):,} items left out; the first {min(SHOWN, len(bad))}:")
-        for problem in bad[:SHOWN]:
-            console.print(f"  {problem}", markup=False)
+        console.print(f"{len(bad):,} of {len(lines):,} items left out; the first {min(SHOWN, len(bad))}:")
+        for line in bad[:SHOWN]:
+            console.print(f"  {line.where}: {line.problem}", markup=False)
     if len(good) < ENOUGH:
         raise UserError(f"{data} has {len(good)} items that can be learnt from; at least {ENOUGH} are needed")
     return good
 
 
-def _misfit(domain: Domain, text: str) -> str:
-    try:
-        domain.vocabulary.encode(domain.encode(text))
-    except UserError as error:
-        return str(error)
-    return ""
+def _write_items(domain: Domain, lines: Sequence[DataLine], folder: Path) -> None:
+    """Beside the prior, what `seqtutor inspect` says of its data."""
+    text = "".join(f"{outcome(domain, line)}\n" for line in lines)
+    (folder / "items.txt").write_text(text, encoding="utf-8")

@@ -57,7 +57,7 @@ def offered(domain: Domain) -> list[RewardTerm]:
 def encoded(domain: Domain, text: str) -> list[list[int]]:
     """The excerpts of one item as ids, EOS included where there is one; none if its length does not fit."""
     end = [] if domain.fixed_length else [EOS]
-    excerpts = domain.excerpts(domain.encode(text))
+    excerpts = domain.excerpts(text)
     return [domain.vocabulary.encode(e) + end for e in excerpts if len(e) + len(end) <= domain.max_length]
 
 

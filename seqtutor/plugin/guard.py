@@ -156,12 +156,19 @@ class Guarded(Domain):
             raise wrong(self.cls, "decode", f"gave {text!r:.60}; a text that is not empty, or raise Undecodable")
         return text
 
-    def excerpts(self, tokens: Sequence[str]) -> list[list[str]]:
+    def excerpts(self, text: str) -> list[list[str]]:
         """As Domain.excerpts."""
-        found = self._call("excerpts", list(tokens))
+        return self._lists("excerpts", text)
+
+    def lessons(self, text: str) -> list[list[str]]:
+        """As Domain.lessons."""
+        return self._lists("lessons", text)
+
+    def _lists(self, hook: str, text: str) -> list[list[str]]:
+        found = self._call(hook, text)
         if not isinstance(found, list | tuple):
-            raise wrong(self.cls, "excerpts", f"gave {type(found).__name__}; a list of lists of tokens is needed")
-        return [self._texts("excerpts", excerpt) for excerpt in found]
+            raise wrong(self.cls, hook, f"gave {type(found).__name__}; a list of lists of tokens is needed")
+        return [self._texts(hook, tokens) for tokens in found]
 
     def terms(self) -> list[RewardTerm]:
         """As Domain.terms: each is shown arrays that it cannot change, and texts as a tuple."""

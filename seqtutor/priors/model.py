@@ -53,8 +53,8 @@ class Model(nn.Module, ABC):
         """The parameters that V is linear in: its last layer."""
 
     @abstractmethod
-    def start(self, batch: int) -> State:
-        """The state before BOS of `batch` sequences."""
+    def start(self, batch: int, length: int) -> State:
+        """The state before BOS of `batch` sequences of at most `length` tokens."""
 
     @abstractmethod
     def stepper(self) -> Step:
@@ -109,7 +109,12 @@ class _Linear(_OffMeta, nn.Linear):
 
 
 class LstmModel(Model):
-    """Embedding, LSTM, and two heads."""
+    """Embedding, LSTM, and two heads.
+
+    `clock`: where all items have a fixed length, a model may know how many tokens are left until the end. What it reads
+    at each step is the embedding of the token before plus one of that number. Numbers beyond `clock` are not told apart
+    from those that many less: the hand goes round.
+    """
 
     def __init__(
         self,
@@ -120,12 +125,16 @@ class LstmModel(Model):
         layers: int = 1,
         dropout: float = 0.0,
         fixed_length: bool = False,
+        clock: int = 0,
     ) -> None:
         super().__init__()
+        if clock < 0 or (clock and not fixed_length):
+            raise ValueError(f"a clock of {clock} steps, in a model whose items end where they like")
         self.vocabulary = vocabulary
-        self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout}
+        self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout, "clock": clock}
         self.fixed_length = fixed_length
         self.embedding = _Embedding(len(vocabulary), embedding)
+        self.clock = _Embedding(clock, embedding) if clock else None
         self.lstm = _LSTM(embedding, hidden, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.head = _Linear(hidden, len(vocabulary))
@@ -145,6 +154,8 @@ class LstmModel(Model):
         """Orthogonal recurrences, a forget gate that starts open, a value of zero."""
         if self.head.weight.is_meta:
             return
+        if self.clock is not None:
+            nn.init.zeros_(self.clock.weight)
         hidden = self.lstm.hidden_size
         for name, weight in self.lstm.named_parameters():
             if "weight_hh" in name:
@@ -160,8 +171,11 @@ class LstmModel(Model):
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """As Model.hidden."""
-        shifted = F.pad(tokens[:, :-1], (1, 0), value=BOS)
-        output, _ = self.lstm(self.dropout(self.embedding(shifted)))
+        read = self.embedding(F.pad(tokens[:, :-1], (1, 0), value=BOS))
+        if self.clock is not None:
+            left = (tokens != PAD).sum(-1, keepdim=True) - torch.arange(tokens.shape[1], device=tokens.device)
+            read = read + self.clock(_hand(left, self.clock))
+        output, _ = self.lstm(self.dropout(read))
         dropped: Tensor = self.dropout(output)
         return dropped
 
@@ -179,9 +193,11 @@ class LstmModel(Model):
         """The value head."""
         return self.value_head.parameters()
 
-    def start(self, batch: int) -> State:
-        """As Model.start: of every layer h (B, hidden) and c (B, hidden)."""
-        return tuple(self.head.weight.new_zeros(batch, self.lstm.hidden_size) for _ in range(2 * self.lstm.num_layers))
+    def start(self, batch: int, length: int) -> State:
+        """As Model.start: of every layer h (B, hidden) and c (B, hidden); with a clock also the tokens left (B,)."""
+        weight = self.head.weight
+        cells = tuple(weight.new_zeros(batch, self.lstm.hidden_size) for _ in range(2 * self.lstm.num_layers))
+        return cells if self.clock is None else (*cells, weight.new_full((batch,), length, dtype=torch.int64))
 
     def stepper(self) -> Step:
         """As Model.stepper."""
@@ -208,19 +224,28 @@ class LstmModel(Model):
         ]
         into, first, *biases = layers[0]
         table = F.linear(self.embedding.weight, into, biases[0] + biases[1])
+        clock = self.clock
+        times = None if clock is None else F.linear(clock.weight, into)
         deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
 
         @torch.no_grad()
         def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             gates = table.index_select(0, tokens).addmm_(state[0], first.T)
+            if clock is not None and times is not None:
+                gates += times.index_select(0, _hand(state[-1], clock))
             after: State = _cell(gates, state[1])
             for layer, (weight, bias) in enumerate(deeper, start=1):
                 below, here = after[-2], state[2 * layer]
                 gates = F.linear(torch.cat([below, here], 1), weight, bias)
                 after += _cell(gates, state[2 * layer + 1])
-            return after[-2], after
+            return after[-2], after if clock is None else (*after, state[-1] - 1)
 
         return advance
+
+
+def _hand(left: Tensor, clock: nn.Embedding) -> Tensor:
+    """Tokens left (...) -> the row of the clock that is read there; of padding any."""
+    return (left - 1).clamp(min=0) % clock.num_embeddings
 
 
 def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -272,13 +297,13 @@ class TiltedModel(Model):
         """Psi = log p + G: G is what each token adds, and the state's own value."""
         return self.logits(hidden) + self.value(hidden)
 
-    def start(self, batch: int) -> State:
+    def start(self, batch: int, length: int) -> State:
         """As Model.start: the prior's, then the tilt's."""
-        return *self.prior.start(batch), *self.tilt.start(batch)
+        return *self.prior.start(batch, length), *self.tilt.start(batch, length)
 
     def stepper(self) -> Step:
         """As Model.stepper."""
-        step, advance, cut = self.prior.stepper(), self.tilt.cells(), 2 * self.prior.lstm.num_layers
+        step, advance, cut = self.prior.stepper(), self.tilt.cells(), len(self.prior.start(0, 0))
 
         def tilted(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             log_prior, prior_state = step(tokens, state[:cut])

@@ -124,7 +124,7 @@ def _steps(
     """
     device = next(policy.parameters()).device
     every = looks(device)
-    step, state, last = policy.stepper(), policy.start(n), torch.full((n,), BOS, device=device)
+    step, state, last = policy.stepper(), policy.start(n, max_length), torch.full((n,), BOS, device=device)
     active = torch.arange(n, device=device)
     ended = torch.zeros(n, dtype=torch.bool, device=device)
     for t in range(max_length):

@@ -85,12 +85,15 @@ def corpus(subject: Subject) -> Iterator[str]:
         yield "corpus: it gives other items, or another order, the second time; seed what is drawn, sort sets"
     if not texts:
         yield "corpus: it is empty; leave the method out where there is none"
-    elif not any(subject.fits(e) for text in spread(texts, CORPUS) for e in domain.excerpts(domain.encode(text))):
+    elif not any(subject.fits(e) for text in spread(texts, CORPUS) for e in domain.excerpts(text)):
         yield f"corpus: no excerpt of its items fits max_length {domain.max_length} (EOS included); raise it, or cut"
 
 
 def round_trip(subject: Subject) -> Iterator[str]:
-    """decode(encode(x)) = x, in tokens of the vocabulary; excerpts are items too."""
+    """decode(encode(x)) = x, in tokens of the vocabulary; excerpts are items too.
+
+    A whole item that excerpts are cut from may hold marks, which are gone when it comes back.
+    """
     domain = subject.domain
     for text in (*spread(subject.corpus or (), CORPUS), *subject.texts):
         tokens = domain.encode(text)
@@ -103,11 +106,11 @@ def round_trip(subject: Subject) -> Iterator[str]:
         except Undecodable as error:
             yield f"decode: it refuses {shown(text)}, which is an item ({error}); decode(encode(x)) must be x"
             return
-        if back != text:
+        if back != text and (text in subject.texts or not domain.offers("excerpts")):
             yield f"decode: {shown(text)} comes back as {shown(back)}; decode(encode(x)) must be x, the canonical form"
             return
     for text in subject.texts[:10]:
-        for excerpt in domain.excerpts(domain.encode(text)):
+        for excerpt in domain.excerpts(text):
             domain.decode(excerpt)
 
 

@@ -106,7 +106,7 @@ def _items(subject: Subject, texts: Sequence[str]) -> Iterator[str]:
     domain, found = subject.domain, 0
     for text in texts:
         try:
-            for excerpt in [e for e in domain.excerpts(domain.encode(text)) if subject.fits(e)][:1]:
+            for excerpt in [e for e in domain.excerpts(text) if subject.fits(e)][:1]:
                 yield domain.decode(excerpt)
                 found += 1
         except UserError:  # a check of its own says it

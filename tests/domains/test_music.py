@@ -135,13 +135,38 @@ def test_spelling_is_read_back(midi, shift):
             parse(name, shift)
 
 
-def test_excerpts_start_at_bars_with_a_note_and_reach_the_end():
+def bar(start):
+    return [*start.split(), *["-"] * (16 - len(start.split()))]
+
+
+def test_excerpts_are_the_last_bars_of_each_section():
+    """A section ends with its last note held to the bar line; the pickup behind it belongs to the next one."""
+    domain = MusicDomain(MusicOptions(bars=2, tonic="G"))
+    one, two = bar("G4"), bar("A4")
+    tune = [*one, *bar("F#4"), *two, *one[:12], "||", *["D4", "-", "-", "-"], *two, *bar("B4"), *bar("G4 - E4")]
+    assert [domain.decode(e).split() for e in domain.excerpts(" ".join(tune))] == [
+        two + one,
+        bar("B4") + bar("G4 - E4"),
+    ]
+    assert domain.excerpts(" ".join(one)) == []
+    assert len(domain.excerpts(" ".join([*one, *two, "||", *one, *two]))) == 1  # the same phrase again
+    assert domain.excerpts(" ".join([*one[:8], "||", "A4", *["-"] * 7, *two])) == []  # one bar, with a long pickup
+    assert len(domain.excerpts(" ".join([*bar("-"), *one]))) == 0  # it begins with silence
+
+
+def test_lessons_end_where_excerpts_end_and_begin_at_every_bar():
+    tune = " ".join(bar("G4") * 2 + bar("C4") * 3 + ["||"] + bar("E4") * 9)
+    lengths = [len(lesson) // 16 for lesson in C.lessons(tune)]
+    assert sorted(lengths) == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8]
+    assert all(excerpt in C.lessons(tune) for excerpt in C.excerpts(tune))
+    assert max(len(lesson) // 16 for lesson in in_key("C", bars=9).lessons(tune)) == 9
+
+
+def test_no_excerpt_reaches_over_what_was_left_out():
     domain = MusicDomain(MusicOptions(bars=2))
-    bar = [["C4", *["-"] * 15], ["-"] * 16, ["D4", *["-"] * 15], ["E4", *["-"] * 15]]
-    whole = [*bar[0], *bar[1], *bar[2], *bar[3]]
-    assert domain.excerpts(whole) == [bar[0] + bar[1], bar[2] + bar[3]]
-    assert domain.excerpts(whole[:-1]) == [bar[0] + bar[1]]
-    assert domain.excerpts(bar[0]) == []
+    one, two = bar("G4"), bar("A4")
+    tune = [*one, *two, "~", *two, "||", *one, *one, "~", *two, *one, *two, "||", *two, *two, "~"]
+    assert domain.excerpts(" ".join(tune)) == [one + two]
 
 
 def test_the_page_has_seconds_and_a_caption():

@@ -9,7 +9,7 @@ from seqtutor import UserError
 from seqtutor_music import MusicDomain
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import VOCABULARY, Note, canonical, parse, sounding
-from seqtutor_music.files import skyline
+from seqtutor_music.parts import skyline
 
 C = MusicDomain()
 REEL = "X:1\nM:4/4\nL:1/8\nK:G\nG2A2 B2d2|e2d2 B2A2|\n"

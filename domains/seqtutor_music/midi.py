@@ -1,0 +1,199 @@
+"""Standard MIDI files as people's programs write them, in ticks; what a melody does not need is passed over.
+
+Tempo, controllers and sounds are not looked at, so a tempo of 0 or a key signature of 8 sharps does no harm. A track
+that breaks off counts up to there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from seqtutor import UserError
+from seqtutor_music.events import STEPS, VOCABULARY, Note
+from seqtutor_music.parts import Part, melody_part, skyline
+from seqtutor_music.scores import LONGEST, bar_quarters, fitted, likely_sharps
+
+DRUMS = 9  # the channel of percussion
+NOTE_OFF, NOTE_ON = 0x8, 0x9
+DATA_BYTES = {0xC: 1, 0xD: 1}  # of a message by the upper half of its status byte; the others have two
+SYSTEM, META = 0xF0, 0xFF
+NAME, END, METRE, KEY = 0x03, 0x2F, 0x58, 0x59  # kinds of meta events
+NEAR = Fraction(1, 4)  # of a sixteenth: how far from the grid a note of a performance may begin; triplets are 1/3 off
+
+
+@dataclass
+class Track:
+    """What a track holds: the notes of each channel as (start, end, pitch) in ticks, end None where it never ended."""
+
+    name: str = ""
+    notes: dict[int, list[tuple[int, int | None, int]]] = field(default_factory=lambda: defaultdict(list))
+    metres: list[tuple[int, str]] = field(default_factory=list)
+    sharps: list[int] = field(default_factory=list)
+    end: int = 0
+
+
+def read_midi(path: Path) -> tuple[str, list[str]]:
+    """Which part is the melody (empty where there is but one), and its events.
+
+    Notes begin on the sixteenths of the file's own beats or near them; a triplet does not, and is refused. Silent bars
+    before the first note are left out. A key signature decides the key; without one it is the likely one.
+    """
+    ticks, tracks = _tracks(path.read_bytes())
+    metre, pickup = _metre([change for track in tracks for change in track.metres], ticks)
+    per_quarter = STEPS // bar_quarters([metre])
+    bar = STEPS * ticks // per_quarter
+    parts = [
+        Part(f"track {number}" + f" '{track.name}'" * bool(track.name), _ended(notes, track.end, bar, pickup))
+        for number, track in enumerate(tracks, start=1)
+        for channel, notes in sorted(track.notes.items())
+        if channel != DRUMS
+    ]
+    if not parts:
+        raise UserError("it has no notes")
+    chosen = parts[melody_part(parts)]
+    offset = (bar - pickup) % bar
+    line = skyline([_on_grid(note, offset, ticks, per_quarter) for note in chosen.notes])
+    silent = line[0].start // STEPS * STEPS
+    line = [note._replace(start=note.start - silent) for note in line]
+    steps = max(note.start + note.length for note in line)
+    if steps > LONGEST * STEPS:
+        raise UserError("it is longer than any melody")
+    words = VOCABULARY.decode(fitted(line, steps + -steps % STEPS, _sharps(tracks, line)))
+    return chosen.name if len(parts) > 1 else "", words
+
+
+def _sharps(tracks: Sequence[Track], line: Sequence[Note]) -> int:
+    stated = {sharps for track in tracks for sharps in track.sharps}
+    if len(stated) > 1:
+        raise UserError("it changes its key")
+    return stated.pop() if stated else likely_sharps(line)
+
+
+def _metre(changes: Sequence[tuple[int, str]], ticks: int) -> tuple[str, int]:
+    """The metre, and the ticks of a pickup: a first metre that lasts for one bar, shorter than those that follow."""
+    ordered = sorted(dict(changes).items())
+    if not ordered:
+        return "4/4", 0
+    (start, first), later = ordered[0], ordered[1:]
+    length = int(Fraction(first) * 4 * ticks)
+    if start == 0 and later and later[0][0] == length and Fraction(first) < Fraction(later[0][1]):
+        ordered = later
+    else:
+        length = 0
+    metres = {metre for _, metre in ordered}
+    if len(metres) > 1:
+        raise UserError("it changes its metre")
+    return metres.pop(), length
+
+
+def _ended(notes: Sequence[tuple[int, int | None, int]], end: int, bar: int, pickup: int) -> list[Note]:
+    """Notes in ticks: one that was never ended lasts to the end of its track, or of its bar where that is no later."""
+
+    def close(start: int) -> int:
+        return end if end > start else start + bar - (start - pickup) % bar
+
+    return [Note(start, (close(start) if stop is None else stop) - start, midi) for start, stop, midi in notes]
+
+
+def _on_grid(note: Note, offset: int, ticks: int, per_quarter: int) -> Note:
+    exact = Fraction((note.start + offset) * per_quarter, ticks)
+    start = round(exact)
+    if abs(exact - start) > NEAR:
+        raise UserError(f"bar {start // STEPS + 1} has a note that is not on the sixteenth grid")
+    stop = round(Fraction((note.start + offset + note.length) * per_quarter, ticks))
+    return Note(start, max(1, stop - start), note.midi)
+
+
+def _tracks(content: bytes) -> tuple[int, list[Track]]:
+    """Ticks of a quarter, and the tracks."""
+    head = content.find(b"MThd", 0, 64)  # behind the header of a RIFF file, where there is one
+    if head < 0 or len(content) < head + 14:
+        raise UserError("it is no MIDI file")
+    ticks = int.from_bytes(content[head + 12 : head + 14])
+    if not 0 < ticks < 0x8000:
+        raise UserError("it counts frames of film instead of beats; export it with ticks per quarter")
+    tracks, at = [], head + 8 + int.from_bytes(content[head + 4 : head + 8])
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at + 4 : at + 8])
+        if content[at : at + 4] == b"MTrk":
+            tracks.append(_track(content[at + 8 : at + 8 + size]))
+        at += 8 + size
+    return ticks, tracks
+
+
+def _track(content: bytes) -> Track:
+    track = Track()
+    sounding: dict[tuple[int, int], deque[int]] = defaultdict(deque)  # where in its channel's list each open note is
+    for now, status, data in _messages(content):
+        track.end = now
+        if status == META:
+            _describe(track, now, data[0], data[1:])
+            continue
+        kind, channel, notes = status >> 4, status & 0xF, track.notes[status & 0xF]
+        open_notes = sounding[channel, data[0]]
+        if kind == NOTE_ON and data[1]:
+            open_notes.append(len(notes))
+            notes.append((now, None, data[0]))
+        elif open_notes:  # the first of them that began: the second one of a pitch keeps its full length
+            place = open_notes.popleft()
+            start, _, midi = notes[place]
+            notes[place] = (start, now, midi)
+    track.notes = {channel: notes for channel, notes in track.notes.items() if notes}
+    return track
+
+
+def _describe(track: Track, now: int, kind: int, data: bytes) -> None:
+    """Take in a meta event; one that says nothing possible is passed over."""
+    if kind == NAME and not track.name:
+        name = "".join(c if c.isprintable() else " " for c in data.decode("utf-8", "replace"))
+        track.name = " ".join(name.split())[:40]
+    elif kind == METRE and len(data) >= 2 and data[0] and data[1] < 8:
+        track.metres.append((now, f"{data[0]}/{2 ** data[1]}"))
+    elif kind == KEY and len(data) >= 2:
+        sharps = int.from_bytes(data[:1], signed=True)
+        if abs(sharps) <= 7 and data[1] < 2:
+            track.sharps.append(sharps)
+
+
+def _messages(content: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(ticks from the start, status, data) of the notes' messages and meta events, as far as they can be read."""
+    at, now, running = 0, 0, 0
+    try:
+        while at < len(content):
+            delta, at = _number(content, at)
+            now += delta
+            status = content[at] if content[at] & 0x80 else running
+            at += content[at] >> 7
+            if status < 0x80:  # data without a status
+                return
+            if status == META:
+                size, start = _number(content, at + 1)
+                yield now, META, content[at : at + 1] + content[start : start + size]
+                if content[at] == END:
+                    return
+                at = start + size
+            elif status >= SYSTEM:
+                size, start = _number(content, at)
+                at = start + size
+            else:
+                running, size = status, DATA_BYTES.get(status >> 4, 2)
+                if status >> 4 in (NOTE_OFF, NOTE_ON):
+                    yield now, status, content[at : at + size].ljust(size, b"\0")
+                at += size
+    except IndexError:  # it breaks off
+        return
+
+
+def _number(content: bytes, at: int) -> tuple[int, int]:
+    """A number of variable length, and the place behind it."""
+    value = 0
+    for _ in range(4):
+        value = value << 7 | content[at] & 0x7F
+        at += 1
+        if not content[at - 1] & 0x80:
+            break
+    return value, at

@@ -1,0 +1,55 @@
+"""`seqtutor inspect`: what a domain understands of a user's files, before anything is learnt from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from seqtutor.domain import DataLine, Domain, load
+from seqtutor.errors import UserError
+
+
+@click.command()
+@click.argument("path")
+@click.option("--domain", "name", required=True, help="Domain that reads them, as listed by 'seqtutor domains'.")
+def inspect(path: str, name: str) -> None:
+    """List every item of a file or folder with what was understood of it, or why it cannot be used.
+
+    \b
+    seqtutor inspect my_tunes/ --domain music
+    seqtutor inspect mine.smi --domain molecules
+    """
+    domain = load(name)
+    good = bad = 0
+    for line in read_lines(domain, path):
+        click.echo(outcome(domain, line))
+        good, bad = good + (not line.problem), bad + bool(line.problem)
+    if not good + bad:
+        raise UserError(f"{path} is empty: it holds no item of domain '{name}'")
+    click.echo(f"{good:,} of {good + bad:,} items can be used")
+
+
+def read_lines(domain: Domain, path: str) -> Iterator[DataLine]:
+    """The items of a user's file or folder; what the vocabulary cannot spell has that as its problem."""
+    try:
+        for line in domain.read(Path(path)):
+            problem = line.problem or _misfit(domain, line.text or "")
+            yield DataLine(line.where, None if problem else line.text, problem)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text file"
+        raise UserError(f"cannot read {path}: {reason}") from error
+
+
+def outcome(domain: Domain, line: DataLine) -> str:
+    """One line: where an item stands, and what was understood of it or why not."""
+    return f"{line.where}: {f'left out: {line.problem}' if line.text is None else domain.caption(line.text)}"
+
+
+def _misfit(domain: Domain, text: str) -> str:
+    try:
+        domain.vocabulary.encode(domain.encode(text))
+    except UserError as error:
+        return str(error)
+    return ""
