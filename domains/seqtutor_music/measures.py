@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor import Measure
-from seqtutor_music import context, corpus, rules
+from seqtutor_music import context, corpus, paper
 from seqtutor_music.copies import copied
 from seqtutor_music.events import FIRST_PITCH, OFF, STEPS, VOCABULARY, Ids, batch
 
@@ -38,18 +38,18 @@ def measure(ids: Ids) -> list[Measure]:
     varied = whole * (_range(ids, OFF) > 0)
     strikes = _sum(context.pitched(ids))
     return [
-        _share("notes excessively repeated", rules.repeating(ids) < 0, events, "lower"),
+        _share("notes excessively repeated", paper.repeating(ids) < 0, events, "lower"),
         *(
             Measure(f"mean autocorrelation, lag {lag}", r[i] * varied, varied, "zero", summary="of the events")
             for i, lag in enumerate(context.LAGS)
         ),
-        _share("notes not in key", rules.key(ids) < 0, events, "lower"),
-        _share("melodies starting with the tonic", ids[:, :1] == rules.TONIC, whole, "higher"),
+        _share("notes not in key", paper.key(ids) < 0, events, "lower"),
+        _share("melodies starting with the tonic", ids[:, :1] == paper.TONIC, whole, "higher"),
         _share("leaps resolved", leaps.resolved, _sum(leaps.resolved | leaps.doubled), "higher"),
         _share("melodies with a unique highest note", context.unique_highest(ids)[:, None], whole, "higher"),
         _share("melodies with a unique lowest note", context.unique_lowest(ids)[:, None], whole, "higher"),
-        _share("notes in a motif", rules.motif(ids) > 0, events, "higher"),
-        _share("notes in a repeated motif", rules.repeated_motif(ids) > 0, events, "higher"),
+        _share("notes in a motif", paper.motif(ids) > 0, events, "higher"),
+        _share("notes in a repeated motif", paper.repeated_motif(ids) > 0, events, "higher"),
         _share("distinct melodies", _first_of_its_kind(ids)[:, None] & (whole > 0)[:, None], whole, "higher"),
         _share("melodies that quote the corpus", copied(ids, corpus.known())[:, None], whole, "lower"),
         Measure("notes per bar", strikes, events / STEPS, summary="pitches struck in 16 steps"),
