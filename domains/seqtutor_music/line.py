@@ -18,15 +18,16 @@ from seqtutor_music.context import (
     pitched,
 )
 from seqtutor_music.events import VOCABULARY, Ids, batch
-from seqtutor_music.grid import count, moved, moves, outside, paid, share
+from seqtutor_music.grid import count, moved, moves, onset, outside, paid, share
 
 __all__ = [  # batch, for the doctests
-    "awkward", "batch", "climax", "compass", "monotony", "recovery", "steps", "to_and_fro", "triads",
+    "awkward", "batch", "climax", "compass", "monotony", "pitch_correlation", "recovery", "steps", "to_and_fro",
+    "triads",
 ]  # fmt: skip
 
 LINE = 8  # notes that a line has before anything is said of it as a whole
 FOURTH = 5  # semitones
-USUAL = {1: (-0.1, 0.85), 2: (-0.2, 0.65), 3: (-0.4, 0.5)}  # correlation of pitches so many notes apart
+USUAL = {1: (0.0, 0.7), 2: (-0.1, 0.45), 3: (-0.3, 0.25)}  # correlation of pitches so many notes apart
 
 
 def steps(ids: Ids) -> Values:
@@ -106,16 +107,25 @@ def to_and_fro(ids: Ids) -> Values:
 
     >>> alberti, joy = "C4 G4 E4 G4 " * 3, "E4 E4 F4 G4 G4 F4 E4 D4 C4 C4 D4 E4"
     >>> to_and_fro(batch(alberti, joy)).sum(axis=1).round(1)
-    array([-7.6,  0. ])
+    array([-6.5, -0.1])
+    """
+    r = pitch_correlation(ids)
+    charged = sum((outside(r[i], *USUAL[lag], 0.2) for i, lag in enumerate(LAGS)), np.zeros(ids.shape))
+    return paid(ids, np.where(count(pitched(ids)) >= LINE, charged, 0.0))
+
+
+def pitch_correlation(ids: Ids) -> Values:
+    """(3, B, T): autocorrelation of the pitches struck so far, one, two and three notes apart.
+
+    >>> pitch_correlation(batch("C4 - E4 - C4 E4"))[:, 0, -1]
+    array([-0.75,  0.5 , -0.25])
     """
     struck = pitched(ids)
     order = np.argsort(~struck, axis=1, kind="stable")
     notes = np.where(np.take_along_axis(struck, order, axis=1), np.take_along_axis(ids, order, axis=1), 0)
-    r = coefficients(notes)  # of events as numbers, of which there are only pitches here
-    charged = sum((outside(r[i], *USUAL[lag], 0.15) for i, lag in enumerate(LAGS)), np.zeros(ids.shape))
     latest = np.maximum(count(struck).astype(np.int64) - 1, 0)
-    worth = np.take_along_axis(charged, latest, axis=1)
-    return paid(ids, np.where(count(struck) >= LINE, worth, 0.0))
+    r = coefficients(notes)  # of events as numbers, all of which are pitches here
+    return np.take_along_axis(r, latest[None], axis=2) * (onset(ids) >= 0)
 
 
 def monotony(ids: Ids) -> Values:

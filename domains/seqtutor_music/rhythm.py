@@ -75,14 +75,14 @@ def entropy(ids: Ids) -> Values:
 
 
 def activity(ids: Ids) -> Values:
-    """Charges fewer than 3 notes a bar, and more than 10, as if a bar of 6 had stood before.
+    """Charges fewer than 3 notes a bar, and more than 9, as if a bar of 6 had stood before.
 
     >>> activity(batch(("C4" + " -" * 15 + " ") * 4, "C4 - - - D4 - - - E4 - - - F4 - - - " * 4)).sum(axis=1)
     array([-2.,  0.])
     """
     bars = (np.arange(ids.shape[1]) + 1) / STEPS
     density = (count(pitched(ids)) + 6.0) / (bars + 1.0)
-    return paid(ids, outside(density, 3.0, 10.0, 0.5))
+    return paid(ids, outside(density, 3.0, 9.0, 0.5))
 
 
 def rests(ids: Ids) -> Values:
