@@ -91,13 +91,13 @@ def _reach(ids: Ids) -> Values:
 
 
 def triads(ids: Ids) -> Values:
-    """Charges a line of which over 75 % of the notes are C, E or G, or under 30 %.
+    """Charges a line of which over 75 % of the notes are C, E or G, or under 35 %.
 
     >>> triads(batch("C4 E4 G4 E4 C4 E4 G4 C5", "C4 D4 E4 F4 G4 F4 E4 D4")).sum(axis=1).round(2)
-    array([-0.53,  0.  ])
+    array([-2.14,  0.  ])
     """
     chord = np.isin(pitch_class(ids), (0, 4, 7))
-    return paid(ids, outside(share(chord, pitched(ids), usual=0.56), 0.3, 0.75, 0.1))
+    return paid(ids, outside(share(chord, pitched(ids), usual=0.56), 0.35, 0.75, 0.05))
 
 
 def to_and_fro(ids: Ids) -> Values:

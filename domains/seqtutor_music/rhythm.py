@@ -50,13 +50,13 @@ def dotted(ids: Ids) -> Values:
 
 
 def pulse(ids: Ids) -> Values:
-    """Charges note lengths that are too many to be one rhythm (over 1.5 bits of entropy), or all the same (under .5).
+    """Charges note lengths that are too many to be one rhythm (over 1.5 bits of entropy), or all the same (under .6).
 
     >>> irregular, rhythm, even = "C4 D4 - E4 - - F4 - - - G4 - - - - C4", "C4 - D4 - E4 - - - " * 2, "C4 - " * 8
     >>> pulse(batch(irregular, rhythm, even)).sum(axis=1).round(2)
-    array([-3.75,  0.  , -1.39])
+    array([-3.75,  0.  , -2.  ])
     """
-    return paid(ids, np.where(count(pitched(ids)) > 1, outside(entropy(ids), 0.5, 1.5, 0.3), 0.0))
+    return paid(ids, np.where(count(pitched(ids)) > 1, outside(entropy(ids), 0.6, 1.5, 0.3), 0.0))
 
 
 def entropy(ids: Ids) -> Values:
@@ -75,14 +75,14 @@ def entropy(ids: Ids) -> Values:
 
 
 def activity(ids: Ids) -> Values:
-    """Charges fewer than 3 notes a bar, and more than 9, as if a bar of 6 had stood before.
+    """Charges fewer than 3.2 notes a bar, and more than 9, as if a bar of 6 had stood before.
 
     >>> activity(batch(("C4" + " -" * 15 + " ") * 4, "C4 - - - D4 - - - E4 - - - F4 - - - " * 4)).sum(axis=1)
-    array([-2.,  0.])
+    array([-2.88,  0.  ])
     """
     bars = (np.arange(ids.shape[1]) + 1) / STEPS
     density = (count(pitched(ids)) + 6.0) / (bars + 1.0)
-    return paid(ids, outside(density, 3.0, 9.0, 0.5))
+    return paid(ids, outside(density, 3.2, 9.0, 0.5))
 
 
 def rests(ids: Ids) -> Values:
@@ -96,13 +96,13 @@ def rests(ids: Ids) -> Values:
 
 
 def shared_rhythm(ids: Ids) -> Values:
-    """+1 for a bar in the rhythm of an earlier one, or +.5 if all notes of it are equally long; +2 at most.
+    """+1 for a bar in the rhythm of an earlier one, or +.25 if all notes of it are equally long; +2 at most.
 
     Paid as it goes, and taken back if it turns out to be another rhythm.
 
     >>> bar, even, other = "C4 - - - - - D4 - E4 - - - G4 - - - ", "C4 - " * 8, "C4 - D4 - - - E4 - - - - - - - F4 - "
     >>> shared_rhythm(batch(bar + bar, even + even, bar + other, 4 * bar)).sum(axis=1)
-    array([1. , 0.5, 0. , 2. ])
+    array([1.  , 0.25, 0.  , 2.  ])
     """
     struck = cells(pitched(ids), STEPS)
     worth = np.zeros(struck.shape)
@@ -120,4 +120,4 @@ def _full_worth(struck: Flags) -> Values:
     notes = struck.sum(axis=2)
     length = STEPS // np.maximum(notes, 1)
     even = (struck == (np.arange(STEPS) % length[:, :, None] == 0)).all(axis=2)
-    return np.where(notes < 2, 0.0, np.where(even, 0.5, 1.0))
+    return np.where(notes < 2, 0.0, np.where(even, 0.25, 1.0))

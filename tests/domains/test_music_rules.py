@@ -1,5 +1,6 @@
 """Our rules: what must not matter to any of them, what can be foreseen, and that no absurdity is paid like a tune."""
 
+import climb
 import numpy as np
 import pytest
 from tunes import TUNES, absurd, events
@@ -133,3 +134,21 @@ def test_phrases_are_compared_as_one_hears_them():
     rest = "- " * 8
     assert rhythm.shared_rhythm(batch(bar + rest + same_rhythm + rest)).sum() == 1
     assert form.imitation(batch(bar + rest + same_rhythm + rest)).sum() == 0
+
+
+@pytest.mark.parametrize("start", ["one note held", "tritones", "dotted triads"])
+def test_a_hill_climb_ends_in_what_is_like_a_tune(start):
+    """Two thousand proposals here; benchmarks/climb.py has the long form."""
+    found = climb.climb(batch(ABSURD[start])[0], 2000, np.random.default_rng(0))
+    assert climb.worth(found[None])[0] > max(reward(text) for text in ABSURD.values()) + 5
+    assert climb.unlike_real(found) == []
+
+
+@named
+def test_what_one_rule_alone_likes_best_is_worth_less_than_a_tune(rule, monkeypatch):
+    """A melody climbed for one rule from random events stays absurd, and the whole reward knows it."""
+    alone = [r for r in rules.OURS if r.values is rule]
+    whole = climb.worth
+    monkeypatch.setattr(climb, "worth", lambda ids: alone[0].values(ids).sum(axis=1))
+    winner = climb.climb(batch(ABSURD["random events"])[0], 800, np.random.default_rng(0))
+    assert whole(winner[None])[0] < min(reward(events(bars)) for bars in TUNES.values())
