@@ -12,7 +12,7 @@ from seqtutor_music.events import OFF, STEPS, Ids, batch
 from seqtutor_music.grid import BEAT, at_ends, cells, count, events, outside, paid, share
 
 __all__ = [  # batch, for the doctests
-    "accents", "activity", "batch", "dotted", "entropy", "is_dotted", "odd", "pulse", "rests", "shared_rhythm",
+    "accents", "activity", "batch", "dotted", "entropy", "is_dotted", "odd", "pauses", "pulse", "shared_rhythm",
 ]  # fmt: skip
 
 
@@ -85,10 +85,10 @@ def activity(ids: Ids) -> Values:
     return paid(ids, outside(density, 3.2, 9.0, 0.5))
 
 
-def rests(ids: Ids) -> Values:
+def pauses(ids: Ids) -> Values:
     """-1 for each rest after the second: one real four-bar phrase in fifty has more.
 
-    >>> float(rests(batch("C4 . D4 . E4 . F4 . - - .")).sum())
+    >>> float(pauses(batch("C4 . D4 . E4 . F4 . - - .")).sum())
     -2.0
     """
     begun = (ids == OFF) & sounds_before(ids)

@@ -30,7 +30,7 @@ COUNTER_EXAMPLES = {
     rhythm.dotted: "Alberti bass",
     rhythm.pulse: "a trill",
     rhythm.activity: "one note held",
-    rhythm.rests: "stammering",
+    rhythm.pauses: "stammering",
     line.steps: "octaves",
     line.awkward: "tritones",
     line.recovery: "octaves",
