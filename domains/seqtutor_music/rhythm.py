@@ -86,7 +86,7 @@ def activity(ids: Ids) -> Values:
 
 
 def pauses(ids: Ids) -> Values:
-    """-1 for each rest after the second: one real four-bar phrase in fifty has more.
+    """-1 for each rest after the second: one in a hundred windows of real tunes has more.
 
     >>> float(pauses(batch("C4 . D4 . E4 . F4 . - - .")).sum())
     -2.0

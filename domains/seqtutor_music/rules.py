@@ -40,7 +40,7 @@ OURS: tuple[Rule, ...] = (
     ),
     Rule(form.question, 0.3, "a first half that comes to rest earns .5; not on the tonic .5 more", FORM),
     Rule(form.answer, 2.5, "a second half that begins like the first and ends otherwise earns up to 1", FORM),
-    Rule(form.imitation, 0.95, "a motif that comes back, moved or inverted, earns 1; three at most", GAULDIN),
+    Rule(form.imitation, 0.8, "a motif that comes back, moved or inverted, earns 1; three at most", GAULDIN),
     Rule(form.ideas, 2.0, "each pitch that two bars lack to three costs 1", GAULDIN),
     Rule(form.variety, 4.0, "half bars that repeat earlier ones, where they are over half of all, cost", BOOKS),
     Rule(
@@ -59,7 +59,7 @@ OURS: tuple[Rule, ...] = (
     Rule(line.recovery, 0.4, "a leap of a fifth costs 1, and earns that and more once it is filled", GAULDIN),
     Rule(line.compass, 0.25, "a line that goes too far, or nowhere, costs", BOOKS),
     Rule(line.triads, 1.0, "too many and too few notes of the tonic chord cost", BOOKS),
-    Rule(line.to_and_fro, 1.0, "pitches that correlate with those before as no tune's do cost", GAULDIN),
+    Rule(line.to_and_fro, 1.0, "pitches that correlate with those before more than most tunes' do cost", GAULDIN),
     Rule(line.monotony, 0.5, "each stroke of one pitch after the fourth in a row costs 1", GAULDIN),
     Rule(line.climax, 0.15, "a line with one highest note earns 1, with one lowest 1", GAULDIN),
 )
