@@ -1,7 +1,7 @@
 """Rules of pitch: which notes, how they follow each other, how far the line goes.
 
-All of them are said of the prefix that ends at a step, and pay where it happens. Limits are such that half to nearly all
-of the books' four-bar windows are charged nothing by a rule, and at most one in eight more than 1.
+All of them are said of the prefix that ends at a step, and pay where it happens. Limits are such that half to nearly
+all of the books' four-bar windows are charged nothing by a rule, and at most one in eight more than 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [  # batch, for the doctests
 ]  # fmt: skip
 
 LINE = 8  # notes that a line has before anything is said of it as a whole
-FOURTH = 5  # semitones
+FOURTH, TWELFTH = 5, 19  # semitones
 USUAL = {1: (0.0, 0.7), 2: (-0.1, 0.45), 3: (-0.3, 0.25)}  # correlation of pitches so many notes apart
 
 
@@ -75,19 +75,26 @@ def recovery(ids: Ids) -> Values:
 
 
 def compass(ids: Ids) -> Values:
-    """Charges eight notes and more that stay within less than a fourth, or go over more than an octave and a fifth.
+    """Charges each note by how far over an octave and a fifth it is from another; and eight that stay within a fourth.
 
     >>> compass(batch("C4 D4 C4 D4 C4 D4 C4 D4", "E4 E4 F4 G4 G4 F4 E4 C4")).sum(axis=1)
     array([-1.125,  0.   ])
+    >>> compass(batch("C3 A4 C4 C5 E3"))
+    array([[ 0.  , -0.5 ,  0.  , -1.25, -0.25]])
     """
-    return paid(ids, np.where(count(pitched(ids)) >= LINE, outside(_reach(ids), FOURTH, 19.0, 2.0), 0.0))
+    lowest, highest = _extremes(ids)
+    far = np.maximum(np.maximum(ids - lowest, highest - ids) - TWELFTH, 0)
+    narrow = np.where(
+        count(pitched(ids)) >= LINE, outside((highest - lowest).astype(np.float64), FOURTH, np.inf, 2.0), 0.0
+    )
+    return paid(ids, narrow) - np.where(pitched(ids), far / 4.0, 0.0)
 
 
-def _reach(ids: Ids) -> Values:
-    """(B, T): semitones from the lowest to the highest pitch so far."""
+def _extremes(ids: Ids) -> tuple[Ids, Ids]:
+    """(B, T) twice: the ids of the lowest and of the highest pitch so far; the same where there is none."""
     highest = np.maximum.accumulate(np.where(pitched(ids), ids, 0), axis=1)
     lowest = np.minimum.accumulate(np.where(pitched(ids), ids, len(VOCABULARY)), axis=1)
-    return np.asarray(np.maximum(highest - lowest, 0), dtype=np.float64)
+    return np.asarray(np.minimum(lowest, highest)), highest
 
 
 def triads(ids: Ids) -> Values:
@@ -152,4 +159,5 @@ def climax(ids: Ids) -> Values:
     struck = pitched(ids)
     highest, lowest = np.where(struck, ids, 0), np.where(struck, len(VOCABULARY) - ids, 0)
     unique = 1.0 * peak_is_unique(highest) + 1.0 * peak_is_unique(lowest)
-    return paid(ids, np.where((count(struck) >= LINE) & (_reach(ids) >= FOURTH), unique, 0.0))
+    bottom, top = _extremes(ids)
+    return paid(ids, np.where((count(struck) >= LINE) & (top - bottom >= FOURTH), unique, 0.0))

@@ -57,7 +57,7 @@ OURS: tuple[Rule, ...] = (
     Rule(line.steps, 1.0, "too few and too many steps among the moves cost", GAULDIN),
     Rule(line.awkward, 0.1, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
     Rule(line.recovery, 0.4, "a leap of a fifth costs 1, and earns that and more once it is filled", GAULDIN),
-    Rule(line.compass, 0.25, "a line that goes too far, or nowhere, costs", BOOKS),
+    Rule(line.compass, 0.5, "a line that goes too far, or nowhere, costs", BOOKS),
     Rule(line.triads, 1.0, "too many and too few notes of the tonic chord cost", BOOKS),
     Rule(line.to_and_fro, 1.0, "pitches that correlate with those before more than most tunes' do cost", GAULDIN),
     Rule(line.monotony, 0.5, "each stroke of one pitch after the fourth in a row costs 1", GAULDIN),
