@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from seqtutor.errors import Undecodable, UserError, unknown
 from seqtutor.measure import Better as Better
 from seqtutor.measure import Measure as Measure
+from seqtutor.measure import judged as judged
 from seqtutor.measure import verdict as verdict
 from seqtutor.plugin import plain
 from seqtutor.plugins import find, installed

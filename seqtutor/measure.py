@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:  # a command's help must not wait for it
     from seqtutor.domain import Values
 
-Better = Literal["higher", "lower", "zero", "neither"]  # zero: the nearer to it the better
+Better = Literal["higher", "lower", "near", "neither"]  # near: the nearer to the reference
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Measure:
     `values`, `weights`: (N,) float64, one entry an item. A plain mean has weights of one; a share of events has the
     number of events as weights; items that a figure does not concern have weight 0. `percent` prints .012 as 1.2 %.
     `of_set`: the figure depends on how many items there are, as the share of different ones does.
+    `reference`: what real items of the field have, shown beside; a figure that should be near is near to that.
     """
 
     name: str
@@ -28,15 +29,19 @@ class Measure:
     percent: bool = False
     summary: str = ""
     of_set: bool = False
+    reference: float | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for what would make a figure that does not add up."""
         import numpy as np
 
-        if self.better not in ("higher", "lower", "zero", "neither"):
-            raise ValueError(
-                f"better is {self.better!r} in Measure {self.name!r}; higher, lower, zero, neither are known"
-            )
+        if self.better not in get_args(Better):
+            sides = ", ".join(get_args(Better))
+            raise ValueError(f"better is {self.better!r} in Measure {self.name!r}; {sides} are known")
+        if self.reference is not None and not math.isfinite(self.reference):
+            raise ValueError(f"the reference of Measure {self.name!r} is {self.reference!r}, which is no figure")
+        if self.better == "near" and self.reference is None:
+            raise ValueError(f"Measure {self.name!r} is better near its reference, and has none")
         for key in ("values", "weights"):
             try:
                 array = np.asarray(getattr(self, key), np.float64)
@@ -71,16 +76,27 @@ class Measure:
         return 1.96 * math.sqrt(n / (n - 1) * float((residual**2).sum())) / total
 
 
-def verdict(better: str, before: tuple[float, float], after: tuple[float, float]) -> str:
+def judged(better: str, mean: float, reference: float | None) -> float:
+    """The figure that is compared: the mean itself, or how far it is from where it should be.
+
+    >>> judged("lower", -0.5, None), round(judged("near", 0.5, 0.3), 3)
+    (-0.5, 0.2)
+    """
+    return abs(mean - reference) if better == "near" and reference is not None else mean
+
+
+def verdict(
+    better: str, before: tuple[float, float], after: tuple[float, float], reference: float | None = None
+) -> str:
     """What two figures (mean, half-width) say: 'better', 'worse', 'changed' (no better side), 'same', or 'unknown'.
 
     A change counts when the 95 % interval of the difference leaves zero out.
 
-    >>> verdict("higher", (0.1, 0.02), (0.8, 0.02)), verdict("zero", (-0.5, 0.02), (-0.1, 0.02))
-    ('better', 'better')
+    >>> verdict("higher", (0.1, 0.02), (0.8, 0.02)), verdict("near", (0.1, 0.02), (0.8, 0.02), reference=0.3)
+    ('better', 'worse')
     """
     noise = math.hypot(before[1], after[1])
-    old, new = (abs(before[0]), abs(after[0])) if better == "zero" else (before[0], after[0])
+    old, new = judged(better, before[0], reference), judged(better, after[0], reference)
     if math.isnan(new - old) or math.isnan(noise):
         return "unknown"
     if abs(new - old) <= noise:

@@ -305,7 +305,7 @@ TRYING = [
         "figures",
         "lengths, percent=True",
         "lengths, 'up'",
-        "better is 'up' in Measure 'reds'; higher, lower, zero, neither are known",
+        "better is 'up' in Measure 'reds'; higher, lower, near, neither are known",
     ),
     (
         "figures",

@@ -10,6 +10,7 @@ import torch
 from letters import FixedLettersDomain, LettersDomain, every, log_probabilities, new_model
 
 from seqtutor import EOS, PAD, Measure, SequenceTerm
+from seqtutor.cli.tables import comparison_table
 from seqtutor.priors import sampling
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
@@ -161,3 +162,28 @@ def test_the_table_sets_prior_best_of_n_and_policy_side_by_side():
     assert table["best_of_draws"] == 60
     names = [row[0].name for row in side_by_side([prior, policy])]
     assert names == ["reward", "rises", "variety", "valid", "letters"]
+
+
+def test_what_should_be_near_needs_something_to_be_near_to():
+    zeros, ones = np.zeros(2), np.ones(2)
+    assert Measure("x", zeros, ones, "near", reference=0.3).reference == 0.3
+    with pytest.raises(ValueError, match="better near its reference, and has none"):
+        Measure("x", zeros, ones, "near")
+    with pytest.raises(ValueError, match="is nan, which is no figure"):
+        Measure("x", zeros, ones, reference=math.nan)
+    with pytest.raises(ValueError, match="higher, lower, near, neither are known"):
+        Measure("x", zeros, ones, "up")
+
+
+def test_the_table_shows_what_real_items_have_where_a_figure_says_it():
+    both = {
+        key: {"mean": mean, "halfwidth": 0.01} for key, mean in (("prior", 0.4), ("best_of_n", 0.4), ("policy", 0.2))
+    }
+    row = {"name": "steps", "better": "near", "percent": False, "summary": "", "reference": 0.5} | both
+    plain = row | {"name": "reward", "better": "higher", "reference": None}
+    summary = {"samples": 10, "best_of": 4, "reward": plain, "terms": [plain], "measures": [row]}
+    table = comparison_table(summary)
+    assert [str(column.header) for column in table.columns][-2:] == ["real", ""]
+    assert [list(column.cells)[-1] for column in table.columns][-2:] == ["0.500", "further"]
+    without = comparison_table(summary | {"measures": [plain]})
+    assert [str(column.header) for column in without.columns] == ["", "prior", "best of 4 from it", "tuned", ""]

@@ -475,3 +475,19 @@ def test_ticks_are_round_and_inside() -> None:
     scale = charts.Scale(-0.013, 0.31, 0, 100)
     assert [label for _, label in scale.ticks()] == ["0", "0.1", "0.2", "0.3"]
     assert all(0 <= place <= 100 for place, _ in scale.ticks())
+
+
+def test_a_figure_that_should_be_near_real_items_is_judged_by_its_distance(tmp_path: Path) -> None:
+    near = [
+        measure("steps", "near", True, (0.47, 0.01), (0.47, 0.01), (0.32, 0.01)) | {"reference": 0.5},
+        measure("leaps", "near", True, (0.2, 0.01), (0.2, 0.01), (0.09, 0.01)) | {"reference": 0.08},
+    ]
+    page = text(render(write_run(tmp_path, measures=near), Tunes()))
+    assert "1 of 2 measures got better, 1 got worse; further from real items: steps" in page
+    assert "Real items" in page
+    assert "What steps says. (real items: 50 %)" in page
+    assert page.index("nearer to real") != page.index("further from real")
+
+
+def test_without_a_reference_there_is_no_column_of_real_items(page: str) -> None:
+    assert "Real items" not in page

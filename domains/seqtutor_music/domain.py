@@ -51,7 +51,7 @@ class MusicOptions:
 
     bars: int = option(4, "Bars of 4/4 in a melody; the paper's melodies have 2")
     tonic: str = option("C", "Key of the text and files: C, F#, Bb, ... (its relative minor comes with it)")
-    preset: str = option("default", "Weights of the rules: ours, or the paper's", choices=("default", "paper"))
+    preset: str = option("default", "The rules that are paid for: ours, or the paper's", choices=("default", "paper"))
 
     def __post_init__(self) -> None:
         if self.bars < 1:
@@ -125,7 +125,7 @@ class MusicDomain(Domain):
                 yield DataLine(where, join(found, self.options.shift))
 
     def terms(self) -> Sequence[RewardTerm]:
-        """The rules of the paper, weighted by the preset; and originality, which is not used unless asked for."""
+        """The rules of the preset; and originality, which is not used unless asked for."""
         summary = "1 for a melody of which no 24 events in a row, 4 notes or more, stand in the corpus; 0 for a copy"
         original = SequenceTerm("originality", 0.0, summary, "", self.originality, costly=True)
         return [*rules.terms(self.options.preset), original]
@@ -139,7 +139,7 @@ class MusicDomain(Domain):
         return [bool(copy) for copy in copied(self._ids(texts), corpus.known())]
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
-        """The rows of the paper's Table 1 and more; see `measures`."""
+        """The rows of the paper's Table 1, and how near to real tunes the samples are; see `measures`."""
         return measures.measure(self._ids(texts))
 
     def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from seqtutor_music.context import MOTIF_STEPS
 from seqtutor_music.events import FIRST_PITCH, HIGHEST, LOWEST, MIDI_OFFSET, STEPS, batch
-from seqtutor_music.rules import MAJOR
+from seqtutor_music.paper import MAJOR
 
 __all__ = ["batch", "copy_bar", "invert", "move_note", "transpose", "vary"]  # batch, for the doctests
 

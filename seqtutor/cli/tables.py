@@ -33,10 +33,13 @@ def comparison_table(summary: Mapping[str, Any]) -> Table:
     """Before and after, with best of n from the prior between them; every figure with its 95 % interval."""
     columns = ("prior", "best_of_n", "policy")
     table = _table(f"{summary['samples']:,} samples each, mean ± 95 % interval")
-    for heading in ("prior", f"best of {summary['best_of']} from it", "tuned", ""):
+    rows = [summary["reward"], *summary["terms"], *summary["measures"]]
+    real = any(row["reference"] is not None for row in rows)
+    for heading in ("prior", f"best of {summary['best_of']} from it", "tuned", *(["real"] if real else []), ""):
         table.add_column(heading, justify="right")
-    for row in [summary["reward"], *summary["terms"], *summary["measures"]]:
+    for row in rows:
         cells = [figure(row[c]["mean"], row[c]["halfwidth"], row["percent"]) for c in columns]
+        cells += [figure(row["reference"], None, row["percent"])] if real else []
         table.add_row(row["name"], *cells, _judged(row))
         if row is summary["reward"] or row is summary["terms"][-1]:
             table.add_section()
@@ -50,7 +53,9 @@ def _table(title: str) -> Table:
 
 
 def _judged(row: Mapping[str, Any]) -> str:
-    word = verdict(row["better"], _pair(row["prior"]), _pair(row["policy"]))
+    word = verdict(row["better"], _pair(row["prior"]), _pair(row["policy"]), row["reference"])
+    if row["better"] == "near":
+        return {"better": "nearer", "worse": "further"}.get(word, "")
     return word if word in ("better", "worse") else ""
 
 
@@ -72,12 +77,14 @@ def optimum_line(found: Mapping[str, Any]) -> str:
 
 
 def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int) -> Table:
-    """The figures of several sets of samples, one column each. `rows`: the same Measure of every set."""
+    """The figures of several sets of samples, one column each, and of real items. `rows`: the same Measure of each."""
     table = _table(f"mean ± 95 % interval, up to {count:,} items each")
-    for name in names:
+    real = any(row[0].reference is not None for row in rows)
+    for name in [*names, *(["real"] if real else [])]:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(row[0].name, *(figure(m.mean, m.halfwidth, m.percent) for m in row))
+        cells = [figure(m.mean, m.halfwidth, m.percent) for m in row]
+        table.add_row(row[0].name, *cells, *([figure(row[0].reference, None, row[0].percent)] if real else []))
     return table
 
 

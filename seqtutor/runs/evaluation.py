@@ -130,7 +130,8 @@ def _row(prior: Measure, best: Measure, policy: Measure) -> dict[str, Any]:
         key: {"mean": m.mean, "halfwidth": m.halfwidth}
         for key, m in (("prior", prior), ("best_of_n", best), ("policy", policy))
     }
-    about = {"name": prior.name, "better": prior.better, "percent": prior.percent, "summary": prior.summary}
+    kept = ("name", "better", "percent", "summary", "reference")
+    about = {key: getattr(prior, key) for key in kept}
     return {**about, **figures}
 
 

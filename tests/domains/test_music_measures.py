@@ -1,12 +1,15 @@
 """Table 1, worked out by hand."""
 
+import json
+
 import numpy as np
 import pytest
 
-from seqtutor_music import MusicDomain, corpus
+from seqtutor_music import MusicDomain, corpus, measures
+from seqtutor_music import real as remake
 from seqtutor_music.copies import stretches
 from seqtutor_music.events import VOCABULARY, batch
-from seqtutor_music.measures import measure
+from seqtutor_music.measures import COPIES, measure, real
 
 C = MusicDomain()
 MOTIF = "C4 - D4 - E4 F4 - -"
@@ -22,7 +25,7 @@ BY_HAND = {
     "notes excessively repeated": (1, 48),
     "notes not in key": (1, 48),
     "melodies starting with the tonic": (1, 5),
-    "leaps resolved": (2, 3),
+    "leaps resolved": (2, 2 + 2),
     "melodies with a unique highest note": (4, 5),
     "melodies with a unique lowest note": (2, 5),
     "notes in a motif": (9 + 1 + 1 + 1, 48),
@@ -30,16 +33,27 @@ BY_HAND = {
     "distinct melodies": (4, 5),
     "notes per bar": (8 + 6 + 4 + 6 + 1, 3),
     "range in semitones": (5 + 7 + 15 + 7 + 0, 5),
+    "onsets on odd sixteenths": (2 + 2 + 2 + 2 + 0, 25),  # F4 of the motif; F4 and D4; F#4 and E3
+    "dotted beats": (0, 12),
+    "pairs of bars in one rhythm": (0, 0),
+    "commonest half bars": (6 - 1, 6 - 1),  # of the last melody's note nothing is told
+    "stepwise motion": (6 + 4 + 1 + 4, 7 + 5 + 3 + 5),
+    "leaps of a fifth or more": (1 + 2 + 1, 7 + 5 + 3 + 5),
+    "C, E and G": (4 + 2 + 2 + 2 + 1, 25),
+    "last note on the tonic": (0, 5),
+    "last note a quarter or longer": (1, 5),
+    "last note on an odd sixteenth": (1 + 1 + 1 + 1, 5),
 }
 
 
 def test_the_rows_of_table_1():
     measures = {m.name: m for m in C.measure(MELODIES)}
     assert {n: (m.values.sum(), m.weights.sum()) for n, m in measures.items() if n in BY_HAND} == BY_HAND
-    assert len(measures) == len(BY_HAND) + 4
+    assert len(measures) == len(BY_HAND) + 5
     assert all(m.values[3] == m.weights[3] == 0 for m in measures.values())
     assert [m.better for m in measures.values()] == [
-        "lower", *["zero"] * 3, "lower", *["higher"] * 7, "lower", *["neither"] * 2,
+        "lower", *["near"] * 3, "lower", *["higher"] * 4, "near", "higher",
+        *["near"] * 11, "higher", "lower", *["near"] * 2,
     ]  # fmt: skip
 
 
@@ -60,10 +74,10 @@ def test_noise_scores_what_the_paper_would_have_it_score():
     """ANCHORS: uniformly random events, 32 steps."""
     measures = {m.name: m.mean for m in measure(np.random.default_rng(0).integers(3, 41, (5000, 32)))}
     expected = {
-        "melodies starting with the tonic": 0.025,
+        "melodies starting with the tonic": 6 / 38,  # in any octave, of C or A; the paper has one of them, .025
         "melodies with a unique highest note": 0.645,
         "melodies with a unique lowest note": 0.65,
-        "leaps resolved": 0.028,
+        "leaps resolved": 0.002,  # of all; the paper's .028 is of those resolved or doubled
         "notes not in key": 0.39,
         "notes in a motif": 0.781,
         "mean autocorrelation, lag 1": -0.04,
@@ -73,7 +87,7 @@ def test_noise_scores_what_the_paper_would_have_it_score():
 
 
 def test_no_melodies_at_all():
-    assert len(C.measure([])) == len(C.measure([None, None])) == 15
+    assert len(C.measure([])) == len(C.measure([None, None])) == 26
     assert VOCABULARY is C.vocabulary
 
 
@@ -86,3 +100,30 @@ def test_copies_are_found_in_the_key_of_the_options(monkeypatch):
     assert d.originality([in_g, tune]).tolist() == [0.0, 1.0]
     copies = next(m for m in d.measure([tune, in_g, None, in_g]) if m.name == "melodies that quote the corpus")
     assert copies.mean == pytest.approx(2 / 3)
+
+
+def test_pairs_of_bars_and_commonest_half_bars():
+    bar, other = "C4 - - - D4 - E4 - " * 2, "C4 - D4 - E4 - F4 - " * 2
+    found = {m.name: m for m in C.measure([bar + other + bar.replace("C4", "G4"), other + other + bar])}
+    assert found["pairs of bars in one rhythm"].values.tolist() == [1, 1]
+    assert found["pairs of bars in one rhythm"].weights.tolist() == [3, 3]
+    assert found["commonest half bars"].mean == 1  # there are three kinds, all of them among the ten commonest
+    many = measure(np.random.default_rng(1).integers(5, 41, (200, 64)))
+    assert next(m for m in many if m.name == "commonest half bars").mean == pytest.approx(10 / 800)
+
+
+def test_every_row_but_those_of_copies_says_what_real_tunes_have():
+    assert {m.name for m in C.measure([]) if m.reference is None} == set(COPIES)
+    assert set(real()) == {m.name for m in C.measure([])} - set(COPIES)
+
+
+def test_what_real_tunes_have_can_be_made_anew(tmp_path, monkeypatch):
+    tune = "C4 - - - G4 - - - E4 - - - F4 - - - " * 4 + "G4 - - - E4 - - - C4 - - - - - - - "
+    monkeypatch.setattr(corpus, "corpus", lambda _: [tune.strip(), "C4 - - -"])
+    monkeypatch.setattr(measures, "REAL", tmp_path / "real.json")
+    monkeypatch.setattr("sys.argv", ["real", str(tmp_path / "endings.txt")])
+    remake.main()
+    figures = json.loads((tmp_path / "real.json").read_text())
+    assert figures["last note on the tonic"]["mean"] == 1
+    assert figures["notes per bar"] == {"mean": 3.875, "low": 3.7525, "high": 3.9975}
+    assert (tmp_path / "endings.txt").read_text() == " ".join(tune.split()[-64:]) + "\n"

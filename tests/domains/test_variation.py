@@ -14,7 +14,7 @@ from seqtutor_molecules.smiles import MAX_LENGTH
 from seqtutor_music import MusicDomain
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import VOCABULARY, batch
-from seqtutor_music.rules import key
+from seqtutor_music.paper import key
 from seqtutor_music.variation import copy_bar, invert, move_note, transpose
 
 MUSIC, MOLECULES = MusicDomain(), load("molecules")

@@ -23,7 +23,7 @@ from seqtutor.plugin.guard import complaints
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.figures import Verdicts
-from seqtutor.runs.report.reading import HELD_OUT, TERM, Figure, Run, Sample, Summary, read
+from seqtutor.runs.report.reading import HELD_OUT, TERM, Estimate, Figure, Run, Sample, Summary, read
 from seqtutor.runs.report.svg import clean
 
 __all__ = ["render"]
@@ -55,6 +55,7 @@ class Row:
     prior: tuple[str, str]
     best_of_n: tuple[str, str]
     policy: tuple[str, str]
+    real: str
     verdict: str
     sign: str
     word: str
@@ -134,13 +135,15 @@ def _policy(script: str) -> Markup:
 def _story(summary: Summary | None) -> dict[str, object]:
     """The headline and the table, from the summary alone."""
     if summary is None:
-        return {"headline": "This run did not reach its end", "better": [], "worse": [], "hidden": 0, "table": []}
+        nothing: dict[str, object] = {"better": [], "worse": [], "hidden": 0, "table": [], "real": False}
+        return {"headline": "This run did not reach its end", **nothing}
     verdicts = _verdicts(summary)
     return {
         "headline": figures.headline(verdicts),
         "better": [_card(figure) for figure in verdicts.better[:CARDS]],
         "worse": [_card(figure) for figure in verdicts.worse[:CARDS]],
         "hidden": max(len(verdicts.worse) - CARDS, 0),
+        "real": any(figure.reference is not None for figure in summary.measures),
         "table": [
             ("What the model is paid for", [_row(summary.reward)]),
             ("Measures of the field", [_row(figure) for figure in summary.measures]),
@@ -157,15 +160,24 @@ def _verdicts(summary: Summary) -> Verdicts:
 def _card(figure: Figure) -> Card:
     before, after = figures.before_after(figure)
     bars = (figure.prior.mean, figure.policy.mean) if figure.percent else None
-    return Card(_title(figure.name), before, after, figures.verdict(figure), figure.summary, bars)
+    summary = figure.summary if figure.reference is None else f"{figure.summary} (real items: {_real(figure)})".strip()
+    return Card(_title(figure.name), before, after, figures.verdict(figure), summary, bars)
 
 
 def _row(figure: Figure) -> Row:
     kind = figures.verdict(figure)
     sign, word = figures.WORDS[kind]
+    word = figures.NEAR.get(kind, word) if figure.better == "near" else word
     weight = "" if figure.weight is None else f" × {figures.number(figure.weight)}"
     prior, best, policy = (figures.estimate(e, figure.percent) for e in (figure.prior, figure.best_of_n, figure.policy))
-    return Row(figure.name + weight, figure.summary, prior, best, policy, kind, sign, word)
+    return Row(figure.name + weight, figure.summary, prior, best, policy, _real(figure), kind, sign, word)
+
+
+def _real(figure: Figure) -> str:
+    """What real items have; empty where nobody says it."""
+    if figure.reference is None:
+        return ""
+    return figures.estimate(Estimate(figure.reference, math.nan), figure.percent)[0]
 
 
 def _title(name: str) -> str:

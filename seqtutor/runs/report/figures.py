@@ -17,12 +17,14 @@ WORDS = {
     "same": ("=", "no clear change"),
     "unknown": ("?", "not known"),
 }
+NEAR = {"better": "nearer to real", "worse": "further from real"}  # what these two mean where near is better
 
 
 def verdict(figure: Figure) -> str:
     """A key of WORDS. A change counts when the 95 % interval of the difference leaves zero out."""
     before, after = figure.prior, figure.policy
-    return domain.verdict(figure.better, (before.mean, before.halfwidth), (after.mean, after.halfwidth))
+    pairs = (before.mean, before.halfwidth), (after.mean, after.halfwidth)
+    return domain.verdict(figure.better, *pairs, figure.reference)
 
 
 def effect(figure: Figure) -> float:
@@ -34,9 +36,8 @@ def effect(figure: Figure) -> float:
 def _change(figure: Figure) -> tuple[float, float]:
     before, after = figure.prior, figure.policy
     noise = math.hypot(before.halfwidth, after.halfwidth)
-    if figure.better == "zero":
-        return abs(after.mean) - abs(before.mean), noise
-    return after.mean - before.mean, noise
+    new, old = (domain.judged(figure.better, m, figure.reference) for m in (after.mean, before.mean))
+    return new - old, noise
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Verdicts:
 def judge(figures: Iterable[Figure]) -> Verdicts:
     """Which figures got better and which got worse."""
     known = (f for f in figures if f.better != "neither" and verdict(f) != "unknown")
-    # What shall be near zero takes a reader a second thought: it comes after the others.
-    ranked = sorted(known, key=lambda figure: (figure.better != "zero", effect(figure)), reverse=True)
+    # What shall be near to something takes a reader a second thought: it comes after the others.
+    ranked = sorted(known, key=lambda figure: (figure.better != "near", effect(figure)), reverse=True)
     return Verdicts(
         better=tuple(f for f in ranked if verdict(f) == "better"),
         worse=tuple(f for f in ranked if verdict(f) == "worse"),
@@ -70,9 +71,10 @@ def headline(verdicts: Verdicts) -> str:
     if judged == 0:
         return "This run has no measure to judge it by"
     tail = f"{worse} got worse" if worse else "none got worse"
-    if better == 0:
-        return f"None of {judged} measures got better, {tail}"
-    return f"{better} of {judged} measures got better, {tail}"
+    astray = [figure.name for figure in verdicts.worse if figure.better == "near"]
+    if astray:
+        tail += f"; further from real items: {', '.join(astray)}"
+    return f"{better or 'None'} of {judged} measures got better, {tail}"
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -9,10 +9,11 @@ import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from seqtutor.domain import Better
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 TERM = "term."
 HELD_OUT = "held_out."
 LARGEST = 1e100  # what lies beyond it is no figure that a run can have logged, and would overflow in a chart
-SIDES = ("higher", "lower", "zero", "neither")
+SIDES = get_args(Better)
 NEEDED = ("update", "reward", "kl", "kl_per_token")  # columns of `metrics.csv` that a page is made of
 
 
@@ -38,7 +39,7 @@ class Figure:
     """One row of the before/after table: the reward, a term of it or a measure of the field."""
 
     name: str
-    better: str  # "higher", "lower", "zero" or "neither"
+    better: str  # one of SIDES
     prior: Estimate
     best_of_n: Estimate
     policy: Estimate
@@ -46,6 +47,7 @@ class Figure:
     summary: str = ""
     weight: float | None = None  # of a term
     source: str = ""
+    reference: float | None = None  # what real items have
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,7 @@ def _figure(raw: dict[str, Any], better: str) -> Figure:
         summary=str(raw.get("summary", "")),
         weight=None if raw.get("weight") is None else _float(raw["weight"]),
         source=str(raw.get("source", "")),
+        reference=None if raw.get("reference") is None else _float(raw["reference"]),
     )
 
 

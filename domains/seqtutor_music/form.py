@@ -1,0 +1,193 @@
+"""Rules of form: how a melody opens, asks, answers and ends, and what comes back in it.
+
+All of them are said of the prefix that ends at a step. Those about the end pay in the last bar what an end there and
+then would be worth, and take it back when another note follows: what a prefix is worth can be foreseen.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from seqtutor_music.context import Flags, Values, lengths, pitch_class, pitched
+from seqtutor_music.events import FIRST_PITCH, STEPS, Ids, batch
+from seqtutor_music.grid import (
+    BEAT,
+    HALF,
+    at_ends,
+    cells,
+    count,
+    events,
+    latest,
+    moved,
+    moves,
+    on_tonic,
+    onset,
+    paid,
+    scale_steps,
+    sounding_length,
+)
+
+__all__ = [  # batch, for the doctests
+    "answer", "batch", "cadence", "ideas", "imitation", "opening", "question", "repose", "variety",
+]  # fmt: skip
+
+CELL_NOTES = 3  # of a motif, at the least
+
+
+def opening(ids: Ids) -> Values:
+    """+1 for opening on C or A, the two tonics, in any octave; +.5 on another note of their chords, E or G.
+
+    >>> opening(batch("C5 E4", "E4 C4", "D4 C4", "- C4")).sum(axis=1)
+    array([1. , 0.5, 0. , 0. ])
+    """
+    name = pitch_class(ids)
+    worth = 1.0 * np.isin(name, (0, 9)) + 0.5 * np.isin(name, (4, 7))
+    return np.where(pitched(ids) & (np.arange(ids.shape[1]) == 0), worth, 0.0)
+
+
+def _in_last_bar(ids: Ids) -> Flags:
+    return events(ids) & (lengths(ids)[:, None] - np.arange(ids.shape[1]) <= STEPS)
+
+
+def cadence(ids: Ids) -> Values:
+    """+1 for ending on the tonic, in any octave, and +.5 if a step, or the fifth of the key, leads to it.
+
+    The tonic is C, or A where A sounded longer than C before the last note.
+
+    >>> cadence(batch("E4 D4 C4 -", "E4 G4 C5 -", "G4 E4 C4 -", "E4 C4 B3 -", "A4 - B4 A4")).sum(axis=1)
+    array([1.5, 1.5, 1. , 0. , 1.5])
+    """
+    semitones, name = latest(ids, moves(ids)), pitch_class(latest(ids, ids))
+    by_step = (semitones != 0) & (np.abs(semitones) <= 2)
+    from_fifth = (name - semitones) % 12 == (name + 7) % 12
+    worth = np.where(on_tonic(ids), 1.0 + 0.5 * (by_step | from_fifth), 0.0)
+    return paid(ids, np.where(_in_last_bar(ids), worth, 0.0))
+
+
+def repose(ids: Ids) -> Values:
+    """How the last note rests: +1 on beats 1 and 3, +.5 on 2 and 4, -1 on an odd sixteenth; up to +1 for a half note.
+
+    >>> ends = "C4 - - - - - - -", "C4 - . - - - - -", "E4 - - - C4 - - -", "E4 D4 C4 -", "E4 - - C4"
+    >>> repose(batch(*ends)).sum(axis=1)
+    array([ 2.   ,  1.25 ,  1.   ,  0.25 , -0.875])
+    """
+    at = onset(ids)
+    place = np.select([at % HALF == 0, at % BEAT == 0, at % 2 == 1], [1.0, 0.5, -1.0], 0.0)
+    length = np.minimum(sounding_length(ids), HALF) / HALF
+    return paid(ids, np.where(_in_last_bar(ids) & (at >= 0), place + length, 0.0))
+
+
+def question(ids: Ids) -> Values:
+    """+.5 for a first half that comes to rest, a quarter or longer from a beat on; +.5 more if not on the tonic.
+
+    >>> bar = "C4 - - - D4 - - - E4 - - - F4 - - - "
+    >>> open, closed, busy = "D4 - - - - - - - ", "C4 - - - - - - - ", "D4 - E4 - F4 - D4 - "
+    >>> question(batch(*(bar + "E4 - - - D4 - - - " + end + bar + bar for end in (open, closed, busy)))).sum(axis=1)
+    array([1. , 0.5, 0. ])
+    """
+    steps = np.arange(ids.shape[1])
+    middle = _middle(ids)
+    asks = (steps >= middle - STEPS) & (steps < middle)
+    at = onset(ids)
+    rest = (at >= 0) & (at % BEAT == 0) & (np.minimum(middle - at, sounding_length(ids)) >= BEAT)
+    worth = np.where(asks & rest, 0.5 + 0.5 * ~on_tonic(ids), 0.0)
+    return np.where(asks, paid(ids, worth), 0.0)
+
+
+def _middle(ids: Ids) -> Ids:
+    """(B, 1): the step at which the second half begins, at a bar line; 0 of a melody of one bar."""
+    return lengths(ids)[:, None] // STEPS // 2 * STEPS
+
+
+def answer(ids: Ids) -> Values:
+    """Up to +1 for five notes that begin the second half as they began the first, in rhythm and contour, at any pitch.
+
+    Taken back where the second half is the first again, to its end: an answer ends otherwise.
+
+    >>> a, b, c = "C4 - - - D4 - E4 - F4 - E4 - D4 - - - ", "G4 - - - G4 - - - G4 - - - - - - - ", "C4 - " * 8
+    >>> higher = "D4 - - - E4 - F4 - G4 - F4 - E4 - - - "
+    >>> answer(batch(a + b + a + c, a + b + higher + c, a + b + c + c, a + b + a + b)).sum(axis=1)
+    array([1., 1., 0., 0.])
+    """
+    steps, middle = np.arange(ids.shape[1]), _middle(ids)
+    second = (steps >= middle) & (steps < 2 * middle)
+    before = np.maximum(steps - middle, 0)  # the step of the first half that one of the second answers
+    degree = latest(ids, scale_steps(ids))
+    move = np.where(moved(ids), np.diff(degree, axis=1, prepend=0), 0)
+    struck = pitched(ids)
+    number = count(struck & second)
+    same = np.take_along_axis(struck, before, axis=1) == struck
+    same &= (np.take_along_axis(move, before, axis=1) == move) | (number <= 1)
+    same = np.logical_and.accumulate(same | ~second, axis=1)
+    notes = count(same & struck & second)
+    again = np.logical_and.accumulate((np.take_along_axis(ids, before, axis=1) == ids) | ~second, axis=1)
+    worth = np.clip(notes - 1.0, 0.0, 4.0) / 4.0
+    return paid(ids, np.where(again & (steps >= 2 * middle - 1), 0.0, worth))
+
+
+class Cells(NamedTuple):
+    """Cells of a melody: (B, N, steps) where notes are struck, their height over the first, and (B, N) their number."""
+
+    struck: Flags
+    contour: Ids
+    notes: Ids
+
+
+def _cells(ids: Ids, steps: int) -> Cells:
+    struck = cells(pitched(ids), steps)
+    degree = cells(scale_steps(ids), steps)
+    first = np.take_along_axis(degree, np.argmax(struck, axis=2)[:, :, None], axis=2)
+    return Cells(struck, np.where(struck, degree - first, 0), struck.sum(axis=2))
+
+
+def _imitates(ids: Ids, steps: int) -> Flags:
+    """(B, N): whether a cell is an earlier one at the same or another pitch, upright or inverted."""
+    struck, contour, notes = _cells(ids, steps)
+    found = np.zeros(notes.shape, dtype=bool)
+    for lag in range(1, notes.shape[1]):
+        rhythm = (struck[:, lag:] == struck[:, :-lag]).all(axis=2)
+        late, early = contour[:, lag:], contour[:, :-lag]
+        found[:, lag:] |= rhythm & ((late == early).all(axis=2) | (late == -early).all(axis=2))
+    return np.asarray(found & (notes >= CELL_NOTES) & contour.any(axis=2))
+
+
+def imitation(ids: Ids) -> Values:
+    """+1 for half a bar, or a second half, that imitates: a motif of three notes or more comes back; three at most.
+
+    In the same rhythm and contour, at the same or another pitch (a sequence), upright or inverted. A bar imitates, too.
+
+    >>> cell, higher, inverted = "C4 - D4 - E4 - - - ", "D4 - E4 - F4 - - - ", "E4 - D4 - C4 - - - "
+    >>> imitation(batch(cell + higher, cell + inverted, cell + "C4 - E4 - C4 - - - ", 8 * cell)).sum(axis=1)
+    array([1., 1., 0., 3.])
+    """
+    found = at_ends(_imitates(ids, HALF), HALF, ids.shape[1]) + at_ends(_imitates(ids, STEPS), STEPS, ids.shape[1])
+    return paid(ids, np.minimum(np.minimum(found, 1.0).cumsum(axis=1), 3.0))
+
+
+def ideas(ids: Ids) -> Values:
+    """-1 for each pitch that two bars lack to three.
+
+    >>> ideas(batch("C4" + " -" * 63, "C4 - - - C4 - - - G4 - - - G4 - - - A4" + " -" * 15)).sum(axis=1)
+    array([-5.,  0.])
+    """
+    bits = cells(np.where(pitched(ids), 1 << np.maximum(ids - FIRST_PITCH, 0), 0), 2 * STEPS)
+    pitches = np.bitwise_count(np.bitwise_or.reduce(bits, axis=2))
+    lacking = at_ends(np.maximum(3.0 - pitches, 0.0), 2 * STEPS, ids.shape[1])
+    return paid(ids, -lacking.cumsum(axis=1))
+
+
+def variety(ids: Ids) -> Values:
+    """Charges half bars that are note for note earlier ones, where they are more than half of all: by their square.
+
+    >>> cell, other = "C4 - D4 - E4 - - - ", "G4 - - - F4 - - - "
+    >>> variety(batch(8 * cell, 7 * cell + other, 4 * (cell + other), 2 * cell + 2 * other)).sum(axis=1)
+    array([-9., -4., -4.,  0.])
+    """
+    found = cells(ids, HALF)
+    again = np.zeros(found.shape[:2], dtype=bool)
+    for lag in range(1, found.shape[1]):
+        again[:, lag:] |= (found[:, lag:] == found[:, :-lag]).all(axis=2)
+    repeated = at_ends(again, HALF, ids.shape[1]).cumsum(axis=1)
+    return paid(ids, -(np.maximum(repeated - lengths(ids)[:, None] // HALF / 2, 0.0) ** 2))

@@ -1,0 +1,163 @@
+"""Rules of pitch: which notes, how they follow each other, how far the line goes.
+
+All of them are said of the prefix that ends at a step, and pay where it happens. Limits are such that half to nearly
+all of the books' four-bar windows are charged nothing by a rule, and at most one in eight more than 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqtutor_music.context import (
+    LAGS,
+    LEAP,
+    Values,
+    coefficients,
+    peak_is_unique,
+    pitch_class,
+    pitched,
+)
+from seqtutor_music.events import VOCABULARY, Ids, batch
+from seqtutor_music.grid import count, moved, moves, onset, outside, paid, share
+
+__all__ = [  # batch, for the doctests
+    "awkward", "batch", "climax", "compass", "monotony", "pitch_correlation", "recovery", "steps", "to_and_fro",
+    "triads",
+]  # fmt: skip
+
+LINE = 8  # notes that a line has before anything is said of it as a whole
+FOURTH, TWELFTH = 5, 19  # semitones
+USUAL = {1: (0.0, 0.7), 2: (-0.1, 0.45), 3: (-0.3, 0.25)}  # correlation of pitches so many notes apart
+
+
+def steps(ids: Ids) -> Values:
+    """Charges a line of which under 30 % or over 60 % of the moves are steps; half of real tunes' are.
+
+    >>> steps(batch("C4 D4 E4 G4 G4 F4 E4 C4", "C4 G4 E4 C5 G4 E4 G4 C4")).sum(axis=1).round(2) + 0.0
+    array([ 0. , -0.7])
+    """
+    semitones = np.abs(moves(ids))
+    stepwise = share((semitones == 1) | (semitones == 2), moved(ids), usual=0.5)
+    return paid(ids, outside(stepwise, 0.3, 0.6, 0.1))
+
+
+def awkward(ids: Ids) -> Values:
+    """-1 for a move that is hard to sing: a tritone, a seventh, or more than an octave.
+
+    >>> awkward(batch("C4 F4 B4 C5 D4 G4 A5 E5"))
+    array([[ 0.,  0., -1.,  0., -1.,  0., -1.,  0.]])
+    """
+    semitones = np.abs(moves(ids))
+    return np.where(np.isin(semitones, (6, 10, 11)) | (semitones > 12), -1.0, 0.0)
+
+
+def recovery(ids: Ids) -> Values:
+    """-1 for a leap of a fifth or more; once the line has turned and filled half of it, +3 for two leaps, then +1.
+
+    A second leap before that leaves the first as it is: leaping to and fro recovers nothing.
+
+    >>> recovery(batch("C4 G4 - F4 E4 D4 C4"))
+    array([[ 0., -1.,  0.,  0.,  0.,  3.,  0.]])
+    >>> float(recovery(batch("C4 G4 D5 - - G4 C4")).sum())
+    -4.0
+    """
+    move = moves(ids)
+    filled, leapt = (np.zeros(ids.shape, dtype=bool) for _ in range(2))
+    half = np.zeros(len(ids))
+    direction = np.zeros(len(ids), dtype=np.int64)
+    for step in range(ids.shape[1]):
+        leapt[:, step] = leaps = np.abs(move[:, step]) >= LEAP
+        turned = direction * (ids[:, step] - half) <= 0
+        filled[:, step] = fills = pitched(ids[:, step]) & ~leaps & (direction != 0) & turned
+        half = np.where(leaps, ids[:, step] - move[:, step] / 2, half)
+        direction = np.where(leaps, np.sign(move[:, step]), np.where(fills, 0, direction))
+    return paid(ids, count(filled) + 2.0 * np.minimum(count(filled), 2.0) - count(leapt))
+
+
+def compass(ids: Ids) -> Values:
+    """Charges each note by how far over an octave and a fifth it is from another; and eight that stay within a fourth.
+
+    >>> compass(batch("C4 D4 C4 D4 C4 D4 C4 D4", "E4 E4 F4 G4 G4 F4 E4 C4")).sum(axis=1)
+    array([-1.125,  0.   ])
+    >>> compass(batch("C3 A4 C4 C5 E3"))
+    array([[ 0.  , -0.5 ,  0.  , -1.25, -0.25]])
+    """
+    lowest, highest = _extremes(ids)
+    far = np.maximum(np.maximum(ids - lowest, highest - ids) - TWELFTH, 0)
+    narrow = np.where(
+        count(pitched(ids)) >= LINE, outside((highest - lowest).astype(np.float64), FOURTH, np.inf, 2.0), 0.0
+    )
+    return paid(ids, narrow) - np.where(pitched(ids), far / 4.0, 0.0)
+
+
+def _extremes(ids: Ids) -> tuple[Ids, Ids]:
+    """(B, T) twice: the ids of the lowest and of the highest pitch so far; the same where there is none."""
+    highest = np.maximum.accumulate(np.where(pitched(ids), ids, 0), axis=1)
+    lowest = np.minimum.accumulate(np.where(pitched(ids), ids, len(VOCABULARY)), axis=1)
+    return np.asarray(np.minimum(lowest, highest)), highest
+
+
+def triads(ids: Ids) -> Values:
+    """Charges a line of which over 75 % of the notes are C, E or G, or under 35 %.
+
+    >>> triads(batch("C4 E4 G4 E4 C4 E4 G4 C5", "C4 D4 E4 F4 G4 F4 E4 D4")).sum(axis=1).round(2)
+    array([-2.14,  0.  ])
+    """
+    chord = np.isin(pitch_class(ids), (0, 4, 7))
+    return paid(ids, outside(share(chord, pitched(ids), usual=0.56), 0.35, 0.75, 0.05))
+
+
+def to_and_fro(ids: Ids) -> Values:
+    """Charges pitches that correlate with those one, two or three notes before, by more than half of real tunes' do.
+
+    Only the pitches count: in another octave, key or rhythm it is the same.
+
+    >>> alberti, joy = "C4 G4 E4 G4 " * 3, "E4 E4 F4 G4 G4 F4 E4 D4 C4 C4 D4 E4"
+    >>> to_and_fro(batch(alberti, joy)).sum(axis=1).round(1)
+    array([-6.5, -0.1])
+    """
+    r = pitch_correlation(ids)
+    charged = sum((outside(r[i], *USUAL[lag], 0.2) for i, lag in enumerate(LAGS)), np.zeros(ids.shape))
+    return paid(ids, np.where(count(pitched(ids)) >= LINE, charged, 0.0))
+
+
+def pitch_correlation(ids: Ids) -> Values:
+    """(3, B, T): autocorrelation of the pitches struck so far, one, two and three notes apart.
+
+    >>> pitch_correlation(batch("C4 - E4 - C4 E4"))[:, 0, -1]
+    array([-0.75,  0.5 , -0.25])
+    """
+    struck = pitched(ids)
+    order = np.argsort(~struck, axis=1, kind="stable")
+    notes = np.where(np.take_along_axis(struck, order, axis=1), np.take_along_axis(ids, order, axis=1), 0)
+    latest = np.maximum(count(struck).astype(np.int64) - 1, 0)
+    r = coefficients(notes)  # of events as numbers, all of which are pitches here
+    return np.take_along_axis(r, latest[None], axis=2) * (onset(ids) >= 0)
+
+
+def monotony(ids: Ids) -> Values:
+    """-1 for each stroke of one pitch after the fourth in a row.
+
+    >>> monotony(batch("E4 E4 E4 - E4 E4 E4 - E4 G4 C4"))
+    array([[ 0.,  0.,  0.,  0.,  0., -1., -1.,  0., -1.,  0.,  0.]])
+    """
+    struck = pitched(ids)
+    fresh = struck & (~moved(ids) | (moves(ids) != 0))
+    strokes = count(struck)
+    in_a_row = strokes - np.maximum.accumulate(np.where(fresh, strokes - 1, 0), axis=1)
+    return np.where(struck & (in_a_row > 4), -1.0, 0.0)
+
+
+def climax(ids: Ids) -> Values:
+    """In all +1 for a highest note that is struck once, and +1 for a lowest, where there is a line to crown.
+
+    A line has eight notes and spans a fourth.
+
+    >>> climax(batch("C4 D4 E4 F4 A4 G4 E4 D4 C4", "C4 D4 E4 F4 A4 G4 E4 A4 C4", "C4 - - - - -")).sum(axis=1)
+    array([1., 0., 0.])
+    """
+    struck = pitched(ids)
+    highest, lowest = np.where(struck, ids, 0), np.where(struck, len(VOCABULARY) - ids, 0)
+    unique = 1.0 * peak_is_unique(highest) + 1.0 * peak_is_unique(lowest)
+    bottom, top = _extremes(ids)
+    return paid(ids, np.where((count(struck) >= LINE) & (top - bottom >= FOURTH), unique, 0.0))
