@@ -84,10 +84,8 @@ def compass(ids: Ids) -> Values:
     """
     lowest, highest = _extremes(ids)
     far = np.maximum(np.maximum(ids - lowest, highest - ids) - TWELFTH, 0)
-    narrow = np.where(
-        count(pitched(ids)) >= LINE, outside((highest - lowest).astype(np.float64), FOURTH, np.inf, 2.0), 0.0
-    )
-    return paid(ids, narrow) - np.where(pitched(ids), far / 4.0, 0.0)
+    narrow = outside((highest - lowest).astype(np.float64), FOURTH, np.inf, 2.0)
+    return paid(ids, np.where(count(pitched(ids)) >= LINE, narrow, 0.0)) - np.where(pitched(ids), far / 4.0, 0.0)
 
 
 def _extremes(ids: Ids) -> tuple[Ids, Ids]:
@@ -98,13 +96,13 @@ def _extremes(ids: Ids) -> tuple[Ids, Ids]:
 
 
 def triads(ids: Ids) -> Values:
-    """Charges a line of which over 75 % of the notes are C, E or G, or under 35 %.
+    """Charges a line of which over 75 % of the notes are C, E or G, or under 38 %.
 
     >>> triads(batch("C4 E4 G4 E4 C4 E4 G4 C5", "C4 D4 E4 F4 G4 F4 E4 D4")).sum(axis=1).round(2)
     array([-2.14,  0.  ])
     """
     chord = np.isin(pitch_class(ids), (0, 4, 7))
-    return paid(ids, outside(share(chord, pitched(ids), usual=0.56), 0.35, 0.75, 0.05))
+    return paid(ids, outside(share(chord, pitched(ids), usual=0.56), 0.38, 0.75, 0.05))
 
 
 def to_and_fro(ids: Ids) -> Values:
@@ -114,10 +112,10 @@ def to_and_fro(ids: Ids) -> Values:
 
     >>> alberti, joy = "C4 G4 E4 G4 " * 3, "E4 E4 F4 G4 G4 F4 E4 D4 C4 C4 D4 E4"
     >>> to_and_fro(batch(alberti, joy)).sum(axis=1).round(1)
-    array([-6.5, -0.1])
+    array([-11.5,  -0.1])
     """
     r = pitch_correlation(ids)
-    charged = sum((outside(r[i], *USUAL[lag], 0.2) for i, lag in enumerate(LAGS)), np.zeros(ids.shape))
+    charged = sum((outside(r[i], *USUAL[lag], 0.15) for i, lag in enumerate(LAGS)), np.zeros(ids.shape))
     return paid(ids, np.where(count(pitched(ids)) >= LINE, charged, 0.0))
 
 
