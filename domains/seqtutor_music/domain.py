@@ -80,6 +80,7 @@ class MusicDomain(Domain):
     Options = MusicOptions
     defaults = {"objective": "reinforce"}  # noqa: RUF012 (declared as a class variable by Domain)
     fixed_length = True
+    lookback = (STEPS, 2 * STEPS, 4 * STEPS)  # rhythm and motif come back after one bar, two, four
     options: MusicOptions
 
     @property
