@@ -119,7 +119,6 @@ class Domain(ABC):
     Options: ClassVar[type] = NoOptions  # a frozen dataclass, each field an `option(default, help)`
     defaults: ClassVar[Mapping[str, Any]] = {}  # where this domain's measured choices differ from the core's
     fixed_length: ClassVar[bool] = False  # True: an item has exactly `max_length` tokens and no EOS is ever sampled
-    lookback: ClassVar[Sequence[int]] = ()  # how many tokens back one stood that the next may answer: a bar, two bars
     prior: ClassVar[Path | None] = None  # the folder of the prior that the plugin ships, in its own package
 
     def __init__(self, options: Any = None) -> None:

@@ -195,7 +195,6 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
         dropout=config.dropout,
         fixed_length=domain.fixed_length,
         clock=longest if domain.fixed_length else 0,
-        lookback=domain.lookback,
     ).to(config.device)
     optimiser = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
     return Trainer(model, copy.deepcopy(model), optimiser, config.batch * sum(map(len, data.train)) / len(data.train))

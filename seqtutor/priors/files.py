@@ -92,8 +92,9 @@ def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
     about = read_about(folder, stem)
     if not (isinstance(about["vocabulary"], list) and all(isinstance(token, str) for token in about["vocabulary"])):
         raise UserError(f"{_description(folder, stem)} does not describe a model: its vocabulary is no list of texts")
-    keys = ("embedding", "hidden", "layers", "dropout", "fixed_length", "clock", "lookback")
-    shape = {key: about[key] for key in keys if key in about}
+    shape = {
+        key: about[key] for key in ("embedding", "hidden", "layers", "dropout", "fixed_length", "clock") if key in about
+    }
     try:
         with torch.device("meta"):
             plain = LstmModel(Vocabulary(about["vocabulary"]), **shape)

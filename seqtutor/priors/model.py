@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -114,9 +114,6 @@ class LstmModel(Model):
     `clock`: where all items have a fixed length, a model may know how many tokens are left until the end. What it reads
     at each step is the embedding of the token before plus one of that number. Numbers beyond `clock` are not told apart
     from those that many less: the hand goes round.
-
-    `lookback`: how many tokens back one stood that what comes next may answer, such as a bar ago (Waite, Lookback RNN,
-    Magenta, 2016); the model reads an embedding of each as well, since a memory of so long is what an LSTM learns last.
     """
 
     def __init__(
@@ -129,21 +126,15 @@ class LstmModel(Model):
         dropout: float = 0.0,
         fixed_length: bool = False,
         clock: int = 0,
-        lookback: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if clock < 0 or (clock and not fixed_length):
             raise ValueError(f"a clock of {clock} steps, in a model whose items end where they like")
-        if any(back < 2 for back in lookback):
-            raise ValueError(f"a lookback of {min(lookback)} tokens: the one before is read anyway")
         self.vocabulary = vocabulary
-        self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout}
-        self.shape |= {"clock": clock, "lookback": list(lookback)}
+        self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout, "clock": clock}
         self.fixed_length = fixed_length
         self.embedding = _Embedding(len(vocabulary), embedding)
         self.clock = _Embedding(clock, embedding) if clock else None
-        self.lookback = {back: str(back) for back in lookback}
-        self.earlier = nn.ModuleDict({name: _Embedding(len(vocabulary), embedding) for name in self.lookback.values()})
         self.lstm = _LSTM(embedding, hidden, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.head = _Linear(hidden, len(vocabulary))
@@ -165,8 +156,6 @@ class LstmModel(Model):
             return
         if self.clock is not None:
             nn.init.zeros_(self.clock.weight)
-        for part in self.earlier.parameters():
-            nn.init.zeros_(part)
         hidden = self.lstm.hidden_size
         for name, weight in self.lstm.named_parameters():
             if "weight_hh" in name:
@@ -186,8 +175,6 @@ class LstmModel(Model):
         if self.clock is not None:
             left = (tokens != PAD).sum(-1, keepdim=True) - torch.arange(tokens.shape[1], device=tokens.device)
             read = read + self.clock(_hand(left, self.clock))
-        for back, name in self.lookback.items():
-            read = read + self.earlier[name](F.pad(tokens, (back, 0), value=PAD)[:, : tokens.shape[1]])
         output, _ = self.lstm(self.dropout(read))
         dropped: Tensor = self.dropout(output)
         return dropped
@@ -207,15 +194,10 @@ class LstmModel(Model):
         return self.value_head.parameters()
 
     def start(self, batch: int, length: int) -> State:
-        """As Model.start: of every layer h (B, hidden) and c (B, hidden).
-
-        With a lookback also the last tokens (B, longest), with a clock the tokens left (B,), in this order.
-        """
+        """As Model.start: of every layer h (B, hidden) and c (B, hidden); with a clock also the tokens left (B,)."""
         weight = self.head.weight
-        state: State = tuple(weight.new_zeros(batch, self.lstm.hidden_size) for _ in range(2 * self.lstm.num_layers))
-        if self.lookback:
-            state += (weight.new_full((batch, max(self.lookback)), PAD, dtype=torch.int64),)
-        return state if self.clock is None else (*state, weight.new_full((batch,), length, dtype=torch.int64))
+        cells = tuple(weight.new_zeros(batch, self.lstm.hidden_size) for _ in range(2 * self.lstm.num_layers))
+        return cells if self.clock is None else (*cells, weight.new_full((batch,), length, dtype=torch.int64))
 
     def stepper(self) -> Step:
         """As Model.stepper."""
@@ -244,9 +226,6 @@ class LstmModel(Model):
         table = F.linear(self.embedding.weight, into, biases[0] + biases[1])
         clock = self.clock
         times = None if clock is None else F.linear(clock.weight, into)
-        parts = {name: part.weight for name, part in self.earlier.items() if isinstance(part, _Embedding)}
-        earlier = {back: F.linear(parts[name], into) for back, name in self.lookback.items()}
-        place = 2 * self.lstm.num_layers  # of the last tokens in the state
         deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
 
         @torch.no_grad()
@@ -254,19 +233,12 @@ class LstmModel(Model):
             gates = table.index_select(0, tokens).addmm_(state[0], first.T)
             if clock is not None and times is not None:
                 gates += times.index_select(0, _hand(state[-1], clock))
-            memory: State = ()
-            if earlier:
-                last = tokens.masked_fill(tokens == BOS, PAD)[:, None]
-                memory = (torch.cat([state[place][:, 1:], last], 1),)
-            for back, rows in earlier.items():
-                gates += rows.index_select(0, memory[0][:, -back])
             after: State = _cell(gates, state[1])
             for layer, (weight, bias) in enumerate(deeper, start=1):
                 below, here = after[-2], state[2 * layer]
                 gates = F.linear(torch.cat([below, here], 1), weight, bias)
                 after += _cell(gates, state[2 * layer + 1])
-            hand = () if clock is None else (state[-1] - 1,)
-            return after[-2], (*after, *memory, *hand)
+            return after[-2], after if clock is None else (*after, state[-1] - 1)
 
         return advance
 
