@@ -52,7 +52,7 @@ OURS: tuple[Rule, ...] = (
     Rule(rhythm.accents, 1.6, "too many notes on odd sixteenths, and bars without a first beat, cost", BOOKS),
     Rule(rhythm.dotted, 0.85, "a dotted beat earns .25; four at most", BOOKS),
     Rule(rhythm.pulse, 0.6, "too many different note lengths, or only one, cost", BOOKS),
-    Rule(rhythm.activity, 3, "too few and too many notes a bar cost", BOOKS),
+    Rule(rhythm.activity, 4, "too few and too many notes a bar cost", BOOKS),
     Rule(rhythm.pauses, 0.5, "each rest after the second costs 1", BOOKS),
     Rule(line.steps, 1, "too few and too many steps among the moves cost", GAULDIN),
     Rule(line.awkward, 0.3, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
