@@ -119,6 +119,7 @@ class Domain(ABC):
     Options: ClassVar[type] = NoOptions  # a frozen dataclass, each field an `option(default, help)`
     defaults: ClassVar[Mapping[str, Any]] = {}  # where this domain's measured choices differ from the core's
     fixed_length: ClassVar[bool] = False  # True: an item has exactly `max_length` tokens and no EOS is ever sampled
+    unit: ClassVar[int] = 1  # tokens of what a person counts where items have a fixed length, such as a bar
     prior: ClassVar[Path | None] = None  # the folder of the prior that the plugin ships, in its own package
 
     def __init__(self, options: Any = None) -> None:
@@ -217,6 +218,20 @@ class Domain(ABC):
         on the <svg>, the page's player moves a cursor over it.
         """
         return plain.text_picture(text)
+
+    def parts(self, text: str) -> list[tuple[str, int]]:
+        """What a person would tell apart in an item, in order: its name and how many of the tokens that `encode` gives.
+
+        By default each token. A table that explains an item has a row for each part.
+        """
+        return [(token, 1) for token in self.encode(text)]
+
+    def coloured(self, text: str, paid: Sequence[float]) -> str:
+        """The picture with each part coloured by what its tokens were paid, a number for each token of `encode`.
+
+        By default the picture as it is, which `seqtutor explain` does not write.
+        """
+        return self.picture(text)
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         """What a page can play: (start in seconds, length in seconds, MIDI number); empty where nothing sounds."""

@@ -36,6 +36,7 @@ from seqtutor_music.events import (
     Note,
     join,
     parse,
+    parts,
     sounding,
     stack,
 )
@@ -80,6 +81,7 @@ class MusicDomain(Domain):
     Options = MusicOptions
     defaults = {"objective": "reinforce"}  # noqa: RUF012 (declared as a class variable by Domain)
     fixed_length = True
+    unit = STEPS
     options: MusicOptions
 
     @property
@@ -149,6 +151,17 @@ class MusicDomain(Domain):
     def picture(self, text: str) -> str:
         """A piano roll."""
         return pictures.piano_roll(self._sounding(text), len(self.encode(text)), self.options.shift % 12)
+
+    def parts(self, text: str) -> list[tuple[str, int]]:
+        """Notes and rests, each with its bar and beat."""
+        return parts(VOCABULARY.encode(self.encode(text)), self.options.shift)
+
+    def coloured(self, text: str, paid: Sequence[float]) -> str:
+        """A piano roll whose notes are blue where the rules paid and orange where they charged."""
+        notes, steps = self._sounding(text), len(self.encode(text))
+        ends = [note.start for note in notes[1:]] + [steps]
+        worth = [float(sum(paid[note.start : end])) for note, end in zip(notes, ends, strict=True)]
+        return pictures.piano_roll(notes, steps, self.options.shift % 12, worth)
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         """The notes in seconds, at 120 quarters a minute."""

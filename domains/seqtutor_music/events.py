@@ -152,6 +152,20 @@ def sounding(ids: Iterable[int]) -> list[Note]:
     return notes
 
 
+def parts(ids: Sequence[int], shift: int = 0) -> list[tuple[str, int]]:
+    """Notes and rests, named by bar, beat and pitch `shift` above the frame, with the steps of each.
+
+    >>> parts(batch("- - C4 - - . - E4")[0])
+    [('1:1 rest', 2), ('1:1.5 C4', 3), ('1:2.25 rest', 2), ('1:2.75 E4', 1)]
+    """
+    edges = {edge for note in sounding(ids) for edge in (note.start, note.start + note.length)}
+    starts = sorted({0, *edges} - {len(ids)})
+    names = [spell(ids[at] + MIDI_OFFSET + shift) if ids[at] >= FIRST_PITCH else "rest" for at in starts]
+    places = [f"{at // STEPS + 1}:{at % STEPS / 4 + 1:g}" for at in starts]
+    ends = [*starts[1:], len(ids)]
+    return [(f"{p} {n}", end - at) for p, n, at, end in zip(places, names, starts, ends, strict=True)]
+
+
 def written(notes: Iterable[Note], steps: int) -> list[int]:
     """The canonical ids of notes that do not overlap: one off where a note ends in silence, holds wherever else.
 

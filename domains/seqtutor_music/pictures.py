@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from seqtutor_music.events import STEP_SECONDS, STEPS, Note, spell
@@ -12,10 +13,14 @@ ROWS = 25  # two octaves, or what the melody needs
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 NOTE = "#2f81c7"  # reads on white and on black
 ATTACK = "#175a94"
+CHARGED, NEITHER = "#d9730d", "#9a9a9a"
+MUCH = 1.0  # a reward that gives a note the full colour
 
 
-def piano_roll(notes: Sequence[Note], steps: int, tonic: int = 0) -> str:
+def piano_roll(notes: Sequence[Note], steps: int, tonic: int = 0, worth: Sequence[float] = ()) -> str:
     """SVG of `notes` over `steps` sixteenths; rows outside the major scale on `tonic` (0..11) are shaded.
+
+    `worth`: what each note earned, where that shall be its colour: blue paid, orange charged, grey neither.
 
     The data attributes tell a page's player how long it lasts and between which x it runs.
     """
@@ -31,7 +36,7 @@ def piano_roll(notes: Sequence[Note], steps: int, tonic: int = 0) -> str:
             *_shades(lowest, rows, steps, tonic),
             *_grid(rows, steps),
             *_labels(lowest, rows, tonic),
-            *_notes(notes, lowest, rows),
+            *_notes(notes, lowest, rows, worth),
             "</svg>",
         ]
     )
@@ -83,9 +88,32 @@ def _labels(lowest: int, rows: int, tonic: int) -> Iterator[str]:
             yield f'<text x="{LEFT - 5}" y="{y - 0.5}" text-anchor="end" opacity=".7">{spell(lowest + row)}</text>'
 
 
-def _notes(notes: Sequence[Note], lowest: int, rows: int) -> Iterator[str]:
+def _notes(notes: Sequence[Note], lowest: int, rows: int, worth: Sequence[float]) -> Iterator[str]:
     """A bar for each note, its beginning darker, so that a note struck again does not look held."""
-    for start, length, midi in notes:
+    for (start, length, midi), earned in itertools.zip_longest(notes, worth):
         x, y = LEFT + start * STEP, TOP + (rows - 1 - (midi - lowest)) * ROW
-        yield f'<rect x="{x + 0.5}" y="{y}" width="{length * STEP - 1}" height="{ROW}" rx="2" fill="{NOTE}"/>'
-        yield f'<rect x="{x + 0.5}" y="{y}" width="2" height="{ROW}" rx="1" fill="{ATTACK}"/>'
+        colour, told = (NOTE, "") if earned is None else (_colour(earned), f"<title>{earned:+.2f}</title>")
+        yield f'<rect x="{x + 0.5}" y="{y}" width="{length * STEP - 1}" height="{ROW}" rx="2" fill="{colour}">'
+        yield f'{told}</rect><rect x="{x + 0.5}" y="{y}" width="2" height="{ROW}" rx="1" fill="{_darker(colour)}"/>'
+
+
+def _colour(earned: float) -> str:
+    """From grey at 0 to the full colour at MUCH.
+
+    >>> _colour(0.0), _colour(2.5), _colour(-9.0)
+    ('#9a9a9a', '#2f81c7', '#d9730d')
+    """
+    part = min(abs(earned) / MUCH, 1.0)
+    full = NOTE if earned > 0 else CHARGED
+    return _mixed(NEITHER, full, part)
+
+
+def _darker(colour: str) -> str:
+    """The beginning of a note of this colour."""
+    return ATTACK if colour == NOTE else _mixed(colour, "#000000", 0.3)
+
+
+def _mixed(one: str, other: str, part: float) -> str:
+    """`one` with `part` of `other`."""
+    pairs = ((int(one[i : i + 2], 16), int(other[i : i + 2], 16)) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in pairs)
