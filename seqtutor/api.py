@@ -250,20 +250,20 @@ def generate(
     seed: int = 0,
     temperature: float = 1.0,
     primer: str = "",
-    rewrite: str = "",
+    revise: str = "",
     keep: str = "",
     draws: int = 1,
     reward_temperature: float | None = None,
 ) -> list[Item]:
     """N items of a run's policy or a prior; those that were no items of the domain are left out.
 
-    `primer`: how each begins; `rewrite`: an item of which the parts to `keep`, such as "1-2,4", stand in each. Both as
+    `primer`: how each begins; `revise`: an item of which the parts to `keep`, such as "1-2,4", stand in each. Both as
     text, or as the path of a file.
     `draws`: how many are drawn for each that is kept, by the law of the optimum prior * exp(R / reward_temperature);
     None is the run's own temperature.
     """
     source = _source(model)
-    given = given_steps(source.domain, primer, rewrite, keep)
+    given = given_steps(source.domain, primer, revise, keep)
     if draws > 1:
         with closing(source.scorer()) as scorer:
             found = choose(source, scorer, n, draws, seed=seed, temperature=reward_temperature, given=given)

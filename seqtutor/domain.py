@@ -220,17 +220,11 @@ class Domain(ABC):
         return plain.text_picture(text)
 
     def parts(self, text: str) -> list[tuple[str, int]]:
-        """What a person would tell apart in an item, in order: its name and how many of the tokens that `encode` gives.
-
-        By default each token. A table that explains an item has a row for each part.
-        """
+        """What a person tells apart in an item, in order: name, and how many tokens of `encode`; by default each."""
         return [(token, 1) for token in self.encode(text)]
 
     def coloured(self, text: str, paid: Sequence[float]) -> str:
-        """The picture with each part coloured by what its tokens were paid, a number for each token of `encode`.
-
-        By default the picture as it is, which `seqtutor explain` does not write.
-        """
+        """The picture, each part coloured by what its tokens were paid; by default there is none of `explain`."""
         return self.picture(text)
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:

@@ -1,4 +1,4 @@
-"""Steps that are not the model's to choose: how items begin, or what is kept of one that is rewritten."""
+"""Steps that are not the model's to choose: how items begin, or what is kept of one that is revised."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from seqtutor.vocabulary import PAD
 LONGEST_NAME = 255  # characters of a path that a system can ask for; a text may be longer
 
 
-def given_steps(domain: Domain, primer: str = "", rewrite: str = "", keep: str = "") -> Tensor | None:
+def given_steps(domain: Domain, primer: str = "", revise: str = "", keep: str = "") -> Tensor | None:
     """Ids (T,) as `sample` takes them, PAD where the model chooses; None where it chooses all.
 
-    `primer` and `rewrite`: text in the domain's notation, or a file that holds one item. `keep`: which of the item to
-    rewrite stay, counted from 1 in the domain's units, such as "1-2,7-8". Raises UserError where they do not fit.
+    `primer` and `revise`: text in the domain's notation, or a file that holds one item. `keep`: which of the item to
+    revise stay, counted from 1 in the domain's units, such as "1-2,7-8". Raises UserError where they do not fit.
     """
-    if bool(rewrite) != bool(keep):
-        raise UserError("--rewrite ITEM and --keep PARTS go together: which item, and which of it stays, such as 1-2,4")
-    if primer and rewrite:
-        raise UserError("--primer begins an item and --rewrite has one already: give one of them, and --keep 1 perhaps")
-    if rewrite:
-        return _kept(domain, ids_of(domain, rewrite), keep)
+    if bool(revise) != bool(keep):
+        raise UserError("--revise ITEM and --keep PARTS go together: which item, and which of it stays, such as 1-2,4")
+    if primer and revise:
+        raise UserError("--primer begins an item and --revise has one already: give one of them, and --keep 1 perhaps")
+    if revise:
+        return _kept(domain, ids_of(domain, revise), keep)
     return _beginning(domain, ids_of(domain, primer)) if primer else None
 
 
@@ -37,9 +37,9 @@ def _beginning(domain: Domain, ids: Tensor) -> Tensor:
 
 def _kept(domain: Domain, ids: Tensor, keep: str) -> Tensor:
     if not domain.fixed_length:
-        raise UserError(f"--rewrite needs items of a fixed length, and those of domain '{domain.name}' end anywhere")
+        raise UserError(f"--revise needs items of a fixed length, and those of domain '{domain.name}' end anywhere")
     if len(ids) != domain.max_length:
-        raise UserError(f"the item to rewrite has {len(ids)} tokens; here an item has {domain.max_length}")
+        raise UserError(f"the item to revise has {len(ids)} tokens; here an item has {domain.max_length}")
     count = -(-domain.max_length // domain.unit)
     stays = torch.zeros(count, dtype=torch.bool)
     for first, last in spans(keep, count):

@@ -46,7 +46,7 @@ def test_what_has_ended_gets_no_given_steps():
 
 
 def test_kept_bars_stand_where_they_were():
-    given = given_steps(MUSIC, rewrite=TUNE, keep="2")
+    given = given_steps(MUSIC, revise=TUNE, keep="2")
     ids = MUSIC.vocabulary.encode(TUNE.split())
     assert given.tolist() == [PAD] * 16 + ids[16:]
 
@@ -54,14 +54,14 @@ def test_kept_bars_stand_where_they_were():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"rewrite": TUNE}, "--rewrite ITEM and --keep PARTS go together"),
+        ({"revise": TUNE}, "--revise ITEM and --keep PARTS go together"),
         ({"keep": "1"}, "go together"),
-        ({"rewrite": TUNE, "keep": "1", "primer": "C4"}, "give one of them"),
-        ({"rewrite": TUNE, "keep": "3"}, "--keep has '3', and there are 1 to 2"),
-        ({"rewrite": TUNE, "keep": "2-1"}, "--keep has '2-1', and there are 1 to 2"),
-        ({"rewrite": TUNE, "keep": "one"}, "such as 1-2,4, not 'one'"),
-        ({"rewrite": TUNE, "keep": "1-2"}, "nothing is left to write"),
-        ({"rewrite": "C4 -", "keep": "1"}, "the item to rewrite has 2 tokens; here an item has 32"),
+        ({"revise": TUNE, "keep": "1", "primer": "C4"}, "give one of them"),
+        ({"revise": TUNE, "keep": "3"}, "--keep has '3', and there are 1 to 2"),
+        ({"revise": TUNE, "keep": "2-1"}, "--keep has '2-1', and there are 1 to 2"),
+        ({"revise": TUNE, "keep": "one"}, "such as 1-2,4, not 'one'"),
+        ({"revise": TUNE, "keep": "1-2"}, "nothing is left to write"),
+        ({"revise": "C4 -", "keep": "1"}, "the item to revise has 2 tokens; here an item has 32"),
         ({"primer": TUNE}, "the primer has 32 tokens; an item has at most 32"),
     ],
 )
@@ -70,10 +70,10 @@ def test_what_cannot_be_given_is_said_in_a_line(asked, said):
         given_steps(MUSIC, **asked)
 
 
-def test_items_that_end_anywhere_cannot_be_rewritten():
+def test_items_that_end_anywhere_cannot_be_revised():
     molecules = load("molecules")
     with pytest.raises(UserError, match="fixed length"):
-        given_steps(molecules, rewrite="CCO", keep="1")
+        given_steps(molecules, revise="CCO", keep="1")
     with pytest.raises(UserError, match="no item of domain"):
         behind(molecules, "CCO", 1)
 
@@ -95,7 +95,7 @@ def test_many_draws_keep_what_leads_to_the_given_steps():
     """A model does not look ahead: of many draws those are kept after which the given bar is likely."""
     source = open_model("music", {"bars": 2})
     domain = source.domain
-    given = given_steps(domain, rewrite="C4 - - - " * 4 + "A4 - - - G4 - - - F4 - - - E4 - - -", keep="2")
+    given = given_steps(domain, revise="C4 - - - " * 4 + "A4 - - - G4 - - - F4 - - - E4 - - -", keep="2")
     with closing(source.scorer()) as scorer:
         kept = choose(source, scorer, 4, 200, seed=0, temperature=1e6, given=given)
     any_of = drawn(source.model, domain, 100, 1, given=given)[0]
@@ -105,11 +105,11 @@ def test_many_draws_keep_what_leads_to_the_given_steps():
     assert abs(kept.kl) < 1e-3  # from the prior given that bar; the reward hardly counts here
 
 
-def test_the_command_rewrites_and_leaves_out_the_primer(tmp_path, monkeypatch):
+def test_the_command_revises_and_leaves_out_the_primer(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("tune.txt").write_text(TUNE)
     for args in (
-        ["-n", "3", "--bars", "2", "--rewrite", "tune.txt", "--keep", "2", "--output", "new"],
+        ["-n", "3", "--bars", "2", "--revise", "tune.txt", "--keep", "2", "--output", "new"],
         ["-n", "3", "--bars", "2", "--primer", "C4 - D4 -", "--without-primer", "--output", "on"],
     ):
         result = CliRunner().invoke(main, ["generate", "music", *args])

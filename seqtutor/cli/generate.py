@@ -24,7 +24,7 @@ from seqtutor.errors import UserError
 )
 @click.option("--primer", default="", help="Beginning of every item: a text, or a file that holds one item.")
 @click.option("--without-primer", is_flag=True, help="Write files of what follows the primer, and not of the primer.")
-@click.option("--rewrite", default="", help="An item, text or file, to write anew but for what --keep names.")
+@click.option("--revise", default="", help="An item, text or file, to write anew but for what --keep names.")
 @click.option("--keep", default="", help="What stays of it, counted from 1: bars of music, such as 1-2,7-8.")
 @click.option(
     "--draws",
@@ -43,7 +43,7 @@ def generate(
     temperature: float,
     primer: str,
     without_primer: bool,
-    rewrite: str,
+    revise: str,
     keep: str,
     draws: int,
     reward_temperature: float | None,
@@ -55,7 +55,7 @@ def generate(
     \b
     seqtutor generate music -n 8
     seqtutor generate outputs/music-reinforce-20260101-120000 -n 32 --primer "C4 - E4 -"
-    seqtutor generate music --rewrite tune.mid --keep 1-2,4 --draws 64
+    seqtutor generate music --revise tune.mid --keep 1-2,4 --draws 64
     seqtutor generate molecules -n 1000 --output mine --seed 7
     seqtutor generate molecules -n 100 --draws 64 --reward-temperature 0.05
     """
@@ -69,7 +69,7 @@ def generate(
 
     source = open_model(model, typed(options))
     domain, said = source.domain, ""
-    given = given_steps(domain, primer, rewrite, keep)
+    given = given_steps(domain, primer, revise, keep)
     paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
     if draws > 1 and paid and not trust:
         raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")

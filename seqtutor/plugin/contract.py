@@ -18,7 +18,7 @@ TERM = re.compile(r"[^\W\d_][\w-]*")
 FLAGS = frozenset(  # of the commands; the fields of the configs come beside them
     """
     against all among as_json cache config count data domain domain_name draws examples folder force function help
-    item json keep model n name names output per_family primer program resume reward_temperature rewrite seed
+    item json keep model n name names output per_family primer program resume reward_temperature revise seed
     show_version source temperature terms texts transform trust version weight weights without_primer
     """.split()  # noqa: SIM905 (a list of them would be thirty lines)
 )

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -73,6 +73,7 @@ class Item:
     notes: str  # JSON for the player, "" where nothing sounds
     reward: str
     terms: list[tuple[str, str]]
+    files: list[str]  # its own in the run's `samples/`
 
 
 @dataclass(frozen=True)
@@ -189,8 +190,9 @@ def _samples(run: Run, domain: Domain) -> Samples:
     prior = [s for s in ordered if s.model == "prior"][:SAMPLES]
     policy = [s for s in ordered if s.model == "policy"]
     before = [_item(s, domain, "prior") for s in prior]
-    after = [_item(s, domain, "tuned") for s in policy[:SAMPLES]]
-    best = [_item(s, domain, "best") for s in _best(policy)]
+    own = _files(run.folder / "samples", policy)
+    after = [_item(s, domain, "tuned", own) for s in policy[:SAMPLES]]
+    best = [_item(s, domain, "best", own) for s in _best(policy)]
     shown = [*before, *after, *best]
     return Samples(
         before=before,
@@ -199,6 +201,13 @@ def _samples(run: Run, domain: Domain) -> Samples:
         wide=any(_aspect(item.picture) > 1.8 for item in shown if item.picture),
         playable=any(item.notes for item in shown),
     )
+
+
+def _files(folder: Path, policy: Sequence[Sample]) -> dict[int, list[str]]:
+    """The files whose name is a number, by the number of their sample: a run writes those that are items, counted."""
+    numbered = [(int(path.stem), path.name) for path in sorted(folder.glob("*")) if path.stem.isdecimal()]
+    items = enumerate((sample.number for sample in policy if sample.text), start=1)
+    return {number: [name for at, name in numbered if at == place] for place, number in items}
 
 
 def _best(samples: Iterable[Sample]) -> list[Sample]:
@@ -210,7 +219,7 @@ def _best(samples: Iterable[Sample]) -> list[Sample]:
     return list(once.values())[:SAMPLES]
 
 
-def _item(sample: Sample, domain: Domain, model: str) -> Item:
+def _item(sample: Sample, domain: Domain, model: str, files: Mapping[int, list[str]] | None = None) -> Item:
     text = sample.text
     picture, problem = _drawn(text, domain)
     caption, sounds = _told(text, domain)
@@ -224,6 +233,7 @@ def _item(sample: Sample, domain: Domain, model: str) -> Item:
         notes=json.dumps(notes, separators=(",", ":")) if notes else "",
         reward=figures.number(sample.reward),
         terms=[(name, figures.number(value)) for name, value in sample.terms.items()],
+        files=(files or {}).get(sample.number, []),
     )
 
 
