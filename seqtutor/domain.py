@@ -224,7 +224,7 @@ class Domain(ABC):
         return [(token, 1) for token in self.encode(text)]
 
     def coloured(self, text: str, paid: Sequence[float]) -> str:
-        """The picture, each part coloured by what its tokens were paid; by default there is none of `explain`."""
+        """The picture, each part blue where its tokens were paid, orange where charged; by default no page shows it."""
         return self.picture(text)
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:

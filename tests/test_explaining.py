@@ -14,6 +14,7 @@ from seqtutor.cli import main
 from seqtutor.drawing import open_model
 from seqtutor.explaining import explain
 from seqtutor.priors.sampling import logp_of
+from seqtutor.runs.report import render
 
 TUNE = "C4 - - - E4 - - - G4 - - . - F#4 C5 - | B4 - - - - - - - C5 - - - - - - -"
 
@@ -97,3 +98,15 @@ def test_a_mistake_is_one_line(args, said):
     assert result.exit_code == 1
     assert said in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+def test_the_page_has_each_sample_in_the_colours_that_explain_gives_it(explained, tmp_path):
+    source, _, found = explained
+    (tmp_path / "config.toml").write_text('domain = "music"\n[weights]\nkey = 9.0\n')
+    (tmp_path / "samples.csv").write_text(f"number,model,text,reward,term.key\n1,policy,{found.text},1.0,-1.0\n")
+    page = render(tmp_path, source.domain)
+    charged = [float(value) for value in re.findall(r"<title>([-+]\d+\.\d\d)</title>", page)]
+    plain = source.domain.coloured(found.text, found.steps)
+    told = [float(value) for value in re.findall(r"<title>([-+]\d+\.\d\d)</title>", plain)]
+    changes = [new - old for new, old in zip(charged, 2 * told, strict=True)]  # it is the first and the best
+    assert changes == pytest.approx(2 * [0, 0, 0, -8.5, 0, 0, 0], abs=0.011)

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
-from seqtutor.domain import Domain
+from seqtutor.domain import Domain, TokenTerm
 from seqtutor.errors import UserError
 from seqtutor.plugin.guard import complaints
 from seqtutor.runs.report import charts, figures
@@ -73,6 +75,7 @@ class Item:
     notes: str  # JSON for the player, "" where nothing sounds
     reward: str
     terms: list[tuple[str, str]]
+    coloured: Markup | None  # the picture by what each part was paid, where the domain colours it
     files: list[str]  # its own in the run's `samples/`
 
 
@@ -189,10 +192,10 @@ def _samples(run: Run, domain: Domain) -> Samples:
     ordered = sorted(run.samples, key=lambda sample: sample.number)
     prior = [s for s in ordered if s.model == "prior"][:SAMPLES]
     policy = [s for s in ordered if s.model == "policy"]
-    before = [_item(s, domain, "prior") for s in prior]
+    before = [_item(s, domain, "prior", run) for s in prior]
     own = _files(run.folder / "samples", policy)
-    after = [_item(s, domain, "tuned", own) for s in policy[:SAMPLES]]
-    best = [_item(s, domain, "best", own) for s in _best(policy)]
+    after = [_item(s, domain, "tuned", run, own) for s in policy[:SAMPLES]]
+    best = [_item(s, domain, "best", run, own) for s in _best(policy)]
     shown = [*before, *after, *best]
     return Samples(
         before=before,
@@ -219,7 +222,7 @@ def _best(samples: Iterable[Sample]) -> list[Sample]:
     return list(once.values())[:SAMPLES]
 
 
-def _item(sample: Sample, domain: Domain, model: str, files: Mapping[int, list[str]] | None = None) -> Item:
+def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]] | None = None) -> Item:
     text = sample.text
     picture, problem = _drawn(text, domain)
     caption, sounds = _told(text, domain)
@@ -233,6 +236,7 @@ def _item(sample: Sample, domain: Domain, model: str, files: Mapping[int, list[s
         notes=json.dumps(notes, separators=(",", ":")) if notes else "",
         reward=figures.number(sample.reward),
         terms=[(name, figures.number(value)) for name, value in sample.terms.items()],
+        coloured=_coloured(text, domain, run.config) if picture else None,
         files=(files or {}).get(sample.number, []),
     )
 
@@ -243,6 +247,23 @@ def _drawn(text: str, domain: Domain) -> tuple[str, str]:
         return (clean(domain.picture(text))[0], "") if text else ("", "")
     except (UserError, ValueError) as error:  # a plugin's mistake, or a samples.csv that somebody else wrote
         return "", str(error)
+
+
+def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup | None:
+    """The picture coloured by what the terms paid step by step; None where the domain or the run has no such thing."""
+    if not domain.offers("coloured") or config.get("combine") == "geometric":
+        return None
+    weights, tables = config.get("weights", {}), config.get("terms", {})
+    try:
+        ids = np.array([domain.vocabulary.encode(domain.encode(text))])
+        paid = [
+            weights.get(term.name, term.weight) * term.values(ids)[0]
+            for term in domain.terms()
+            if isinstance(term, TokenTerm) and term.name not in tables
+        ]
+        return Markup(clean(domain.coloured(text, np.sum(paid, axis=0).tolist()))[0])  # noqa: S704 (cleaned)
+    except (UserError, ValueError, TypeError, AttributeError):  # as `_drawn`, or a config.toml that somebody else wrote
+        return None
 
 
 def _told(text: str, domain: Domain) -> tuple[str, list[tuple[float, float, int]]]:
