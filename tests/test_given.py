@@ -124,3 +124,22 @@ def test_the_command_revises_and_leaves_out_the_primer(tmp_path, monkeypatch):
     assert not first.text.startswith("C4 - D4 -")
     refused = CliRunner().invoke(main, ["generate", "music", "--without-primer"])
     assert "give --primer too" in refused.output
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["music", "-n", "1", "--bars", "6", "--tonic", "Dm"],
+        ["-n", "1", "--bars", "6", "music", "--tonic", "Dm"],
+        ["--trust", "music", "--tonic=Dm", "--bars=6", "-n1"],
+        ["--tonic", "Dm", "-n1", "--bars", "6", "--trust", "music"],
+    ],
+)
+def test_options_of_the_domain_are_known_wherever_the_model_stands(args, tmp_path, monkeypatch):
+    """Six bars are more than the prior was made for: it knows how much is left until the end."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["generate", *args, "--output", "out"])
+    assert result.exit_code == 0, result.output
+    (row,) = csv.DictReader(Path("out/samples.csv").read_text().splitlines())
+    assert len(row["text"].split()) == 96
+    assert "#" not in row["text"]  # a key with a flat is spelt with flats
