@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from seqtutor.cli.options import ModelCommand, typed
 from seqtutor.config import TrainConfig
 from seqtutor.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seqtutor.drawing import Source
+    from seqtutor.rewards.reward import Scores
 
 
 @click.command(cls=ModelCommand)
@@ -63,32 +69,48 @@ def generate(
     if without_primer and not primer:
         raise UserError("--without-primer leaves out what --primer gives: give --primer too")
     from seqtutor.cli.console import console
-    from seqtutor.drawing import choose, drawn, open_model
+    from seqtutor.drawing import open_model
     from seqtutor.given import behind, given_steps
     from seqtutor.runs.folder import new_folder, write_samples
 
     source = open_model(model, typed(options))
-    domain, said = source.domain, ""
+    domain = source.domain
     given = given_steps(domain, primer, revise, keep)
-    paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
-    if draws > 1 and paid and not trust:
-        raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
-    left_out = [] if trust else strangers(source.config)
-    with closing(source.scorer(left_out)) as scorer:
-        if draws > 1:
-            found = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, given=given)
-            scores, said = found.scores, f"{found.sentence}\n"
-        else:
-            scores = scorer.score(*drawn(source.model, domain, count, seed, temperature, given))
-    folder = new_folder(output, f"{domain.name}-samples")
+    among = None if draws == 1 else (draws, reward_temperature)
+    scores, said = _scored(source, count, seed, temperature, given, among, trust)
     items = scores.items(count)
     texts = [text or "" for text in items.texts]
     if without_primer and given is not None:
         texts = [behind(domain, text, len(given)) for text in texts]
+    folder = new_folder(output, f"{domain.name}-samples")
     write_samples(folder / "samples.csv", {model: scores})
     domain.write(texts, folder, items.figures)
     line = f"{said}{len(texts)} of {count} samples are valid; written to {folder}"
     console.print(line, markup=False, soft_wrap=True)
+
+
+def _scored(
+    source: Source,
+    count: int,
+    seed: int,
+    temperature: float,
+    given: Tensor | None,
+    among: tuple[int, float | None] | None,
+    trust: bool,
+) -> tuple[Scores, str]:
+    """What the model writes, and a sentence where it is chosen `among` (draws of each, temperature of the reward)."""
+    from seqtutor.drawing import choose, drawn
+
+    paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
+    if among and paid and not trust:
+        raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
+    left_out = [] if trust else strangers(source.config)
+    with closing(source.scorer(left_out)) as scorer:
+        if among is None:
+            return scorer.score(*drawn(source.model, source.domain, count, seed, temperature, given)), ""
+        draws, reward_temperature = among
+        found = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, given=given)
+        return found.scores, f"{found.sentence}\n"
 
 
 def _check(temperature: float, draws: int, reward_temperature: float | None) -> None:

@@ -55,12 +55,7 @@ def score(
     from seqtutor.runs.folder import new_folder
 
     run = (source / "config.toml").is_file()
-    file = config or (source / "config.toml" if run else None)
-    read = read_toml(file) if file else {}
-    named = {"domain": domain_name} if domain_name else {}
-    settings = build(TrainConfig, layered(named, read, {"options": typed(options)}), str(file))
-    if not settings.domain:
-        raise UserError("name what to score by: --config profile.toml, or --domain molecules")
+    settings = _settings(config or (source / "config.toml" if run else None), domain_name, typed(options))
     domain = load(settings.domain, settings.options)
     texts = list(_of_run(source) if run else _of_file(domain, source))
     if not texts:
@@ -82,6 +77,15 @@ def score(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _settings(file: Path | None, domain: str, options: dict[str, Any]) -> TrainConfig:
+    """Those of a config, with what was typed."""
+    read = read_toml(file) if file else {}
+    settings = build(TrainConfig, layered({"domain": domain}, read, {"options": options}), str(file))
+    if not settings.domain:
+        raise UserError("name what to score by: --config profile.toml, or --domain molecules")
+    return settings
 
 
 def _of_run(folder: Path) -> Iterator[str]:
