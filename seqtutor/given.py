@@ -81,10 +81,19 @@ def ids_of(domain: Domain, word: str) -> Tensor:
     return torch.tensor(domain.vocabulary.encode(domain.encode(items[0])), dtype=torch.int64)
 
 
+def _typed(domain: Domain, text: str) -> str:
+    try:
+        domain.encode(text)
+    except UserError as error:
+        no_file = "" if " " in text else "; nor is there a file of that name"
+        raise UserError(f"{error}{no_file}") from error
+    return text
+
+
 def items_of(domain: Domain, word: str) -> list[str]:
     """The texts that are meant: those of a file that exists, else the word itself. Raises UserError where none is."""
     if len(word) > LONGEST_NAME or not Path(word).is_file():
-        return [word]
+        return [_typed(domain, word)]
     lines = list(domain.read(Path(word)))
     for line in lines:
         if line.text is None:

@@ -62,6 +62,7 @@ def test_kept_bars_stand_where_they_were():
         ({"revise": TUNE, "keep": "one"}, "such as 1-2,4, not 'one'"),
         ({"revise": TUNE, "keep": "1-2"}, "nothing is left to write"),
         ({"revise": "C4 -", "keep": "1"}, "the item to revise has 2 tokens; here an item has 32"),
+        ({"primer": "tune.mid"}, "event 1 is 'tune.mid'.*; nor is there a file of that name"),
         ({"primer": TUNE}, "the primer has 32 tokens; an item has at most 32"),
     ],
 )
