@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from seqtutor import UserError, unknown
 from seqtutor_music.events import Note
-from seqtutor_music.midi import midi
+from seqtutor_music.keys import text_of
 from seqtutor_music.sheets import Sheet, abc, musicxml
 
+TICKS = 120  # of a sixteenth
+VELOCITY = 90
 Melody = tuple[Sequence[Note], int]  # what sounds, and the sixteenths that it lasts
+
+
+def midi(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
+    """A file for a piano in 4/4; it ends after `steps` sixteenths, whether something sounds or not."""
+    import mido
+    import pretty_midi
+
+    step, stream = 15.0 / sheet.tempo, io.BytesIO()  # seconds
+    made = pretty_midi.PrettyMIDI(resolution=4 * TICKS, initial_tempo=sheet.tempo)
+    made.time_signature_changes.append(pretty_midi.TimeSignature(4, 4, 0))
+    piano = pretty_midi.Instrument(program=0)
+    for start, length, pitch in notes:
+        piano.notes.append(pretty_midi.Note(VELOCITY, pitch, start * step, (start + length) * step))
+    made.instruments.append(piano)
+    made.write(stream)
+    stream.seek(0)
+    file = mido.MidiFile(file=stream)  # pretty_midi ends a file with its last note, and spells a key in its own way
+    head = [("track_name", {"name": sheet.title}), ("key_signature", {"key": text_of(sheet.key)})]
+    file.tracks[0][:0] = [mido.MetaMessage(kind, **values, time=0) for kind, values in head]
+    for track in file.tracks:
+        track[-1].time = steps * TICKS - sum(message.time for message in track[:-1])
+    file.charset, out = "utf-8", io.BytesIO()
+    file.save(file=out)
+    return out.getvalue()
+
 
 FORMATS: Mapping[str, Callable[[Sequence[Note], int, Sheet], bytes]] = {
     "mid": midi,
