@@ -98,9 +98,9 @@ def _endings(ids: Ids) -> list[Measure]:
     whole = _whole(ids)
     long = grid.sounding_length(ids)[:, -1:] >= grid.BEAT
     return [
-        _share(tonic, grid.on_tonic(ids)[:, -1:], whole, "near", "C; A where A sounds longer than C before"),
-        _share(quarter, long, whole, "near"),
-        _share(odd, (grid.onset(ids)[:, -1:] % 2 == 1) & sounded[:, None], whole, "near"),
+        _share(tonic, grid.on_tonic(ids)[:, -1:], whole, "higher", "C; A where A sounds longer than C before"),
+        _share(quarter, long, whole, "higher"),
+        _share(odd, (grid.onset(ids)[:, -1:] % 2 == 1) & sounded[:, None], whole, "lower"),
     ]
 
 

@@ -140,10 +140,11 @@ def _story(summary: Summary | None) -> dict[str, object]:
     """The headline and the table, from the summary alone."""
     if summary is None:
         nothing: dict[str, object] = {"better": [], "worse": [], "hidden": 0, "table": [], "real": False}
-        return {"headline": "This run did not reach its end", **nothing}
+        return {"headline": "This run did not reach its end", "astray": "", **nothing}
     verdicts = _verdicts(summary)
     return {
         "headline": figures.headline(verdicts),
+        "astray": figures.astray(verdicts),
         "better": [_card(figure) for figure in verdicts.better[:CARDS]],
         "worse": [_card(figure) for figure in verdicts.worse[:CARDS]],
         "hidden": max(len(verdicts.worse) - CARDS, 0),

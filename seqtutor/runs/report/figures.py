@@ -71,10 +71,12 @@ def headline(verdicts: Verdicts) -> str:
     if judged == 0:
         return "This run has no measure to judge it by"
     tail = f"{worse} got worse" if worse else "none got worse"
-    astray = [figure.name for figure in verdicts.worse if figure.better == "near"]
-    if astray:
-        tail += f"; further from real items: {', '.join(astray)}"
     return f"{better or 'None'} of {judged} measures got better, {tail}"
+
+
+def astray(verdicts: Verdicts) -> str:
+    """The figures that went further from what real items have, the farthest first; empty where none did."""
+    return ", ".join(figure.name for figure in verdicts.worse if figure.better == "near")
 
 
 def number(value: float, digits: int = 3) -> str:
