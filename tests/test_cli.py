@@ -312,11 +312,26 @@ def test_inspecting_what_is_not_there_or_empty():
         assert said in result.stderr
 
 
+def test_a_prior_goes_on_from_another_and_says_how_many_samples_are_valid():
+    words = write("w.txt", "\n".join(language(60, 3)))
+    made = succeed("pretrain", "--domain", "letters", "--data", words, *TINY, "--output", "mine").output
+    assert "% of 200 samples\n" in made
+    few = write("few.txt", "\n".join(language(12, 3)))
+    options = ("--prior", "./mine", "--output", "near", "--learning-rate", "1", "--epochs", "9", "--dropout", "0")
+    further = succeed("pretrain", "--domain", "letters", "--data", few, *options).output
+    assert "% of 200 samples; of ./mine, from which it went on, " in further
+    assert "warning: fewer samples are valid than before" in further
+    assert 'keep = "last"' in Path("near/config.toml").read_text()
+
+
 def test_too_few_good_lines_are_too_few():
     words = write("words.txt", "ab\nabc\nxyz\n")
     result = call("pretrain", "--domain", "letters", "--data", words)
     assert result.exit_code == 1
-    assert result.stderr == "Error: words.txt has 2 items that can be learnt from; at least 50 are needed\n"
+    assert result.stderr == (
+        "Error: words.txt has 2 items that can be learnt from; "
+        "at least 50 are needed, or 10 to go on from a prior (--prior)\n"
+    )
     assert not Path("outputs").exists()
 
 

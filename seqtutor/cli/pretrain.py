@@ -18,10 +18,14 @@ from seqtutor.errors import UserError, UserStopped
 
 if TYPE_CHECKING:
     from seqtutor import pretraining
+    from seqtutor.priors.model import LstmModel
 
 SHOWN = 3  # bad lines that are shown
 INTERRUPTED = 130
 ENOUGH = 50  # items below which a prior is not worth learning
+ENOUGH_FURTHER = 10  # from a prior
+TRIED = 200  # samples by which it is said how many are valid
+LOW = 0.5  # share of valid samples below which a new prior is of little use
 
 
 @click.command(cls=DomainCommand)
@@ -31,11 +35,12 @@ ENOUGH = 50  # items below which a prior is not worth learning
 @click.option("--output", default="", help="Folder of the prior.  [default: outputs/<domain>-prior-<time>]")
 @click.pass_context
 def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, output: str, **given: Any) -> None:
-    """Learn a prior from data, with a held-out loss and an early stop.
+    """Learn a prior from data, or go on with one, with a held-out loss and an early stop.
 
     \b
     seqtutor pretrain --domain music --data my_midis/
     seqtutor pretrain --domain molecules --data mine.smi --output priors/mine
+    seqtutor pretrain --domain molecules --data actives.smi --prior molecules --output priors/actives
     seqtutor pretrain --resume priors/mine
     seqtutor train --domain molecules --prior priors/mine
     """
@@ -86,7 +91,36 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
         markup=False,
         soft_wrap=True,
     )
+    _try(domain, model, settings)
     _examine(domain, data, folder)
+
+
+def _try(domain: Domain, model: LstmModel, settings: PretrainConfig) -> None:
+    """Print which share of samples is valid, with a warning where it has fallen, or is low."""
+    from seqtutor.cli.console import console
+    from seqtutor.drawing import texts_of
+    from seqtutor.priors.files import load_prior
+
+    def valid(of: LstmModel) -> float:
+        return sum(text is not None for text in texts_of(of, domain, TRIED, settings.seed)) / TRIED
+
+    share = valid(model)
+    before = valid(load_prior(settings.prior, domain)) if settings.prior else None
+    beside = "" if before is None else f"; of {settings.prior}, from which it went on, {before:.1%}"
+    console.print(f"valid: {share:.1%} of {TRIED} samples{beside}", markup=False, soft_wrap=True)
+    if before is None and share < LOW:
+        console.print(
+            f"warning: few samples are valid; go on from a prior, with --prior {domain.name}, or from more data",
+            markup=False,
+            soft_wrap=True,
+        )
+    elif before is not None and share < before:
+        console.print(
+            f"warning: fewer samples are valid than before; try fewer --epochs than {settings.epochs:g}, or a lower "
+            f"--learning-rate than {settings.learning_rate:g}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfig) -> pretraining.Examples:
@@ -95,12 +129,13 @@ def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfi
     from seqtutor.cli.console import console
     from seqtutor.testing import rehearse
 
-    texts = _usable(lines, domain, settings.data) if settings.data else _corpus(domain)
+    texts = _usable(lines, domain, settings) if settings.data else _corpus(domain)
     rehearse(domain, texts)
     data = pretraining.examples(domain, texts, settings)
     if data.unused:
         console.print(f"{data.unused:,} of {len(texts):,} items left out: too short, or too long, for {domain.name}")
-    console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out")
+    by = f"; families held out as a whole: {data.families:,}" if data.families else ""
+    console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out{by}")
     return data
 
 
@@ -133,20 +168,24 @@ def _corpus(domain: Domain) -> list[str]:
         return domain.corpus(report)
 
 
-def _usable(lines: Sequence[DataLine], domain: Domain, data: str) -> list[str]:
+def _usable(lines: Sequence[DataLine], domain: Domain, settings: PretrainConfig) -> list[str]:
     """The texts that can be learnt from; what is left out is counted, and the first of it shown."""
     from seqtutor.cli.console import console
 
     good = [line.text for line in lines if line.text is not None]
     bad = [line for line in lines if line.problem]
     if not lines:
-        raise UserError(f"{data} is empty: it holds no item of domain '{domain.name}'")
+        raise UserError(f"{settings.data} is empty: it holds no item of domain '{domain.name}'")
     if bad:
         console.print(f"{len(bad):,} of {len(lines):,} items left out; the first {min(SHOWN, len(bad))}:")
         for line in bad[:SHOWN]:
             console.print(f"  {line.where}: {line.problem}", markup=False)
-    if len(good) < ENOUGH:
-        raise UserError(f"{data} has {len(good)} items that can be learnt from; at least {ENOUGH} are needed")
+    needed = ENOUGH_FURTHER if settings.prior else ENOUGH
+    if len(good) < needed:
+        onwards = "" if settings.prior else f", or {ENOUGH_FURTHER} to go on from a prior (--prior)"
+        raise UserError(
+            f"{settings.data} has {len(good)} items that can be learnt from; at least {needed} are needed{onwards}"
+        )
     return good
 
 
