@@ -21,8 +21,8 @@ from seqtutor.plugins import installed
 FURTHER: Mapping[str, Any] = {  # what is usual for a prior that goes on from another one, by few items
     "epochs": 40.0,
     "batch": 16,
-    "learning_rate": 3e-3,
-    "dropout": 0.5,  # with less it knows them by heart before it has learnt what they share
+    "learning_rate": 2e-3,
+    "dropout": 0.3,  # without it it knows them by heart before it has learnt what they share
     "held_out": 0.2,
     "keep": "last",  # by the held-out loss it would hardly have left the prior; docs/recipes.md has the figures
 }
@@ -38,13 +38,13 @@ class PretrainConfig:
     epochs: float = option(3.0, "Passes over the data (from a prior 40).", above=0)
     batch: int = option(64, "Sequences in an update (from a prior 16).", above=0)
     learning_rate: float = option(
-        6e-3, "Peak of Adam's learning rate (from a prior 0.003); it falls to 0 on a cosine.", above=0
+        6e-3, "Peak of Adam's learning rate (from a prior 0.002); it falls to 0 on a cosine.", above=0
     )
     embedding: int = option(64, "Width of the token embedding of a new model.", above=0)
     hidden: int = option(512, "Cells of each LSTM layer of a new model.", above=0)
     layers: int = option(1, "LSTM layers of a new model.", above=0)
     dropout: float = option(
-        0.0, "Share of embeddings and outputs dropped while learning (from a prior 0.5).", between=(0, 0.9)
+        0.0, "Share of embeddings and outputs dropped while learning (from a prior 0.3).", between=(0, 0.9)
     )
     held_out: float = option(
         0.01, "Share of the items kept aside to measure the held-out loss (from a prior 0.2).", between=(0.001, 0.5)
@@ -108,6 +108,17 @@ class TrainConfig:
         between=(0, math.inf),
     )
     repeats: str = option("paid", "What a text earns that an earlier update has seen.", ("paid", "unpaid"))
+    family_size: int = option(
+        0,
+        "Different texts of one family, such as the molecules of a scaffold, that are paid before it is full; 0: all.",
+        between=(0, 10**9),
+    )
+    family_least: float = option(0.4, "Reward from which on a text counts as one of its family.", between=(-1e18, 1e18))
+    family_penalty: str = option(
+        "step",
+        "How the pay falls while a family fills: step to 0 when it is full, or from the start, linear or sigmoid.",
+        ("step", "linear", "sigmoid"),
+    )
     samples: int = option(1000, "Samples of the prior and of the policy that the final table stands on.", above=0)
     best_of: int = option(16, "n of the free baseline 'best of n from the prior'.", above=0)
     failures: float = option(

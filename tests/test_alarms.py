@@ -28,7 +28,7 @@ def scores_of(texts, held=None):
     reward = np.array([[float(i % 2)] for i in range(len(texts))])
     terms = {} if held is None else {"held": np.asarray(held, float)}
     flags = (np.ones(len(texts), bool), np.zeros(len(texts), bool))
-    return Scores(list(texts), reward[..., None], reward, *flags, terms)
+    return Scores(list(texts), reward[..., None], reward, *flags, np.ones(len(texts)), terms)
 
 
 def row_of(update, **figures):
