@@ -301,9 +301,9 @@ class Scorer:
         self.streaks = state["streaks"]
         self.payment.members = Counter(state["members"])
 
-    def start(self) -> None:
-        """See that every function and program can be used. Raises UserError."""
-        self.answers.start()
+    def start(self, text: str = "") -> None:
+        """See that every function and program can be used, programs by asking about `text`. Raises UserError."""
+        self.answers.start(text)
 
     def close(self) -> None:
         """End all worker processes."""
