@@ -67,10 +67,10 @@ class Tuner:
         self.policy = starting_policy(self.prior, tilt=self.objective.tilt)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
         self.sampler, self.healthy = copy.deepcopy(self.target), copy.deepcopy(self.target)
-        self.watch = Watch(self.domain)
         self.optimiser = torch.optim.Adam(parameter_groups(self.policy))
         self.generator = torch.Generator(config.device).manual_seed(config.seed)
         self.scorer = new_scorer(self.domain, config)
+        self.watch = Watch(self.domain, self.scorer.outside)
         off_policy = not self.objective.on_policy
         self.replay = Replay(
             self.settings.replay if off_policy else 0,

@@ -89,6 +89,12 @@ class Scorer:
         return [term for term in self.terms if isinstance(term, SequenceTerm)]
 
     @property
+    def outside(self) -> list[str]:
+        """Those of them that are functions and programs of the user's."""
+        tables = {term.name: self.settings.get(term.name) for term in self.oracles}
+        return [name for name, table in tables.items() if table and (table.outside or table.call)]
+
+    @property
     def spent(self) -> bool:
         """Whether the budget is."""
         return 0 < self.budget <= self.calls
