@@ -7,6 +7,7 @@ import shlex
 import sys
 import tomllib
 from importlib.metadata import EntryPoint
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -45,7 +46,7 @@ def test_every_command_of_the_documents_exists_with_its_options(line):
     assert command is not None, name
     with click.Context(command, info_name=name, parent=parent) as ctx:
         if isinstance(command, DomainCommand):
-            files = [word for word in rest if word.startswith("outputs/") or word.endswith(".toml")]
+            files = [word for option, word in pairwise(rest) if option in ("--config", "--resume")]
             rest = [word for word in rest if word not in files] + ["--domain", "music"] * ("music" not in rest)
             rest = [word for i, word in enumerate(rest) if word not in ("--config", "--resume")]
         command.parse_args(ctx, rest)
