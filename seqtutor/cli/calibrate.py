@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from seqtutor.calibration import Calibrated
+    from seqtutor.domain import Values
 
 
 @click.command()
@@ -35,7 +36,7 @@ def calibrate(profile: Path, count: int, seed: int, trust: bool) -> None:
     seqtutor calibrate mine.toml -n 200 --trust
     """
     from seqtutor import calibration
-    from seqtutor.cli.console import console, counting
+    from seqtutor.cli.console import counting
     from seqtutor.domain import load
     from seqtutor.hits import tokens_of
     from seqtutor.rewards.scorer import new_scorer
@@ -53,7 +54,15 @@ def calibrate(profile: Path, count: int, seed: int, trust: bool) -> None:
         report = stack.enter_context(counting("calibrating"))
         found = list(calibration.calibrated(domain, scorer, texts, report))
         totals = scorer.of_texts(texts, tokens_of(domain, scorer, texts)).totals
-    console.print(_table(found, len(texts)))
+    _show(found, totals, settings)
+
+
+def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) -> None:
+    """Print the table, what is proposed, and what the items are worth and cost all in all."""
+    from seqtutor import calibration
+    from seqtutor.cli.console import console
+
+    console.print(_table(found, len(totals)))
     for one in found:
         if one.failed:
             console.print(f"{one.term.name}: failed on {one.failed:.1%} of the items", markup=False)
@@ -62,9 +71,10 @@ def calibrate(profile: Path, count: int, seed: int, trust: bool) -> None:
     low, half, high = calibration.percentiles(totals, 5, 50, 95)
     passing = f"{calibration.passing(found):.1%} of the items pass every filter"
     console.print(f"reward: {low:.3g} .. {half:.3g} .. {high:.3g} at 5, 50 and 95 %; {passing}", soft_wrap=True)
-    each = sum(one.seconds for one in found) / len(texts)
-    run = "" if settings.updates == NO_LIMIT else f", {each * settings.rollouts * settings.updates:,.0f} s a run of "
-    run += f"{settings.updates:,} updates of {settings.rollouts:,}" if run else ""
+    each, run = sum(one.seconds for one in found) / len(totals), ""
+    if settings.updates < NO_LIMIT:
+        seconds = each * settings.rollouts * settings.updates
+        run = f", {seconds:,.0f} s a run of {settings.updates:,} updates of {settings.rollouts:,}"
     console.print(f"scoring takes {each * 1e6:,.0f} us an item{run}", soft_wrap=True)
 
 

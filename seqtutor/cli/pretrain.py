@@ -64,8 +64,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     settings = replace(settings, options=asdict(domain.options))
     lines = list(read_lines(domain, settings.data)) if settings.data else []
     data = _examples(domain, lines, settings)
-    folder = resume or new_folder(output, f"{settings.domain}-prior")
-    run = RunFolder(folder)
+    run = RunFolder(folder := resume or new_folder(output, f"{settings.domain}-prior"))
     with run.lock(), stoppable(), progress("learning") as bar:
         run.save_config(settings)
         if lines:
@@ -91,36 +90,41 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
         markup=False,
         soft_wrap=True,
     )
-    _try(domain, model, settings)
+    _say_validity(domain, model, settings)
     _examine(domain, data, folder)
 
 
-def _try(domain: Domain, model: LstmModel, settings: PretrainConfig) -> None:
-    """Print which share of samples is valid, with a warning where it has fallen, or is low."""
+def _say_validity(domain: Domain, model: LstmModel, settings: PretrainConfig) -> None:
+    """Print which share of samples is valid, with a warning where it has fallen by more than chance, or is low."""
     from seqtutor.cli.console import console
-    from seqtutor.drawing import texts_of
+    from seqtutor.measure import verdict
     from seqtutor.priors.files import load_prior
 
-    def valid(of: LstmModel) -> float:
-        return sum(text is not None for text in texts_of(of, domain, TRIED, settings.seed)) / TRIED
+    share, noise = _valid(domain, model, settings.seed)
+    said, warning = f"valid: {share:.1%} of {TRIED} samples", ""
+    if settings.prior:
+        before = _valid(domain, load_prior(settings.prior, domain), settings.seed)
+        said += f"; of {settings.prior}, from which it went on, {before[0]:.1%}"
+        if verdict("higher", before, (share, noise)) == "worse":
+            warning = f"fewer samples are valid than before: try fewer --epochs than {settings.epochs:g}, or a lower "
+            warning += f"--learning-rate than {settings.learning_rate:g}"
+    elif share < LOW:
+        warning = "few samples are valid: go on from a prior that knows the field, with --prior, or learn from more"
+    for line in (said, f"warning: {warning}" if warning else ""):
+        if line:
+            console.print(line, markup=False, soft_wrap=True)
 
-    share = valid(model)
-    before = valid(load_prior(settings.prior, domain)) if settings.prior else None
-    beside = "" if before is None else f"; of {settings.prior}, from which it went on, {before:.1%}"
-    console.print(f"valid: {share:.1%} of {TRIED} samples{beside}", markup=False, soft_wrap=True)
-    if before is None and share < LOW:
-        console.print(
-            f"warning: few samples are valid; go on from a prior, with --prior {domain.name}, or from more data",
-            markup=False,
-            soft_wrap=True,
-        )
-    elif before is not None and share < before:
-        console.print(
-            f"warning: fewer samples are valid than before; try fewer --epochs than {settings.epochs:g}, or a lower "
-            f"--learning-rate than {settings.learning_rate:g}",
-            markup=False,
-            soft_wrap=True,
-        )
+
+def _valid(domain: Domain, model: LstmModel, seed: int) -> tuple[float, float]:
+    """The share of samples that are items, and half the width of its interval."""
+    import numpy as np
+
+    from seqtutor.domain import Measure
+    from seqtutor.drawing import texts_of
+
+    items = [float(text is not None) for text in texts_of(model, domain, TRIED, seed)]
+    valid = Measure("valid", np.array(items), np.ones(TRIED), percent=True)
+    return valid.mean, valid.halfwidth
 
 
 def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfig) -> pretraining.Examples:
