@@ -206,26 +206,38 @@ def test_it_stops_early_and_keeps_the_best(tmp_path):
     assert held_out_figures(model, data.held_out)[0] == pytest.approx(min(held), abs=1e-6)
 
 
+class Doubled(LettersDomain):
+    """A word may be written twice over: the same item in another spelling."""
+
+    def decode(self, tokens):
+        text = "".join(tokens)
+        return text[: len(text) // 2] if text[: len(text) // 2] == text[len(text) // 2 :] else text
+
+    def rewrite(self, text, rng):
+        return list(text + text)
+
+
 class Stop(Exception):
     pass
 
 
 @pytest.mark.parametrize("stop", [1, 7, 12])
 def test_a_stop_and_a_resume_change_nothing(tmp_path, monkeypatch, stop):
-    """With dropout, across epochs: what the global generator draws must be restored too."""
+    """With dropout and other spellings, across epochs: what the global generator draws must be restored too."""
+    domain = Doubled(DOMAIN.options)
     monkeypatch.setattr("seqtutor.runs.checkpoint.Pace.due", True)
-    settings = config(epochs=3, batch=16, dropout=0.2, evaluations=4)
-    data = examples(DOMAIN, language(90, LONGEST), settings)
-    whole, straight = pretrain(DOMAIN, data, settings, tmp_path / "whole", silent)
+    settings = config(epochs=3, batch=16, dropout=0.2, evaluations=4, rewrite=0.5)
+    data = examples(domain, language(90, LONGEST), settings)
+    whole, straight = pretrain(domain, data, settings, tmp_path / "whole", silent)
 
     def stopping(progress, updates):
         if progress.update == stop:
             raise Stop
 
     with pytest.raises(Stop):
-        pretrain(DOMAIN, data, settings, tmp_path / "parts", stopping)
+        pretrain(domain, data, settings, tmp_path / "parts", stopping)
     torch.rand(5)
-    parts, again = pretrain(DOMAIN, data, settings, tmp_path / "parts", silent)
+    parts, again = pretrain(domain, data, settings, tmp_path / "parts", silent)
     assert straight.update == 18
     assert [list(row) for row in again.history] == [list(row) for row in straight.history]
     assert (again.update, again.tokens, again.best) == (straight.update, straight.tokens, straight.best)
@@ -270,17 +282,6 @@ def test_what_goes_on_from_a_prior_has_defaults_of_its_own_that_what_is_given_ov
         build(PretrainConfig, {"prior": "molecules"}).dropout == FURTHER["dropout"] != build(PretrainConfig, {}).dropout
     )
     assert build(PretrainConfig, {"prior": "molecules", "dropout": 0.1}).dropout == 0.1
-
-
-class Doubled(LettersDomain):
-    """A word may be written twice over: the same item in another spelling."""
-
-    def decode(self, tokens):
-        text = "".join(tokens)
-        return text[: len(text) // 2] if text[: len(text) // 2] == text[len(text) // 2 :] else text
-
-    def rewrite(self, text, rng):
-        return list(text + text)
 
 
 def test_other_spellings_of_the_same_items_are_learnt_and_a_domain_without_any_is_told(tmp_path):
