@@ -42,7 +42,7 @@ _PROPERTIES: Sequence[tuple[str, properties.Property, Better, str]] = (
         "one or more, assigned or not",
     ),
     ("TPSA", properties.tpsa, "near", "polar surface, square angstroms"),
-    ("hydrogen-bond donors", properties.donors, "near", "by RDKit's definition"),
+    ("H-bond donors", properties.donors, "near", "by RDKit's definition"),
     ("PAINS passed", filters.passes_pains, "higher", "free of assay interference patterns"),
     ("BRENK passed", filters.passes_brenk, "higher", "free of unwanted groups"),
 )

@@ -168,14 +168,14 @@ def test_the_corpus_is_not_novel(some):
 
 def test_what_nobody_asked_for_stands_beside_what_the_corpus_has_of_it(some):
     found = {name: m for name, m in figures(some).items() if m.better == "near"}
-    assert (
-        set(found) == set(measures.real()) == {"Fsp3", "charged", "with stereocentres", "TPSA", "hydrogen-bond donors"}
-    )
+    assert list(found) == ["Fsp3", "charged", "with stereocentres", "TPSA", "H-bond donors"]
+    assert set(found) == set(measures.real())
+    assert not set(figures(some[:2])) & set(TERMS)  # a figure and a term of one name would share a row
     for name, measure in found.items():
         assert measure.reference == measures.real()[name]
         assert abs(measure.mean - measure.reference) < 2.5 * measure.halfwidth, name
     two = figures([ASPIRIN, "C[C@H](N)C(=O)[O-]", None])
-    assert (two["charged"].mean, two["with stereocentres"].mean, two["hydrogen-bond donors"].mean) == (0.5, 0.5, 1.0)
+    assert (two["charged"].mean, two["with stereocentres"].mean, two["H-bond donors"].mean) == (0.5, 0.5, 1.0)
 
 
 def test_what_the_corpus_has_can_be_made_anew(some, monkeypatch, tmp_path):
