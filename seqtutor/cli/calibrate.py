@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("profile", type=click.Path(path_type=Path))
+@click.argument("config", metavar="PROFILE", type=click.Path(path_type=Path))
 @click.option("-n", "count", type=click.IntRange(20), default=1000, show_default=True, help="Items of the corpus.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed by which they are drawn.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the profile names.")
-def calibrate(profile: Path, count: int, seed: int, trust: bool) -> None:
+def calibrate(config: Path, count: int, seed: int, trust: bool) -> None:
     """Ask every term of PROFILE, a config, about items of the corpus.
 
     Shows for each what it says, the share of items that it pays nothing and in full, a transform that would tell them
@@ -41,12 +41,12 @@ def calibrate(profile: Path, count: int, seed: int, trust: bool) -> None:
     from seqtutor.hits import tokens_of
     from seqtutor.rewards.scorer import new_scorer
 
-    read = read_toml(profile)
+    read = read_toml(config)
     if not trust:
-        refuse_strangers(read, {}, None, str(profile))
-    settings = build(TrainConfig, read, str(profile))
+        refuse_strangers(read, {}, None, str(config))
+    settings = build(TrainConfig, read, str(config))
     if not settings.domain:
-        raise UserError(f'{profile} names no domain: domain = "molecules", say')
+        raise UserError(f'{config} names no domain: domain = "molecules", say')
     domain = load(settings.domain, settings.options)
     texts = calibration.real_items(domain, count, seed)
     with ExitStack() as stack:
