@@ -1,7 +1,9 @@
 """Every installed objective on a domain, several seeds: reward against KL, and reward against oracle calls.
 
 All runs have the same prior, reward, number of rollouts and so of oracle calls at most; only the objective differs. The
-free curve is best of n from the prior, whose KL is at most log n - (n-1)/n nats a sequence.
+free curve is best of n from the prior, whose KL is at most log n - (n-1)/n nats a sequence; the bound is that of the
+optimum prior * exp(R/c) at falling c. Both are told from 8,192 samples of the prior; `gap` is unknown where these are
+worth fewer than 50 of the optimum.
 
     python benchmarks/objectives.py music --updates 100
     python benchmarks/objectives.py molecules tb --weight qed=1 --weight makeability=0 --goal qed=.9 \
@@ -26,18 +28,17 @@ import torch
 
 from seqtutor.config import TrainConfig, build
 from seqtutor.domain import load
+from seqtutor.optimum import Optimum, Point, Written, best_of
 from seqtutor.plugins import installed
 from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
-from seqtutor.runs.evaluation import best_of_n_kl
 from seqtutor.runs.folder import RunFolder
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import tune
 
 LAST = 10  # updates that a final figure is averaged over
-FREE = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # n of the free curve
 Columns = dict[str, np.ndarray]
 
 
@@ -70,23 +71,15 @@ def running(values: np.ndarray) -> np.ndarray:
     return np.asarray((total[1:] - total[first]) / (np.arange(1, len(values) + 1) - first))
 
 
-def free_curve(config: dict[str, Any], samples: int = 4096) -> list[tuple[float, float]]:
-    """(KL at most, mean reward) of best of n from the prior."""
+def of_prior(config: dict[str, Any], samples: int = 8192) -> Optimum:
+    """What samples of the prior tell of best of n, of the frontier and of the optimum."""
     settings = build(TrainConfig, config)
     domain = load(settings.domain, settings.options)
     scorer = Scorer(domain, [term for term in weighted_terms(domain, settings.weights) if term.weight])
     prior = load_prior(settings.prior or settings.domain, domain)
-    totals = np.sort(scorer.score(*draw(prior, domain, samples, torch.Generator().manual_seed(0))).totals)
-    return [(best_of_n_kl(n), float(best_of_weights(samples, n) @ totals)) for n in FREE]
-
-
-def best_of_weights(total: int, n: int) -> np.ndarray:
-    """For ranks 1..total (worst first): the chance that a random subset of n has this one as its best; sums to 1."""
-    weights = np.zeros(total)
-    weights[-1] = n / total  # C(N-1, n-1) / C(N, n); the next lower ranks follow by their ratio
-    for rank in range(total - 1, n - 1, -1):
-        weights[rank - 1] = weights[rank] * (rank - n + 1) / rank
-    return weights
+    totals = scorer.score(*draw(prior, domain, samples, torch.Generator().manual_seed(0))).totals
+    nothing, none = np.zeros(samples), np.zeros(0)
+    return Optimum(Written(none, none, none), Written(totals, nothing, nothing), settings.temperature)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
@@ -114,19 +107,20 @@ def calls_to(run: Columns, term: str, value: float) -> float:
     return float(run["oracle_calls"][LAST:][past[0]]) if len(past) else math.nan
 
 
-def table(
-    runs: dict[str, list[Columns]], free: list[tuple[float, float]], temperature: float, goal: tuple[str, float] | None
-) -> str:
+def table(runs: dict[str, list[Columns]], optimum: Optimum, goal: tuple[str, float] | None) -> str:
     """One row an objective, in Markdown: mean (lowest .. highest seed)."""
-    levels = [free[FREE.index(n)] for n in (4, 16, 64)]
-    heads = ["objective", "reward", "KL, nats/sequence", "J = R - c KL", "KL, nats/token", "valid", "distinct"]
+    levels = [(point.kl, point.reward) for n, point in best_of(optimum.prior.reward) if n in (4, 16, 64)]
+    temperature, log_z = optimum.temperature, optimum.log_z.mean
+    heads = ["objective", "reward", "KL, nats/sequence", "gap, nats", "of the frontier", "valid", "distinct"]
     heads += [f"reward at KL {kl:.2f} (free: {reward:.3f})" for kl, reward in levels]
     heads += [f"calls to {goal[0]} {goal[1]:g}"] if goal else []
     lines = ["| " + " | ".join([*heads, "seconds"]) + " |", "|" + "---|" * (len(heads) + 1)]
     for name, seeds in runs.items():
         last = {key: [float(run[key][-1]) for run in seeds] for key in seeds[0]}
-        j = [reward - temperature * kl for reward, kl in zip(last["reward"], last["kl"], strict=True)]
-        cells = [spread(last["reward"]), spread(last["kl"], 2), spread(j), spread(last["kl_per_token"])]
+        ends = [Point(kl, reward) for reward, kl in zip(last["reward"], last["kl"], strict=True)]
+        gaps = [log_z - (end.reward / temperature - end.kl) for end in ends]
+        cells = [spread(last["reward"]), spread(last["kl"], 2), spread(gaps, 2)]
+        cells += [spread([optimum.share(end) for end in ends], 2)]
         cells += [spread(last["valid"]), spread(last["distinct"])]
         cells += [spread([at_kl(run, kl) for run in seeds]) for kl, _ in levels]
         cells += [spread([calls_to(run, *goal) for run in seeds], 0)] if goal else []
@@ -157,7 +151,7 @@ def picture(curves: dict[str, tuple[np.ndarray, np.ndarray]], x_label: str, y_la
     ]
     for i, ((name, (x, y)), colour) in enumerate(zip(curves.items(), COLOURS, strict=False)):
         line = " ".join(place(float(a), float(b)) for a, b in zip(x, y, strict=True) if math.isfinite(b))
-        dash = ' stroke-dasharray="5 4"' if name == "best of n" else ""
+        dash = ' stroke-dasharray="5 4"' if name in ("best of n", "optimum") else ""
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         parts.append(f'<text x="{WIDTH - 95}" y="{EDGE + 16 * i}" fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
@@ -166,6 +160,11 @@ def picture(curves: dict[str, tuple[np.ndarray, np.ndarray]], x_label: str, y_la
 def mean_over_seeds(seeds: Sequence[Columns], key: str) -> np.ndarray:
     """A column, averaged over runs of equal length."""
     return np.asarray(np.mean([run[key] for run in seeds], axis=0))
+
+
+def across(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
+    """KL and reward of points, for a curve."""
+    return np.array([point.kl for point in points]), np.array([point.reward for point in points])
 
 
 def pair(text: str) -> tuple[str, float]:
@@ -217,14 +216,14 @@ def main(
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         list(pool.map(one, *zip(*jobs, strict=True)))
     runs = {name: [columns(output / f"{domain}-{name}-{seed}") for seed in range(seeds)] for name in names}
-    free, temperature = free_curve(common), build(TrainConfig, common).temperature
+    optimum = of_prior(common)
     count = len(next(iter(runs.values()))[0]["reward"])
-    print(
-        f"\n## {domain}: {count} updates, {seeds} seeds, temperature {temperature:g}; mean (lowest .. highest seed)\n"
-    )
-    print(table(runs, free, temperature, pair(goal) if goal else None))
+    print(f"\n## {domain}: {count} updates, {seeds} seeds, temperature {optimum.temperature:g}")
+    print("mean (lowest .. highest seed)\n")
+    print(table(runs, optimum, pair(goal) if goal else None))
     frontier = {n: (mean_over_seeds(r, "kl"), mean_over_seeds(r, "reward")) for n, r in runs.items()}
-    frontier["best of n"] = (np.array([kl for kl, _ in free]), np.array([reward for _, reward in free]))
+    frontier["best of n"] = across([point for _, point in best_of(optimum.prior.reward)])
+    frontier["optimum"] = across(optimum.frontier())
     calls = {n: (mean_over_seeds(r, "oracle_calls"), mean_over_seeds(r, "reward")) for n, r in runs.items()}
     (output / f"{domain}-frontier.svg").write_text(picture(frontier, "KL, nats a sequence", "reward"))
     if any(side[0].any() for side in calls.values()):

@@ -1,4 +1,4 @@
-"""Terms beside originality for the shipped music prior, so that what is new still goes like a phrase of the corpus.
+"""The terms that made the shipped music prior: originality, and what keeps the new like a phrase of the corpus.
 
 Copies are counted by event: the cheapest ways to be new are a rare rhythm, more notes, leaps, another ending.
 """
@@ -10,6 +10,11 @@ from seqtutor_music.events import sounding
 
 MUSIC = seqtutor.load("music")
 STEPS = 16  # of a bar
+
+
+def originality(texts):
+    """1 for a melody of which no 24 events in a row, 4 notes or more, stand in the corpus; 0 for a copy."""
+    return [1.0 - copy for copy in MUSIC.in_corpus(texts)]
 
 
 def on_eighths(texts):

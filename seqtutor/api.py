@@ -26,12 +26,12 @@ from seqtutor.config import (
 from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
+from seqtutor.given import given_steps
 from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
-from seqtutor.plugin.contract import inherited
 from seqtutor.plugin.guard import guarded
 from seqtutor.plugins import released
-from seqtutor.priors.files import check_device, load_model, load_prior, options_of
+from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.terms import settings_of, weighted_terms
@@ -155,7 +155,7 @@ def opened(
     check_device(config.device)
     name = config.prior or config.domain
     if domain is None:
-        domain = load(config.domain, inherited(config.domain, config.options, options_of(name), name))
+        domain = load(config.domain, fitting_options(name, config.domain, config.options))
     config = changed(config, options=dataclasses.asdict(domain.options), **computing(config))
     tuner = Tuner(domain, config, load_prior(name, domain))
     texts = [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None]
@@ -251,21 +251,26 @@ def generate(
     seed: int = 0,
     temperature: float = 1.0,
     primer: str = "",
+    revise: str = "",
+    keep: str = "",
     draws: int = 1,
     reward_temperature: float | None = None,
 ) -> list[Item]:
     """N items of a run's policy or a prior; those that were no items of the domain are left out.
 
+    `primer`: how each begins; `revise`: an item of which the parts to `keep`, such as "1-2,4", stand in each. Both as
+    text, or as the path of a file.
     `draws`: how many are drawn for each that is kept, by the law of the optimum prior * exp(R / reward_temperature);
     None is the run's own temperature.
     """
     source = _source(model)
+    given = given_steps(source.domain, primer, revise, keep)
     if draws > 1:
         with closing(source.scorer()) as scorer:
-            found = choose(source, scorer, n, draws, seed=seed, temperature=reward_temperature, primer=primer)
+            found = choose(source, scorer, n, draws, seed=seed, temperature=reward_temperature, given=given)
         texts = found.scores.texts
     else:
-        texts = texts_of(source.model, source.domain, n, seed, temperature, primer)
+        texts = texts_of(source.model, source.domain, n, seed, temperature, given)
     return [Item(text, source.domain) for text in texts if text is not None]
 
 

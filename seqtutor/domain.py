@@ -119,6 +119,7 @@ class Domain(ABC):
     Options: ClassVar[type] = NoOptions  # a frozen dataclass, each field an `option(default, help)`
     defaults: ClassVar[Mapping[str, Any]] = {}  # where this domain's measured choices differ from the core's
     fixed_length: ClassVar[bool] = False  # True: an item has exactly `max_length` tokens and no EOS is ever sampled
+    unit: ClassVar[int] = 1  # tokens of what a person counts where items have a fixed length, such as a bar
     prior: ClassVar[Path | None] = None  # the folder of the prior that the plugin ships, in its own package
 
     def __init__(self, options: Any = None) -> None:
@@ -217,6 +218,14 @@ class Domain(ABC):
         on the <svg>, the page's player moves a cursor over it.
         """
         return plain.text_picture(text)
+
+    def parts(self, text: str) -> list[tuple[str, int]]:
+        """What a person tells apart in an item, in order: name, and how many tokens of `encode`; by default each."""
+        return [(token, 1) for token in self.encode(text)]
+
+    def coloured(self, text: str, paid: Sequence[float]) -> str:
+        """The picture, each part blue where its tokens were paid, orange where charged; by default no page shows it."""
+        return self.picture(text)
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         """What a page can play: (start in seconds, length in seconds, MIDI number); empty where nothing sounds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,9 +20,9 @@ from seqtutor.config import TrainConfig, check_seed
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
 from seqtutor.optimum import effective, log_mean, resample
-from seqtutor.priors.files import check_fit, load_model, load_prior, model_folder, read_about
+from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import CHUNK, draw, sample
+from seqtutor.priors.sampling import CHUNK, draw, logp_of, sample
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
@@ -71,9 +71,9 @@ def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()
     return Scorer(domain, terms, settings=settings, geometric=config.combine == "geometric", workers=workers)
 
 
-def open_model(name: str | Path, device: str = "cpu") -> Source:
-    """A run's policy by its folder, or a prior by its name or folder."""
-    folder = name if isinstance(name, Path) else model_folder(name)
+def open_model(name: str | Path, options: Mapping[str, Any] | None = None, device: str = "cpu") -> Source:
+    """A run's policy by its folder, or a prior by its name or folder; `options` of the domain over its own."""
+    folder = model_folder(name)
     tuned = (folder / "policy.safetensors").is_file()
     if tuned:
         config, domain = open_run(folder)
@@ -81,17 +81,11 @@ def open_model(name: str | Path, device: str = "cpu") -> Source:
         about = read_about(folder, "model")
         domain = load(str(about.get("domain", name)), about.get("training", {}).get("options"))
         config = TrainConfig(domain=domain.name)
+    if options:
+        domain = load(domain.name, fitting_options(name, domain.name, options))
     model = load_model(folder, "policy" if tuned else "model", device=device)
     check_fit(model, domain, str(name))
     return Source(model, domain, config, folder, tuned)
-
-
-def primer_of(domain: Domain, primer: str) -> Tensor | None:
-    """The ids of a beginning in the domain's notation. Raises UserError for one as long as an item."""
-    start = torch.tensor(domain.vocabulary.encode(domain.encode(primer)), dtype=torch.int64) if primer else None
-    if start is not None and len(start) >= domain.max_length:
-        raise UserError(f"the primer has {len(start)} tokens; an item has at most {domain.max_length}")
-    return start
 
 
 def generator_of(model: Model, seed: int) -> torch.Generator:
@@ -101,19 +95,18 @@ def generator_of(model: Model, seed: int) -> torch.Generator:
 
 
 def drawn(
-    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, primer: str = ""
+    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, given: Tensor | None = None
 ) -> tuple[Tokens, Flags]:
     """N sequences of `model` as `draw` gives them; `temperature` of the softmax."""
-    start = primer_of(domain, primer)
-    return draw(model, domain, n, generator_of(model, seed), temperature=temperature, primer=start)
+    return draw(model, domain, n, generator_of(model, seed), temperature=temperature, given=given)
 
 
 def texts_of(
-    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, primer: str = ""
+    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, given: Tensor | None = None
 ) -> list[str | None]:
     """N samples of `model` as texts; None for one that is no item of the domain."""
     read = Scorer(domain, ()).text
-    rows = zip(*drawn(model, domain, n, seed, temperature, primer), strict=True)
+    rows = zip(*drawn(model, domain, n, seed, temperature, given), strict=True)
     return [None if cut else read(row) for row, cut in rows]
 
 
@@ -137,17 +130,25 @@ class Chosen:
 
 
 def choose(
-    source: Source, scorer: Scorer, n: int, draws: int, *, seed: int, temperature: float | None = None, primer: str = ""
+    source: Source,
+    scorer: Scorer,
+    n: int,
+    draws: int,
+    *,
+    seed: int,
+    temperature: float | None = None,
+    given: Tensor | None = None,
 ) -> Chosen:
     """Keep n of n * draws sequences, each by its weight p exp(R/c) / pi: as draws grow, n samples of pi*.
 
-    `temperature`: c; None is the source's own. Raises UserError where the draws are worth fewer than n of pi*, cost
-    more than the run's budget of oracle calls, or are paid by another reward than the run was.
+    `temperature`: c; None is the source's own. `given` steps count in p: what leads to them well is kept.
+    Raises UserError where the draws are worth fewer than n of pi*, cost more than the run's budget of oracle calls, or
+    are paid by another reward than the run was.
     """
     c = source.temperature if temperature is None else temperature
     _check(source, scorer, n * draws, c)
     generator = generator_of(source.model, seed)
-    tokens, truncated, odds = _draws(source, n * draws, generator, primer_of(source.domain, primer))
+    tokens, truncated, odds = _draws(source, n * draws, generator, given)
     with closing(scorer.aside([term for term in scorer.terms if term.counts])) as choosing:
         reward = choosing.score(tokens, truncated).totals
     known = np.flatnonzero(np.isfinite(reward))
@@ -162,18 +163,22 @@ def choose(
 
 
 def _draws(
-    source: Source, total: int, generator: torch.Generator, primer: Tensor | None
+    source: Source, total: int, generator: torch.Generator, given: Tensor | None
 ) -> tuple[Tokens, Flags, NDArray[np.float64]]:
-    """Sequences (total, T) of the model, which were cut off (total,), and log p/pi of each (total,)."""
+    """Sequences (total, T) of the model, which were cut off (total,), and log p/pi of each (total,).
+
+    p is the prior given the `given` steps: log p(all) - log p(given), the second estimated from the sequences.
+    """
     length = source.domain.max_length
     tokens, truncated, odds = np.zeros((total, length), np.int64), np.zeros(total, bool), np.zeros(total)
     for start in range(0, total, CHUNK):
-        rollout = sample(source.model, source.prior, min(CHUNK, total - start), length, generator, primer)
+        rollout = sample(source.model, source.prior, min(CHUNK, total - start), length, generator, given)
         rows = slice(start, start + len(rollout))
         tokens[rows, : rollout.tokens.shape[1]] = rollout.tokens.cpu().numpy()
         truncated[rows] = rollout.truncated.cpu().numpy()
-        odds[rows] = (rollout.prior_logp - rollout.logp).sum(-1).double().cpu().numpy()
-    return tokens, truncated, odds
+        prior_logp = rollout.prior_logp if given is None else logp_of(source.prior, rollout.tokens)
+        odds[rows] = (prior_logp - rollout.logp).sum(-1).double().cpu().numpy()
+    return tokens, truncated, odds if given is None else odds - log_mean(odds)
 
 
 def _check(source: Source, scorer: Scorer, total: int, temperature: float) -> None:

@@ -89,6 +89,12 @@ class BeadsDomain(Domain):
     def caption(self, text):
         return f"{len(text)} beads"
 
+    def parts(self, text):
+        return [(f"bead {i}", 1) for i in range(len(text))]
+
+    def coloured(self, text, paid):
+        return self.picture(text)
+
     def notes(self, text):
         return [(i / 2, 0.5, 60 + "rgb".index(bead)) for i, bead in enumerate(text)]
 

@@ -356,6 +356,7 @@ TRYING = [
     ),
     ("pictures", "9 * len(text)} 20", "random.random()} 20", "picture: it is another one the second time"),
     ("pictures", '{len(text)} beads"', '{len(text)}\\nbeads"', "caption: it has more than one line"),
+    ("pictures", "range(len(text))]", "range(1)]", "parts: they have 1 tokens, and the item"),
     ("pictures", "0.5, 60 +", "0.5, 600 +", "notes: each is (start in seconds, length above 0, MIDI number 0 to 127)"),
     (
         "pictures",

@@ -107,7 +107,7 @@ def test_an_evaluation_counts_the_reward_of_every_step():
 def test_a_primer_is_kept_whole_and_what_follows_has_read_all_of_it(length):
     """RL Tuner's primer is off by one."""
     model, primer, many = new_model(seed=3), torch.tensor([A, B, A])[:length], 4000
-    tokens = sample_tokens(model, many, 4, seeded(), primer=primer)
+    tokens = sample_tokens(model, many, 4, seeded(), given=primer)
     assert (tokens[:, :length] == primer).all()
     with torch.no_grad():
         known = model(torch.cat([primer, torch.tensor([A])])[None])[0]

@@ -35,6 +35,8 @@ HOOKS = {
     "measure": (["r"],),
     "picture": ("r",),
     "caption": ("r",),
+    "parts": ("r",),
+    "coloured": ("r", (0.5,)),
     "notes": ("r",),
     "write": (["r"], Path("x")),
     "vary": (["r"], np.random.default_rng(0)),

@@ -135,6 +135,7 @@ def test_a_fixed_length_may_be_shorter_than_the_priors_but_not_longer():
     assert inherited("music", {"bars": 2}, {}, "music") == {"bars": 2}
     with pytest.raises(UserError, match="made for other items"):
         inherited("music", {"bars": 5}, {}, "music")
+    assert inherited("music", {"bars": 5}, {}, "music", timed=True) == {"bars": 5}  # it knows how much is left
     assert inherited("music", {"bars": 5}, None, "mine") == {"bars": 5}  # a prior that does not say
 
 

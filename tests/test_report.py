@@ -265,6 +265,18 @@ def test_page_stands_alone(page: str) -> None:
     assert len(page) < 300_000
 
 
+def test_samples_of_the_tuned_model_link_to_their_own_files(tmp_path: Path) -> None:
+    """The third sample is no item: the third file is the fourth one's."""
+    folder = write_run(tmp_path)
+    (folder / "samples").mkdir()
+    for name in ("0001.mid", "0001.abc", "0003.mid", "tunes.txt"):
+        (folder / "samples" / name).touch()
+    found = dict(re.findall(r"<span>((?:tuned|prior) \d)</span>(.*?)</li>", render(folder, Tunes()), re.DOTALL))
+    links = {title: re.findall(r'href="(.*?)"', item) for title, item in found.items()}
+    linked = {title: names for title, names in links.items() if names}
+    assert linked == {"tuned 1": ["samples/0001.abc", "samples/0001.mid"], "tuned 4": ["samples/0003.mid"]}
+
+
 def test_headline_counts_and_names_what_changed(page: str) -> None:
     said = text(page)
     assert "4 of 6 measures got better, 1 got worse" in said

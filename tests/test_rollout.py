@@ -139,7 +139,7 @@ def test_looking_for_ends_rarely_changes_nothing(monkeypatch):
 
 
 def test_a_primer_is_nobodys_choice():
-    rollout = sample(POLICIES["sequence"], PRIOR, 50, LENGTH, seeded(), primer=torch.tensor([A, B]))
+    rollout = sample(POLICIES["sequence"], PRIOR, 50, LENGTH, seeded(), given=torch.tensor([A, B]))
     assert (rollout.tokens[:, :2] == torch.tensor([A, B])).all()
     assert not rollout.mask[:, :2].any()
     assert rollout.mask[:, 2].all()

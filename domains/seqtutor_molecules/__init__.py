@@ -66,6 +66,7 @@ class MoleculesDomain(Domain):
         "objective": "tb",
         "temperature": 0.02,
         "learning_rate": 5e-4,
+        "learning_rate_end": 2e-5,
         "span": 100,  # the whole molecule: its reward lies at the end
         "updates": 240,
         "replay": 512,  # of the last 8 updates: what is older holds back a policy that moves

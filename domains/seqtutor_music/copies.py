@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seqtutor_music.context import pitched
 from seqtutor_music.events import OFF, Ids, batch, stack
 
-__all__ = ["batch", "copied", "stretches", "variants"]  # batch, for the doctests
+__all__ = ["batch", "copied", "quoted", "stretches", "variants"]  # batch, for the doctests
 
 Codes = NDArray[np.uint64]
 
@@ -23,18 +23,24 @@ SCATTER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: spreads i
 BITS = 40  # of a stretch's number: of 90,000 melodies of 4 bars one seems a copy and is none
 
 
-def copied(ids: Ids, known: Codes, length: int = LENGTH) -> NDArray[np.bool_]:
-    """(N,): whether a melody (N, T) has `length` events in a row that are among the `stretches` known, sorted.
+def quoted(ids: Ids, known: Codes, length: int = LENGTH) -> NDArray[np.bool_]:
+    """(N, T): whether the `length` events up to each of a melody (N, T) are among the `stretches` known, sorted.
 
     Stretches of fewer than 4 struck notes are nobody's and count for nothing.
 
     >>> tune = stretches(batch("C4 - D4 - E4 - F4 - G4 - A4 - G4 -"), length=8)
-    >>> copied(batch("C5 - - D4 - E4 - F4 - G4", "C4 - D4 - E4 - D4 - C4 -"), tune, length=8)
+    >>> quoted(batch("C5 - - D4 - E4 - F4 - G4", "C4 - D4 - E4 - D4 - C4 -"), tune, length=8).any(axis=1)
     array([ True, False])
     """
     codes, ended = _windows(ids, length), np.append(known, ~np.uint64(0))  # so that there is always a next one
-    found = (ended[np.searchsorted(ended, codes)] == codes) & _substantial(ids, length)
-    return np.asarray(found.any(axis=1))
+    found = np.zeros(ids.shape, dtype=bool)
+    found[:, length - 1 :] = (ended[np.searchsorted(ended, codes)] == codes) & _substantial(ids, length)
+    return found
+
+
+def copied(ids: Ids, known: Codes, length: int = LENGTH) -> NDArray[np.bool_]:
+    """(N,): whether a melody (N, T) quotes anything."""
+    return np.asarray(quoted(ids, known, length).any(axis=1))
 
 
 def stretches(ids: Ids, length: int = LENGTH) -> Codes:

@@ -26,8 +26,9 @@ from platformdirs import user_cache_dir
 
 from seqtutor import Progress, UserError, silent
 from seqtutor_music.abc import read_tune, tunes
-from seqtutor_music.copies import Codes, stretches, variants
-from seqtutor_music.events import VOCABULARY, join, parse, stack
+from seqtutor_music.context import Values
+from seqtutor_music.copies import Codes, quoted, stretches, variants
+from seqtutor_music.events import VOCABULARY, Ids, join, parse, stack
 from seqtutor_music.scores import passages
 
 COLLECTIONS = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")  # folders of music21's corpus
@@ -56,6 +57,11 @@ def known() -> Codes:
     """The `stretches` of every tune of the corpus; nothing is parsed."""
     with np.load(STRETCHES) as file:
         return np.cumsum(file["gaps"])
+
+
+def quoting(ids: Ids) -> Values:
+    """-1 for each event that completes 24 in a row, 4 notes or more, which stand in the corpus."""
+    return np.where(quoted(ids, known()), -1.0, 0.0)
 
 
 def save_known() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqtutor import (
     DataLine,
@@ -17,7 +16,6 @@ from seqtutor import (
     Measure,
     Progress,
     RewardTerm,
-    SequenceTerm,
     Undecodable,
     UserError,
     Vocabulary,
@@ -25,24 +23,23 @@ from seqtutor import (
     silent,
     unknown,
 )
-from seqtutor_music import corpus, files, measures, pictures, rules, variation
+from seqtutor_music import corpus, files, keys, measures, pictures, rules, variation, writing
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
-    NAMES,
-    STEP_SECONDS,
     STEPS,
     VOCABULARY,
     Ids,
     Note,
     join,
     parse,
+    parts,
     sounding,
     stack,
 )
 from seqtutor_music.phrases import phrases
+from seqtutor_music.sheets import Sheet
 
 SECTION = 8  # bars that most sections of the corpus have
-FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
 
 
 @dataclass(frozen=True)
@@ -50,14 +47,16 @@ class MusicOptions:
     """What a melody is."""
 
     bars: int = option(4, "Bars of 4/4 in a melody; the paper's melodies have 2")
-    tonic: str = option("C", "Key of the text and files: C, F#, Bb, ... (its relative minor comes with it)")
+    tonic: str = option("C", "Key of the text and files: C, F#, Bb, ... or, with the same notes in minor, Am, F#m, ...")
+    tempo: int = option(120, "Quarters a minute", between=(10, 400))
+    formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml")
     preset: str = option("default", "The rules that are paid for: ours, or the paper's", choices=("default", "paper"))
 
     def __post_init__(self) -> None:
         if self.bars < 1:
             raise UserError(f"a melody has at least 1 bar; bars is {self.bars}")
-        if self.tonic not in NAMES and self.tonic not in FLATS:
-            raise unknown("tonic", self.tonic, (*NAMES, *FLATS))
+        keys.key(self.tonic)
+        writing.formats(self.formats)
         if self.preset not in rules.PRESETS:
             raise unknown("preset", self.preset, rules.PRESETS)
 
@@ -68,7 +67,17 @@ class MusicOptions:
         >>> [MusicOptions(tonic=tonic).shift for tonic in ("G", "Bb", "F#")]
         [-5, -2, 6]
         """
-        return (NAMES.index(FLATS.get(self.tonic, self.tonic)) + 5) % 12 - 5
+        return self.key.shift
+
+    @property
+    def key(self) -> keys.Key:
+        """The key of the tonic."""
+        return keys.key(self.tonic)
+
+    @property
+    def seconds(self) -> float:
+        """Of a sixteenth."""
+        return 15 / self.tempo
 
 
 @final
@@ -78,8 +87,16 @@ class MusicDomain(Domain):
     name = "music"
     summary = "melodies of fixed length, tuned to rules of music theory"
     Options = MusicOptions
-    defaults = {"objective": "reinforce"}  # noqa: RUF012 (declared as a class variable by Domain)
+    defaults = {  # noqa: RUF012 (declared as a class variable by Domain)
+        "objective": "reinforce",
+        "temperature": 0.6,  # reward in nats at 1; sharper, so that melodies end as told in every seed
+        "rollouts": 128,
+        "updates": 150,
+        "learning_rate": 1.5e-3,
+        "learning_rate_end": 1e-4,
+    }
     fixed_length = True
+    unit = STEPS
     options: MusicOptions
 
     @property
@@ -94,8 +111,7 @@ class MusicDomain(Domain):
 
     def corpus(self, progress: Progress = silent) -> list[str]:
         """Whole tunes of four books of 1778-1903; see `seqtutor_music.corpus`."""
-        shift = self.options.shift
-        return [join(text.split(), shift) for text in corpus.corpus(progress)]
+        return [self._text(text.split()) for text in corpus.corpus(progress)]
 
     def encode(self, text: str) -> list[str]:
         """Tokens in the frame, C major or A minor, of a text in the key of the options."""
@@ -105,7 +121,7 @@ class MusicDomain(Domain):
         """The text in the key of the options."""
         if not tokens:
             raise Undecodable("no events: a melody has at least one")
-        return join(tokens, self.options.shift)
+        return self._text(tokens)
 
     def excerpts(self, text: str) -> list[list[str]]:
         """The last bars of each section, which end as music ends; see `phrases`. A shorter section gives none."""
@@ -122,17 +138,11 @@ class MusicDomain(Domain):
             if isinstance(found, UserError):
                 yield DataLine(where, None, str(found))
             else:
-                yield DataLine(where, join(found, self.options.shift))
+                yield DataLine(where, self._text(found))
 
     def terms(self) -> Sequence[RewardTerm]:
-        """The rules of the preset; and originality, which is not used unless asked for."""
-        summary = "1 for a melody of which no 24 events in a row, 4 notes or more, stand in the corpus; 0 for a copy"
-        original = SequenceTerm("originality", 0.0, summary, "", self.originality, costly=True)
-        return [*rules.terms(self.options.preset), original]
-
-    def originality(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """1 for a melody that copies nothing of the corpus, 0 for one that does."""
-        return 1.0 - np.array(self.in_corpus(texts), dtype=np.float64)
+        """The rules of the preset."""
+        return rules.terms(self.options.preset)
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """Whether 24 events in a row, with 4 notes or more, stand in the corpus."""
@@ -143,20 +153,34 @@ class MusicDomain(Domain):
         return measures.measure(self._ids(texts))
 
     def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
-        """Numbered MIDI files."""
-        return files.write_midi([self._sounding(text) for text in texts], folder, self.options.shift % 12)
+        """Numbered MIDI files, and the other formats of the options."""
+        melodies = [(self._sounding(text), len(self.encode(text))) for text in texts]
+        sheet = Sheet(writing.title(folder), self.options.key, self.options.tempo)
+        return writing.write(melodies, folder, writing.formats(self.options.formats), sheet)
 
     def picture(self, text: str) -> str:
         """A piano roll."""
-        return pictures.piano_roll(self._sounding(text), len(self.encode(text)), self.options.shift % 12)
+        return pictures.piano_roll(self._sounding(text), len(self.encode(text)), self.options.key, self.options.seconds)
+
+    def parts(self, text: str) -> list[tuple[str, int]]:
+        """Notes and rests, each with its bar and beat."""
+        return parts(VOCABULARY.encode(self.encode(text)), self.options.shift, self.options.key.flat)
+
+    def coloured(self, text: str, paid: Sequence[float]) -> str:
+        """A piano roll whose notes are blue where the rules paid and orange where they charged."""
+        notes, steps = self._sounding(text), len(self.encode(text))
+        ends = [note.start for note in notes[1:]] + [steps]
+        worth = [float(sum(paid[note.start : end])) for note, end in zip(notes, ends, strict=True)]
+        return pictures.piano_roll(notes, steps, self.options.key, self.options.seconds, worth)
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
-        """The notes in seconds, at 120 quarters a minute."""
-        return [(n.start * STEP_SECONDS, n.length * STEP_SECONDS, n.midi) for n in self._sounding(text)]
+        """The notes in seconds."""
+        seconds = self.options.seconds
+        return [(n.start * seconds, n.length * seconds, n.midi) for n in self._sounding(text)]
 
     def caption(self, text: str) -> str:
         """How many notes, from where to where."""
-        return pictures.describe(self._sounding(text))
+        return pictures.describe(self._sounding(text), self.options.key)
 
     def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
         """Each text with one motif moved along the scale or inverted, one bar copied, or one note moved by a step."""
@@ -167,6 +191,10 @@ class MusicDomain(Domain):
     def family(self, text: str) -> str:
         """The opening bar."""
         return " ".join(text.split()[:STEPS])
+
+    def _text(self, words: Iterable[str]) -> str:
+        """Events in the frame, and marks, as text in the key of the options."""
+        return join(words, self.options.shift, self.options.key.flat)
 
     def _ids(self, texts: Sequence[str | None]) -> Ids:
         """Ids (N, T) in the frame; a row of padding where there is no text."""

@@ -22,22 +22,22 @@ from seqtutor import PAD, UserError, Vocabulary
 Ids = NDArray[np.int64]
 
 STEPS = 16  # a bar of 4/4 in sixteenths
-STEP_SECONDS = 0.125  # a sixteenth at 120 quarters a minute
 LOWEST, HIGHEST = 48, 83  # MIDI: C3..B5
 
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+FLAT_NAMES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
 SPELLING = re.compile(r"([A-Ga-g])([#♯b♭]?)(-?\d+)")
 
 
-def spell(midi: int) -> str:
-    """The name of a MIDI pitch, with sharps.
+def spell(midi: int, flats: bool = False) -> str:
+    """The name of a MIDI pitch, with sharps or with flats.
 
-    >>> spell(60), spell(66), spell(83)
-    ('C4', 'F#4', 'B5')
+    >>> spell(60), spell(66), spell(83), spell(66, flats=True)
+    ('C4', 'F#4', 'B5', 'Gb4')
     """
-    return f"{NAMES[midi % 12]}{midi // 12 - 1}"
+    return f"{(FLAT_NAMES if flats else NAMES)[midi % 12]}{midi // 12 - 1}"
 
 
 def pitch(name: str) -> int | None:
@@ -108,13 +108,13 @@ def _token(word: str, place: int, shift: int) -> str:
     return spell(midi - shift)
 
 
-def join(tokens: Iterable[str], shift: int = 0) -> str:
+def join(tokens: Iterable[str], shift: int = 0, flats: bool = False) -> str:
     """The text of `tokens`, and of marks among them, `shift` semitones above the frame.
 
-    >>> join(["C4", "-", "E4", "."], shift=2)
-    'D4 - F#4 .'
+    >>> join(["C4", "-", "E4", "."], shift=2), join(["F4"], shift=-2, flats=True)
+    ('D4 - F#4 .', 'Eb4')
     """
-    return " ".join(spell(MIDI[token] + shift) if token in MIDI else token for token in tokens)
+    return " ".join(spell(MIDI[token] + shift, flats) if token in MIDI else token for token in tokens)
 
 
 def batch(*texts: str) -> Ids:
@@ -150,6 +150,20 @@ def sounding(ids: Iterable[int]) -> list[Note]:
         if event >= FIRST_PITCH:
             struck = (step, event + MIDI_OFFSET)
     return notes
+
+
+def parts(ids: Sequence[int], shift: int = 0, flats: bool = False) -> list[tuple[str, int]]:
+    """Notes and rests, named by bar, beat and pitch `shift` above the frame, with the steps of each.
+
+    >>> parts(batch("- - C4 - - . - E4")[0])
+    [('1:1 rest', 2), ('1:1.5 C4', 3), ('1:2.25 rest', 2), ('1:2.75 E4', 1)]
+    """
+    edges = {edge for note in sounding(ids) for edge in (note.start, note.start + note.length)}
+    starts = sorted({0, *edges} - {len(ids)})
+    names = [spell(ids[at] + MIDI_OFFSET + shift, flats) if ids[at] >= FIRST_PITCH else "rest" for at in starts]
+    places = [f"{at // STEPS + 1}:{at % STEPS / 4 + 1:g}" for at in starts]
+    ends = [*starts[1:], len(ids)]
+    return [(f"{p} {n}", end - at) for p, n, at, end in zip(places, names, starts, ends, strict=True)]
 
 
 def written(notes: Iterable[Note], steps: int) -> list[int]:

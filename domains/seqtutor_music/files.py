@@ -1,4 +1,4 @@
-"""Files that musicians have: MIDI out; MIDI, ABC, MusicXML and lines of text in."""
+"""Files that musicians have, read: MIDI, ABC, MusicXML and lines of text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -14,45 +14,16 @@ from xml.etree import ElementTree
 
 from seqtutor import UserError
 from seqtutor_music.abc import read_tune, tunes
-from seqtutor_music.events import STEP_SECONDS, Note, words
+from seqtutor_music.events import Note, words
 from seqtutor_music.midi import read_midi
 from seqtutor_music.parts import Part, melody_part
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound, melody
 
-QUARTERS_PER_MINUTE = 15 / STEP_SECONDS
-TICKS = 480  # a quarter: a sixteenth is exactly 120
-VELOCITY = 90
 UNPACKED = 50_000_000  # bytes of an archive
 
 Source = TypeVar("Source", str, Path)
 Result = TypeVar("Result")
 Found = tuple[str, list[str] | UserError]  # where it stands in its file; its events and marks, or why none
-
-
-def write_midi(melodies: Sequence[Sequence[Note]], folder: Path, tonic: int = 0) -> list[Path]:
-    """Write 0001.mid and on: 4/4, 120 quarters a minute, a piano; `tonic` (0..11) is the key that players show."""
-    width = max(4, len(str(len(melodies))))
-    paths = [folder / f"{number:0{width}}.mid" for number in range(1, len(melodies) + 1)]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for notes, path in zip(melodies, paths, strict=True):
-            _midi(notes, tonic).write(str(path))
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}") from error
-    return paths
-
-
-def _midi(notes: Sequence[Note], tonic: int) -> Any:
-    import pretty_midi
-
-    midi = pretty_midi.PrettyMIDI(resolution=TICKS, initial_tempo=QUARTERS_PER_MINUTE)
-    midi.time_signature_changes.append(pretty_midi.TimeSignature(4, 4, 0))
-    midi.key_signature_changes.append(pretty_midi.KeySignature(tonic, 0))
-    piano = pretty_midi.Instrument(program=0)
-    for start, length, number in notes:
-        piano.notes.append(pretty_midi.Note(VELOCITY, number, start * STEP_SECONDS, (start + length) * STEP_SECONDS))
-    midi.instruments.append(piano)
-    return midi
 
 
 def read_files(path: Path, shift: int = 0) -> Iterator[Found]:

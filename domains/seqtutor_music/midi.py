@@ -1,4 +1,5 @@
-"""Standard MIDI files as people's programs write them, in ticks; what a melody does not need is passed over.
+"""Standard MIDI files: read as people's programs write them, in ticks, what a melody does not need being passed over;
+and written.
 
 Tempo, controllers and sounds are not looked at, so a tempo of 0 or a key signature of 8 sharps does no harm. A track
 that breaks off counts up to there.
@@ -16,12 +17,16 @@ from seqtutor import UserError
 from seqtutor_music.events import STEPS, VOCABULARY, Note
 from seqtutor_music.parts import Part, melody_part, skyline
 from seqtutor_music.scores import LONGEST, bar_quarters, fitted, likely_sharps
+from seqtutor_music.sheets import Sheet
 
 DRUMS = 9  # the channel of percussion
 NOTE_OFF, NOTE_ON = 0x8, 0x9
 DATA_BYTES = {0xC: 1, 0xD: 1}  # of a message by the upper half of its status byte; the others have two
 SYSTEM, META = 0xF0, 0xFF
-NAME, END, METRE, KEY = 0x03, 0x2F, 0x58, 0x59  # kinds of meta events
+NAME, END, TEMPO, METRE, KEY = 0x03, 0x2F, 0x51, 0x58, 0x59  # kinds of meta events
+PROGRAM = 0xC
+TICKS = 120  # of a sixteenth, in what is written
+VELOCITY = 90
 NEAR = Fraction(1, 4)  # of a sixteenth: how far from the grid a note of a performance may begin; triplets are 1/3 off
 
 
@@ -64,6 +69,43 @@ def read_midi(path: Path) -> tuple[str, list[str]]:
         raise UserError("it is longer than any melody")
     words = VOCABULARY.decode(fitted(line, steps + -steps % STEPS, _sharps(tracks, line)))
     return chosen.name if len(parts) > 1 else "", words
+
+
+def midi(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
+    """A file of one track for a piano in 4/4; it ends after `steps` sixteenths, whether something sounds or not."""
+    head = [
+        _meta(NAME, sheet.title.encode()),
+        _meta(TEMPO, round(60_000_000 / sheet.tempo).to_bytes(3)),
+        _meta(METRE, bytes([4, 2, 24, 8])),
+        _meta(KEY, sheet.key.sharps.to_bytes(1, signed=True) + bytes([sheet.key.minor])),
+        bytes([PROGRAM << 4, 0]),
+    ]
+    events = [(0, message) for message in head]
+    for start, length, pitch in notes:
+        events.append((start * TICKS, bytes([NOTE_ON << 4, pitch, VELOCITY])))
+        events.append(((start + length) * TICKS, bytes([NOTE_OFF << 4, pitch, 0])))
+    events.append((steps * TICKS, _meta(END, b"")))
+    times = [time for time, _ in events]
+    deltas = [now - before for before, now in zip([0, *times], times, strict=False)]
+    track = b"".join(_variable(delta) + message for delta, (_, message) in zip(deltas, events, strict=True))
+    header = b"MThd" + (6).to_bytes(4) + (0).to_bytes(2) + (1).to_bytes(2) + (4 * TICKS).to_bytes(2)
+    return header + b"MTrk" + len(track).to_bytes(4) + track
+
+
+def _meta(kind: int, data: bytes) -> bytes:
+    return bytes([META, kind]) + _variable(len(data)) + data
+
+
+def _variable(number: int) -> bytes:
+    """A number of variable length: seven bits a byte, all but the last with the top bit set.
+
+    >>> _variable(0), _variable(480)
+    (b'\\x00', b'\\x83`')
+    """
+    parts = [number & 0x7F]
+    while number := number >> 7:
+        parts.append(number & 0x7F | 0x80)
+    return bytes(reversed(parts))
 
 
 def _sharps(tracks: Sequence[Track], line: Sequence[Note]) -> int:

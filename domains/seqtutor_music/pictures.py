@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
-from seqtutor_music.events import STEP_SECONDS, STEPS, Note, spell
+from seqtutor_music.events import STEPS, Note, spell
+from seqtutor_music.keys import Key
 
 STEP, ROW = 7, 7  # width of a sixteenth, height of a semitone
 LEFT, TOP, RIGHT, BOTTOM = 32, 18, 4, 6
@@ -12,41 +14,47 @@ ROWS = 25  # two octaves, or what the melody needs
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 NOTE = "#2f81c7"  # reads on white and on black
 ATTACK = "#175a94"
+CHARGED, NEITHER = "#d9730d", "#9a9a9a"
+MUCH = 1.0  # a reward that gives a note the full colour
 
 
-def piano_roll(notes: Sequence[Note], steps: int, tonic: int = 0) -> str:
-    """SVG of `notes` over `steps` sixteenths; rows outside the major scale on `tonic` (0..11) are shaded.
+def piano_roll(notes: Sequence[Note], steps: int, key: Key, seconds: float, worth: Sequence[float] = ()) -> str:
+    """SVG of `notes` over `steps` sixteenths of so many seconds; rows outside the key are shaded.
+
+    `worth`: what each note earned, where that shall be its colour: blue paid, orange charged, grey neither.
 
     The data attributes tell a page's player how long it lasts and between which x it runs.
     """
     lowest, rows = _rows(notes)
+    told = describe(notes, key)
     width, height = LEFT + steps * STEP + RIGHT, TOP + rows * ROW + BOTTOM
     return "".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-            f'data-seconds="{steps * STEP_SECONDS}" data-from="{LEFT}" data-to="{LEFT + steps * STEP}" '
-            f'role="img" aria-label="{describe(notes)}" style="max-width:100%;height:auto" '
+            f'data-seconds="{steps * seconds:g}" data-from="{LEFT}" data-to="{LEFT + steps * STEP}" '
+            f'role="img" aria-label="{told}" style="max-width:100%;height:auto" '
             'font-family="system-ui,sans-serif" font-size="11" fill="currentColor">',
-            f"<title>{describe(notes)}</title>",
-            *_shades(lowest, rows, steps, tonic),
+            f"<title>{told}</title>",
+            *_shades(lowest, rows, steps, key),
             *_grid(rows, steps),
-            *_labels(lowest, rows, tonic),
-            *_notes(notes, lowest, rows),
+            *_labels(lowest, rows, key),
+            *_notes(notes, lowest, rows, worth),
             "</svg>",
         ]
     )
 
 
-def describe(notes: Sequence[Note]) -> str:
+def describe(notes: Sequence[Note], key: Key) -> str:
     """One line: how many notes, from where to where.
 
-    >>> describe([Note(0, 2, 60), Note(2, 2, 69)]), describe([])
-    ('2 notes, C4–A4', 'silence')
+    >>> describe([Note(0, 2, 60), Note(2, 2, 70)], Key(-2)), describe([], Key(0))
+    ('2 notes, C4–Bb4', 'silence')
     """
     if not notes:
         return "silence"
     lowest, highest = min(note.midi for note in notes), max(note.midi for note in notes)
-    span = spell(lowest) if lowest == highest else f"{spell(lowest)}–{spell(highest)}"
+    names = spell(lowest, key.flat), spell(highest, key.flat)
+    span = names[0] if lowest == highest else "–".join(names)
     return f"{len(notes)} note{'s' if len(notes) > 1 else ''}, {span}"
 
 
@@ -57,9 +65,9 @@ def _rows(notes: Sequence[Note]) -> tuple[int, int]:
     return (max(pitches) + min(pitches) - rows + 1) // 2, rows
 
 
-def _shades(lowest: int, rows: int, steps: int, tonic: int) -> Iterator[str]:
+def _shades(lowest: int, rows: int, steps: int, key: Key) -> Iterator[str]:
     for row in range(rows):
-        if (lowest + row - tonic) % 12 not in SCALE:
+        if (lowest + row - key.shift) % 12 not in SCALE:
             y = TOP + (rows - 1 - row) * ROW
             yield f'<rect x="{LEFT}" y="{y}" width="{steps * STEP}" height="{ROW}" opacity=".06"/>'
 
@@ -75,17 +83,40 @@ def _grid(rows: int, steps: int) -> Iterator[str]:
             yield f'<text x="{x + 3}" y="{TOP - 5}" opacity=".55">{step // STEPS + 1}</text>'
 
 
-def _labels(lowest: int, rows: int, tonic: int) -> Iterator[str]:
+def _labels(lowest: int, rows: int, key: Key) -> Iterator[str]:
     """The tonic of every octave."""
     for row in range(rows):
-        if (lowest + row - tonic) % 12 == 0:
-            y = TOP + (rows - row) * ROW
-            yield f'<text x="{LEFT - 5}" y="{y - 0.5}" text-anchor="end" opacity=".7">{spell(lowest + row)}</text>'
+        if (lowest + row) % 12 == key.tonic:
+            y, name = TOP + (rows - row) * ROW, spell(lowest + row, key.flat)
+            yield f'<text x="{LEFT - 5}" y="{y - 0.5}" text-anchor="end" opacity=".7">{name}</text>'
 
 
-def _notes(notes: Sequence[Note], lowest: int, rows: int) -> Iterator[str]:
+def _notes(notes: Sequence[Note], lowest: int, rows: int, worth: Sequence[float]) -> Iterator[str]:
     """A bar for each note, its beginning darker, so that a note struck again does not look held."""
-    for start, length, midi in notes:
+    for (start, length, midi), earned in itertools.zip_longest(notes, worth):
         x, y = LEFT + start * STEP, TOP + (rows - 1 - (midi - lowest)) * ROW
-        yield f'<rect x="{x + 0.5}" y="{y}" width="{length * STEP - 1}" height="{ROW}" rx="2" fill="{NOTE}"/>'
-        yield f'<rect x="{x + 0.5}" y="{y}" width="2" height="{ROW}" rx="1" fill="{ATTACK}"/>'
+        colour, told = (NOTE, "") if earned is None else (_colour(earned), f"<title>{earned:+.2f}</title>")
+        yield f'<rect x="{x + 0.5}" y="{y}" width="{length * STEP - 1}" height="{ROW}" rx="2" fill="{colour}">'
+        yield f'{told}</rect><rect x="{x + 0.5}" y="{y}" width="2" height="{ROW}" rx="1" fill="{_darker(colour)}"/>'
+
+
+def _colour(earned: float) -> str:
+    """From grey at 0 to the full colour at MUCH.
+
+    >>> _colour(0.0), _colour(2.5), _colour(-9.0)
+    ('#9a9a9a', '#2f81c7', '#d9730d')
+    """
+    part = min(abs(earned) / MUCH, 1.0)
+    full = NOTE if earned > 0 else CHARGED
+    return _mixed(NEITHER, full, part)
+
+
+def _darker(colour: str) -> str:
+    """The beginning of a note of this colour."""
+    return ATTACK if colour == NOTE else _mixed(colour, "#000000", 0.3)
+
+
+def _mixed(one: str, other: str, part: float) -> str:
+    """`one` with `part` of `other`."""
+    pairs = ((int(one[i : i + 2], 16), int(other[i : i + 2], 16)) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in pairs)

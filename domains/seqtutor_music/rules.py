@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from seqtutor import TokenTerm
-from seqtutor_music import form, line, paper, rhythm
+from seqtutor_music import corpus, form, line, paper, rhythm
 from seqtutor_music.context import Values
 from seqtutor_music.events import Ids
 
@@ -30,41 +30,45 @@ FORM = "the period, question and answer: Caplin 1998, Classical Form"
 
 OURS: tuple[Rule, ...] = (
     Rule(paper.key, 0.5, "each pitch outside the key costs 1", GAULDIN),
-    Rule(form.opening, 0.7, "opening on a tonic, in any octave, earns 1; on another note of its chord .5", GAULDIN),
-    Rule(form.cadence, 1.8, "ending on the tonic earns 1; led to by a step or the fifth .5 more", GAULDIN),
+    Rule(form.opening, 0.3, "opening on a tonic, in any octave, earns 1; on another note of its chord .5", GAULDIN),
+    Rule(form.cadence, 1.5, "ending on the tonic earns 1; led to by a step or the fifth .5 more", GAULDIN),
     Rule(
         form.repose,
-        3.0,
+        1.91,
         "a last note on beat 1 or 3 earns 1, a half note 1 more; an odd sixteenth costs",
         GAULDIN,
     ),
-    Rule(form.question, 0.3, "a first half that comes to rest earns .5; not on the tonic .5 more", FORM),
+    Rule(form.question, 0.5, "a first half that comes to rest earns .5; not on the tonic .5 more", FORM),
     Rule(form.answer, 2.5, "a second half that begins like the first and ends otherwise earns up to 1", FORM),
-    Rule(form.imitation, 0.8, "a motif that comes back, moved or inverted, earns 1; three at most", GAULDIN),
-    Rule(form.ideas, 2.0, "each pitch that two bars lack to three costs 1", GAULDIN),
-    Rule(form.variety, 4.0, "half bars that repeat earlier ones, where they are over half of all, cost", BOOKS),
+    Rule(form.imitation, 1, "a motif that comes back, moved or inverted, earns 1; three at most", GAULDIN),
+    Rule(form.ideas, 2, "each pitch that two bars lack to three costs 1", GAULDIN),
+    Rule(form.variety, 5, "half bars that repeat earlier ones, where they are over half of all, cost", BOOKS),
     Rule(
         rhythm.shared_rhythm,
-        2.4,
+        2.2,
         "a bar in the rhythm of an earlier one earns 1, an even one .25; two at most",
         BOOKS,
     ),
-    Rule(rhythm.accents, 0.6, "too many notes on odd sixteenths, and bars without a first beat, cost", BOOKS),
-    Rule(rhythm.dotted, 1.0, "a dotted beat earns .25; four at most", BOOKS),
-    Rule(rhythm.pulse, 0.9, "too many different note lengths, or only one, cost", BOOKS),
-    Rule(rhythm.activity, 3.0, "too few and too many notes a bar cost", BOOKS),
+    Rule(rhythm.accents, 1.6, "too many notes on odd sixteenths, and bars without a first beat, cost", BOOKS),
+    Rule(rhythm.dotted, 0.85, "a dotted beat earns .25; four at most", BOOKS),
+    Rule(rhythm.pulse, 0.6, "too many different note lengths, or only one, cost", BOOKS),
+    Rule(rhythm.activity, 4, "too few and too many notes a bar cost", BOOKS),
     Rule(rhythm.pauses, 0.5, "each rest after the second costs 1", BOOKS),
-    Rule(line.steps, 1.0, "too few and too many steps among the moves cost", GAULDIN),
-    Rule(line.awkward, 0.1, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
-    Rule(line.recovery, 0.4, "a leap of a fifth costs 1, and earns that and more once it is filled", GAULDIN),
-    Rule(line.compass, 0.5, "a line that goes too far, or nowhere, costs", BOOKS),
-    Rule(line.triads, 1.0, "too many and too few notes of the tonic chord cost", BOOKS),
-    Rule(line.to_and_fro, 1.0, "pitches that correlate with those before more than most tunes' do cost", GAULDIN),
+    Rule(line.steps, 1, "too few and too many steps among the moves cost", GAULDIN),
+    Rule(line.awkward, 0.3, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
+    Rule(line.recovery, 0.3, "a leap of a fifth costs 1, and earns that and more once it is filled", GAULDIN),
+    Rule(line.compass, 0.2, "a line that goes too far, or nowhere, costs", BOOKS),
+    Rule(line.triads, 1, "too many and too few notes of the tonic chord cost", BOOKS),
+    Rule(line.to_and_fro, 0.4, "pitches that correlate with those before more than most tunes' do cost", GAULDIN),
     Rule(line.monotony, 0.5, "each stroke of one pitch after the fourth in a row costs 1", GAULDIN),
     Rule(line.climax, 0.15, "a line with one highest note earns 1, with one lowest 1", GAULDIN),
 )
 THEIRS = tuple(Rule(values, 1.0, summary, paper.SOURCE) for values, summary in paper.RULES)
-PRESETS: Mapping[str, tuple[Rule, ...]] = {"default": OURS, "paper": THEIRS}
+QUOTING = Rule(corpus.quoting, 3.0, "each event that completes 24 in a row of the corpus costs 1", "")
+PRESETS: Mapping[str, tuple[Rule, ...]] = {
+    "default": (*OURS, QUOTING),
+    "paper": (*THEIRS, QUOTING._replace(weight=0.0)),
+}
 
 
 def terms(preset: str) -> list[TokenTerm]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.options import ModelCommand, typed
 from seqtutor.config import TrainConfig
 from seqtutor.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-@click.command()
+    from seqtutor.drawing import Source
+    from seqtutor.rewards.reward import Scores
+
+
+@click.command(cls=ModelCommand)
 @click.argument("model")
 @click.option("-n", "count", type=click.IntRange(1), default=32, show_default=True, help="Items to write.")
 @click.option("--output", default="", help="Folder to write to.  [default: outputs/<domain>-samples-<time>]")
@@ -20,7 +28,10 @@ from seqtutor.errors import UserError
 @click.option(
     "--temperature", type=float, default=1.0, show_default=True, help="Of the softmax: below 1 safer, above 1 wilder."
 )
-@click.option("--primer", default="", help="Beginning of every item, in the domain's notation.")
+@click.option("--primer", default="", help="Beginning of every item: a text, or a file that holds one item.")
+@click.option("--without-primer", is_flag=True, help="Write files of what follows the primer, and not of the primer.")
+@click.option("--revise", default="", help="An item, text or file, to write anew but for what --keep names.")
+@click.option("--keep", default="", help="What stays of it, counted from 1: bars of music, such as 1-2,7-8.")
 @click.option(
     "--draws",
     type=click.IntRange(1),
@@ -37,47 +48,78 @@ def generate(
     seed: int,
     temperature: float,
     primer: str,
+    without_primer: bool,
+    revise: str,
+    keep: str,
     draws: int,
     reward_temperature: float | None,
     trust: bool,
+    **options: Any,
 ) -> None:
     """Write items from MODEL: a run folder, or a prior's name or folder.
 
     \b
     seqtutor generate music -n 8
     seqtutor generate outputs/music-reinforce-20260101-120000 -n 32 --primer "C4 - E4 -"
+    seqtutor generate music --revise tune.mid --keep 1-2,4 --draws 64
     seqtutor generate molecules -n 1000 --output mine --seed 7
     seqtutor generate molecules -n 100 --draws 64 --reward-temperature 0.05
     """
+    _check(temperature, draws, reward_temperature)
+    if without_primer and not primer:
+        raise UserError("--without-primer leaves out what --primer gives: give --primer too")
+    from seqtutor.cli.console import console
+    from seqtutor.drawing import open_model
+    from seqtutor.given import behind, given_steps
+    from seqtutor.runs.folder import new_folder, write_samples
+
+    source = open_model(model, typed(options))
+    domain = source.domain
+    given = given_steps(domain, primer, revise, keep)
+    among = None if draws == 1 else (draws, reward_temperature)
+    scores, said = _scored(source, count, seed, temperature, given, among, trust)
+    items = scores.items(count)
+    texts = [text or "" for text in items.texts]
+    if without_primer and given is not None:
+        texts = [behind(domain, text, len(given)) for text in texts]
+    folder = new_folder(output, f"{domain.name}-samples")
+    write_samples(folder / "samples.csv", {model: scores})
+    domain.write(texts, folder, items.figures)
+    line = f"{said}{len(texts)} of {count} samples are valid; written to {folder}"
+    console.print(line, markup=False, soft_wrap=True)
+
+
+def _scored(
+    source: Source,
+    count: int,
+    seed: int,
+    temperature: float,
+    given: Tensor | None,
+    among: tuple[int, float | None] | None,
+    trust: bool,
+) -> tuple[Scores, str]:
+    """What the model writes, and a sentence where it is chosen `among` (draws of each, temperature of the reward)."""
+    from seqtutor.drawing import choose, drawn
+
+    paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
+    if among and paid and not trust:
+        raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
+    left_out = [] if trust else strangers(source.config)
+    with closing(source.scorer(left_out)) as scorer:
+        if among is None:
+            return scorer.score(*drawn(source.model, source.domain, count, seed, temperature, given)), ""
+        draws, reward_temperature = among
+        found = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, given=given)
+        return found.scores, f"{found.sentence}\n"
+
+
+def _check(temperature: float, draws: int, reward_temperature: float | None) -> None:
     if not 0 < temperature < math.inf:
         raise UserError(f"temperature must be above 0, not {temperature}; 1 samples the model as it is")
     if draws > 1 and temperature != 1:
         raise UserError("--draws keeps samples of the model as it is: leave --temperature at 1, or --draws at 1")
     if draws == 1 and reward_temperature is not None:
         raise UserError("--reward-temperature is for choosing among many draws: give --draws too, 16 say")
-    from seqtutor.cli.console import console
-    from seqtutor.drawing import choose, drawn, open_model
-    from seqtutor.runs.folder import new_folder, write_samples
-
-    source = open_model(model)
-    paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
-    if draws > 1 and paid and not trust:
-        raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
-    left_out = [] if trust else strangers(source.config)
-    said = ""
-    with closing(source.scorer(left_out)) as scorer:
-        if draws > 1:
-            found = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, primer=primer)
-            scores, said = found.scores, f"{found.sentence}\n"
-        else:
-            scores = scorer.score(*drawn(source.model, source.domain, count, seed, temperature, primer))
-    folder = new_folder(output, f"{source.domain.name}-samples")
-    items = scores.items(count)
-    texts = [text or "" for text in items.texts]
-    write_samples(folder / "samples.csv", {model: scores})
-    source.domain.write(texts, folder, items.figures)
-    line = f"{said}{len(texts)} of {count} samples are valid; written to {folder}"
-    console.print(line, markup=False, soft_wrap=True)
 
 
 def foreign(config: TrainConfig) -> list[str]:

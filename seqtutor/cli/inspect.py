@@ -12,22 +12,22 @@ from seqtutor.errors import UserError
 
 
 @click.command()
-@click.argument("path")
-@click.option("--domain", "name", required=True, help="Domain that reads them, as listed by 'seqtutor domains'.")
-def inspect(path: str, name: str) -> None:
+@click.argument("data")
+@click.option("--domain", required=True, help="Domain that reads them, as listed by 'seqtutor domains'.")
+def inspect(data: str, domain: str) -> None:
     """List every item of a file or folder with what was understood of it, or why it cannot be used.
 
     \b
     seqtutor inspect my_tunes/ --domain music
     seqtutor inspect mine.smi --domain molecules
     """
-    domain = load(name)
+    reader = load(domain)
     good = bad = 0
-    for line in read_lines(domain, path):
-        click.echo(outcome(domain, line))
+    for line in read_lines(reader, data):
+        click.echo(outcome(reader, line))
         good, bad = good + (not line.problem), bad + bool(line.problem)
     if not good + bad:
-        raise UserError(f"{path} is empty: it holds no item of domain '{name}'")
+        raise UserError(f"{data} is empty: it holds no item of domain '{domain}'")
     click.echo(f"{good:,} of {good + bad:,} items can be used")
 
 

@@ -60,12 +60,18 @@ class DomainCommand(click.Command):
     as well.
     """
 
+    example = "a domain before -h to see its own options and defaults: --domain music -h"
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the domain and the objective before click reads the options, since they depend on them."""
-        domain = named("domain", args)
+        domain = self.domain_named(args)
         ctx.meta["seqtutor.domain"] = _domain(domain) if domain else None
         ctx.meta["seqtutor.objective"] = named("objective", args)
         return super().parse_args(ctx, args)
+
+    def domain_named(self, args: Sequence[str]) -> str:
+        """The name of the domain; empty where none is named."""
+        return named("domain", args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own options, with the domain's defaults, the objective's numbers and the domain's options."""
@@ -99,13 +105,30 @@ class DomainCommand(click.Command):
         with formatter.section("Options"):
             formatter.write_dl([record for record in core if record])
         if cls is None:
-            formatter.write_text("Name a domain before -h to see its own options and defaults: --domain music -h")
+            formatter.write_text(f"Name {self.example}")
             return
         with formatter.section(f"Options of the domain {cls.name}"):
             formatter.write_dl([record for option in own if (record := option.get_help_record(ctx))])
         if cls.defaults:
             changed = ", ".join(f"{key} {value}" for key, value in cls.defaults.items())
             formatter.write_text(f"Defaults of this domain: {changed}")
+
+
+class ModelCommand(DomainCommand):
+    """A command with the options of the domain whose items its first argument, a model, writes."""
+
+    example = "a model before -h to see the options of its domain: music -h"
+
+    def domain_named(self, args: Sequence[str]) -> str:
+        """As DomainCommand.domain_named, of the first word that is no option and no value of one."""
+        alone = {flag for p in self.params if isinstance(p, click.Option) and p.is_flag for flag in p.opts}
+        for before, word in zip(["", *args], args, strict=False):
+            takes_a_value = before.startswith("-") and before not in {*alone, "-h", "--help"} and "=" not in before
+            if not word.startswith("-") and not takes_a_value:
+                from seqtutor.priors.files import domain_of
+
+                return domain_of(word)
+        return ""
 
 
 def named(key: str, args: Sequence[str]) -> str:
@@ -138,6 +161,11 @@ def _in_file(config: str, resume: str, key: str) -> str:
         return name if isinstance(name, str) else ""
     except (OSError, ValueError, RecursionError):  # every error of a text that is no TOML is a ValueError
         return ""
+
+
+def typed(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were typed."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def gather(cls: type, given: dict[str, Any], domain: type[Domain] | None) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.options import DomainCommand, layered, typed
 from seqtutor.config import TrainConfig, build, read_toml
 from seqtutor.errors import UserError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN = 3  # lines left out that are said one by one
 
 
-@click.command()
+@click.command(cls=DomainCommand)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--config", type=click.Path(path_type=Path), help="Profile, or run config: its terms are the reward.")
 @click.option("--domain", "domain_name", default="", help="Domain whose default reward is used, without a config.")
@@ -37,11 +38,13 @@ def score(
     workers: int,
     output: str,
     trust: bool,
+    **options: Any,
 ) -> None:
     """Score SOURCE, a file or folder of items, or all that the run in a run folder has scored.
 
     \b
     seqtutor score library.smi --config profile.toml
+    seqtutor score my_tunes/ --domain music --preset paper
     seqtutor score outputs/molecules-tb-20260101-120000 -n 50 --per-family 1
     """
     from seqtutor import hits
@@ -52,10 +55,7 @@ def score(
     from seqtutor.runs.folder import new_folder
 
     run = (source / "config.toml").is_file()
-    file = config or (source / "config.toml" if run else None)
-    settings = build(TrainConfig, {"domain": domain_name, **(read_toml(file) if file else {})}, str(file))
-    if not settings.domain:
-        raise UserError("name what to score by: --config profile.toml, or --domain molecules")
+    settings = _settings(config or (source / "config.toml" if run else None), domain_name, typed(options))
     domain = load(settings.domain, settings.options)
     texts = list(_of_run(source) if run else _of_file(domain, source))
     if not texts:
@@ -77,6 +77,15 @@ def score(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _settings(file: Path | None, domain: str, options: dict[str, Any]) -> TrainConfig:
+    """Those of a config, with what was typed."""
+    read = read_toml(file) if file else {}
+    settings = build(TrainConfig, layered({"domain": domain}, read, {"options": options}), str(file))
+    if not settings.domain:
+        raise UserError("name what to score by: --config profile.toml, or --domain molecules")
+    return settings
 
 
 def _of_run(folder: Path) -> Iterator[str]:

@@ -6,13 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from seqtutor.domain import verdict
 from seqtutor.optimum import LEAST
 
 if TYPE_CHECKING:
+    from seqtutor.explaining import Explanation
     from seqtutor.verification import Proof
+
+
+LEAST_PAID = 0.005  # of a reward that is worth a word
 
 
 def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
@@ -44,6 +49,34 @@ def comparison_table(summary: Mapping[str, Any]) -> Table:
         if row is summary["reward"] or row is summary["terms"][-1]:
             table.add_section()
     return table
+
+
+def explanation_table(found: Explanation) -> Table:
+    """A row for each part: what the models thought of it, what it earned, and by which terms, the largest first."""
+    tuned = found.logp is not None
+    table = _table(f"reward {found.reward:.4g}; nats are log-probabilities")
+    for heading in ("nats, prior", *(["nats, tuned"] if tuned else []), "paid"):
+        table.add_column(heading, justify="right")
+    table.add_column("by", overflow="fold")
+    for part in found.parts:
+        own = [f"{part.logp:.2f}"] if part.logp is not None else []
+        table.add_row(escape(part.name), f"{part.prior_logp:.2f}", *own, _signed(part.total), _by(part.paid))
+    table.add_section()
+    own = [f"{found.logp:.2f}"] if found.logp is not None else []
+    total = sum(part.total for part in found.parts)
+    whole = ", ".join(f"{name} {value:.3g}" for name, value in found.whole.items())
+    table.add_row("all", f"{found.prior_logp:.2f}", *own, _signed(total), f"the whole: {whole}" if whole else "")
+    return table
+
+
+def _by(paid: Mapping[str, float]) -> str:
+    """What paid or charged a hundredth or more, the largest first."""
+    told = sorted((item for item in paid.items() if abs(item[1]) >= LEAST_PAID), key=lambda item: -abs(item[1]))
+    return ", ".join(f"{name} {_signed(value)}" for name, value in told)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}" if abs(value) >= LEAST_PAID else ""
 
 
 def _table(title: str) -> Table:

@@ -8,7 +8,7 @@ temperature; a minus marks the target network. After the end the next value is 0
     prior_logp  (B, T)     log p(a|s), nats; carries no gradient
     tokens      (B, T)     the token taken
     reward      (B, T)     the reward of each step
-    mask        (B, T)     True at the steps that the policy chose: not at those of a primer, nor after the end
+    mask        (B, T)     True at the steps that the policy chose: not at given ones, nor after the end
 
 Every one returns the loss of each sequence (B,). All of them move pi towards the one maximum of
 

@@ -18,8 +18,8 @@ TERM = re.compile(r"[^\W\d_][\w-]*")
 FLAGS = frozenset(  # of the commands; the fields of the configs come beside them
     """
     against all among as_json cache config count data domain domain_name draws examples folder force function help
-    json model n name names output per_family primer program resume reward_temperature seed show_version source
-    temperature terms texts transform trust version weight weights
+    item json keep model n name names output per_family primer program resume reward_temperature revise seed
+    show_version source temperature terms texts transform trust version weight weights without_primer
     """.split()  # noqa: SIM905 (a list of them would be thirty lines)
 )
 
@@ -59,6 +59,8 @@ def _problems(name: str, cls: type[Domain]) -> Iterator[tuple[str, str]]:
         yield "summary", f"it must be one line of text that says what the items are, not {summary!r}"
     if isinstance(cls.fixed_length, int) and not isinstance(cls.fixed_length, bool):
         yield "fixed_length", f"it must be True or False, not {cls.fixed_length!r}"
+    if type(cls.unit) is not int or cls.unit < 1:
+        yield "unit", f"it must be a whole number of tokens, at least 1, not {cls.unit!r}"
     if not isinstance(cls.prior, Path | None):
         yield "prior", f"it must be a Path in the package, such as Path(__file__).parent / 'prior', not {cls.prior!r}"
     yield from (("Options", problem) for problem in _of_options(cls))
@@ -158,10 +160,13 @@ def _of_term(term: RewardTerm) -> Iterator[str]:
         yield f"its values must be a function, not {term.values!r}"
 
 
-def inherited(name: str, typed: Mapping[str, Any], stored: Mapping[str, Any] | None, prior: str) -> dict[str, Any]:
+def inherited(
+    name: str, typed: Mapping[str, Any], stored: Mapping[str, Any] | None, prior: str, *, timed: bool = False
+) -> dict[str, Any]:
     """The options that a prior was made with under those that were typed. Raises UserError where it would not fit.
 
-    A prior of fixed length may be used for shorter items: their tokens are what it learnt to begin with.
+    A prior of fixed length may be used for shorter items: their tokens are what it learnt to begin with. One that is
+    `timed` knows how much is left until the end, and may be used for longer ones too.
     """
     if stored is None:
         return dict(typed)
@@ -169,8 +174,8 @@ def inherited(name: str, typed: Mapping[str, Any], stored: Mapping[str, Any] | N
     of_prior = {key: value for key, value in stored.items() if key in known}
     options = {**of_prior, **typed}
     before, after = load(name, of_prior), load(name, options)
-    shorter = after.fixed_length and after.max_length < before.max_length
-    if after.vocabulary == before.vocabulary and (after.max_length == before.max_length or shorter):
+    fits = after.fixed_length and (timed or after.max_length < before.max_length)
+    if after.vocabulary == before.vocabulary and (after.max_length == before.max_length or fits):
         return options
     changed = ", ".join(f"{key} {value}" for key, value in typed.items() if value != getattr(before.options, key))
     what = "tokens" if after.vocabulary != before.vocabulary else f"at most {before.max_length} tokens an item"

@@ -58,7 +58,7 @@ class Guarded(Domain):
         self._figures: list[Measure] = []  # as they were measured last: their names must not change
         with border(self.cls, "__init__"):
             self.options = plugin.options
-            same = ("name", "summary", "Options", "defaults", "fixed_length", "prior")
+            same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "prior")
             self.__dict__.update({key: getattr(plugin, key) for key in same})
         with border(self.cls, "vocabulary"):
             self._vocabulary = self._checked_vocabulary(plugin.vocabulary)
@@ -236,6 +236,21 @@ class Guarded(Domain):
     def picture(self, text: str) -> str:
         """As Domain.picture."""
         return self._text("picture", self._call("picture", text))
+
+    def parts(self, text: str) -> list[tuple[str, int]]:
+        """As Domain.parts: as many tokens in all as `encode` gives."""
+        found, tokens = self._call("parts", text), len(self.encode(text))
+        try:
+            parts = [(str(name), int(count)) for name, count in found]
+        except (TypeError, ValueError):
+            raise wrong(self.cls, "parts", f"gave {found!r:.80}; a list of (name, tokens) is needed") from None
+        if sum(count for _, count in parts) != tokens:
+            raise wrong(self.cls, "parts", f"they have {sum(n for _, n in parts)} tokens, and the item {tokens}")
+        return parts
+
+    def coloured(self, text: str, paid: Sequence[float]) -> str:
+        """As Domain.coloured."""
+        return self._text("coloured", self._call("coloured", text, tuple(paid)))
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         """As Domain.notes."""

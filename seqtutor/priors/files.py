@@ -20,6 +20,7 @@ from torch import Tensor
 import seqtutor
 from seqtutor.domain import Domain, own_prior
 from seqtutor.errors import UserError
+from seqtutor.plugin.contract import inherited
 from seqtutor.priors.model import LstmModel, Model, TiltedModel, without_value
 from seqtutor.vocabulary import Vocabulary
 
@@ -127,11 +128,13 @@ def written_as_path(name: str) -> bool:
     return "/" in name or os.sep in name or name.startswith((".", "~"))
 
 
-def model_folder(name: str) -> Path:
+def model_folder(name: str | Path) -> Path:
     """The folder of a model: a path, or the name of a shipped prior, from a checkout or an installed wheel.
 
     A folder that happens to have a prior's name is not taken for it, nor one whose name is not written as a path.
     """
+    if isinstance(name, Path):
+        return name
     if written_as_path(name):
         return Path(name).expanduser()
     for place in [*(root / name for root in _shipped()), *own_prior(name)]:
@@ -169,15 +172,28 @@ def load_prior(name: str, domain: Domain, *, device: str = "cpu") -> LstmModel:
     return without_value(model)
 
 
-def options_of(name: str) -> dict[str, Any] | None:
-    """The domain's options that a prior, or a run whose policy serves as one, was made with; None: it does not say."""
+def about_model(name: str | Path) -> dict[str, Any]:
+    """What stands beside a prior, or beside a run's policy."""
     folder = model_folder(name)
-    if (folder / "policy.safetensors").is_file():
-        options = read_about(folder, "policy").get("options")
-    else:
-        training = read_about(folder, "model").get("training")
-        options = training.get("options") if isinstance(training, dict) else None
+    return read_about(folder, "policy" if (folder / "policy.safetensors").is_file() else "model")
+
+
+def options_of(name: str | Path) -> dict[str, Any] | None:
+    """The domain's options that a prior, or a run whose policy serves as one, was made with; None: it does not say."""
+    about = about_model(name)
+    training = about.get("training")
+    options = about.get("options", training.get("options") if isinstance(training, dict) else None)
     return options if isinstance(options, dict) else None
+
+
+def fitting_options(name: str | Path, domain: str, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The domain's options for a use of this model: see `inherited`."""
+    return inherited(domain, typed, options_of(name), str(name), timed=bool(about_model(name).get("clock")))
+
+
+def domain_of(name: str) -> str:
+    """The domain whose items a prior, or a run's policy, writes."""
+    return str(about_model(name).get("domain", name))
 
 
 def check_device(name: str) -> None:

@@ -23,7 +23,7 @@ class Rollout:
     """A batch of B sampled sequences of up to T tokens."""
 
     tokens: Tensor  # (B, T) int64: without BOS, with EOS, then PAD
-    mask: Tensor  # (B, T) bool: the steps that the policy chose: behind the primer, up to and including EOS
+    mask: Tensor  # (B, T) bool: the steps that the policy chose: not the given ones, up to and including EOS
     logp: Tensor  # (B, T) nats, of the token taken, under the policy that sampled it; 0 where masked
     prior_logp: Tensor  # (B, T) nats, the same under the prior
     kl: Tensor  # (B, T) nats, KL(policy || prior) of each step's whole distribution; 0 where masked
@@ -35,21 +35,22 @@ class Rollout:
 
 @torch.no_grad()
 def sample(
-    policy: Model, prior: Model, n: int, max_length: int, generator: torch.Generator, primer: Tensor | None = None
+    policy: Model, prior: Model, n: int, max_length: int, generator: torch.Generator, given: Tensor | None = None
 ) -> Rollout:
     """N sequences of at most `max_length` tokens from `policy`, beside what `prior` thinks of them.
 
-    `primer`: (P,) ids that every sequence begins with, and that nobody chose.
+    `given`: (P,) ids that every sequence has there and that nobody chose, PAD where the policy chooses.
     """
     tokens = _blank(policy, n, max_length)
     log_policy = torch.zeros(n, max_length, len(policy.vocabulary), device=tokens.device)
     length = 0
-    for active, last, logp in _steps(policy, n, max_length, generator, primer=primer):
+    for active, last, logp in _steps(policy, n, max_length, generator, given=given):
         tokens[active, length], log_policy[active, length] = last, logp
         length += 1
     tokens, log_policy = tokens[:, :length], log_policy[:, :length]
     mask = sequence_mask(tokens)
-    mask[:, : 0 if primer is None else len(primer)] = False
+    if given is not None:
+        mask[:, : len(given)] &= (given[:length] == PAD).to(mask.device)
     prior_logp, kl = torch.zeros_like(log_policy[..., 0]), torch.zeros_like(log_policy[..., 0])
     for start in range(0, n, CHUNK):  # so that not all of the prior's rows are held at once
         rows = slice(start, start + CHUNK)
@@ -74,14 +75,14 @@ def sample_tokens(
     generator: torch.Generator,
     *,
     temperature: float = 1.0,
-    primer: Tensor | None = None,
+    given: Tensor | None = None,
 ) -> Tensor:
     """N sequences -> tokens (n, T).
 
-    `temperature`: of the softmax (1: the policy itself). `primer`: (P,) ids every sequence begins with.
+    `temperature`: of the softmax (1: the policy itself). `given`: as of `sample`.
     """
     tokens, length = _blank(policy, n, max_length), 0
-    for active, last, _ in _steps(policy, n, max_length, generator, temperature, primer):
+    for active, last, _ in _steps(policy, n, max_length, generator, temperature, given):
         tokens[active, length] = last
         length += 1
     return tokens[:, :length]
@@ -94,13 +95,13 @@ def draw(
     generator: torch.Generator,
     *,
     temperature: float = 1.0,
-    primer: Tensor | None = None,
+    given: Tensor | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """N sequences of `model` -> tokens (n, max_length) and truncated (n,), as a scorer takes them."""
     tokens = np.zeros((n, domain.max_length), np.int64)
     for start in range(0, n, CHUNK):
         count = min(CHUNK, n - start)
-        some = sample_tokens(model, count, domain.max_length, generator, temperature=temperature, primer=primer)
+        some = sample_tokens(model, count, domain.max_length, generator, temperature=temperature, given=given)
         tokens[start : start + count, : some.shape[1]] = some.cpu().numpy()
     return tokens, ~(tokens == EOS).any(-1) & (not domain.fixed_length)
 
@@ -115,7 +116,7 @@ def _steps(
     max_length: int,
     generator: torch.Generator,
     temperature: float = 1.0,
-    primer: Tensor | None = None,
+    given: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Step by step: the sequences that go on (b,), their next tokens (b,), the policy's log-probabilities (b, V).
 
@@ -123,14 +124,15 @@ def _steps(
     on a device that would have to be waited for; until then they write PAD.
     """
     device = next(policy.parameters()).device
+    forced = dict(enumerate([] if given is None else given.tolist()))
     every = looks(device)
     step, state, last = policy.stepper(), policy.start(n, max_length), torch.full((n,), BOS, device=device)
     active = torch.arange(n, device=device)
     ended = torch.zeros(n, dtype=torch.bool, device=device)
     for t in range(max_length):
         logp, state = step(last, state)
-        if primer is not None and t < len(primer):
-            last = primer[t].to(device).expand(len(active)).contiguous()
+        if forced.get(t, PAD) != PAD:
+            last = torch.full((len(active),), forced[t], device=device)
         else:
             last = _choose(logp if temperature == 1.0 else (logp / temperature).log_softmax(-1), generator)
         yield active, last.masked_fill(ended, PAD), logp

@@ -16,11 +16,12 @@ LARGE = 200_000  # characters of a picture
 
 
 def pictures(subject: Subject) -> Iterator[str]:
-    """Well-formed SVG that holds nothing but a drawing; a caption of one line; notes that can be played."""
+    """Well-formed SVG that holds nothing but a drawing; parts; a caption of one line; notes that can be played."""
     domain = subject.domain
     for text in subject.texts[:6]:
         try:
             picture, dropped = clean(domain.picture(text))
+            domain.coloured(text, [float(count) for _, count in domain.parts(text) for _ in range(count)])
         except UserError as error:
             yield f"{'' if isinstance(error, PluginError) else 'picture: '}{said(error)} (of {shown(text)})"
             return

@@ -273,8 +273,8 @@ def test_a_rule_does_not_care_in_which_key_it_is_played(seed, tonic):
 
 
 def test_the_preset_pays_what_the_paper_pays():
-    *paid, original = MusicDomain(MusicOptions(preset="paper")).terms()
-    assert (original.name, original.weight) == ("originality", 0)
+    *paid, quoting = MusicDomain(MusicOptions(preset="paper")).terms()
+    assert (quoting.name, quoting.weight) == ("quoting", 0)
     assert [term.name for term in paid] == [
         "key", "tonic", "repeating", "autocorrelation", "motif", "repeated_motif", "interval", "leap", "extrema",
     ]  # fmt: skip

@@ -9,15 +9,17 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
-from seqtutor.domain import Domain
+from seqtutor.domain import Domain, TokenTerm
 from seqtutor.errors import UserError
 from seqtutor.plugin.guard import complaints
 from seqtutor.runs.report import charts, figures
@@ -73,6 +75,8 @@ class Item:
     notes: str  # JSON for the player, "" where nothing sounds
     reward: str
     terms: list[tuple[str, str]]
+    coloured: Markup | None  # the picture by what each part was paid, where the domain colours it
+    files: list[str]  # its own in the run's `samples/`
 
 
 @dataclass(frozen=True)
@@ -188,9 +192,10 @@ def _samples(run: Run, domain: Domain) -> Samples:
     ordered = sorted(run.samples, key=lambda sample: sample.number)
     prior = [s for s in ordered if s.model == "prior"][:SAMPLES]
     policy = [s for s in ordered if s.model == "policy"]
-    before = [_item(s, domain, "prior") for s in prior]
-    after = [_item(s, domain, "tuned") for s in policy[:SAMPLES]]
-    best = [_item(s, domain, "best") for s in _best(policy)]
+    before = [_item(s, domain, "prior", run) for s in prior]
+    own = _files(run.folder / "samples", policy)
+    after = [_item(s, domain, "tuned", run, own) for s in policy[:SAMPLES]]
+    best = [_item(s, domain, "best", run, own) for s in _best(policy)]
     shown = [*before, *after, *best]
     return Samples(
         before=before,
@@ -199,6 +204,13 @@ def _samples(run: Run, domain: Domain) -> Samples:
         wide=any(_aspect(item.picture) > 1.8 for item in shown if item.picture),
         playable=any(item.notes for item in shown),
     )
+
+
+def _files(folder: Path, policy: Sequence[Sample]) -> dict[int, list[str]]:
+    """The files whose name is a number, by the number of their sample: a run writes those that are items, counted."""
+    numbered = [(int(path.stem), path.name) for path in sorted(folder.glob("*")) if path.stem.isdecimal()]
+    items = enumerate((sample.number for sample in policy if sample.text), start=1)
+    return {number: [name for at, name in numbered if at == place] for place, number in items}
 
 
 def _best(samples: Iterable[Sample]) -> list[Sample]:
@@ -210,7 +222,7 @@ def _best(samples: Iterable[Sample]) -> list[Sample]:
     return list(once.values())[:SAMPLES]
 
 
-def _item(sample: Sample, domain: Domain, model: str) -> Item:
+def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]] | None = None) -> Item:
     text = sample.text
     picture, problem = _drawn(text, domain)
     caption, sounds = _told(text, domain)
@@ -224,6 +236,8 @@ def _item(sample: Sample, domain: Domain, model: str) -> Item:
         notes=json.dumps(notes, separators=(",", ":")) if notes else "",
         reward=figures.number(sample.reward),
         terms=[(name, figures.number(value)) for name, value in sample.terms.items()],
+        coloured=_coloured(text, domain, run.config) if picture else None,
+        files=(files or {}).get(sample.number, []),
     )
 
 
@@ -233,6 +247,23 @@ def _drawn(text: str, domain: Domain) -> tuple[str, str]:
         return (clean(domain.picture(text))[0], "") if text else ("", "")
     except (UserError, ValueError) as error:  # a plugin's mistake, or a samples.csv that somebody else wrote
         return "", str(error)
+
+
+def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup | None:
+    """The picture coloured by what the terms paid step by step; None where the domain or the run has no such thing."""
+    if not domain.offers("coloured") or config.get("combine") == "geometric":
+        return None
+    weights, tables = config.get("weights", {}), config.get("terms", {})
+    try:
+        ids = np.array([domain.vocabulary.encode(domain.encode(text))])
+        paid = [
+            weights.get(term.name, term.weight) * term.values(ids)[0]
+            for term in domain.terms()
+            if isinstance(term, TokenTerm) and term.name not in tables
+        ]
+        return Markup(clean(domain.coloured(text, np.sum(paid, axis=0).tolist()))[0])  # noqa: S704 (cleaned)
+    except (UserError, ValueError, TypeError, AttributeError):  # as `_drawn`, or a config.toml that somebody else wrote
+        return None
 
 
 def _told(text: str, domain: Domain) -> tuple[str, list[tuple[float, float, int]]]:

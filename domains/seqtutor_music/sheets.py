@@ -1,0 +1,177 @@
+"""A melody as a sheet of music: bars of 4/4 with note values that can be written, in ABC and in MusicXML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+from xml.sax.saxutils import escape
+
+from seqtutor_music.events import STEPS, Note
+from seqtutor_music.keys import Key, text_of
+
+# Where in a bar a value of so many sixteenths may begin, so that the beats stay visible: the largest comes first.
+VALUES = (
+    (16, {0}),
+    (12, {0, 4}),
+    (8, {0, 4, 8}),
+    (6, {0, 2, 8, 10}),
+    (4, {0, 2, 4, 8, 10, 12}),
+    (3, {0, 1, 4, 5, 8, 9, 12, 13}),
+    (2, {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14}),
+    (1, set(range(STEPS))),
+)
+TYPES = {16: "whole", 12: "half", 8: "half", 6: "quarter", 4: "quarter", 3: "eighth", 2: "eighth", 1: "16th"}
+DOTTED = (12, 6, 3)
+BEAT = 4
+SIGNS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What stands at the head of a melody."""
+
+    title: str
+    key: Key
+    tempo: int  # quarters a minute
+
+
+class Value(NamedTuple):
+    """A note or rest (None) as it is written, in sixteenths of its bar; `tied`: the next one prolongs it."""
+
+    start: int
+    length: int
+    midi: int | None
+    tied: bool = False
+    prolongs: bool = False
+
+
+def bars(notes: Sequence[Note], steps: int) -> list[list[Value]]:
+    """The values of each bar; a last bar that is not full is filled with rests.
+
+    >>> [[(v.length, v.midi, v.tied) for v in bar] for bar in bars([Note(3, 15, 60)], 20)]
+    [[(3, None, False), (1, 60, True), (12, 60, True)], [(2, 60, False), (6, None, False), (8, None, False)]]
+    """
+    found: list[list[Value]] = [[] for _ in range(-(-steps // STEPS))]
+    for start, end, midi in _filled(notes, len(found) * STEPS):
+        at = start
+        while at < end:
+            place = at % STEPS
+            room = min(end - at, STEPS - place)
+            length = next(value for value, places in VALUES if value <= room and place in places)
+            sounds = midi is not None
+            found[at // STEPS].append(Value(place, length, midi, sounds and at + length < end, sounds and at > start))
+            at += length
+    return found
+
+
+def _filled(notes: Sequence[Note], steps: int) -> Iterator[tuple[int, int, int | None]]:
+    """Notes and the rests between them: start, end, pitch."""
+    at = 0
+    for note in notes:
+        if note.start > at:
+            yield at, note.start, None
+        at = note.start + note.length
+        yield note.start, at, note.midi
+    if at < steps:
+        yield at, steps, None
+
+
+def abc(notes: Sequence[Note], steps: int, sheet: Sheet) -> str:
+    """An ABC tune in sixteenths, four bars a line.
+
+    >>> print(abc([Note(0, 8, 70), Note(8, 4, 71), Note(12, 2, 71)], 16, Sheet("One", Key(-2), 100)))
+    X:1
+    T:One
+    M:4/4
+    L:1/16
+    Q:1/4=100
+    K:Bb
+    B8 =B4 =B2z2|]
+    <BLANKLINE>
+    """
+    written = [_abc_bar(bar, sheet.key) for bar in bars(notes, steps)]
+    lines = ["|".join(written[at : at + 4]) for at in range(0, len(written), 4)]
+    title = " ".join(sheet.title.replace("%", " ").split())
+    head = f"X:1\nT:{title}\nM:4/4\nL:1/16\nQ:1/4={sheet.tempo}\nK:{text_of(sheet.key)}\n"
+    return head + "|\n".join(lines) + "|]\n"
+
+
+def _abc_bar(bar: Sequence[Value], key: Key) -> str:
+    """The notes of a bar, each one outside the key with its accidental, and each later one of its letter.
+
+    For how long an accidental holds, and in which octaves, readers disagree: so it is not left to them.
+    """
+    altered: set[str] = set()
+    text = ""
+    for value in bar:
+        if value.start and value.start % 4 == 0:
+            text += " "  # a beam ends at the beat
+        length = "" if value.length == 1 else str(value.length)
+        if value.midi is None:
+            text += f"z{length}"
+            continue
+        letter, alter, octave = key.spelt(value.midi)
+        altered |= {letter} if alter != key.alters(letter) else set()
+        sign = SIGNS[alter] if letter in altered else ""
+        name = letter.lower() + "'" * (octave - 5) if octave > 4 else letter + "," * (4 - octave)
+        text += f"{sign}{name}{length}{'-' * value.tied}"
+    return text
+
+
+def musicxml(notes: Sequence[Note], steps: int, sheet: Sheet) -> str:
+    """A MusicXML score of one part."""
+    found = bars(notes, steps)
+    measures = "".join(_measure(number, bar, sheet, last=number == len(found)) for number, bar in enumerate(found, 1))
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 3.1 Partwise//EN" '
+        '"http://www.musicxml.org/dtds/partwise.dtd">\n'
+        f'<score-partwise version="3.1"><work><work-title>{escape(sheet.title)}</work-title></work>'
+        '<part-list><score-part id="P1"><part-name>Melody</part-name></score-part></part-list>\n'
+        f'<part id="P1">{measures}</part></score-partwise>\n'
+    )
+
+
+def _measure(number: int, bar: Sequence[Value], sheet: Sheet, *, last: bool) -> str:
+    head = (
+        f"<attributes><divisions>4</divisions><key><fifths>{sheet.key.sharps}</fifths>"
+        f"<mode>{'minor' if sheet.key.minor else 'major'}</mode></key>"
+        "<time><beats>4</beats><beat-type>4</beat-type></time><clef><sign>G</sign><line>2</line></clef></attributes>"
+        '<direction placement="above"><direction-type><metronome><beat-unit>quarter</beat-unit>'
+        f"<per-minute>{sheet.tempo}</per-minute></metronome></direction-type>"
+        f'<sound tempo="{sheet.tempo}"/></direction>'
+    )
+    end = '<barline location="right"><bar-style>light-heavy</bar-style></barline>' if last else ""
+    notes = "".join(map(_xml_note, bar, _beams(bar), [sheet.key] * len(bar)))
+    return f'<measure number="{number}">{head if number == 1 else ""}{notes}{end}</measure>\n'
+
+
+def _beams(bar: Sequence[Value]) -> list[str]:
+    """The part of each value in a beam of its beat, empty where it has none.
+
+    >>> _beams([Value(0, 2, 60), Value(2, 1, 62), Value(3, 1, 64), Value(4, 4, 65), Value(8, 2, 60), Value(10, 6, 62)])
+    ['begin', 'continue', 'end', '', '', '']
+    """
+    beat = [value.start // BEAT if value.length < BEAT and value.midi is not None else None for value in bar]
+    joined = [one is not None and one == other for one, other in pairwise(beat)]
+    words = {(False, True): "begin", (True, True): "continue", (True, False): "end", (False, False): ""}
+    return [words[before, after] for before, after in zip([False, *joined], [*joined, False], strict=True)]
+
+
+def _xml_note(value: Value, beam: str, key: Key) -> str:
+    ties = [kind for kind, so in (("stop", value.prolongs), ("start", value.tied)) if so]
+    pitch = "<rest/>"
+    if value.midi is not None:
+        letter, alter, octave = key.spelt(value.midi)
+        altered = f"<alter>{alter}</alter>" if alter else ""
+        pitch = f"<pitch><step>{letter}</step>{altered}<octave>{octave}</octave></pitch>"
+    sounds = "".join(f'<tie type="{kind}"/>' for kind in ties)
+    drawn = "".join(f'<tied type="{kind}"/>' for kind in ties)
+    dot = "<dot/>" if value.length in DOTTED else ""
+    beamed = f'<beam number="1">{beam}</beam>' if beam else ""
+    return (
+        f"<note>{pitch}<duration>{value.length}</duration>{sounds}<voice>1</voice><type>{TYPES[value.length]}</type>"
+        f"{dot}{beamed}{f'<notations>{drawn}</notations>' if drawn else ''}</note>"
+    )

@@ -1,0 +1,49 @@
+"""`seqtutor explain`: which term paid which part of an item, and what the models thought of it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import click
+
+from seqtutor.cli.options import ModelCommand, typed
+
+SHOWN = 3  # items of a file that are printed; the table on disk has all
+
+
+@click.command(cls=ModelCommand)
+@click.argument("model")
+@click.argument("item")
+@click.option("--output", default="", help="Folder to write to.  [default: outputs/<domain>-explained-<time>]")
+@click.option("--trust", is_flag=True, help="Run the functions and programs that the run was scored by.")
+def explain(model: str, item: str, output: str, trust: bool, **options: Any) -> None:
+    """Explain ITEM, a text or a file of items, by the terms and the model of MODEL, a run folder or a prior.
+
+    \b
+    seqtutor explain music "C4 - - - E4 - - - G4 - - - C5 - - -"
+    seqtutor explain outputs/music-reinforce-20260101-120000 tune.mid
+    """
+    from seqtutor.cli.console import console
+    from seqtutor.cli.generate import strangers
+    from seqtutor.cli.tables import explanation_table
+    from seqtutor.drawing import open_model
+    from seqtutor.explaining import explain as explained
+    from seqtutor.explaining import write_table
+    from seqtutor.given import items_of
+    from seqtutor.runs.folder import new_folder
+
+    source = open_model(model, typed(options))
+    domain = source.domain
+    words = items_of(domain, item)
+    with closing(source.scorer([] if trust else strangers(source.config))) as scorer:
+        found = [explained(source, scorer, word) for word in words]
+    folder = new_folder(output, f"{domain.name}-explained")
+    write_table(found, folder / "explained.csv")
+    if domain.offers("coloured"):
+        for number, explanation in enumerate(found, start=1):
+            picture = domain.coloured(explanation.text, explanation.steps)
+            (folder / f"{number:04}.svg").write_text(picture, encoding="utf-8")
+    for explanation in found[:SHOWN]:
+        console.print(explanation_table(explanation))
+    console.print(f"{len(found)} explained; written to {folder}", markup=False, soft_wrap=True)

@@ -1,0 +1,103 @@
+"""Steps that are not the model's to choose: how items begin, or what is kept of one that is revised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+from seqtutor.vocabulary import PAD
+
+LONGEST_NAME = 255  # characters of a path that a system can ask for; a text may be longer
+
+
+def given_steps(domain: Domain, primer: str = "", revise: str = "", keep: str = "") -> Tensor | None:
+    """Ids (T,) as `sample` takes them, PAD where the model chooses; None where it chooses all.
+
+    `primer` and `revise`: text in the domain's notation, or a file that holds one item. `keep`: which of the item to
+    revise stay, counted from 1 in the domain's units, such as "1-2,7-8". Raises UserError where they do not fit.
+    """
+    if bool(revise) != bool(keep):
+        raise UserError("--revise ITEM and --keep PARTS go together: which item, and which of it stays, such as 1-2,4")
+    if primer and revise:
+        raise UserError("--primer begins an item and --revise has one already: give one of them, and --keep 1 perhaps")
+    if revise:
+        return _kept(domain, ids_of(domain, revise), keep)
+    return _beginning(domain, ids_of(domain, primer)) if primer else None
+
+
+def _beginning(domain: Domain, ids: Tensor) -> Tensor:
+    if len(ids) >= domain.max_length:
+        raise UserError(f"the primer has {len(ids)} tokens; an item has at most {domain.max_length}")
+    return ids
+
+
+def _kept(domain: Domain, ids: Tensor, keep: str) -> Tensor:
+    if not domain.fixed_length:
+        raise UserError(f"--revise needs items of a fixed length, and those of domain '{domain.name}' end anywhere")
+    if len(ids) != domain.max_length:
+        raise UserError(f"the item to revise has {len(ids)} tokens; here an item has {domain.max_length}")
+    count = -(-domain.max_length // domain.unit)
+    stays = torch.zeros(count, dtype=torch.bool)
+    for first, last in spans(keep, count):
+        stays[first - 1 : last] = True
+    if stays.all():
+        raise UserError(f"--keep {keep} keeps all of it: nothing is left to write")
+    return ids.masked_fill(~stays.repeat_interleave(domain.unit)[: len(ids)], PAD)
+
+
+def behind(domain: Domain, text: str, count: int) -> str:
+    """What follows the first `count` tokens, as an item of its own. Raises UserError where that is none."""
+    if not domain.fixed_length:
+        raise UserError(f"what follows a primer is no item of domain '{domain.name}': leave --without-primer out")
+    return domain.decode(domain.encode(text)[count:])
+
+
+def spans(text: str, most: int) -> list[tuple[int, int]]:
+    """What "1-2,7" says: first and last of each span. Raises UserError for a number that is not from 1 to `most`.
+
+    >>> spans("1-2,7", 8)
+    [(1, 2), (7, 7)]
+    """
+    found = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not (first.strip().isdecimal() and (last.strip().isdecimal() if dash else True)):
+            raise UserError(f"--keep takes numbers and spans of them, such as 1-2,4, not '{text}'")
+        found.append((int(first), int(last if dash else first)))
+        if not 1 <= found[-1][0] <= found[-1][1] <= most:
+            raise UserError(f"--keep has '{part}', and there are 1 to {most}")
+    return found
+
+
+def ids_of(domain: Domain, word: str) -> Tensor:
+    """Ids (T,) of one item, typed or in a file, without an end."""
+    items = items_of(domain, word)
+    if len(items) > 1:
+        raise UserError(f"{word} holds {len(items)} items; give a file that holds one")
+    return torch.tensor(domain.vocabulary.encode(domain.encode(items[0])), dtype=torch.int64)
+
+
+def _typed(domain: Domain, text: str) -> str:
+    try:
+        domain.encode(text)
+    except UserError as error:
+        no_file = "" if " " in text else "; nor is there a file of that name"
+        raise UserError(f"{error}{no_file}") from error
+    return text
+
+
+def items_of(domain: Domain, word: str) -> list[str]:
+    """The texts that are meant: those of a file that exists, else the word itself. Raises UserError where none is."""
+    if len(word) > LONGEST_NAME or not Path(word).is_file():
+        return [_typed(domain, word)]
+    lines = list(domain.read(Path(word)))
+    for line in lines:
+        if line.text is None:
+            raise UserError(f"{line.where}: {line.problem}")
+    if not lines:
+        raise UserError(f"{word} is empty: it holds no item of domain '{domain.name}'")
+    return [line.text for line in lines if line.text is not None]

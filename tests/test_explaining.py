@@ -1,0 +1,112 @@
+"""An item explained: every figure adds up to what the scorer and the models say of the whole."""
+
+from __future__ import annotations
+
+import csv
+import re
+from contextlib import closing
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from seqtutor.cli import main
+from seqtutor.drawing import open_model
+from seqtutor.explaining import explain
+from seqtutor.priors.sampling import logp_of
+from seqtutor.runs.report import render
+
+TUNE = "C4 - - - E4 - - - G4 - - . - F#4 C5 - | B4 - - - - - - - C5 - - - - - - -"
+
+
+@pytest.fixture(scope="module")
+def explained():
+    source = open_model("music", {"bars": 2})
+    scorer = source.scorer()
+    return source, scorer, explain(source, scorer, TUNE)
+
+
+def test_the_parts_add_up_to_the_whole(explained):
+    source, scorer, found = explained
+    ids = torch.tensor([source.domain.vocabulary.encode(source.domain.encode(TUNE))])
+    scores = scorer.of_texts([found.text], ids.numpy())
+    assert sum(part.total for part in found.parts) == pytest.approx(found.reward)
+    assert sum(found.steps) == pytest.approx(found.reward)
+    assert found.reward == pytest.approx(scores.totals[0])
+    assert found.prior_logp == pytest.approx(float(logp_of(source.prior, ids).sum()), abs=1e-4)
+    assert found.logp is None
+    for term in scorer.terms:
+        if term.counts:
+            paid = sum(part.paid[term.name] for part in found.parts)
+            assert paid == pytest.approx(term.weight * scores.terms[term.name][0], abs=1e-9), term.name
+
+
+def test_a_rule_charges_the_note_that_breaks_it(explained):
+    _, _, found = explained
+    assert [part.name for part in found.parts] == [
+        "1:1 C4", "1:2 E4", "1:3 G4", "1:3.75 rest", "1:4.25 F#4", "1:4.5 C5", "2:1 B4", "2:3 C5",
+    ]  # fmt: skip
+    assert {part.name: part.paid["key"] for part in found.parts if part.paid["key"]} == {"1:4.25 F#4": -0.5}
+    assert found.parts[0].paid["opening"] > 0
+
+
+def test_the_picture_shows_what_each_note_earned(explained):
+    source, _, found = explained
+    svg = source.domain.coloured(found.text, found.steps)
+    told = [float(value) for value in re.findall(r"<title>([-+]\d+\.\d\d)</title>", svg)]
+    notes = [part.total for part in found.parts if "rest" not in part.name]
+    rest = found.parts[3].total  # what a rest earns is shown by the note before it
+    notes[2] += rest
+    assert told == pytest.approx(notes, abs=0.005)
+
+
+def test_a_molecule_is_explained_token_by_token_with_its_end_and_its_scores():
+    source = open_model("molecules")
+    with closing(source.scorer()) as scorer:
+        found = explain(source, scorer, "OCC")
+    assert found.text == "CCO"
+    assert [part.name for part in found.parts] == ["C", "C", "O", "end"]
+    assert "qed" in found.whole
+    assert all(part.prior_logp < 0 for part in found.parts)
+
+
+def test_the_command_prints_a_table_and_writes_the_rest_beside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.txt").write_text("G4 - - -\nD4 - F4 -\n")
+    result = CliRunner().invoke(main, ["explain", "music", "two.txt", "--tonic", "G", "--output", "out"])
+    assert result.exit_code == 0, result.output
+    assert "1:1 G4" in result.output
+    assert "opening +0.70" in result.output  # G is the tonic
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0001.svg", "0002.svg", "explained.csv"]
+    rows = list(csv.DictReader((tmp_path / "out" / "explained.csv").read_text().splitlines()))
+    assert [(row["item"], row["part"]) for row in rows] == [
+        ("1", "1:1 G4"), ("1", "G4 - - -"), ("2", "1:1 D4"), ("2", "1:1.5 F4"), ("2", "D4 - F4 -"),
+    ]  # fmt: skip
+    assert float(rows[3]["term.key"]) == -0.5
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["music", "C4 - X9"], "event 3 is 'X9'"),
+        (["nothing", "C4"], "no prior is called 'nothing'"),
+        (["music", "C4", "--tonic", "H"], "unknown tonic 'H'"),
+    ],
+)
+def test_a_mistake_is_one_line(args, said):
+    result = CliRunner().invoke(main, ["explain", *args])
+    assert result.exit_code == 1
+    assert said in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_the_page_has_each_sample_in_the_colours_that_explain_gives_it(explained, tmp_path):
+    source, _, found = explained
+    (tmp_path / "config.toml").write_text('domain = "music"\n[weights]\nkey = 9.0\n')
+    (tmp_path / "samples.csv").write_text(f"number,model,text,reward,term.key\n1,policy,{found.text},1.0,-1.0\n")
+    page = render(tmp_path, source.domain)
+    charged = [float(value) for value in re.findall(r"<title>([-+]\d+\.\d\d)</title>", page)]
+    plain = source.domain.coloured(found.text, found.steps)
+    told = [float(value) for value in re.findall(r"<title>([-+]\d+\.\d\d)</title>", plain)]
+    changes = [new - old for new, old in zip(charged, 2 * told, strict=True)]  # it is the first and the best
+    assert changes == pytest.approx(2 * [0, 0, 0, -8.5, 0, 0, 0], abs=0.011)
