@@ -46,7 +46,7 @@ def test_every_command_of_the_documents_exists_with_its_options(line):
     assert command is not None, name
     with click.Context(command, info_name=name, parent=parent) as ctx:
         if isinstance(command, ModelCommand):
-            rest = ["music" if word.startswith("outputs/") else word for word in rest]
+            rest = ["music" if word.startswith(("outputs/", "./")) else word for word in rest]
         elif isinstance(command, DomainCommand):
             files = [word for option, word in pairwise(rest) if option in ("--config", "--resume")]
             rest = [word for word in rest if word not in files] + ["--domain", "music"] * ("music" not in rest)
