@@ -158,9 +158,10 @@ def opened(
         domain = load(config.domain, fitting_options(name, config.domain, config.options))
     config = changed(config, options=dataclasses.asdict(domain.options), **computing(config))
     tuner = Tuner(domain, config, load_prior(name, domain))
-    rehearse(domain, [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None])
+    texts = [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None]
+    rehearse(domain, texts)
     with closing(tuner.scorer):
-        tuner.scorer.start()
+        tuner.scorer.start(texts[0] if texts else "")
         if resume:
             check_lasting(read_toml(Path(resume) / "config.toml"), domain, config)
         run = RunFolder(Path(resume) if resume else new_folder(folder, f"{domain.name}-{config.objective}"))

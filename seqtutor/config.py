@@ -18,6 +18,15 @@ from seqtutor.errors import UserError, unknown
 from seqtutor.objectives import OnPolicy, load_objective
 from seqtutor.plugins import installed
 
+FURTHER: Mapping[str, Any] = {  # what is usual for a prior that goes on from another one, by few items
+    "epochs": 40.0,
+    "batch": 16,
+    "learning_rate": 2e-3,
+    "dropout": 0.3,  # without it it knows them by heart before it has learnt what they share
+    "held_out": 0.2,
+    "keep": "last",  # by the held-out loss it would hardly have left the prior; docs/recipes.md has the figures
+}
+
 
 @dataclass(frozen=True)
 class PretrainConfig:
@@ -25,17 +34,37 @@ class PretrainConfig:
 
     domain: str = option("", "Domain to learn, as listed by 'seqtutor domains'.")
     data: str = option("", "File or folder of your own items; empty: the domain's corpus.")
-    epochs: float = option(3.0, "Passes over the data.", above=0)
-    batch: int = option(64, "Sequences in an update.", above=0)
-    learning_rate: float = option(6e-3, "Peak of Adam's learning rate; it falls to 0 on a cosine.", above=0)
-    embedding: int = option(64, "Width of the token embedding.", above=0)
-    hidden: int = option(512, "Cells of each LSTM layer.", above=0)
-    layers: int = option(1, "LSTM layers.", above=0)
-    dropout: float = option(0.0, "Share of embeddings and outputs dropped while learning.", between=(0, 0.9))
-    held_out: float = option(0.01, "Share of the items kept aside to measure the held-out loss.", between=(0.001, 0.5))
+    prior: str = option("", "Prior to go on from: a shipped one's name, or a folder (./mine); empty: a new model.")
+    epochs: float = option(3.0, "Passes over the data (from a prior 40).", above=0)
+    batch: int = option(64, "Sequences in an update (from a prior 16).", above=0)
+    learning_rate: float = option(
+        6e-3, "Peak of Adam's learning rate (from a prior 0.002); it falls to 0 on a cosine.", above=0
+    )
+    embedding: int = option(64, "Width of the token embedding of a new model.", above=0)
+    hidden: int = option(512, "Cells of each LSTM layer of a new model.", above=0)
+    layers: int = option(1, "LSTM layers of a new model.", above=0)
+    dropout: float = option(
+        0.0, "Share of embeddings and outputs dropped while learning (from a prior 0.3).", between=(0, 0.9)
+    )
+    held_out: float = option(
+        0.01, "Share of the items kept aside to measure the held-out loss (from a prior 0.2).", between=(0.001, 0.5)
+    )
+    split: str = option(
+        "family",
+        "What is learnt from or held out as a whole: a family, such as all molecules of one scaffold, or an item.",
+        ("family", "item"),
+    )
+    rewrite: float = option(
+        0.0, "Share of the sequences that are learnt in another spelling, where the domain has any.", between=(0, 1)
+    )
     evaluations: int = option(20, "How often the held-out loss is measured.", above=0)
     patience: int = option(
-        5, "Early stopping: measurements in a row without a better held-out loss before the end.", above=0
+        5, "With --keep best, measurements in a row without a better held-out loss before the end.", above=0
+    )
+    keep: str = option(
+        "best",
+        "Model that becomes the prior: the last (from a prior), or that of the best held-out loss, with an early stop.",
+        ("best", "last"),
     )
     seed: int = option(0, "Seed of everything random.", between=(0, 2**63 - 1))
     device: str = option("cpu", "Where to compute: cpu, or cuda.")
@@ -79,6 +108,17 @@ class TrainConfig:
         between=(0, math.inf),
     )
     repeats: str = option("paid", "What a text earns that an earlier update has seen.", ("paid", "unpaid"))
+    family_size: int = option(
+        0,
+        "Different texts of one family, such as the molecules of a scaffold, that are paid before it is full; 0: all.",
+        between=(0, 10**9),
+    )
+    family_least: float = option(0.4, "Reward from which on a text counts as one of its family.", between=(-1e18, 1e18))
+    family_penalty: str = option(
+        "step",
+        "How the pay falls while a family fills: step to 0 when it is full, or from the start, linear or sigmoid.",
+        ("step", "linear", "sigmoid"),
+    )
     samples: int = option(1000, "Samples of the prior and of the policy that the final table stands on.", above=0)
     best_of: int = option(16, "n of the free baseline 'best of n from the prior'.", above=0)
     failures: float = option(
@@ -208,6 +248,8 @@ def hints_of(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
 def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config") -> Config:
     """A config from keys and values as they stand in `origin`. Raises UserError for a wrong name or type."""
     hints, given = hints_of(cls, given), {key: value for key, value in given.items() if key != MADE_BY}
+    if cls is PretrainConfig and given.get("prior"):
+        given = {**FURTHER, **given}
     for key, value in given.items():
         if key not in hints:
             raise unknown(f"key in {origin}", key, hints)

@@ -47,7 +47,7 @@ def scored(domain: Domain, scorer: Scorer, texts: Iterable[str], progress: Progr
 
 
 def _scored(domain: Domain, scorer: Scorer, texts: Sequence[str]) -> Iterator[Found]:
-    scores = scorer.of_texts(texts, _tokens(domain, scorer, texts))
+    scores = scorer.of_texts(texts, tokens_of(domain, scorer, texts))
     columns, totals = scores.columns, scores.totals
     for i, text in enumerate(texts):
         figures = {name: float(values[i]) for name, values in columns.items()}
@@ -68,7 +68,7 @@ def _reads_tokens(terms: Sequence[RewardTerm]) -> bool:
     return any(isinstance(term, TokenTerm) for term in terms)
 
 
-def _tokens(domain: Domain, scorer: Scorer, texts: Sequence[str]) -> Ids:
+def tokens_of(domain: Domain, scorer: Scorer, texts: Sequence[str]) -> Ids:
     """Ids (B, T) where a term reads them; else an end alone: what is scored as text need not be spelt in tokens."""
     if not _reads_tokens(scorer.terms):
         return np.full((len(texts), 1), EOS)

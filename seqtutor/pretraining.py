@@ -19,7 +19,7 @@ from seqtutor.config import PretrainConfig, check_memory
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.inference.features import encoded
-from seqtutor.priors.files import save_model
+from seqtutor.priors.files import load_prior, save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
 from seqtutor.signals import whole
@@ -36,6 +36,7 @@ class Examples:
     held_out: list[list[int]]
     unused: int = 0  # items that are too short, or too long, for the domain's length
     sizes: list[int] = field(default_factory=list)  # how many sequences in a row of `held_out` are of one item
+    families: int = 0  # that are held out as a whole; 0: the split is by item
 
 
 @dataclass
@@ -61,18 +62,39 @@ class Progress:
 
 
 def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Examples:
-    """Split `texts` by item: lessons of the domain to learn from, excerpts of other items held out."""
-    order = np.random.default_rng([config.seed, 0]).permutation(len(texts))
-    cut = max(1, round(config.held_out * len(texts)))
-    items = [encoded(domain, texts[i]) for i in order[:cut]] + [lessons(domain, texts[i]) for i in order[cut:]]
-    held_out, train = ([s for item in part for s in item] for part in (items[:cut], items[cut:]))
+    """Split `texts` by item, or family: lessons of the domain to learn from, excerpts of the other items held out."""
+    order = [texts[i] for i in np.random.default_rng([config.seed, 0]).permutation(len(texts))]
+    most = max(1, round(config.held_out * len(order)))
+    by_family = config.split == "family" and domain.offers("family")
+    families = whole_families(domain, order, most) if by_family else {}
+    aside = {text for members in families.values() for text in members}
+    kept = [text for text in order if text in aside] or order[:most]
+    rest = [text for text in order if text not in aside] if aside else order[most:]
+    items, learnt = [encoded(domain, text) for text in kept], [lessons(domain, text) for text in rest]
+    held_out, train = ([s for item in part for s in item] for part in (items, learnt))
     if not train or not held_out:
         raise UserError(
             f"{len(texts)} items are too few to learn from: the training and the held-out part both need one whose "
             f"length fits (at most {domain.max_length} tokens{', and no fewer' if domain.fixed_length else ''})"
         )
-    sizes = [len(item) for item in items[:cut] if item]
-    return Examples(train, held_out, sum(not item for item in items), sizes)
+    unused = sum(not item for item in items + learnt)
+    return Examples(train, held_out, unused, [len(item) for item in items if item], len(families))
+
+
+def whole_families(domain: Domain, texts: Sequence[str], most: int) -> dict[str, list[str]]:
+    """Families with all their members, at most `most` in all, in the order of `texts`; those that do not fit left out.
+
+    None where each family is larger than that: then nothing but single items can be held out.
+    """
+    families: dict[str, list[str]] = {}
+    for text in texts:
+        families.setdefault(domain.family(text), []).append(text)
+    kept: dict[str, list[str]] = {}
+    for name, members in families.items():
+        if len(members) <= most:
+            kept[name] = members
+            most -= len(members)
+    return kept
 
 
 def lessons(domain: Domain, text: str) -> list[list[int]]:
@@ -177,7 +199,7 @@ class Trainer:
 
 
 def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Trainer:
-    """A fresh model and its optimiser; seeds torch's own generator."""
+    """A fresh model, or the prior to go on from, and its optimiser; seeds torch's own generator."""
     cells, inputs = config.hidden * config.layers, config.embedding + config.hidden
     parameters = 4.0 * cells * inputs + inputs * len(domain.vocabulary)
     check_memory(  # five of each: the model, the best so far, the gradient, Adam's two moments
@@ -187,7 +209,20 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
     tokens = min(config.batch, len(data.train)) * longest
     check_memory(f"batch {config.batch:,}", 4.0 * tokens * cells)
     torch.manual_seed(config.seed)
-    model = LstmModel(
+    model = _from_prior(domain, config) if config.prior else _new_model(domain, config, longest)
+    model.to(config.device)
+    optimiser = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
+    return Trainer(model, copy.deepcopy(model), optimiser, config.batch * sum(map(len, data.train)) / len(data.train))
+
+
+def _from_prior(domain: Domain, config: PretrainConfig) -> LstmModel:
+    model = load_prior(config.prior, domain)
+    model.dropout.p = model.shape["dropout"] = config.dropout
+    return model
+
+
+def _new_model(domain: Domain, config: PretrainConfig, longest: int) -> LstmModel:
+    return LstmModel(
         domain.vocabulary,
         embedding=config.embedding,
         hidden=config.hidden,
@@ -195,9 +230,7 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
         dropout=config.dropout,
         fixed_length=domain.fixed_length,
         clock=longest if domain.fixed_length else 0,
-    ).to(config.device)
-    optimiser = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
-    return Trainer(model, copy.deepcopy(model), optimiser, config.batch * sum(map(len, data.train)) / len(data.train))
+    )
 
 
 def stream(data: Examples, config: PretrainConfig, start: int, per_epoch: int) -> Iterator[list[Sequence[int]]]:
@@ -207,10 +240,25 @@ def stream(data: Examples, config: PretrainConfig, start: int, per_epoch: int) -
         yield from itertools.islice(batches, start % per_epoch if epoch == start // per_epoch else 0, None)
 
 
+def respelt(
+    domain: Domain, sequences: Sequence[Sequence[int]], share: float, rng: np.random.Generator
+) -> list[Sequence[int]]:
+    """The sequences of ids, a `share` of them in another spelling of the same item."""
+
+    def other(ids: Sequence[int]) -> list[int]:
+        end = [] if domain.fixed_length else [EOS]
+        text = domain.decode(domain.vocabulary.decode(ids))
+        return domain.vocabulary.encode(domain.rewrite(text, rng)) + end
+
+    return [other(ids) if rng.random() < share else ids for ids in sequences]
+
+
 def pretrain(
     domain: Domain, data: Examples, config: PretrainConfig, folder: Path, report: Report
 ) -> tuple[LstmModel, Progress]:
-    """Learn a prior -> the one with the best held-out loss. Goes on from `folder/checkpoint` if there is one."""
+    """Learn a prior -> the model that is to be kept. Goes on from `folder/checkpoint` if there is one."""
+    if config.rewrite and not domain.offers("rewrite"):
+        raise UserError(f"rewrite is {config.rewrite}, but domain '{domain.name}' offers none; set it to 0")
     trainer = new_trainer(domain, data, config)
     progress = Progress(**load_checkpoint(folder / "checkpoint", trainer.parts))
     per_epoch = math.ceil(len(data.train) / config.batch)
@@ -219,8 +267,13 @@ def pretrain(
     began, pace, torn = time.monotonic() - progress.seconds, Pace(), False
     try:
         for sequences in stream(data, config, progress.update, per_epoch):
-            if progress.update >= updates or progress.stale >= config.patience:
+            stale = config.keep == "best" and progress.stale >= config.patience
+            if progress.update >= updates or stale:
                 break
+            if config.rewrite:
+                sequences = respelt(
+                    domain, sequences, config.rewrite, np.random.default_rng([config.seed, 2, progress.update])
+                )
             with whole():
                 torn = True
                 loss, tokens = trainer.learn(sequences, learning_rate(config, progress.update, updates))
@@ -235,7 +288,7 @@ def pretrain(
     finally:
         if not torn:
             save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
-    return trainer.best.eval(), progress
+    return (trainer.best if config.keep == "best" else trainer.model).eval(), progress
 
 
 def save_prior(

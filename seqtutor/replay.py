@@ -24,7 +24,7 @@ class Batch:
     prior_logp: Tensor  # (B, T) nats, of the token taken; 0 after the end
     terms: Tensor  # (B, T, K) raw values; a sequence-level one lies on the last step
     valid: Tensor  # (B,) bool: the sequence is an item of the domain
-    paid: Tensor  # (B,) bool: False where a repeat earns nothing
+    paid: Tensor  # (B,) the share of its reward that the sequence was paid when it was sampled
     slots: Tensor | None = None  # (B,) where the replay keeps them
 
     def __len__(self) -> int:
@@ -73,7 +73,7 @@ class Replay:
         self.prior_logp = torch.zeros(shape, device=device)
         self.terms = torch.zeros(*shape, terms, device=device)
         self.valid = torch.zeros(capacity, dtype=torch.bool, device=device)
-        self.paid = torch.zeros(capacity, dtype=torch.bool, device=device)
+        self.paid = torch.zeros(capacity, device=device)
         self.error = torch.full((capacity,), torch.inf, device=device)
         self.earned = torch.full((capacity,), -torch.inf, device=device)  # -inf: an empty slot
         self.columns = list(range(terms))  # where the terms lie among those of a checkpoint

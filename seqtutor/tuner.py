@@ -67,10 +67,10 @@ class Tuner:
         self.policy = starting_policy(self.prior, tilt=self.objective.tilt)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
         self.sampler, self.healthy = copy.deepcopy(self.target), copy.deepcopy(self.target)
-        self.watch = Watch(self.domain)
         self.optimiser = torch.optim.Adam(parameter_groups(self.policy))
         self.generator = torch.Generator(config.device).manual_seed(config.seed)
         self.scorer = new_scorer(self.domain, config)
+        self.watch = Watch(self.domain, self.scorer.outside)
         off_policy = not self.objective.on_policy
         self.replay = Replay(
             self.settings.replay if off_policy else 0,
@@ -147,7 +147,7 @@ class Tuner:
         keep = torch.from_numpy(scores.scored & ~(scores.repeated & ranked))
         terms = torch.from_numpy(scores.values[:, : tokens.shape[1]]).float()
         valid = torch.from_numpy(scores.valid)
-        paid = torch.from_numpy(~(scores.repeated & self.scorer.unpaid_repeats))
+        paid = torch.from_numpy(scores.paid).float()
         device = tokens.device
         parts = (part.to(device) for part in (terms, valid, paid))
         return Batch(tokens, mask, prior_logp, *parts).select(keep.to(device))
@@ -314,6 +314,8 @@ def check_settings(config: TrainConfig, domain: Domain) -> None:
         share = getattr(config.settings, name, 0)
         if share and not domain.offers(name):
             raise UserError(f"{name} is {share}, but domain '{domain.name}' offers none; set it to 0")
+    if config.family_size and not domain.offers("family"):
+        raise UserError(f"family_size is {config.family_size}, but domain '{domain.name}' has no families; set it to 0")
     row = 4.0 * domain.max_length * len(domain.vocabulary)
     steps = getattr(config.settings, "learning_steps", 1)
     size = getattr(config.settings, "batch", config.rollouts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import tomllib
 
 import numpy as np
@@ -28,7 +29,7 @@ def scores_of(texts, held=None):
     reward = np.array([[float(i % 2)] for i in range(len(texts))])
     terms = {} if held is None else {"held": np.asarray(held, float)}
     flags = (np.ones(len(texts), bool), np.zeros(len(texts), bool))
-    return Scores(list(texts), reward[..., None], reward, *flags, terms)
+    return Scores(list(texts), reward[..., None], reward, *flags, np.ones(len(texts)), terms)
 
 
 def row_of(update, **figures):
@@ -112,6 +113,18 @@ def test_a_policy_is_healthy_up_to_half_way():
 
 def test_an_unknown_reward_raises_nothing():
     assert watched({"reward": float("nan"), "distinct": 0.1})[1] == []
+
+
+@pytest.mark.parametrize(("seventh", "columns"), [(2.0, ["term.held"]), (3.0, [])])
+def test_an_oracle_that_always_says_the_same_is_told_once_after_ten_updates(seventh, columns):
+    watch = Watch(LettersDomain(), oracles=["held"])
+    for update in range(1, 21):
+        value = seventh if update == 7 else 2.0
+        new = watch.look(row_of(update), scores_of(WORDS, [value] * len(WORDS)))
+        assert [alarm.column for alarm in new] == (columns if update == WINDOW else [])
+        watch.restore(json.loads(json.dumps(watch.state())))
+    for alarm in watch.raised:
+        assert alarm.message.startswith("update 10: the term held has said 2 of every item so far, 'abc' among them")
 
 
 def test_what_it_remembers_is_restored():

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -312,11 +313,40 @@ def test_inspecting_what_is_not_there_or_empty():
         assert said in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("shares", "warning"),
+    [([0.5, 0.9], "fewer samples are valid than before: try fewer --epochs than 2"), ([0.88, 0.9], ""), ([1, 0.9], "")],
+)
+def test_a_prior_goes_on_from_another_and_says_how_many_samples_are_valid(shares, warning, monkeypatch):
+    words = write("w.txt", "\n".join(language(60, 3)))
+    made = succeed("pretrain", "--domain", "letters", "--data", words, *TINY, "--output", "mine").output
+    assert re.search(r"^valid: [\d.]+% of 200 samples$", made, re.MULTILINE)
+    monkeypatch.setattr("seqtutor.cli.pretrain._valid", lambda domain, model, seed: (shares.pop(0), 0.05))
+    said = f"valid: {shares[0]:.1%} of 200 samples; of ./mine, from which it went on, 90.0%"
+    few = write("few.txt", "\n".join(language(12, 3)))
+    options = ("--prior", "./mine", "--output", "near", "--epochs", "2")
+    further = succeed("pretrain", "--domain", "letters", "--data", few, *options).output
+    assert said in further
+    assert warning in further
+    assert ("warning" in further) == bool(warning)
+    assert 'keep = "last"' in Path("near/config.toml").read_text()
+
+
+def test_a_new_prior_that_writes_next_to_nothing_valid_is_said_to(monkeypatch):
+    monkeypatch.setattr("seqtutor.cli.pretrain._valid", lambda domain, model, seed: (0.02, 0.02))
+    words = write("w.txt", "\n".join(language(60, 3)))
+    made = succeed("pretrain", "--domain", "letters", "--data", words, *TINY, "--output", "mine").output
+    assert "warning: few samples are valid: go on from a prior that knows the field, with --prior" in made
+
+
 def test_too_few_good_lines_are_too_few():
     words = write("words.txt", "ab\nabc\nxyz\n")
     result = call("pretrain", "--domain", "letters", "--data", words)
     assert result.exit_code == 1
-    assert result.stderr == "Error: words.txt has 2 items that can be learnt from; at least 50 are needed\n"
+    assert result.stderr == (
+        "Error: words.txt has 2 items that can be learnt from; "
+        "at least 50 are needed, or 10 to go on from a prior (--prior)\n"
+    )
     assert not Path("outputs").exists()
 
 

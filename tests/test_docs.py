@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import tomllib
 from importlib.metadata import EntryPoint
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -20,7 +22,7 @@ from seqtutor.config import TrainConfig, build, read_toml
 from seqtutor.plugins import installed
 from seqtutor.priors.files import save_model
 from seqtutor.priors.model import LstmModel
-from seqtutor.rewards.terms import weighted_terms
+from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.tuner import Tuner
 
 ROOT = Path(__file__).parents[1]
@@ -44,11 +46,10 @@ def test_every_command_of_the_documents_exists_with_its_options(line):
     assert command is not None, name
     with click.Context(command, info_name=name, parent=parent) as ctx:
         if isinstance(command, ModelCommand):
-            rest = ["music" if word.startswith("outputs/") else word for word in rest]
+            rest = ["music" if word.startswith(("outputs/", "./")) else word for word in rest]
         elif isinstance(command, DomainCommand):
-            rest = [word for word in rest if not word.startswith("outputs/")] + ["--domain", "music"] * (
-                "music" not in rest
-            )
+            files = [word for option, word in pairwise(rest) if option in ("--config", "--resume")]
+            rest = [word for word in rest if word not in files] + ["--domain", "music"] * ("music" not in rest)
             rest = [word for i, word in enumerate(rest) if word not in ("--config", "--resume")]
         command.parse_args(ctx, rest)
     assert name in COMMANDS
@@ -125,6 +126,14 @@ def test_a_saved_model_is_described_in_plain_json(tmp_path):
     domain = seqtutor.load("molecules")
     save_model(LstmModel(domain.vocabulary, hidden=8, embedding=4), tmp_path, "model", domain="molecules")
     assert (tmp_path / "config.json").read_text(encoding="utf-8").startswith("{")
+
+
+@pytest.mark.parametrize("page", ["recipes.md", "scoring.md"])
+def test_the_configs_in_the_documents_are_valid(page, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda program: program)  # one of them names a program that may not be here
+    for block in blocks(ROOT / "docs" / page, "toml"):
+        config = build(TrainConfig, tomllib.loads(block), page)
+        weighted_terms(seqtutor.load(config.domain, config.options), config.weights, settings_of(config.terms))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)

@@ -23,7 +23,7 @@ from letters import (
 )
 
 from seqtutor import EOS, PAD, UserError, pretraining
-from seqtutor.config import PretrainConfig
+from seqtutor.config import FURTHER, PretrainConfig, build
 from seqtutor.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, padded, pretrain, save_prior
 from seqtutor.priors.files import load_prior, read_about
 from seqtutor.priors.sampling import sample_tokens
@@ -109,6 +109,28 @@ def test_data_is_split_by_item_before_it_is_cut_into_excerpts():
     assert all(ids[-1] == EOS and len(ids) == 3 for ids in data.train + data.held_out)
 
 
+def test_a_family_is_learnt_from_or_held_out_as_a_whole():
+    """Words by their first letter; the largest family is too large to be held out."""
+
+    class Many(LettersDomain):
+        vocabulary = type(DOMAIN.vocabulary)("abcdefghij")
+
+    words = [letter + second for letter in "abcdefghij" for second in "abcd"] + ["a" + letter for letter in "efghij"]
+    domain = Many(Options(longest=4))
+    for seed in range(5):
+        data = examples(domain, words, config(held_out=0.2, split="family", seed=seed))
+        train, held = ({ids[0] for ids in part} for part in (data.train, data.held_out))
+        assert not train & held
+        assert (len(held), data.families, len(data.held_out)) == (2, 2, 8)
+        assert len(data.train) + len(data.held_out) == len(words)
+        assert VOCABULARY.encode("a")[0] in train
+
+
+def test_single_items_are_held_out_where_every_family_is_too_large():
+    data = examples(DOMAIN, ["ab" * n for n in range(1, 11)], config(held_out=0.2, split="family"))
+    assert (len(data.train), len(data.held_out), data.families) == (8, 2, 0)
+
+
 def test_the_split_depends_on_the_seed_alone():
     words = [a + b + c for a in "abc" for b in "ab" for c in "abc"]
     one, same, other = (examples(DOMAIN, words, config(seed=seed, held_out=0.3)) for seed in (0, 0, 1))
@@ -184,26 +206,38 @@ def test_it_stops_early_and_keeps_the_best(tmp_path):
     assert held_out_figures(model, data.held_out)[0] == pytest.approx(min(held), abs=1e-6)
 
 
+class Doubled(LettersDomain):
+    """A word may be written twice over: the same item in another spelling."""
+
+    def decode(self, tokens):
+        text = "".join(tokens)
+        return text[: len(text) // 2] if text[: len(text) // 2] == text[len(text) // 2 :] else text
+
+    def rewrite(self, text, rng):
+        return list(text + text)
+
+
 class Stop(Exception):
     pass
 
 
 @pytest.mark.parametrize("stop", [1, 7, 12])
 def test_a_stop_and_a_resume_change_nothing(tmp_path, monkeypatch, stop):
-    """With dropout, across epochs: what the global generator draws must be restored too."""
+    """With dropout and other spellings, across epochs: what the global generator draws must be restored too."""
+    domain = Doubled(DOMAIN.options)
     monkeypatch.setattr("seqtutor.runs.checkpoint.Pace.due", True)
-    settings = config(epochs=3, batch=16, dropout=0.2, evaluations=4)
-    data = examples(DOMAIN, language(90, LONGEST), settings)
-    whole, straight = pretrain(DOMAIN, data, settings, tmp_path / "whole", silent)
+    settings = config(epochs=3, batch=16, dropout=0.2, evaluations=4, rewrite=0.5)
+    data = examples(domain, language(90, LONGEST), settings)
+    whole, straight = pretrain(domain, data, settings, tmp_path / "whole", silent)
 
     def stopping(progress, updates):
         if progress.update == stop:
             raise Stop
 
     with pytest.raises(Stop):
-        pretrain(DOMAIN, data, settings, tmp_path / "parts", stopping)
+        pretrain(domain, data, settings, tmp_path / "parts", stopping)
     torch.rand(5)
-    parts, again = pretrain(DOMAIN, data, settings, tmp_path / "parts", silent)
+    parts, again = pretrain(domain, data, settings, tmp_path / "parts", silent)
     assert straight.update == 18
     assert [list(row) for row in again.history] == [list(row) for row in straight.history]
     assert (again.update, again.tokens, again.best) == (straight.update, straight.tokens, straight.best)
@@ -224,6 +258,41 @@ def test_a_prior_is_saved_with_its_figures_and_fits_its_domain(tmp_path):
     assert (figures["train_sequences"], figures["held_out_sequences"]) == (270, 30)
     found, _ = held_out_figures(load_prior(str(tmp_path), DOMAIN), data.held_out)
     assert found == pytest.approx(figures["held_out_nll"], abs=2e-3)
+
+
+def test_it_goes_on_from_a_prior_and_the_last_model_is_kept_where_that_is_asked_for(tmp_path):
+    first, further = tmp_path / "first", tmp_path / "further"
+    settings = config(epochs=2, hidden=24)
+    data = examples(DOMAIN, language(300, LONGEST), settings)
+    prior, progress = pretrain(DOMAIN, data, settings, first, silent)
+    save_prior(prior, DOMAIN, data, settings, progress, first)
+    more = config(prior=str(first), epochs=30, batch=8, dropout=0.3, learning_rate=0.03, patience=1, keep="last")
+    few = examples(DOMAIN, ["aba", "ab", "abab"] * 10, more)
+    model, state = pretrain(DOMAIN, few, more, further, silent)
+    assert model.shape == {**prior.shape, "dropout": 0.3}
+    assert held_out_figures(model, few.held_out)[0] < held_out_figures(prior, few.held_out)[0] - 0.2
+    assert state.update == 30 * 4
+    best, _ = pretrain(DOMAIN, few, dataclasses.replace(more, keep="best"), further, silent)
+    assert held_out_figures(best, few.held_out)[0] == pytest.approx(state.best, abs=1e-6)
+    assert any(not torch.equal(value, best.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_what_goes_on_from_a_prior_has_defaults_of_its_own_that_what_is_given_overrides():
+    assert (
+        build(PretrainConfig, {"prior": "molecules"}).dropout == FURTHER["dropout"] != build(PretrainConfig, {}).dropout
+    )
+    assert build(PretrainConfig, {"prior": "molecules", "dropout": 0.1}).dropout == 0.1
+
+
+def test_other_spellings_of_the_same_items_are_learnt_and_a_domain_without_any_is_told(tmp_path):
+    domain, words = Doubled(Options(longest=LONGEST)), [[*VOCABULARY.encode("abc"), EOS]] * 200
+    found = pretraining.respelt(domain, words, 0.3, np.random.default_rng(0))
+    assert {len(ids) for ids in found} == {4, 7}
+    assert 30 < sum(len(ids) == 7 for ids in found) < 90
+    assert all(ids[-1] == EOS and domain.decode(VOCABULARY.decode(ids)) == "abc" for ids in found)
+    settings = config(rewrite=0.5)
+    with pytest.raises(UserError, match=r"rewrite is 0\.5, but domain 'letters' offers none"):
+        pretrain(DOMAIN, examples(DOMAIN, language(50, LONGEST), settings), settings, tmp_path, silent)
 
 
 def test_a_prior_never_learns_a_value(tmp_path):

@@ -79,6 +79,15 @@ def test_variations_a_budget_of_kl_and_one_of_calls_resume_as_well(more, tmp_pat
         assert whole.scorer.calls == more["oracle_calls"]
 
 
+@pytest.mark.parametrize("objective", ["psi", "reinforce"])
+def test_families_fill_across_a_stop_as_without_it(objective, tmp_path):
+    more = {"family_size": 3, "family_least": -10.0, "family_penalty": "linear"}
+    straight, again = compare(tmp_path, 3, "molecules", objective, **more)
+    assert straight.scorer.payment.members == again.scorer.payment.members
+    assert straight.scorer.payment.members[""] >= 3  # chains have no scaffold
+    assert min(float(row["paid"]) for row in rows(RunFolder(tmp_path / "whole"))) < 0.5
+
+
 def compare(tmp_path: Path, last: int, name: str, objective: str, **more: Any) -> tuple[Tuner, Tuner]:
     """Tune straight, and with a stop after the update `last`: the same tables and weights -> both tuners."""
     whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")

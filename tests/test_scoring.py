@@ -10,6 +10,7 @@ from letters import A, LettersDomain, ids
 
 from seqtutor import PAD, SequenceTerm, TokenTerm, UserError
 from seqtutor.config import TrainConfig
+from seqtutor.rewards.payment import Payment
 from seqtutor.rewards.scorer import Scorer, new_scorer
 from seqtutor.rewards.terms import weighted_terms
 
@@ -179,9 +180,28 @@ def test_repeats_are_paid_by_default_and_marked():
 
 
 def test_unpaid_repeats_earn_nothing_and_what_is_no_item_still_pays():
-    scorer = Scorer(DOMAIN, weighted_terms(DOMAIN, {}), unpaid_repeats=True)
+    scorer = Scorer(DOMAIN, weighted_terms(DOMAIN, {}), payment=Payment(repeats=False))
     np.testing.assert_array_equal(score(scorer, "ab", "ab", "acc").totals, [2.0, 0.0, -0.5])
     np.testing.assert_array_equal(score(scorer, "b", "ab", "acc").totals, [0.5, 0.0, -0.5])
+
+
+@pytest.mark.parametrize(
+    ("penalty", "paid"),
+    [("step", [1, 1, 0, 0]), ("linear", [1, 0.5, 0, 0]), ("sigmoid", [0.99873, 0.5, 0.00127, 0.00127])],
+)
+def test_a_family_that_is_full_earns_less(penalty, paid):
+    """Families of words by their first letter; variety pays 1, 2 and 3 for 1, 2 and 3 letters."""
+    scorer = Scorer(DOMAIN, [sequence_term(Oracle())], payment=Payment(size=2, least=2, penalty=penalty))
+    words = ["ab", "abc", "acb", "bab", "b", "acc"]
+    scores = score(scorer, *words)
+    plain = score(Scorer(DOMAIN, [sequence_term(Oracle())]), *words)
+    factors = [*paid[:3], paid[0], 1, 1]  # "b" earns too little to count, and the last is no word
+    np.testing.assert_allclose(scores.totals, plain.totals * factors, atol=1e-5)
+    np.testing.assert_allclose(scores.paid, factors, atol=1e-5)
+    assert scorer.payment.members == {"a": 3, "b": 1}
+    assert [reward for *_, reward in scorer.news.calls] == plain.totals[:5].tolist()
+    np.testing.assert_allclose(score(scorer, "ab").paid, paid[3], atol=1e-5)
+    assert scorer.payment.members == {"a": 3, "b": 1}  # a repeat is no other member
 
 
 def test_the_order_of_the_batch_changes_nothing():

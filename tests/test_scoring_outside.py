@@ -252,6 +252,36 @@ def _alive(pid):
         return False
 
 
+def test_a_program_may_print_bare_numbers():
+    with script("import sys\nprint('ready')\nfor line in sys.stdin:\n    print(len(line) / 2 - 1)") as scorer:
+        scorer.start("ab")
+        np.testing.assert_array_equal(score(scorer, "a", "ab", "abc").totals, [0, 0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "import sys\ntexts = sys.stdin.read().split()\nprint([len(t) for t in texts])",
+            r"term 'outside': the program was silent for 0.5 s when it was given a text, and answered at the end",
+        ),
+        (
+            "import sys\nfor line in sys.stdin:\n    print('score:', len(line))",
+            r"term 'outside': the program printed 'score: 3', which is no answer: a number is one",
+        ),
+    ],
+)
+def test_a_program_that_breaks_the_protocol_is_told_so_before_the_run(code, said):
+    with script(code, timeout=0.5) as scorer, pytest.raises(UserError, match=said):
+        scorer.start("ab")
+
+
+@pytest.mark.parametrize("code", ["import time\ntime.sleep(60)", "raise SystemExit(3)"])
+def test_a_program_that_is_slow_or_dies_is_not_refused_for_it(code):
+    with script(code, timeout=0.2) as scorer:
+        scorer.answers.pools["outside"].functions["outside"].probe("ab", 0.2)
+
+
 def test_workers_are_gone_after_close():
     Path("mine.py").write_text("import os\ndef pid(texts):\n    return [os.getpid()] * len(texts)\n")
     with scorer_of({"function": "mine:pid"}) as scorer:

@@ -318,17 +318,17 @@ def test_texts_may_hold_anything_that_text_can(tmp_path):
 @pytest.mark.skipif(not shutil.which("sh"), reason="no program 'sh' to run the example with")
 def test_the_examples_for_terms_from_outside_work(monkeypatch):
     monkeypatch.chdir(EXAMPLES)
-    config = build(TrainConfig, read_toml(EXAMPLES / "outside.toml"))
+    config = build(TrainConfig, read_toml(EXAMPLES / "docking.toml"))
     domain = seqtutor.load("molecules")
     texts = ["CCO", "Clc1ccccc1", r"F/C=C\F", "C1CC1C1CC1C1CC1C1CC1", "FC(F)(F)c1ccc(Cl)cc1"]
     rows = [domain.vocabulary.encode(domain.encode(text)) for text in texts]
     tokens = np.array([[*row, 2, *[0] * (60 - len(row))] for row in rows])
     tokens[tokens == 2] = ids("a")[0, 1]  # the end
     with closing(new_scorer(domain, config)) as scorer:
+        scorer.start("CCO")
         scores = scorer.score(tokens, np.zeros(len(texts), bool))
     assert not scorer.failed
-    np.testing.assert_array_equal(
-        scores.terms["halogens"], [text.count("F") + text.count("Cl") for text in scores.texts]
-    )
-    np.testing.assert_array_equal(scores.transformed["rings"], [0, 1, 0, 0, 1])
-    assert ((scores.totals > 0) == (scores.transformed["rings"] == 1)).all()
+    halogens = [text.count("F") + text.count("Cl") for text in scores.texts]
+    np.testing.assert_array_equal(scores.terms["halogens"], halogens)
+    np.testing.assert_array_equal(scores.terms["dock"], [-0.5, -1, 0, -4, -1])
+    assert ((scores.totals > 0) == (scores.terms["halogens"] <= 3)).all()

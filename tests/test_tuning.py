@@ -474,6 +474,10 @@ def test_varied_items_are_scored_and_learnt_from_and_are_none_of_the_policys_fig
 
     class Plain(LettersDomain):
         vary = Domain.vary
+        family = Domain.family
+
+    with pytest.raises(UserError, match="family_size is 25, but domain 'letters' has no families; set it to 0"):
+        tuner_of(domain=Plain(), family_size=25)
 
     with pytest.raises(UserError, match=r"vary is 0\.5, but domain 'letters' offers none"):
         tuner_of(domain=Plain(), vary=0.5)

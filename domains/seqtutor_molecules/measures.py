@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from rdkit.DataStructs import BulkTanimotoSimilarity
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Measure
+from seqtutor.measure import Better
 from seqtutor_molecules import filters, properties
 from seqtutor_molecules.corpus import known
 from seqtutor_molecules.properties import Values
@@ -20,17 +23,30 @@ from seqtutor_molecules.structures import molecule, scaffold
 # Diversity compares all pairs: of this many molecules, spread evenly over the valid ones.
 DIVERSITY_SAMPLE = 1000
 
-_PROPERTIES: Sequence[tuple[str, properties.Property, Literal["higher", "lower", "neither"], str]] = (
-    ("QED", properties.qed, "higher", "drug-likeness, 0 to 1"),
+REAL = Path(__file__).with_name("real.json")  # what ZINC250k has; `python -m seqtutor_molecules.real` makes it anew
+
+# What should be near is what a reward changes though nobody asked for it.
+_PROPERTIES: Sequence[tuple[str, properties.Property, Better, str]] = (
+    ("QED", properties.qed, "higher", "drug-likeness of the valid, 0 to 1; in the term qed an invalid sample counts 0"),
     ("SA", properties.sa, "lower", "synthetic accessibility, 1 easy to 10 hard"),
     ("logP", properties.logp, "neither", "lipophilicity (Crippen)"),
     ("molecular weight", properties.molecular_weight, "neither", "daltons"),
     ("rings", properties.ring_count, "neither", "rings a molecule"),
     ("largest ring", properties.largest_ring, "neither", "atoms; 0 without a ring"),
-    ("Fsp3", properties.fsp3, "neither", "share of sp3 carbons: falls where molecules turn flat to look easy"),
+    ("Fsp3", properties.fsp3, "near", "share of sp3 carbons: falls where molecules turn flat to look easy"),
+    ("charged", lambda text: properties.charge(text) != 0, "near", "with a net charge, as written"),
+    (
+        "with stereocentres",
+        lambda text: properties.stereocentres(text) > 0,
+        "near",
+        "one or more, assigned or not",
+    ),
+    ("TPSA", properties.tpsa, "near", "polar surface, square angstroms"),
+    ("H-bond donors", properties.donors, "near", "by RDKit's definition"),
     ("PAINS passed", filters.passes_pains, "higher", "free of assay interference patterns"),
     ("BRENK passed", filters.passes_brenk, "higher", "free of unwanted groups"),
 )
+_SHARES = ("charged", "with stereocentres", "PAINS passed", "BRENK passed")
 
 _morgan = GetMorganGenerator(radius=2, fpSize=2048)
 
@@ -38,7 +54,7 @@ _morgan = GetMorganGenerator(radius=2, fpSize=2048)
 def measure(texts: Sequence[str | None]) -> list[Measure]:
     """The figures of N samples, None for one that was no molecule."""
     with BlockLogs():
-        return [*_variety(texts), *_averages(texts)]
+        return [*_variety(texts), *averages(texts)]
 
 
 def _variety(texts: Sequence[str | None]) -> list[Measure]:
@@ -49,7 +65,14 @@ def _variety(texts: Sequence[str | None]) -> list[Measure]:
     return [
         Measure("valid", valid, np.ones(len(texts)), "higher", True, "molecules, by RDKit's sanitisation"),
         Measure("unique", first, valid, "higher", True, "different molecules among the valid", of_set=True),
-        Measure("novel", first * new, first, "higher", True, "not in ZINC250k, among the different ones"),
+        Measure(
+            "novel",
+            first * new,
+            first,
+            "higher",
+            True,
+            "not in ZINC250k, whatever prior; of the different ones",
+        ),
         _diversity(texts),
         Measure(
             "scaffolds", scaffolds, valid, "higher", True, "different Murcko scaffolds among the valid", of_set=True
@@ -57,15 +80,22 @@ def _variety(texts: Sequence[str | None]) -> list[Measure]:
     ]
 
 
-def _averages(texts: Sequence[str | None]) -> list[Measure]:
+def averages(texts: Sequence[str | None]) -> list[Measure]:
     """Means over the valid molecules for which the property could be computed."""
     figures = _figures(texts)
     there = np.isfinite(figures)
     values, weights = np.where(there, figures, 0.0), there.astype(np.float64)
     return [
-        Measure(name, values[:, i], weights[:, i], better, name.endswith("passed"), summary)
+        Measure(name, values[:, i], weights[:, i], better, name in _SHARES, summary, reference=real().get(name))
         for i, (name, _, better, summary) in enumerate(_PROPERTIES)
     ]
+
+
+@cache
+def real() -> dict[str, float]:
+    """What ZINC250k has of the figures that should be near it."""
+    found: dict[str, float] = json.loads(REAL.read_text(encoding="utf-8"))
+    return found
 
 
 def _figures(texts: Sequence[str | None]) -> Values:

@@ -70,9 +70,17 @@ class Table:
 
 
 def read(path: Path, prepare: Preparation) -> Iterator[DataLine]:
-    """The molecules of a file, or of each file of these kinds in a folder, as canonical SMILES."""
+    """The molecules of a file, or of each file of these kinds in a folder, as canonical SMILES, each once."""
+    places: dict[str, str] = {}
     for file in _files(path) if path.is_dir() else [path]:
-        yield from _read_file(file, prepare)
+        for line in _read_file(file, prepare):
+            if line.text is None:
+                yield line
+            elif line.text in places:
+                yield DataLine(line.where, None, f"the same molecule as {places[line.text]}")
+            else:
+                places[line.text] = line.where
+                yield line
 
 
 def _files(folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from seqtutor.errors import UserError, UserStopped
 from seqtutor.hardware import idle_threads
 
 COMMANDS = (
-    *("domains", "train", "status", "generate", "explain", "evaluate", "score", "report"),
+    *("domains", "train", "status", "generate", "explain", "evaluate", "score", "calibrate", "report"),
     *("inspect", "pretrain", "infer", "verify", "new", "check"),
 )  # fmt: skip
 

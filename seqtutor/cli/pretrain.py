@@ -18,10 +18,14 @@ from seqtutor.errors import UserError, UserStopped
 
 if TYPE_CHECKING:
     from seqtutor import pretraining
+    from seqtutor.priors.model import LstmModel
 
 SHOWN = 3  # bad lines that are shown
 INTERRUPTED = 130
 ENOUGH = 50  # items below which a prior is not worth learning
+ENOUGH_FURTHER = 10  # from a prior
+TRIED = 200  # samples by which it is said how many are valid
+LOW = 0.5  # share of valid samples below which a new prior is of little use
 
 
 @click.command(cls=DomainCommand)
@@ -31,11 +35,12 @@ ENOUGH = 50  # items below which a prior is not worth learning
 @click.option("--output", default="", help="Folder of the prior.  [default: outputs/<domain>-prior-<time>]")
 @click.pass_context
 def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, output: str, **given: Any) -> None:
-    """Learn a prior from data, with a held-out loss and an early stop.
+    """Learn a prior from data, or go on with one, with a held-out loss and an early stop.
 
     \b
     seqtutor pretrain --domain music --data my_midis/
     seqtutor pretrain --domain molecules --data mine.smi --output priors/mine
+    seqtutor pretrain --domain molecules --data actives.smi --prior molecules --output priors/actives
     seqtutor pretrain --resume priors/mine
     seqtutor train --domain molecules --prior priors/mine
     """
@@ -59,8 +64,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     settings = replace(settings, options=asdict(domain.options))
     lines = list(read_lines(domain, settings.data)) if settings.data else []
     data = _examples(domain, lines, settings)
-    folder = resume or new_folder(output, f"{settings.domain}-prior")
-    run = RunFolder(folder)
+    run = RunFolder(folder := resume or new_folder(output, f"{settings.domain}-prior"))
     with run.lock(), stoppable(), progress("learning") as bar:
         run.save_config(settings)
         if lines:
@@ -86,7 +90,41 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
         markup=False,
         soft_wrap=True,
     )
+    _say_validity(domain, model, settings)
     _examine(domain, data, folder)
+
+
+def _say_validity(domain: Domain, model: LstmModel, settings: PretrainConfig) -> None:
+    """Print which share of samples is valid, with a warning where it has fallen by more than chance, or is low."""
+    from seqtutor.cli.console import console
+    from seqtutor.measure import verdict
+    from seqtutor.priors.files import load_prior
+
+    share, noise = _valid(domain, model, settings.seed)
+    said, warning = f"valid: {share:.1%} of {TRIED} samples", ""
+    if settings.prior:
+        before = _valid(domain, load_prior(settings.prior, domain), settings.seed)
+        said += f"; of {settings.prior}, from which it went on, {before[0]:.1%}"
+        if verdict("higher", before, (share, noise)) == "worse":
+            warning = f"fewer samples are valid than before: try fewer --epochs than {settings.epochs:g}, or a lower "
+            warning += f"--learning-rate than {settings.learning_rate:g}"
+    elif share < LOW:
+        warning = "few samples are valid: go on from a prior that knows the field, with --prior, or learn from more"
+    for line in (said, f"warning: {warning}" if warning else ""):
+        if line:
+            console.print(line, markup=False, soft_wrap=True)
+
+
+def _valid(domain: Domain, model: LstmModel, seed: int) -> tuple[float, float]:
+    """The share of samples that are items, and half the width of its interval."""
+    import numpy as np
+
+    from seqtutor.domain import Measure
+    from seqtutor.drawing import texts_of
+
+    items = [float(text is not None) for text in texts_of(model, domain, TRIED, seed)]
+    valid = Measure("valid", np.array(items), np.ones(TRIED), percent=True)
+    return valid.mean, valid.halfwidth
 
 
 def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfig) -> pretraining.Examples:
@@ -95,12 +133,13 @@ def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfi
     from seqtutor.cli.console import console
     from seqtutor.testing import rehearse
 
-    texts = _usable(lines, domain, settings.data) if settings.data else _corpus(domain)
+    texts = _usable(lines, domain, settings) if settings.data else _corpus(domain)
     rehearse(domain, texts)
     data = pretraining.examples(domain, texts, settings)
     if data.unused:
         console.print(f"{data.unused:,} of {len(texts):,} items left out: too short, or too long, for {domain.name}")
-    console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out")
+    by = f"; families held out as a whole: {data.families:,}" if data.families else ""
+    console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out{by}")
     return data
 
 
@@ -133,20 +172,24 @@ def _corpus(domain: Domain) -> list[str]:
         return domain.corpus(report)
 
 
-def _usable(lines: Sequence[DataLine], domain: Domain, data: str) -> list[str]:
+def _usable(lines: Sequence[DataLine], domain: Domain, settings: PretrainConfig) -> list[str]:
     """The texts that can be learnt from; what is left out is counted, and the first of it shown."""
     from seqtutor.cli.console import console
 
     good = [line.text for line in lines if line.text is not None]
     bad = [line for line in lines if line.problem]
     if not lines:
-        raise UserError(f"{data} is empty: it holds no item of domain '{domain.name}'")
+        raise UserError(f"{settings.data} is empty: it holds no item of domain '{domain.name}'")
     if bad:
         console.print(f"{len(bad):,} of {len(lines):,} items left out; the first {min(SHOWN, len(bad))}:")
         for line in bad[:SHOWN]:
             console.print(f"  {line.where}: {line.problem}", markup=False)
-    if len(good) < ENOUGH:
-        raise UserError(f"{data} has {len(good)} items that can be learnt from; at least {ENOUGH} are needed")
+    needed = ENOUGH_FURTHER if settings.prior else ENOUGH
+    if len(good) < needed:
+        onwards = "" if settings.prior else f", or {ENOUGH_FURTHER} to go on from a prior (--prior)"
+        raise UserError(
+            f"{settings.data} has {len(good)} items that can be learnt from; at least {needed} are needed{onwards}"
+        )
     return good
 
 

@@ -3,6 +3,7 @@
 reward.py      Reward: from what the terms said of a batch to R; a pure function
 terms.py       the terms in use: the domain's and those of `[terms.NAME]` tables, with weights and transforms
 transforms.py  from a raw value to a score
+payment.py     which share of it is paid: less for repeats and full families
 scorer.py      Scorer: a batch of sequences in, Scores out; what was seen, counted, failed
 answers.py     Answers: one question, one answer, whether from memory, disk, this process or a worker
 store.py       answers on disk

@@ -6,14 +6,14 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import wait
 from typing import Any
 
 from seqtutor.domain import Domain, SequenceTerm
 from seqtutor.errors import UserError
 from seqtutor.rewards.outcomes import Outcome, WrongNumber, ask
-from seqtutor.rewards.outside import Oracle, Own
+from seqtutor.rewards.outside import Oracle, Own, Program
 from seqtutor.rewards.pool import Pool, PoolAnswers, Worker
 from seqtutor.rewards.store import Store
 from seqtutor.rewards.terms import TermSettings, version_of
@@ -97,8 +97,18 @@ class Answers:
         for pool in self.distinct:
             pool.drop()
 
-    def start(self) -> None:
-        """Start one worker of each pool and see that it can be used. Raises UserError with the term's name."""
+    def start(self, text: str = "") -> None:
+        """Start one worker of each pool and see that it can be used. Raises UserError with the term's name.
+
+        `text`: an item to ask programs about, so that one that will never answer is found out now.
+        """
+        for name, pool in self.pools.items():
+            oracle = pool.functions[name]
+            if text and isinstance(oracle, Program):
+                try:
+                    replace(oracle).probe(text, pool.timeout)
+                except UserError as error:
+                    raise UserError(f"term '{name}': the program {error}") from error
         for pool in self.distinct:
             while not any(worker.ready for worker in pool.running):
                 if not pool.running:

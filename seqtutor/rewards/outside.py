@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -28,6 +29,7 @@ from seqtutor.rewards.outcomes import Outcome, WrongNumber, failure, outcome_of
 
 GRACE = 2.0  # seconds for a program whose pipes have closed to end by itself
 LONGEST_LINE = 1 << 16  # bytes of an answer
+LONGEST_SHOWN = 80  # of one in a message
 
 
 @dataclass
@@ -89,7 +91,7 @@ def _source(module: str) -> Path | None:
 
 @dataclass
 class Program:
-    """A program and its arguments: a text a line in, one JSON object a line out. Started once and kept."""
+    """A program and its arguments: a text a line in, a number or JSON object a line out. Started once and kept."""
 
     arguments: tuple[str, ...]
     process: subprocess.Popen[bytes] | None = field(default=None, compare=False)
@@ -126,6 +128,41 @@ class Program:
         """One Outcome a text. A program that dies is started again; a text it dies of twice is quarantined."""
         return [self._ask(text) or self._ask(text, anew=True) or self._died() for text in texts]
 
+    def probe(self, text: str, seconds: float) -> None:
+        """Ask about one text. Raises UserError where what the program prints in that time is no answer.
+
+        One that prints nothing, or ends, may have its reasons: they are told when it fails in earnest.
+        """
+        self.open()
+        process = self.process
+        if process is None or process.stdin is None or process.stdout is None:
+            return
+        with suppress(OSError):
+            process.stdin.write(text.encode() + b"\n")
+        try:
+            answered, lines = _lines(process.stdout.fileno(), seconds)
+            if answered:
+                return
+            with suppress(OSError):
+                process.stdin.close()
+            _, late = _lines(process.stdout.fileno(), GRACE)
+        finally:
+            process.kill()
+            process.stdin.close()
+            process.stdout.close()
+            process.wait()
+        if late and not lines:
+            raise UserError(
+                f"was silent for {seconds:g} s when it was given a text, and answered at the end of its input: it must "
+                "answer each line at once, and flush its output"
+            )
+        if lines:
+            shown = lines[-1][:LONGEST_SHOWN].decode(errors="replace")
+            raise UserError(
+                f"printed '{shown}', which is no answer: a number is one, or a JSON object with a value, such as "
+                '{"value": 1.5}'
+            )
+
     def _ask(self, text: str, *, anew: bool = False) -> Outcome | None:
         """The outcome of a text; None where the program died of it. `anew`: of a new process; the old may linger."""
         if "\n" in text or "\r" in text:
@@ -149,11 +186,11 @@ class Program:
         return outcome
 
     def _read(self, output: int, text: str) -> Outcome | None:
-        """The next line that is a JSON object with a value; other lines are not for us. None at the end."""
+        """The next line that is an answer; other lines are not for us. None at the end."""
         while True:
             while b"\n" in self.unread:
                 line, self.unread = self.unread.split(b"\n", 1)
-                if (found := _json_object(line)) is not None:
+                if (found := _answer_of(line)) is not None:
                     return _answer(found, text)
             more = os.read(output, 1 << 16)
             if not more:
@@ -164,7 +201,7 @@ class Program:
         """Raise WrongNumber where an answer lies there that nobody asked for: the next text would get it."""
         if select.select([output], [], [], 0)[0]:
             self.unread += os.read(output, 1 << 16)
-        if any(_json_object(line) is not None for line in self.unread.split(b"\n")):
+        if any(_answer_of(line) is not None for line in self.unread.split(b"\n")):
             raise WrongNumber("gave more than one answer for one text; one line each is needed")
 
     def _died(self) -> Outcome:
@@ -216,12 +253,27 @@ def oracle_of(description: Sequence[Any]) -> Oracle:
     return KINDS[kind](**made_from)
 
 
-def _json_object(line: bytes) -> dict[str, Any] | None:
-    """The JSON object of a line that is an answer; None for any other line: a banner, a note."""
+def _lines(output: int, seconds: float) -> tuple[bool, list[bytes]]:
+    """Whether an answer comes within some seconds, and the lines before it; at the end of the output no more come."""
+    read, deadline = b"", time.monotonic() + seconds
+    while select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        more = os.read(output, 1 << 16)
+        read = (read + more)[-LONGEST_LINE:]
+        if any(_answer_of(line) is not None for line in read.split(b"\n")[:-1]):
+            return True, []
+        if not more:
+            break
+    return False, [line for line in read.split(b"\n") if line.strip()]
+
+
+def _answer_of(line: bytes) -> dict[str, Any] | None:
+    """What a line answers, a JSON object or a bare number; None for any other line: a banner, a note."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return None
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        return {"value": found}
     return found if isinstance(found, dict) and "value" in found else None
 
 

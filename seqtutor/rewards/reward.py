@@ -159,6 +159,7 @@ class Scores:
     reward: Values  # (B, T), 0 where masked; meaningless where not `scored`
     scored: Flags  # (B,): False where a term failed: such a sequence is never learnt from
     repeated: Flags  # (B,): the text was seen before
+    paid: Values  # (B,) the share that `reward` is of what the terms are worth, see `payment`
     terms: Mapping[str, Values]  # raw value a sequence, (B,); NaN: not computed
     transformed: Mapping[str, Values] = field(default_factory=dict)  # (B,) of each term that has a transform
 
@@ -178,8 +179,8 @@ class Scores:
             {name: values[rows] for name, values in table.items()} for table in (self.terms, self.transformed)
         )
         texts = np.array(self.texts, object)[rows].tolist()
-        scored, repeated = self.scored[rows], self.repeated[rows]
-        return Scores(texts, self.values[rows], self.reward[rows], scored, repeated, terms, transformed)
+        scored, repeated, paid = self.scored[rows], self.repeated[rows], self.paid[rows]
+        return Scores(texts, self.values[rows], self.reward[rows], scored, repeated, paid, terms, transformed)
 
     def items(self, most: int) -> Scores:
         """The first `most` that are items."""

@@ -16,6 +16,7 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import Undecodable, UserError
 from seqtutor.rewards.answers import Answers
+from seqtutor.rewards.payment import Payment
 from seqtutor.rewards.reward import Flags, Reward, Scores, on_last_step
 from seqtutor.rewards.store import Store
 from seqtutor.rewards.terms import TermSettings, settings_of, weighted_terms
@@ -60,7 +61,6 @@ class Scorer:
     domain: Domain
     terms: Sequence[RewardTerm]
     failures: float = 1.0  # share of a batch that a term may fail on, see `check`
-    unpaid_repeats: bool = False
     calls: int = 0  # oracle calls: texts not seen before that the sequence-level terms were asked about
     seen: set[str] = field(default_factory=set)
     failed: list[tuple[str, str, str]] = field(default_factory=list)  # term, text, reason
@@ -70,6 +70,7 @@ class Scorer:
     workers: int = 0  # processes for the domain's own terms; 0: this one
     shared: str = ""  # file of answers that runs share
     news: News = field(default_factory=News)
+    payment: Payment = field(default_factory=Payment)
     streaks: dict[str, list[tuple[int, list[str]]]] = field(default_factory=dict)  # bad batches running: texts, reasons
 
     @cached_property
@@ -86,6 +87,12 @@ class Scorer:
     def oracles(self) -> list[SequenceTerm]:
         """The sequence-level terms."""
         return [term for term in self.terms if isinstance(term, SequenceTerm)]
+
+    @property
+    def outside(self) -> list[str]:
+        """Those of them that are functions and programs of the user's."""
+        tables = {term.name: self.settings.get(term.name) for term in self.oracles}
+        return [name for name, table in tables.items() if table and (table.outside or table.call)]
 
     @property
     def spent(self) -> bool:
@@ -123,9 +130,10 @@ class Scorer:
             raise asked.problem
         self.answers.finish()
         scores = self.scores(asked.tokens, asked.texts, asked.repeated)
+        paid = self.payment.shares(self.domain, scores)
         self.seen |= {text for i in asked.new if (text := asked.texts[i]) is not None}  # from here nothing can fail
         self._note(scores, asked.new)
-        return scores
+        return replace(scores, reward=scores.reward * paid[:, None], paid=paid)
 
     def of_texts(self, texts: Sequence[str], tokens: Ids) -> Scores:
         """What B items that nobody sampled are worth; `tokens` (B, T) for the terms that read them. No call counts."""
@@ -134,18 +142,17 @@ class Scorer:
         return self.scores(tokens, texts, np.zeros(len(texts), bool))
 
     def scores(self, tokens: Ids, texts: Sequence[str | None], repeated: Flags) -> Scores:
-        """What B sequences earned, by the answers that are known."""
+        """What B sequences are worth, by the answers that are known."""
         real, valid = tokens != PAD, np.array([text is not None for text in texts], bool)
         values = self.values(tokens, texts)
-        reward = self.reward(values, real, valid)
-        reward[repeated & self.unpaid_repeats] = 0.0
         transformed = [(k, term) for k, term in enumerate(self.terms) if self.reward.transform(term)]
         return Scores(
             texts=list(texts),
             values=values,
-            reward=reward,
+            reward=self.reward(values, real, valid),
             scored=self.reward.scored(values, real, valid),
             repeated=repeated,
+            paid=np.ones(len(tokens)),
             terms={term.name: self.reward.raw(k, values, valid) for k, term in enumerate(self.terms)},
             transformed={term.name: self.reward.score(k, values, valid) for k, term in transformed},
         )
@@ -264,7 +271,7 @@ class Scorer:
     def aside(self, terms: Sequence[RewardTerm]) -> Scorer:
         """A scorer of `terms` that knows the answers of this one and counts on its own, for a final table."""
         fresh: dict[str, Any] = {"calls": 0, "seen": set(), "failed": [], "news": News(), "streaks": {}}
-        other = replace(self, terms=terms, failures=1.0, unpaid_repeats=False, budget=0, **fresh)
+        other = replace(self, terms=terms, failures=1.0, payment=Payment(), budget=0, **fresh)
         for name, values in self.answers.known.items():
             other.answers.known.setdefault(name, {}).update(values)
         other.answers.reasons.update(self.answers.reasons)
@@ -285,17 +292,24 @@ class Scorer:
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint needs beside the answers on disk, as JSON can hold it."""
-        return {"calls": self.calls, "seen": sorted(self.seen), "failed": self.failed, "streaks": self.streaks}
+        return {
+            "calls": self.calls,
+            "seen": sorted(self.seen),
+            "failed": self.failed,
+            "streaks": self.streaks,
+            "members": dict(self.payment.members),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
         self.calls, self.seen = state["calls"], set(state["seen"])
         self.failed = [(term, text, reason) for term, text, reason in state["failed"]]
         self.streaks = state["streaks"]
+        self.payment.members = Counter(state["members"])
 
-    def start(self) -> None:
-        """See that every function and program can be used. Raises UserError."""
-        self.answers.start()
+    def start(self, text: str = "") -> None:
+        """See that every function and program can be used, programs by asking about `text`. Raises UserError."""
+        self.answers.start(text)
 
     def close(self) -> None:
         """End all worker processes."""
@@ -319,7 +333,7 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
         domain,
         used,
         failures=config.failures,
-        unpaid_repeats=config.repeats == "unpaid",
+        payment=Payment(config.repeats == "paid", config.family_size, config.family_least, config.family_penalty),
         settings=settings,
         geometric=config.combine == "geometric",
         budget=config.oracle_calls,

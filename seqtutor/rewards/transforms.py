@@ -139,7 +139,8 @@ def transform_of(name: str, table: Mapping[str, Any]) -> Transform:
     if "points" in given:
         return Transform(named, {"points": _points(where, given["points"])})
     numbers = {key: _number(where, key, value) for key, value in given.items()}
-    if numbers.get("low", -math.inf) >= numbers.get("high", math.inf):
+    width = numbers.get("high", math.inf) - numbers.get("low", -math.inf)
+    if width < 0 or (width == 0 and named != "step"):  # a step may let one value pass
         raise UserError(f"{where} needs low below high, not {numbers['low']:g} and {numbers['high']:g}")
     if numbers.get("softness", 1.0) <= 0:
         raise UserError(f"{where} needs a softness above 0, not {numbers['softness']:g}")

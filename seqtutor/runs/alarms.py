@@ -57,7 +57,9 @@ class Watch:
     """What has been seen of one run, and which alarms it has raised: each kind once."""
 
     domain: Domain
+    oracles: Sequence[str] = ()  # terms of the user's own, which may be broken
     rows: list[dict[str, float]] = field(default_factory=list)
+    ranges: dict[str, list[float]] = field(default_factory=dict)  # lowest and highest that each of these has said
     raised: list[Alarm] = field(default_factory=list)
 
     def look(self, row: Mapping[str, float], scores: Scores) -> list[Alarm]:
@@ -67,14 +69,36 @@ class Watch:
         figures = {column: row[column] for column in watched if column in row}
         distinct = row["distinct"] / row["valid"] if row["valid"] else np.nan
         self.rows.append(figures | {"distinct": distinct} | _spreads(scores, held))
+        new = self._constant(int(row["update"]), scores)
+        self.raised += new
         if len(self.rows) < START + WINDOW:
-            return []
+            return new
         said = {alarm.column for alarm in self.raised}
         over = [column for column, strain in self.strains(WINDOW).items() if strain >= 1 and column not in said]
         over = over if self.risen else [column for column in over if column == "reward"]
-        new = [self._alarm(int(row["update"]), column, scores) for column in over]
-        self.raised += new
-        return new
+        gone = [self._alarm(int(row["update"]), column, scores) for column in over]
+        self.raised += gone
+        return new + gone
+
+    def _constant(self, update: int, scores: Scores) -> list[Alarm]:
+        """An alarm, after WINDOW updates, for each oracle that has said the same of every item so far."""
+        for name in self.oracles:
+            values = scores.terms[name][scores.valid]
+            known = [*self.ranges.get(name, []), *values[np.isfinite(values)].tolist()]
+            self.ranges[name] = [min(known), max(known)] if known else []
+        same = [name for name, ends in self.ranges.items() if ends and ends[0] == ends[1]]
+        text = next(iter(items_of(scores.texts)), "")
+        return [
+            Alarm(
+                update,
+                f"term.{name}",
+                f"update {update}: the term {name} has said {self.ranges[name][0]:g} of every item so far, "
+                f"'{_short(text)}' among them: nothing can be learnt from it",
+                text,
+            )
+            for name in same
+            if len(self.rows) == WINDOW
+        ]
 
     @property
     def healthy(self) -> bool:
@@ -95,10 +119,15 @@ class Watch:
 
     def state(self) -> dict[str, Any]:
         """All that it remembers, as JSON takes it."""
-        return {"rows": self.rows, "raised": [dataclasses.asdict(alarm) for alarm in self.raised]}
+        return {
+            "rows": self.rows,
+            "ranges": self.ranges,
+            "raised": [dataclasses.asdict(alarm) for alarm in self.raised],
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave."""
+        self.ranges = dict(state["ranges"])
         self.rows, self.raised = list(state["rows"]), [Alarm(**alarm) for alarm in state["raised"]]
 
     def _before_and_now(self, window: int) -> tuple[dict[str, float], dict[str, float]]:

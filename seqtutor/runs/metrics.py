@@ -45,6 +45,7 @@ def row_of(
         "gap": gap_of(rollout, scores, temperature),
         "loss": loss,
         "valid": float(scores.valid.mean()),
+        "paid": float(scores.paid[scores.scored].mean()) if scores.scored.any() else float("nan"),
         "distinct": len(set(items_of(texts))) / len(texts),
         **shares(domain, texts),
         "length": float(sequence_mask(rollout.tokens).sum(-1).float().mean()),

@@ -38,6 +38,13 @@ def test_lines_of_smiles_with_their_places(tmp_path):
     assert "more than one molecule" in lines[5].problem
 
 
+def test_one_molecule_is_one_item_however_it_is_written_and_in_whichever_file(tmp_path):
+    reading(tmp_path, "a.smi", "OCC\nCCO\nCCC\n")
+    lines = [*reading(tmp_path, "b.smi", "C(O)C x\nCCN\n"), *DOMAIN.read(tmp_path)]
+    assert [line.text for line in lines] == ["CCO", "CCN", "CCO", None, "CCC", None, "CCN"]
+    assert lines[3].problem == "the same molecule as a.smi:1"
+
+
 def test_a_csv_column_by_name_and_lines_by_number(tmp_path):
     content = '\ufeffSMILES,note,name\r\nOCC,"two\r\nlines",a\r\nC(,,b\r\n,c\r\nc1ccccc1\r\n'
     lines = reading(tmp_path, "mine.CSV", content)

@@ -1,5 +1,6 @@
 """What molecules are worth, alone and as a set: against known values, other routes to them, and invariants."""
 
+import json
 import math
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ from rdkit.Chem import AllChem, Crippen, Descriptors, FilterCatalog
 
 from seqtutor import SequenceTerm
 from seqtutor_molecules import MoleculesDomain, Options, measures, properties
+from seqtutor_molecules import real as remake
 from seqtutor_molecules.filters import passes_brenk, passes_pains
 
 DOMAIN = MoleculesDomain()
@@ -162,6 +164,26 @@ def test_counts_of_a_set_of_known_molecules():
 
 def test_the_corpus_is_not_novel(some):
     assert figures(some[:20])["novel"].mean == 0
+
+
+def test_what_nobody_asked_for_stands_beside_what_the_corpus_has_of_it(some):
+    found = {name: m for name, m in figures(some).items() if m.better == "near"}
+    assert list(found) == ["Fsp3", "charged", "with stereocentres", "TPSA", "H-bond donors"]
+    assert set(found) == set(measures.real())
+    assert not set(figures(some[:2])) & set(TERMS)  # a figure and a term of one name would share a row
+    for name, measure in found.items():
+        assert measure.reference == measures.real()[name]
+        assert abs(measure.mean - measure.reference) < 2.5 * measure.halfwidth, name
+    two = figures([ASPIRIN, "C[C@H](N)C(=O)[O-]", None])
+    assert (two["charged"].mean, two["with stereocentres"].mean, two["H-bond donors"].mean) == (0.5, 0.5, 1.0)
+
+
+def test_what_the_corpus_has_can_be_made_anew(some, monkeypatch, tmp_path):
+    monkeypatch.setattr(remake, "REAL", tmp_path / "real.json")
+    monkeypatch.setattr(remake, "corpus", lambda: [text for text in some for _ in range(10)])
+    remake.main()
+    made = json.loads((tmp_path / "real.json").read_text())
+    assert made == {name: round(figures(some)[name].mean, 4) for name in measures.real()}
 
 
 def test_measures_do_not_care_for_the_order(some):

@@ -1,0 +1,139 @@
+"""What a profile asks, before it is run: each term over real items, and what its answers cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, silent
+from seqtutor.errors import UserError
+from seqtutor.hits import PASSED, tokens_of
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.transforms import Transform
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
+
+BARS = "▁▂▃▄▅▆▇█"
+BINS = 10
+NEVER, ALWAYS = 0.05, 0.95  # scores up to and from which an item is satisfied not at all, or wholly
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """One term over N items: what it said, what that is worth, and the seconds that it took."""
+
+    term: RewardTerm
+    raw: Values  # (N,), NaN: it could not be computed
+    score: Values  # (N,), the same without a transform
+    better: str  # side of the raw value: "higher", "lower", or "" where neither is
+    seconds: float
+
+    @property
+    def known(self) -> Values:
+        """The values that could be computed."""
+        return self.raw[np.isfinite(self.raw)]
+
+    @property
+    def failed(self) -> float:
+        """The share of items on which it failed."""
+        return 1.0 - len(self.known) / len(self.raw)
+
+    @property
+    def never(self) -> float:
+        """The share of items that a score from 0 to 1 leaves unpaid."""
+        return float(np.mean(self.score <= NEVER))
+
+    @property
+    def always(self) -> float:
+        """The share of items that a score from 0 to 1 pays in full already."""
+        return float(np.mean(self.score >= ALWAYS))
+
+    @property
+    def of_share(self) -> bool:
+        """Whether its scores lie between 0 and 1, so that `never` and `always` say something."""
+        known = self.score[np.isfinite(self.score)]
+        return bool(len(known)) and known.min() >= 0 and known.max() <= 1
+
+    @property
+    def histogram(self) -> str:
+        """Its raw values from the lowest to the highest, in bars.
+
+        >>> term = SequenceTerm("mine", 1.0, "", "", len)
+        >>> Calibrated(term, np.repeat([0.0, 9.0], [1, 8]), np.zeros(9), "", 0.0).histogram
+        '▂        █'
+        """
+        if not len(self.known):
+            return ""
+        counts, _ = np.histogram(self.known, BINS)
+        heights = np.ceil(counts / counts.max() * (len(BARS) - 1)).astype(int)
+        return "".join(BARS[height] if count else " " for height, count in zip(heights, counts, strict=True))
+
+    @property
+    def proposal(self) -> str:
+        """A transform by which half the items are paid little and one in twenty nearly all; empty where none helps."""
+        if len(np.unique(self.known)) < 3 or not self.better:
+            return ""
+        low, high = np.percentile(self.known, (50, 95) if self.better == "higher" else (5, 50))
+        if not low < high:
+            return ""
+        kind = "sigmoid" if self.better == "higher" else "reverse_sigmoid"
+        return f'{{ kind = "{kind}", low = {low:.3g}, high = {high:.3g} }}'
+
+
+def calibrated(
+    domain: Domain, scorer: Scorer, texts: Sequence[str], progress: Progress = silent
+) -> Iterator[Calibrated]:
+    """Each term of `scorer` over `texts`, asked alone so that its time is its own; `scorer` then knows the answers.
+
+    What several terms need, as the parsing of a text, is counted with the first of them.
+    """
+    tokens = tokens_of(domain, scorer, texts)
+    for done, term in enumerate(scorer.terms, 1):
+        with closing(scorer.aside([term])) as alone:
+            alone.start(texts[0])
+            began = time.perf_counter()
+            scores = alone.of_texts(texts, tokens)
+            seconds = time.perf_counter() - began
+            for name, known in alone.answers.known.items():
+                scorer.answers.known[name].update(known)
+            raw = scores.terms[term.name]
+            transform = alone.reward.transform(term)
+            yield Calibrated(term, raw, scores.transformed.get(term.name, raw), _side(term, transform), seconds)
+        progress(done, len(scorer.terms))
+
+
+def _side(term: RewardTerm, transform: Transform | None) -> str:
+    better = transform.better if transform else "higher"
+    return better if term.weight >= 0 else {"higher": "lower", "lower": "higher"}.get(better, better)
+
+
+def real_items(domain: Domain, count: int, seed: int) -> list[str]:
+    """Different items of the corpus, at most `count`: the first excerpt of each whole one. Raises UserError if none."""
+    corpus = domain.corpus()
+    found: dict[str, None] = {}
+    for i in np.random.default_rng(seed).permutation(len(corpus)).tolist():
+        for tokens in domain.excerpts(corpus[i])[:1]:
+            found[domain.decode(tokens)] = None
+        if len(found) == count:
+            break
+    if not found:
+        raise UserError(f"the corpus of {domain.name} holds no item")
+    return list(found)
+
+
+def percentiles(values: Values, *wanted: float) -> list[float]:
+    """Percentiles of the values that are known; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return np.percentile(known, wanted).tolist() if len(known) else [float("nan")] * len(wanted)
+
+
+def passing(found: Sequence[Calibrated]) -> float:
+    """The share of the items that pass every filter."""
+    filters = [one.score >= PASSED for one in found if isinstance(one.term, SequenceTerm) and one.term.filter]
+    return float(np.mean(np.all(filters, axis=0))) if filters else 1.0

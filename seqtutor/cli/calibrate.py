@@ -1,0 +1,96 @@
+"""`seqtutor calibrate`: what a profile asks of real items, before it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seqtutor.cli.outside import refuse_strangers
+from seqtutor.config import NO_LIMIT, TrainConfig, build, read_toml
+from seqtutor.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from seqtutor.calibration import Calibrated
+    from seqtutor.domain import Values
+
+
+@click.command()
+@click.argument("config", metavar="PROFILE", type=click.Path(path_type=Path))
+@click.option("-n", "count", type=click.IntRange(20), default=1000, show_default=True, help="Items of the corpus.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed by which they are drawn.")
+@click.option("--trust", is_flag=True, help="Run the functions and programs that the profile names.")
+def calibrate(config: Path, count: int, seed: int, trust: bool) -> None:
+    """Ask every term of PROFILE, a config, about items of the corpus.
+
+    Shows for each what it says, the share of items that it pays nothing and in full, a transform that would tell them
+    apart, and its time.
+
+    \b
+    seqtutor calibrate examples/cns.toml
+    seqtutor calibrate mine.toml -n 200 --trust
+    """
+    from seqtutor import calibration
+    from seqtutor.cli.console import counting
+    from seqtutor.domain import load
+    from seqtutor.hits import tokens_of
+    from seqtutor.rewards.scorer import new_scorer
+
+    read = read_toml(config)
+    if not trust:
+        refuse_strangers(read, {}, None, str(config))
+    settings = build(TrainConfig, read, str(config))
+    if not settings.domain:
+        raise UserError(f'{config} names no domain: domain = "molecules", say')
+    domain = load(settings.domain, settings.options)
+    texts = calibration.real_items(domain, count, seed)
+    with ExitStack() as stack:
+        scorer = stack.enter_context(closing(new_scorer(domain, settings)))
+        report = stack.enter_context(counting("calibrating"))
+        found = list(calibration.calibrated(domain, scorer, texts, report))
+        totals = scorer.of_texts(texts, tokens_of(domain, scorer, texts)).totals
+    _show(found, totals, settings)
+
+
+def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) -> None:
+    """Print the table, what is proposed, and what the items are worth and cost all in all."""
+    from seqtutor import calibration
+    from seqtutor.cli.console import console
+
+    console.print(_table(found, len(totals)))
+    for one in found:
+        if one.failed:
+            console.print(f"{one.term.name}: failed on {one.failed:.1%} of the items", markup=False)
+        if one.proposal:
+            console.print(f"{one.term.name}: transform = {one.proposal}", markup=False, soft_wrap=True)
+    low, half, high = calibration.percentiles(totals, 5, 50, 95)
+    passing = f"{calibration.passing(found):.1%} of the items pass every filter"
+    console.print(f"reward: {low:.3g} .. {half:.3g} .. {high:.3g} at 5, 50 and 95 %; {passing}", soft_wrap=True)
+    each, run = sum(one.seconds for one in found) / len(totals), ""
+    if settings.updates < NO_LIMIT:
+        seconds = each * settings.rollouts * settings.updates
+        run = f", {seconds:,.0f} s a run of {settings.updates:,} updates of {settings.rollouts:,}"
+    console.print(f"scoring takes {each * 1e6:,.0f} us an item{run}", soft_wrap=True)
+
+
+def _table(found: Sequence[Calibrated], count: int) -> Table:
+    from rich.table import Table
+
+    table = Table(
+        title=f"{count:,} items of the corpus; us: microseconds an item", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("", no_wrap=True)
+    for heading in ("weight", "low", "", "high", "never", "always", "us"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for one in found:
+        ends = (f"{one.known.min():.3g}", f"{one.known.max():.3g}") if len(one.known) else ("-", "-")
+        shares = (f"{one.never:.1%}", f"{one.always:.1%}") if one.of_share else ("-", "-")
+        weight = "filter" if getattr(one.term, "filter", False) else f"{one.term.weight:g}"
+        time = f"{one.seconds / count * 1e6:,.0f}"
+        table.add_row(one.term.name, weight, ends[0], one.histogram, ends[1], *shares, time)
+    return table

@@ -1,0 +1,97 @@
+"""A profile held against real items: what is never or always paid, which transform would tell items apart."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import seqtutor
+from seqtutor import SequenceTerm
+from seqtutor.calibration import Calibrated, calibrated, passing, real_items
+from seqtutor.cli import main
+from seqtutor.config import TrainConfig, build, changed, read_toml
+from seqtutor.priors.files import load_prior
+from seqtutor.rewards.scorer import new_scorer
+from seqtutor.tuner import Tuner
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PROFILES = ("drug_like", "cns", "like_celecoxib", "isomer", "fragment", "docking")
+VALUES = np.arange(101.0)
+
+
+def of(values, better="higher"):
+    return Calibrated(SequenceTerm("mine", 1.0, "", "", len), values, values, better, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "better", "proposal"),
+    [
+        (VALUES, "higher", '{ kind = "sigmoid", low = 50, high = 95 }'),
+        (VALUES, "lower", '{ kind = "reverse_sigmoid", low = 5, high = 50 }'),
+        (np.append(VALUES, np.nan), "higher", '{ kind = "sigmoid", low = 50, high = 95 }'),
+        (VALUES, "", ""),
+        (VALUES % 2, "higher", ""),
+        (np.full(5, np.nan), "higher", ""),
+    ],
+)
+def test_a_transform_is_proposed_where_one_can_tell_items_apart(values, better, proposal):
+    assert of(values, better).proposal == proposal
+
+
+def test_what_is_never_or_always_paid_and_how_often_it_failed():
+    found = of(np.array([0.0, 0.04, 0.5, 1.0, np.nan]))
+    assert (found.never, found.always, found.of_share) == (0.4, 0.2, True)
+    assert found.failed == pytest.approx(0.2)
+    assert not of(VALUES).of_share
+
+
+def test_every_term_of_a_profile_is_asked_and_the_scorer_then_knows_the_answers():
+    domain = seqtutor.load("molecules")
+    terms = {
+        "tpsa": {"transform": {"kind": "reverse_sigmoid", "low": 40, "high": 90}, "weight": 1.0},
+        "neutral": {"kind": "substructure", "smarts": ["[+,-]"], "wanted": "none", "filter": True},
+    }
+    config = TrainConfig(domain="molecules", terms=terms, weights={"qed": 0, "makeability": 0, "logp": -1})
+    texts = real_items(domain, 30, 1)
+    assert len(set(texts)) == 30
+    with closing(new_scorer(domain, config)) as scorer:
+        found = {one.term.name: one for one in calibrated(domain, scorer, texts)}
+        assert {name: one.better for name, one in found.items()} == {
+            "tpsa": "lower",
+            "neutral": "higher",
+            "logp": "lower",
+        }
+        assert all(set(scorer.answers.known[name]) == set(texts) for name in found)
+    charged = np.mean([("+" in text or "-]" in text) for text in texts])
+    assert passing(list(found.values())) == pytest.approx(1 - charged)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_of_the_examples_tunes(name, monkeypatch):
+    monkeypatch.chdir(EXAMPLES)
+    config = changed(build(TrainConfig, read_toml(Path(f"{name}.toml"))), rollouts=16, batch=16, replay=32)
+    domain = seqtutor.load("molecules")
+    tuner = Tuner(domain, config, load_prior("molecules", domain))
+    with closing(tuner.scorer):
+        rows = [tuner.step() for _ in range(2)]
+    assert all(0 <= row["reward"] <= 1 for row in rows)
+    assert np.isfinite(rows[1]["loss"])
+
+
+def test_a_profile_is_shown_with_a_line_for_each_term(monkeypatch):
+    monkeypatch.chdir(EXAMPLES)
+    said = CliRunner().invoke(main, ["calibrate", "docking.toml", "-n", "20", "--trust"], catch_exceptions=False)
+    assert said.exit_code == 0, said.output
+    for line in ("dock", "halogens", "qed: transform = ", "us an item, ", "of the items pass every filter"):
+        assert line in said.output
+
+
+def test_a_profile_of_somebody_else_runs_nothing(monkeypatch):
+    monkeypatch.chdir(EXAMPLES)
+    refused = CliRunner().invoke(main, ["calibrate", "docking.toml"])
+    assert refused.exit_code == 1
+    assert "say --trust" in refused.output
