@@ -495,7 +495,7 @@ def test_a_figure_that_should_be_near_real_items_is_judged_by_its_distance(tmp_p
         measure("leaps", "near", True, (0.2, 0.01), (0.2, 0.01), (0.09, 0.01)) | {"reference": 0.08},
     ]
     page = text(render(write_run(tmp_path, measures=near), Tunes()))
-    assert "1 of 2 measures got better, 1 got worse<" in page
+    assert "1 of 2 measures got better, 1 got worse" in page
     assert "Further from real items than before: steps." in page
     assert "Real items" in page
     assert "What steps says. (real items: 50 %)" in page
