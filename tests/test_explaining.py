@@ -76,7 +76,7 @@ def test_the_command_prints_a_table_and_writes_the_rest_beside(tmp_path, monkeyp
     result = CliRunner().invoke(main, ["explain", "music", "two.txt", "--tonic", "G", "--output", "out"])
     assert result.exit_code == 0, result.output
     assert "1:1 G4" in result.output
-    assert "opening +0.70" in result.output  # G is the tonic
+    assert "opening +0.30" in result.output  # G is the tonic
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0001.svg", "0002.svg", "explained.csv"]
     rows = list(csv.DictReader((tmp_path / "out" / "explained.csv").read_text().splitlines()))
     assert [(row["item"], row["part"]) for row in rows] == [
