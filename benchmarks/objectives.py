@@ -82,11 +82,11 @@ def of_prior(config: dict[str, Any], samples: int = 8192) -> Optimum:
     return Optimum(Written(none, none, none), Written(totals, nothing, nothing), settings.temperature)
 
 
-def spread(values: Sequence[float], digits: int = 3) -> str:
-    """Mean and the range over seeds."""
+def spread(values: Sequence[float], digits: int = 3, none: str = "not reached") -> str:
+    """Mean and the range over seeds; `none` where no seed has a figure."""
     known = [value for value in values if math.isfinite(value)]
     if not known:
-        return "not reached"
+        return none
     ends = f"{min(known):.{digits}f} .. {max(known):.{digits}f}"
     missing = f", {len(values) - len(known)} not" if len(known) < len(values) else ""
     return f"{statistics.mean(known):.{digits}f} ({ends}{missing})"
@@ -119,8 +119,8 @@ def table(runs: dict[str, list[Columns]], optimum: Optimum, goal: tuple[str, flo
         last = {key: [float(run[key][-1]) for run in seeds] for key in seeds[0]}
         ends = [Point(kl, reward) for reward, kl in zip(last["reward"], last["kl"], strict=True)]
         gaps = [log_z - (end.reward / temperature - end.kl) for end in ends]
-        cells = [spread(last["reward"]), spread(last["kl"], 2), spread(gaps, 2)]
-        cells += [spread([optimum.share(end) for end in ends], 2)]
+        cells = [spread(last["reward"]), spread(last["kl"], 2), spread(gaps, 2, "unknown")]
+        cells += [spread([optimum.share(end) for end in ends], 2, "unknown")]
         cells += [spread(last["valid"]), spread(last["distinct"])]
         cells += [spread([at_kl(run, kl) for run in seeds]) for kl, _ in levels]
         cells += [spread([calls_to(run, *goal) for run in seeds], 0)] if goal else []
