@@ -296,7 +296,7 @@ def test_headline_counts_and_names_what_changed(page: str) -> None:
 def test_cost_is_told_in_plain_words(page: str) -> None:
     said = text(page)
     assert "0.31 nats per token" in said
-    assert "1.4 times as likely" in said
+    assert "1.36 times as likely" in said
     assert "2 min 31 s" in said
     assert "7,680 oracle calls" in said
 
