@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 
 import pytest
@@ -150,3 +151,11 @@ def test_the_domains_defaults_for_one_objective_are_no_mistake_with_another():
     found = TrainConfig(domain="molecules", objective="reinforce")
     assert not hasattr(found.settings, "span")
     assert TrainConfig(domain="molecules", objective="psi").settings.span == 100
+
+
+def test_a_gap_may_be_squared_without_an_end_and_nothing_else_may_be_endless():
+    assert TrainConfig(domain="molecules", huber=math.inf).settings.huber == math.inf
+    with pytest.raises(UserError, match=r"huber must lie between 0\.001 and inf, not nan"):
+        TrainConfig(domain="molecules", huber=math.nan)
+    with pytest.raises(UserError, match="learning_rate must be above 0, not inf"):
+        TrainConfig(domain="molecules", learning_rate=math.inf)

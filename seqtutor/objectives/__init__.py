@@ -69,14 +69,14 @@ _HUBER_HELP = "Nats beyond which a gap is not squared but goes on in a straight 
 class Balance(OffPolicy):
     """An objective on whole sequences with a robust square."""
 
-    huber: float = option(HUBER, _HUBER_HELP, above=0)
+    huber: float = option(HUBER, _HUBER_HELP, between=(1e-3, math.inf))
 
 
 @dataclass(frozen=True)
 class Bootstrap(OffPolicy):
     """An objective whose targets are bootstrapped from a slowly moving copy of the policy."""
 
-    huber: float = option(HUBER, _HUBER_HELP, above=0)
+    huber: float = option(HUBER, _HUBER_HELP, between=(1e-3, math.inf))
     gamma: float = option(1.0, "Discount; only at 1 is the optimum prior * exp(reward / temperature).", between=(0, 1))
     span: int = option(8, "Steps n of an n-step target.", above=0)
     trace: float = option(
