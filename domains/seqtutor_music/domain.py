@@ -23,7 +23,7 @@ from seqtutor import (
     silent,
     unknown,
 )
-from seqtutor_music import corpus, files, keys, measures, pictures, rules, variation, writing
+from seqtutor_music import corpus, files, harmony, keys, measures, pictures, rules, variation, writing
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
     STEPS,
@@ -49,7 +49,8 @@ class MusicOptions:
     bars: int = option(4, "Bars of 4/4 in a melody; the paper's melodies have 2")
     tonic: str = option("C", "Key of the text and files: C, F#, Bb, ... or, with the same notes in minor, Am, F#m, ...")
     tempo: int = option(120, "Quarters a minute", between=(10, 400))
-    formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml")
+    formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml, wav")
+    chords: str = option("", 'Chords to fit, in the key of the tonic, bar by bar and over again: "C | Am | F G7 | C"')
     preset: str = option("default", "The rules that are paid for: ours, or the paper's", choices=("default", "paper"))
 
     def __post_init__(self) -> None:
@@ -57,6 +58,7 @@ class MusicOptions:
             raise UserError(f"a melody has at least 1 bar; bars is {self.bars}")
         keys.key(self.tonic)
         writing.formats(self.formats)
+        _ = self.progression
         if self.preset not in rules.PRESETS:
             raise unknown("preset", self.preset, rules.PRESETS)
 
@@ -73,6 +75,11 @@ class MusicOptions:
     def key(self) -> keys.Key:
         """The key of the tonic."""
         return keys.key(self.tonic)
+
+    @property
+    def progression(self) -> list[harmony.Chord]:
+        """The chords to fit; empty where none are given."""
+        return harmony.chords(self.chords) if self.chords.strip() else []
 
     @property
     def seconds(self) -> float:
@@ -141,8 +148,8 @@ class MusicDomain(Domain):
                 yield DataLine(where, self._text(found))
 
     def terms(self) -> Sequence[RewardTerm]:
-        """The rules of the preset."""
-        return rules.terms(self.options.preset)
+        """The rules of the preset, and the one of the chords where there are any."""
+        return rules.terms(self.options.preset, self.options.progression, self.options.shift)
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """Whether 24 events in a row, with 4 notes or more, stand in the corpus."""
@@ -155,7 +162,7 @@ class MusicDomain(Domain):
     def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
         """Numbered MIDI files, and the other formats of the options."""
         melodies = [(self._sounding(text), len(self.encode(text))) for text in texts]
-        sheet = Sheet(writing.title(folder), self.options.key, self.options.tempo)
+        sheet = Sheet(writing.title(folder), self.options.key, self.options.tempo, tuple(self.options.progression))
         return writing.write(melodies, folder, writing.formats(self.options.formats), sheet)
 
     def picture(self, text: str) -> str:

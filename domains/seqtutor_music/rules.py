@@ -13,6 +13,7 @@ from seqtutor import TokenTerm
 from seqtutor_music import corpus, form, line, paper, rhythm
 from seqtutor_music.context import Values
 from seqtutor_music.events import Ids
+from seqtutor_music.harmony import Chord, chord_tones
 
 
 class Rule(NamedTuple):
@@ -65,12 +66,16 @@ OURS: tuple[Rule, ...] = (
 )
 THEIRS = tuple(Rule(values, 1.0, summary, paper.SOURCE) for values, summary in paper.RULES)
 QUOTING = Rule(corpus.quoting, 3.0, "each event that completes 24 in a row of the corpus costs 1", "")
+CHORDS = "a note of the chord on beats 1 and 3, and where a chord begins, earns 1; another note costs 1"
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "default": (*OURS, QUOTING),
     "paper": (*THEIRS, QUOTING._replace(weight=0.0)),
 }
 
 
-def terms(preset: str) -> list[TokenTerm]:
-    """The rules of a preset."""
-    return [TokenTerm(r.values.__name__, r.weight, r.summary, r.source, r.values) for r in PRESETS[preset]]
+def terms(preset: str, progression: list[Chord], shift: int) -> list[TokenTerm]:
+    """The rules of a preset; with a progression, in a key `shift` semitones above the frame, the rule of its chords."""
+    rules = [TokenTerm(r.values.__name__, r.weight, r.summary, r.source, r.values) for r in PRESETS[preset]]
+    if progression:
+        rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", chord_tones(progression, shift)))
+    return rules

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from seqtutor_music.events import STEPS, Note
+from seqtutor_music.harmony import KINDS, Chord
 from seqtutor_music.keys import Key, text_of
 
 # Where in a bar a value of so many sixteenths may begin, so that the beats stay visible: the largest comes first.
@@ -35,6 +36,18 @@ class Sheet:
     title: str
     key: Key
     tempo: int  # quarters a minute
+    chords: tuple[Chord, ...] = ()  # of a progression that begins anew when it has ended
+
+    def over(self, bar: int) -> dict[int, Chord]:
+        """The chords of a bar, by the sixteenth that they begin on.
+
+        >>> sheet = Sheet("One", Key(0), 120, (Chord("C", 0, 8), Chord("G7", 8, 8), Chord("C", 16, 16)))
+        >>> [{start: chord.symbol for start, chord in sheet.over(bar).items()} for bar in (0, 3)]
+        [{0: 'C', 8: 'G7'}, {0: 'C'}]
+        """
+        length = self.chords[-1].start + self.chords[-1].length if self.chords else STEPS
+        first = bar * STEPS % length
+        return {chord.start - first: chord for chord in self.chords if first <= chord.start < first + STEPS}
 
 
 class Value(NamedTuple):
@@ -47,8 +60,8 @@ class Value(NamedTuple):
     prolongs: bool = False
 
 
-def bars(notes: Sequence[Note], steps: int) -> list[list[Value]]:
-    """The values of each bar; a last bar that is not full is filled with rests.
+def bars(notes: Sequence[Note], steps: int, sheet: Sheet | None = None) -> list[list[Value]]:
+    """The values of each bar; a last bar that is not full is filled with rests. None goes on where a chord begins.
 
     >>> [[(v.length, v.midi, v.tied) for v in bar] for bar in bars([Note(3, 15, 60)], 20)]
     [[(3, None, False), (1, 60, True), (12, 60, True)], [(2, 60, False), (6, None, False), (8, None, False)]]
@@ -58,7 +71,8 @@ def bars(notes: Sequence[Note], steps: int) -> list[list[Value]]:
         at = start
         while at < end:
             place = at % STEPS
-            room = min(end - at, STEPS - place)
+            chords = sheet.over(at // STEPS) if sheet else {}
+            room = min(end - at, min((start for start in chords if start > place), default=STEPS) - place)
             length = next(value for value, places in VALUES if value <= room and place in places)
             sounds = midi is not None
             found[at // STEPS].append(Value(place, length, midi, sounds and at + length < end, sounds and at > start))
@@ -91,23 +105,25 @@ def abc(notes: Sequence[Note], steps: int, sheet: Sheet) -> str:
     B8 =B4 =B2z2|]
     <BLANKLINE>
     """
-    written = [_abc_bar(bar, sheet.key) for bar in bars(notes, steps)]
+    written = [_abc_bar(bar, sheet, number) for number, bar in enumerate(bars(notes, steps, sheet))]
     lines = ["|".join(written[at : at + 4]) for at in range(0, len(written), 4)]
     title = " ".join(sheet.title.replace("%", " ").split())
     head = f"X:1\nT:{title}\nM:4/4\nL:1/16\nQ:1/4={sheet.tempo}\nK:{text_of(sheet.key)}\n"
     return head + "|\n".join(lines) + "|]\n"
 
 
-def _abc_bar(bar: Sequence[Value], key: Key) -> str:
+def _abc_bar(bar: Sequence[Value], sheet: Sheet, number: int) -> str:
     """The notes of a bar, each one outside the key with its accidental, and each later one of its letter.
 
     For how long an accidental holds, and in which octaves, readers disagree: so it is not left to them.
     """
     altered: set[str] = set()
-    text = ""
+    text, key, over = "", sheet.key, sheet.over(number)
     for value in bar:
         if value.start and value.start % 4 == 0:
             text += " "  # a beam ends at the beat
+        if value.start in over:
+            text += f'"{over[value.start].symbol}"'
         length = "" if value.length == 1 else str(value.length)
         if value.midi is None:
             text += f"z{length}"
@@ -122,7 +138,7 @@ def _abc_bar(bar: Sequence[Value], key: Key) -> str:
 
 def musicxml(notes: Sequence[Note], steps: int, sheet: Sheet) -> str:
     """A MusicXML score of one part."""
-    found = bars(notes, steps)
+    found = bars(notes, steps, sheet)
     measures = "".join(_measure(number, bar, sheet, last=number == len(found)) for number, bar in enumerate(found, 1))
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -144,7 +160,10 @@ def _measure(number: int, bar: Sequence[Value], sheet: Sheet, *, last: bool) -> 
         f'<sound tempo="{sheet.tempo}"/></direction>'
     )
     end = '<barline location="right"><bar-style>light-heavy</bar-style></barline>' if last else ""
-    notes = "".join(map(_xml_note, bar, _beams(bar), [sheet.key] * len(bar)))
+    over, notes = sheet.over(number - 1), ""
+    for value, beam in zip(bar, _beams(bar), strict=True):
+        notes += _xml_chord(over[value.start]) if value.start in over else ""
+        notes += _xml_note(value, beam, sheet.key)
     return f'<measure number="{number}">{head if number == 1 else ""}{notes}{end}</measure>\n'
 
 
@@ -158,6 +177,13 @@ def _beams(bar: Sequence[Value]) -> list[str]:
     joined = [one is not None and one == other for one, other in pairwise(beat)]
     words = {(False, True): "begin", (True, True): "continue", (True, False): "end", (False, False): ""}
     return [words[before, after] for before, after in zip([False, *joined], [*joined, False], strict=True)]
+
+
+def _xml_chord(chord: Chord) -> str:
+    letter, alter, quality = chord.parts
+    altered = f"<root-alter>{alter}</root-alter>" if alter else ""
+    root = f"<root><root-step>{letter}</root-step>{altered}</root>"
+    return f'<harmony>{root}<kind text="{quality}">{KINDS[quality]}</kind></harmony>'
 
 
 def _xml_note(value: Value, beam: str, key: Key) -> str:

@@ -1,35 +1,71 @@
-"""Files that musicians open, written: MIDI, and beside it ABC and MusicXML where they are wanted."""
+"""Files that musicians open, written: MIDI, and beside it ABC, MusicXML and sound where they are wanted."""
 
 from __future__ import annotations
 
 import io
+import wave
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from seqtutor import UserError, unknown
+from seqtutor_music.context import Values
 from seqtutor_music.events import Note
 from seqtutor_music.keys import text_of
 from seqtutor_music.sheets import Sheet, abc, musicxml
 
+if TYPE_CHECKING:
+    from pretty_midi import PrettyMIDI
+
 TICKS = 120  # of a sixteenth
 VELOCITY = 90
+RATE = 22_050  # samples of sound a second
+LOUDNESS = 26_000  # of the loudest sample; 16 bits hold 32,767
 Melody = tuple[Sequence[Note], int]  # what sounds, and the sixteenths that it lasts
 
 
-def midi(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
-    """A file for a piano in 4/4; it ends after `steps` sixteenths, whether something sounds or not."""
-    import mido
+def performance(notes: Sequence[Note], sheet: Sheet) -> PrettyMIDI:
+    """The notes, in 4/4, for a piano."""
     import pretty_midi
 
-    step, stream = 15.0 / sheet.tempo, io.BytesIO()  # seconds
+    step = 15.0 / sheet.tempo  # seconds
     made = pretty_midi.PrettyMIDI(resolution=4 * TICKS, initial_tempo=sheet.tempo)
     made.time_signature_changes.append(pretty_midi.TimeSignature(4, 4, 0))
     piano = pretty_midi.Instrument(program=0)
     for start, length, pitch in notes:
         piano.notes.append(pretty_midi.Note(VELOCITY, pitch, start * step, (start + length) * step))
     made.instruments.append(piano)
-    made.write(stream)
+    return made
+
+
+def wav(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
+    """Sound, 16 bits, one channel: a plain tone, for those who have no synthesiser at hand."""
+    audio = np.zeros(round(steps * 15.0 / sheet.tempo * RATE) + RATE // 2)  # half a second for the last note to die
+    made = performance(notes, sheet).synthesize(fs=RATE, wave=_tone)[: len(audio)]
+    audio[: len(made)] = made / max(1.0, np.abs(made).max(initial=0.0))
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((audio * LOUDNESS).astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def _tone(phase: Values) -> Values:
+    """One oscillation with its octave, its twelfth and the octave above, ever softer."""
+    return np.asarray(sum(np.sin(k * phase) / k**2 for k in (1, 2, 3, 4)))
+
+
+def midi(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
+    """A file for a piano in 4/4; it ends after `steps` sixteenths, whether something sounds or not."""
+    import mido
+
+    stream = io.BytesIO()
+    performance(notes, sheet).write(stream)
     stream.seek(0)
     file = mido.MidiFile(file=stream)  # pretty_midi ends a file with its last note, and spells a key in its own way
     head = [("track_name", {"name": sheet.title}), ("key_signature", {"key": text_of(sheet.key)})]
@@ -45,6 +81,7 @@ FORMATS: Mapping[str, Callable[[Sequence[Note], int, Sheet], bytes]] = {
     "mid": midi,
     "abc": lambda notes, steps, sheet: abc(notes, steps, sheet).encode(),
     "musicxml": lambda notes, steps, sheet: musicxml(notes, steps, sheet).encode(),
+    "wav": wav,
 }
 
 

@@ -1,0 +1,122 @@
+"""Chords that a melody is to fit: read from their symbols, and a rule that pays for their notes on strong beats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqtutor import UserError
+from seqtutor_music.context import Values, pitch_class
+from seqtutor_music.events import STEPS, Ids, batch
+from seqtutor_music.grid import HALF, latest, sounds
+
+__all__ = ["QUALITIES", "Chord", "batch", "chord_tones", "chords"]  # batch, for the doctests
+
+SYMBOL = re.compile(r"([A-G])([#b]?)([^/]*)(?:/[A-G][#b]?)?")  # a bass note is read, and changes nothing for a melody
+LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+QUALITIES: dict[str, tuple[int, ...]] = {  # semitones above the root
+    "": (0, 4, 7),
+    "m": (0, 3, 7),
+    "7": (0, 4, 7, 10),
+    "m7": (0, 3, 7, 10),
+    "maj7": (0, 4, 7, 11),
+    "6": (0, 4, 7, 9),
+    "m6": (0, 3, 7, 9),
+    "9": (0, 2, 4, 7, 10),
+    "sus2": (0, 2, 7),
+    "sus4": (0, 5, 7),
+    "dim": (0, 3, 6),
+    "dim7": (0, 3, 6, 9),
+    "m7b5": (0, 3, 6, 10),
+    "aug": (0, 4, 8),
+}
+KINDS = {"": "major", "m": "minor", "7": "dominant", "m7": "minor-seventh", "maj7": "major-seventh",
+         "6": "major-sixth", "m6": "minor-sixth", "9": "dominant-ninth", "sus2": "suspended-second",
+         "sus4": "suspended-fourth", "dim": "diminished", "dim7": "diminished-seventh",
+         "m7b5": "half-diminished", "aug": "augmented"}  # as MusicXML names them  # fmt: skip
+PER_BAR = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Chord:
+    """A chord as it was written, and where it begins and ends, in sixteenths of the progression."""
+
+    symbol: str
+    start: int
+    length: int
+
+    @property
+    def parts(self) -> tuple[str, int, str]:
+        """The letter and the alteration of its root, and its quality.
+
+        >>> Chord("Bbmaj7", 0, 16).parts, Chord("F#m", 0, 16).parts
+        (('B', -1, 'maj7'), ('F', 1, 'm'))
+        """
+        letter, sign, quality = _read(self.symbol)
+        return letter, {"": 0, "#": 1, "b": -1}[sign], quality
+
+    @property
+    def pitch_classes(self) -> frozenset[int]:
+        """Its notes, 0 for C to 11 for B.
+
+        >>> sorted(Chord("Am", 0, 16).pitch_classes), sorted(Chord("G7/B", 0, 16).pitch_classes)
+        ([0, 4, 9], [2, 5, 7, 11])
+        """
+        letter, alter, quality = self.parts
+        return frozenset((LETTERS[letter] + alter + above) % 12 for above in QUALITIES[quality])
+
+
+def _read(symbol: str) -> tuple[str, str, str]:
+    found = SYMBOL.fullmatch(symbol)
+    if found is None or found[3] not in QUALITIES:
+        raise UserError(
+            f"unknown chord '{symbol}'; a chord is a root, C, F#, Bb, ..., and one of "
+            f"{', '.join(quality for quality in QUALITIES if quality)}, or nothing for a major triad"
+        )
+    return found[1], found[2], found[3]
+
+
+def chords(text: str) -> list[Chord]:
+    """The chords of a progression whose bars stand between strokes; a bar has 1, 2 or 4 of them.
+
+    >>> [(chord.symbol, chord.start, chord.length) for chord in chords("C | Am F |")]
+    [('C', 0, 16), ('Am', 16, 8), ('F', 24, 8)]
+    """
+    bars = [bar.split() for bar in text.strip().strip("|").split("|")]
+    found = []
+    for number, bar in enumerate(bars):
+        if len(bar) not in PER_BAR:
+            raise UserError(f"bar {number + 1} of the chords '{text}' has {len(bar)} of them; a bar has 1, 2 or 4")
+        length = STEPS // len(bar)
+        found += [Chord(symbol, STEPS * number + length * place, length) for place, symbol in enumerate(bar)]
+    for chord in found:
+        _read(chord.symbol)
+    return found
+
+
+def chord_tones(progression: list[Chord], shift: int) -> Callable[[Ids], Values]:
+    """The rule for a progression, which begins anew when it has ended; `shift`: semitones from the frame to its key.
+
+    On beats 1 and 3, and wherever else a chord begins, a note of the chord that sounds earns 1; another costs 1.
+
+    >>> chord_tones(chords("C G"), 0)(batch("E4 - D4 - - - - - B4 - - - . - - -")).round(0)[0, [0, 2, 8]]
+    array([1., 0., 1.])
+    >>> float(chord_tones(chords("C"), 0)(batch("D4 - - - - - - - . - - - - - - -")).sum())
+    -1.0
+    """
+    length = progression[-1].start + progression[-1].length
+    fits = np.zeros((length, 12))
+    counts = np.arange(length) % HALF == 0
+    for chord in progression:
+        fits[chord.start : chord.start + chord.length, [(pc - shift) % 12 for pc in chord.pitch_classes]] = 1.0
+        counts[chord.start] = True
+
+    def values(ids: Ids) -> Values:
+        steps = np.arange(ids.shape[1]) % length
+        fit = fits[steps, pitch_class(latest(ids, ids))]
+        return np.where(sounds(ids) & counts[steps], 2.0 * fit - 1.0, 0.0)
+
+    return values
