@@ -24,7 +24,9 @@ from seqtutor.errors import UserError
 from seqtutor.plugin.guard import complaints
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
+from seqtutor.runs.report.drawing import drawn
 from seqtutor.runs.report.figures import Verdicts
+from seqtutor.runs.report.hits import read_hits
 from seqtutor.runs.report.reading import HELD_OUT, TERM, Estimate, Figure, Run, Sample, Summary, read
 from seqtutor.runs.report.svg import clean
 
@@ -99,6 +101,7 @@ def render(folder: Path, domain: Domain) -> str:
         summary=run.summary,
         domain=domain,
         samples=samples,
+        hits=read_hits(folder, domain),
         complaints=complaints(domain),
         command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
@@ -117,7 +120,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": figures.number, "duration": figures.duration}
-    script = _asset("page.js")
+    script = _asset("page.js") + _asset("hits.js")
     environment.globals |= {"style": _asset("page.css"), "script": script, "policy": _policy(script), "exp": math.exp}
     return environment.get_template("page.html.jinja")
 
@@ -225,7 +228,7 @@ def _best(samples: Iterable[Sample]) -> list[Sample]:
 
 def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]] | None = None) -> Item:
     text = sample.text
-    picture, problem = _drawn(text, domain)
+    picture, problem = drawn(text, domain)
     caption, sounds = _told(text, domain)
     notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in sounds]
     return Item(
@@ -242,14 +245,6 @@ def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[i
     )
 
 
-def _drawn(text: str, domain: Domain) -> tuple[str, str]:
-    """The picture, cleaned, and why there is none; neither where the text is empty."""
-    try:
-        return (clean(domain.picture(text))[0], "") if text else ("", "")
-    except (UserError, ValueError) as error:  # a plugin's mistake, or a samples.csv that somebody else wrote
-        return "", str(error)
-
-
 def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup | None:
     """The picture coloured by what the terms paid step by step; None where the domain or the run has no such thing."""
     if not domain.offers("coloured") or config.get("combine") == "geometric":
@@ -263,7 +258,7 @@ def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup | 
             if isinstance(term, TokenTerm) and term.name not in tables
         ]
         return Markup(clean(domain.coloured(text, np.sum(paid, axis=0).tolist()))[0])  # noqa: S704 (cleaned)
-    except (UserError, ValueError, TypeError, AttributeError):  # as `_drawn`, or a config.toml that somebody else wrote
+    except (UserError, ValueError, TypeError, AttributeError):  # as `drawn`, or a config.toml that somebody else wrote
         return None
 
 

@@ -19,7 +19,7 @@ from seqtutor.errors import UserError
 if TYPE_CHECKING:
     from seqtutor.domain import Values
 
-TERM = "term."
+TERM, SCORE = "term.", "score."  # columns of what a term said, and of that transformed
 HELD_OUT = "held_out."
 LARGEST = 1e100  # what lies beyond it is no figure that a run can have logged, and would overflow in a chart
 SIDES = get_args(Better)
@@ -135,12 +135,12 @@ def _read(folder: Path) -> Run:
         config_text=text,
         metrics=_metrics(folder / "metrics.csv"),
         summary=_summary(folder / "summary.json"),
-        samples=tuple(_sample(row, folder / "samples.csv") for row in _rows(folder / "samples.csv")),
-        alarms=tuple(row["message"] or "" for row in _rows(folder / "alarms.csv")),
+        samples=tuple(_sample(row, folder / "samples.csv") for row in rows(folder / "samples.csv")),
+        alarms=tuple(row["message"] or "" for row in rows(folder / "alarms.csv")),
     )
 
 
-def _rows(path: Path) -> list[dict[str, str | None]]:
+def rows(path: Path) -> list[dict[str, str | None]]:
     """The rows of a CSV file; none where there is no file. A row that was cut short has None in its last cells."""
     if not path.is_file():
         return []
@@ -157,8 +157,8 @@ def _number(cell: str | None, path: Path) -> float:
 
 
 def _metrics(path: Path) -> dict[str, Values]:
-    rows = _rows(path)
-    return {name: np.array([_number(row[name], path) for row in rows], dtype=np.float64) for name in (rows or [{}])[0]}
+    logged = rows(path)
+    return {name: np.array([_number(row[name], path) for row in logged]) for name in (logged or [{}])[0]}
 
 
 def _sample(row: dict[str, str | None], path: Path) -> Sample:

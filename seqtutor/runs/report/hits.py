@@ -1,0 +1,96 @@
+"""The best of all that a run scored: the rows that the page sorts, filters and hands over, and their families."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from seqtutor.domain import Domain
+from seqtutor.runs.report.drawing import drawn
+from seqtutor.runs.report.figures import number
+from seqtutor.runs.report.reading import SCORE, TERM, rows
+
+MOST = 2000  # rows that a page carries
+PICTURES = 100  # of them that are drawn
+FAMILIES = 12  # that are named
+
+Row = dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One item of the chosen."""
+
+    place: int  # in the rows of the page
+    text: str
+    reward: str
+    picture: Markup | None
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What a run chose from all that it scored, and, for the page's script, that and the best of the others."""
+
+    chosen: list[Hit]
+    scored: int
+    passed: int
+    families: list[tuple[str, int]]  # of all that passed, the largest first
+    different: int  # families of all that passed
+    data: dict[str, object]  # names of the columns, and rows of text, family and values
+    files: list[str]  # in `hits/`
+
+
+def read_hits(folder: Path, domain: Domain) -> Hits | None:
+    """The hits of a run folder; None where it has none."""
+    chosen = rows(folder / "hits" / "hits.csv")
+    if not chosen:
+        return None
+    scored = rows(folder / "scored.csv")
+    passed = [row for row in scored if not row["failed_filter"] and math.isfinite(_value(row["reward"]))]
+    taken = {row["text"] for row in chosen}
+    others = sorted((row for row in passed if row["text"] not in taken), key=lambda row: -_value(row["reward"]))
+    columns = _columns(chosen[0])
+    carried = [*chosen, *others][:MOST]
+    families = Counter(row["family"] for row in passed if row["family"])
+    return Hits(
+        chosen=[_hit(place, row, domain) for place, row in enumerate(chosen[:PICTURES])],
+        scored=len(scored),
+        passed=len(passed),
+        families=[(str(name), count) for name, count in families.most_common(FAMILIES)],
+        different=len(families),
+        data={"columns": [name for _, name in columns], "rows": _data(carried, [key for key, _ in columns])},
+        files=sorted(path.name for path in (folder / "hits").iterdir() if path.is_file()),
+    )
+
+
+def _columns(row: Row) -> list[tuple[str, str]]:
+    """Columns of figures, the reward first, and what they are called: transformed ones say so."""
+    raw = [(key, key.removeprefix(TERM)) for key in row if key.startswith(TERM)]
+    scores = [(key, f"{key.removeprefix(SCORE)} (score)") for key in row if key.startswith(SCORE)]
+    return [("reward", "reward"), *raw, *scores]
+
+
+def _data(carried: Iterable[Row], keys: list[str]) -> list[list[str | float | None]]:
+    found = []
+    for row in carried:
+        values = [_value(row[key]) for key in keys]
+        found.append([row["text"], row["family"], *(v if math.isfinite(v) else None for v in values)])
+    return found
+
+
+def _hit(place: int, row: Row, domain: Domain) -> Hit:
+    text = row["text"] or ""
+    picture, _ = drawn(text, domain)
+    return Hit(place, text, number(_value(row["reward"])), Markup(picture) if picture else None)  # noqa: S704 (cleaned)
+
+
+def _value(cell: str | None) -> float:
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        return math.nan
