@@ -5,7 +5,7 @@ if (hits) {
   const { columns, rows } = JSON.parse(hits.querySelector("#hit-rows").textContent);
   const list = hits.querySelector("ol"), form = hits.querySelector("form"), actions = hits.querySelector(".actions");
   const more = hits.querySelector(".more-hits"), pareto = hits.querySelector(".pareto"), words = actions.querySelector("output");
-  const cards = new Map(), picked = new Set(), PAGE = 60;
+  const cards = new Map(), picked = new Set(), PAGE = innerWidth < 700 ? 12 : 60;
   let shown = [], length = PAGE, falling = true;
   for (const card of list.children) cards.set(Number(card.dataset.place), card);
   const chosen = cards.size;
