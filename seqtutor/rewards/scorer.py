@@ -19,7 +19,7 @@ from seqtutor.rewards.answers import Answers
 from seqtutor.rewards.payment import Payment
 from seqtutor.rewards.reward import Flags, Reward, Scores, on_last_step
 from seqtutor.rewards.store import Store
-from seqtutor.rewards.terms import TermSettings, settings_of, weighted_terms
+from seqtutor.rewards.terms import TermSettings, recorded_of, settings_of, weighted_terms
 from seqtutor.vocabulary import PAD
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Scorer:
     shared: str = ""  # file of answers that runs share
     news: News = field(default_factory=News)
     payment: Payment = field(default_factory=Payment)
+    recorded: dict[str, Mapping[str, float]] = field(default_factory=dict)  # by term, what a record says of its texts
     streaks: dict[str, list[tuple[int, list[str]]]] = field(default_factory=dict)  # bad batches running: texts, reasons
 
     @cached_property
@@ -85,8 +86,8 @@ class Scorer:
 
     @property
     def oracles(self) -> list[SequenceTerm]:
-        """The sequence-level terms."""
-        return [term for term in self.terms if isinstance(term, SequenceTerm)]
+        """The sequence-level terms that can be asked; a record cannot."""
+        return [term for term in self.terms if isinstance(term, SequenceTerm) and term.name not in self.recorded]
 
     @property
     def outside(self) -> list[str]:
@@ -162,7 +163,7 @@ class Scorer:
         of_texts = np.zeros((len(tokens), len(self.terms)))
         for k, term in enumerate(self.terms):
             if isinstance(term, SequenceTerm):
-                known = self.answers.known[term.name]
+                known = self.recorded[term.name] if term.name in self.recorded else self.answers.known[term.name]
                 of_texts[:, k] = [0.0 if text is None else known.get(text, np.nan) for text in texts]
         return self.respelt(tokens, of_texts)
 
@@ -250,7 +251,7 @@ class Scorer:
         for term in self.terms:
             values = scores.transformed.get(term.name, scores.terms[term.name])
             bad = [scores.texts[i] or "" for i in asked if not np.isfinite(values[i])]
-            over = term.counts and len(bad) > self.failures * len(asked)
+            over = term.counts and term.name not in self.recorded and len(bad) > self.failures * len(asked)
             batch = (len(asked), [reasons.get((term.name, text), "failed before") for text in bad])
             self.streaks[term.name] = [*self.streaks.get(term.name, []), batch] if over else []
 
@@ -324,7 +325,8 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     if not any(term.weight for term in terms):
         listed = ", ".join(term.name for term in terms)
         raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")
-    if config.oracle_calls and not any(isinstance(term, SequenceTerm) for term in used):
+    recorded = recorded_of(settings)
+    if config.oracle_calls and not any(isinstance(term, SequenceTerm) and term.name not in recorded for term in used):
         raise UserError(
             f"oracle_calls is {config.oracle_calls}, but no term of this reward asks an oracle: "
             "it limits sequence-level terms; use --updates or --minutes"
@@ -339,4 +341,5 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
         budget=config.oracle_calls,
         workers=config.workers,
         shared=config.cache,
+        recorded=recorded,
     )
