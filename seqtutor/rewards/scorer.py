@@ -147,14 +147,15 @@ class Scorer:
         real, valid = tokens != PAD, np.array([text is not None for text in texts], bool)
         values = self.values(tokens, texts)
         transformed = [(k, term) for k, term in enumerate(self.terms) if self.reward.transform(term)]
-        return Scores(
+        terms = {term.name: self.reward.raw(k, values, valid) for k, term in enumerate(self.terms)}
+        return Scores(  # with a record, nobody knows the reward of new texts: not even their mean with what is no item
             texts=list(texts),
             values=values,
             reward=self.reward(values, real, valid),
-            scored=self.reward.scored(values, real, valid),
+            scored=self.reward.scored(values, real, valid) & (not self.recorded),
             repeated=repeated,
             paid=np.ones(len(tokens)),
-            terms={term.name: self.reward.raw(k, values, valid) for k, term in enumerate(self.terms)},
+            terms={n: np.where(valid, v, np.nan) if n in self.recorded else v for n, v in terms.items()},
             transformed={term.name: self.reward.score(k, values, valid) for k, term in transformed},
         )
 
@@ -272,6 +273,7 @@ class Scorer:
     def aside(self, terms: Sequence[RewardTerm]) -> Scorer:
         """A scorer of `terms` that knows the answers of this one and counts on its own, for a final table."""
         fresh: dict[str, Any] = {"calls": 0, "seen": set(), "failed": [], "news": News(), "streaks": {}}
+        fresh["recorded"] = {name: {} for name in self.recorded}
         other = replace(self, terms=terms, failures=1.0, payment=Payment(), budget=0, **fresh)
         for name, values in self.answers.known.items():
             other.answers.known.setdefault(name, {}).update(values)
