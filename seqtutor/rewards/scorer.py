@@ -16,6 +16,7 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import Undecodable, UserError
 from seqtutor.rewards.answers import Answers
+from seqtutor.rewards.distilled import open_runs
 from seqtutor.rewards.payment import Payment
 from seqtutor.rewards.reward import Flags, Reward, Scores, on_last_step
 from seqtutor.rewards.store import Store
@@ -311,7 +312,8 @@ class Scorer:
         self.payment.members = Counter(state["members"])
 
     def start(self, text: str = "") -> None:
-        """See that every function and program can be used, programs by asking about `text`. Raises UserError."""
+        """See that every function, program and run can be used, programs by asking about `text`. Raises UserError."""
+        open_runs(self.terms)
         self.answers.start(text)
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
 from seqtutor.plugins import released
+from seqtutor.rewards.distilled import Distilled
 from seqtutor.rewards.outside import Function, Program
 from seqtutor.rewards.transforms import Transform, transform_of
 
@@ -209,13 +210,16 @@ def _weighed(term: RewardTerm, weights: Mapping[str, float], filters: Collection
     return replace(term, weight=0.0, filter=True)
 
 
-def _term(domain: Domain, name: str, table: TermSettings) -> SequenceTerm:
+def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
     weight = 1.0 if math.isnan(table.weight) and not table.filter else table.weight
     summary, usual = table.summary or table.sentence, table.invalid_score(0.0)
     if table.kind:
         return replace(domain.made(name, table.kind, table.own), weight=weight)
     if table.call is not None:
         return SequenceTerm(name, weight, summary, place_of(table.call), table.call, usual)
+    if table.run:
+        summary = table.summary or f"log pi - log p of the run {table.run}, nats"
+        return TokenTerm(name, weight, summary, table.run, Distilled(Path(table.run), domain))
     if table.record:
         return SequenceTerm(name, weight, summary, f"column '{table.record}' of the record", unknown_to_all, usual)
     if table.outside is None:
