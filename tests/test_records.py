@@ -469,3 +469,42 @@ def test_a_certificate_needs_a_reward_that_nothing_falls_below(tmp_path):
     table = {"score": {"transform": {"kind": "sigmoid", "low": -1.0, "high": 1.0}}}
     sure = tuner_of(path, terms=table, unseen="0")
     assert certificate(sure.offline, sure.config, -1.0, 0.5) == {"bound": -0.5, "why": ""}
+
+
+# --- evaluate --log -----
+
+
+def evaluate(*args):
+    return CliRunner().invoke(main, ["evaluate", *map(str, args)])
+
+
+def test_a_runs_samples_estimate_another_run_and_agree_with_its_own_table(elsewhere):
+    wide = ("--rollouts", "32", "--samples", "600", "--updates", "20")
+    for name in ("old", "new"):
+        assert train(*wide, "--output", name, "--seed", len(name) + (name == "new")).exit_code == 0
+    result = evaluate("./new", "--log", "old/samples.csv", "--json")
+    assert result.exit_code == 0, result.output
+    found, table = json.loads(result.output), json.loads(Path("new/summary.json").read_text())
+    with Path("new/samples.csv").open(newline="") as file:
+        items = [float(r["reward"]) for r in csv.DictReader(file) if r["model"] == "policy" and r["text"]]
+    assert abs(found["reward"][0] - np.mean(items)) < found["reward"][1] + 3 * np.std(items) / math.sqrt(len(items))
+    assert abs(found["kl"][0] - table["kl"]["sequence"]) < 0.2
+    assert 30 < found["effective"] <= 1200
+    said = evaluate("./new", "--log", "old").output
+    assert "effective sample size" in said
+
+
+def test_a_record_too_far_from_the_policy_is_refused_with_the_number(elsewhere):
+    assert train("--output", "new").exit_code == 0
+    record_file("far.csv", MANY, np.arange(len(MANY)), logp=[-1.0 - i for i in range(len(MANY))])
+    said = line(evaluate("./new", "--log", "far.csv", "--log-reward", "score"))
+    assert "its 33 lines are worth" in said
+    assert "and 30 are needed" in said
+
+
+def test_a_record_of_an_unknown_writer_is_refused_and_a_ledger_says_why(elsewhere):
+    assert train("--output", "new", "--rollouts", "32").exit_code == 0
+    assert "that needs a column logp (nats)" in line(evaluate("./new", "--log", "words.csv", "--log-reward", "score"))
+    said = line(evaluate("./new", "--log", "new/ledger.csv"))
+    assert "as many policies as its run had updates" in said or "different texts" in said
+    assert "has no column 'reward'" in line(evaluate("./new", "--log", "words.csv"))
