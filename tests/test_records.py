@@ -196,6 +196,43 @@ def test_the_certificate_holds_in_a_hundred_worlds():
         assert j >= w.temperature * log_z - 1e-12
 
 
+def test_where_another_speaker_answers_one_step_psi_is_right_and_tb_is_not():
+    """I say a, the other says u by chance, I say b: no policy makes every path consistent, and tb fits all of them."""
+    rng, c = np.random.default_rng(3), 0.5
+    log_prior = torch.from_numpy(rng.normal(size=(5, 2))).log_softmax(-1)  # before a; before b, after each (a, u)
+    answer, reward = np.array([[0.5, 0.5], [0.99, 0.01]]), rng.normal(size=(2, 2, 2)) * 1.5
+    paths = list(product(range(2), repeat=3))
+    place = torch.tensor([[0, 0, 1 + 2 * a + u] for a, u, _ in paths])
+    tokens, mask = torch.tensor(paths), torch.tensor([[True, False, True]] * 8)
+    prior_logp = log_prior[place].gather(-1, tokens[..., None])[..., 0] * mask
+    pay = torch.zeros(8, 3, dtype=torch.float64)
+    pay[:, 2] = torch.tensor([reward[path] for path in paths])
+    weight = torch.tensor([answer[a, u] for a, u, _ in paths]) * prior_logp.sum(-1).exp()
+
+    value_b = np.logaddexp.reduce(log_prior[1:].numpy() + reward.reshape(4, 2) / c, axis=-1).reshape(2, 2)
+    exact = log_prior[0].numpy() + (answer * value_b).sum(-1)  # the mean over answers of the value behind each
+    exact = np.exp(exact - np.logaddexp.reduce(exact))
+
+    def found(objective):
+        table = log_prior.clone().requires_grad_(True)
+        for _ in range(3):
+            target = table.detach().clone()
+            optimiser = torch.optim.LBFGS([table], max_iter=500, tolerance_grad=1e-14, line_search_fn="strong_wolfe")
+
+            def loss(optimiser=optimiser, target=target):
+                optimiser.zero_grad()
+                parts = (table[place], target[place], prior_logp, tokens, pay, mask)
+                out = (load_objective(objective)(*parts, temperature=c, huber=math.inf) * weight).sum()
+                out.backward()
+                return out
+
+            optimiser.step(loss)
+        return table.detach()[0].softmax(-1).numpy()
+
+    assert kl(exact, found("psi")) < 1e-10
+    assert kl(exact, found("tb")) > 0.01
+
+
 # --- our own code path, on words that can be listed ----------------------------------------------------------------
 
 

@@ -96,7 +96,10 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
             f"policy explains {_percent(explained)}; it is that of update {found['kept']}, the best lower end"
         )
         if not _positive(explained):
-            lines.append("the held-out lines do not show that anything was learnt which holds for texts not seen")
+            lines.append(
+                "the held-out lines do not show that anything was learnt which holds for texts not seen"
+                + ("" if found["kept"] else ", so that the prior itself is handed over")
+            )
     else:
         lines.append("nothing is held out: the record has fewer than ten groups, and nothing says when to stop")
     lines.append(f"share of the policy's samples that stand in the record: {found['in_record']:.1%}")
