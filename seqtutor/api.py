@@ -29,6 +29,7 @@ from seqtutor.errors import UserError
 from seqtutor.given import given_steps
 from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
+from seqtutor.optimum import Written
 from seqtutor.plugin.guard import guarded
 from seqtutor.plugins import released
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
@@ -217,7 +218,6 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         others, _ = evaluation.written(prior, tuner.kept, tuner.prior, COMPARED)
         judge = odds_of(tuner.kept, tuner.prior) if tuner.offline else None
         best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), generator, judge)
-    samples = {"policy": policy.scores, "prior": prior.scores}
     summary = {
         "domain": domain.name,
         "objective": config.objective,
@@ -231,11 +231,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "interrupted": interrupted,
         "went_back": tuner.healthy_update if tuner.went_back else None,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / (policy.tokens[:COMPARED] != PAD).sum())},
-        **(
-            {"record": of_record(tuner.offline, config, tuner.dial.temperature, tuner.kept, samples, tuner.kept_update)}
-            if tuner.offline
-            else {"optimum": evaluation.against_optimum(own, others, tuner.dial.temperature, float(kl.mean()))}
-        ),
+        **_distance(tuner, own, others, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
         **comparison(prior, best, policy, scorer),
     }
     run.save_summary(summary)
@@ -246,6 +242,14 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
             found = hits.write_table(hits.scored(domain, tuner.scorer, texts), run.folder / "scored.csv")
         hits.write_hits(domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
     return summary, run.save_page(render(run.folder, domain))
+
+
+def _distance(tuner: Tuner, own: Written, others: Written, kl: float, samples: Mapping[str, Scores]) -> dict[str, Any]:
+    """How far the policy is from the optimum; of a run that learnt from a record, what that record tells."""
+    c = tuner.dial.temperature
+    if tuner.offline is None:
+        return {"optimum": evaluation.against_optimum(own, others, c, kl)}
+    return {"record": of_record(tuner.offline, tuner.config, c, tuner.kept, samples, tuner.kept_update)}
 
 
 def load_run(folder: str | Path) -> Run:

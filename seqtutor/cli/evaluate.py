@@ -42,6 +42,11 @@ def evaluate(
     if log:
         _from_log(model, list(log), log_reward, log_text, seed, as_json)
         return
+    _side_by_side([model, *against], count, seed, as_json, trust)
+
+
+def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust: bool) -> None:
+    """Print the measures of fresh samples of each."""
     import json
 
     from seqtutor import api
@@ -52,8 +57,7 @@ def evaluate(
     from seqtutor.plugin.guard import complaints
     from seqtutor.runs import evaluation
 
-    names = [model, *against]
-    config = open_model(model).config
+    config = open_model(names[0]).config
     leave_out = () if trust else strangers(config)
     with console.status(f"sampling and measuring {count:,} of each"):
         evaluations = api.evaluate(*names, n=count, seed=seed, leave_out=leave_out)
