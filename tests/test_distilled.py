@@ -119,3 +119,15 @@ def test_what_is_no_such_run_is_one_clear_line(finished):
     Path("c.toml").write_text('[terms.first]\nrun = "first"\nfunction = "a:b"\n')
     assert "a term comes from one of function, program, record, run" in line(train("--config", "c.toml", "--trust"))
     assert not Path("x").exists()
+
+
+def test_a_term_that_is_a_run_stands_beside_others_and_the_example_is_such_a_config(finished):
+    example = (Path(__file__).parent.parent / "examples" / "recursive.toml").read_text()
+    assert '[terms.dock]\nrun = "outputs/docking-run"' in example
+    Path("c.toml").write_text('[weights]\nvariety = 5.0\nrises = 0.0\n[terms.dock]\nrun = "first"\n')
+    result = train("--config", "c.toml", "--temperature", "1", "--output", "second")
+    assert result.exit_code == 0, result.output
+    with Path("second/metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    wanted = 5 * float(rows[-1]["term.variety"]) + float(rows[-1]["term.dock"])
+    assert float(rows[-1]["reward"]) == pytest.approx(wanted, abs=1e-4)
