@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from letters import new_model
 from scored import MANY, WORDS, record_file
 
+import seqtutor
 from seqtutor.cli import main
 from seqtutor.priors.files import save_model
 from seqtutor.records import FEWEST
@@ -163,3 +164,11 @@ def test_a_record_of_an_unknown_writer_is_refused_and_a_ledger_says_why(elsewher
     said = line(evaluate("./new", "--log", "new/ledger.csv"))
     assert "as many policies as its run had updates" in said or "different texts" in said
     assert "has no column 'reward'" in line(evaluate("./new", "--log", "words.csv"))
+
+
+def test_from_python_a_record_is_a_setting_like_any_other(elsewhere):
+    rows = []
+    run = seqtutor.tune("letters", prior="./prior", log=["words.csv"], log_reward=["score"], objective="tb", samples=20,
+                        report=rows.append)  # fmt: skip
+    assert run.summary["record"]["texts"] == len(WORDS)
+    assert all(math.isnan(row["reward"]) for row in rows)
