@@ -88,7 +88,7 @@ class Offline:
             "paid": math.nan,
             "in_record": self.share_of(scores.texts),
             "explained": explained.mean,
-            "explained_low": explained.mean - explained.halfwidth,
+            "explained_low": explained.mean - explained.halfwidth / NORMAL,  # one standard error: see docs/records.md
         }
 
     def share_of(self, texts: Sequence[str | None]) -> float:
