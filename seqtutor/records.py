@@ -128,7 +128,7 @@ def check_digests(paths: Sequence[str], columns: Mapping[str, str], before: Mapp
         if before.get(path, digest) != digest:
             raise UserError(
                 f"the record {path} has changed since this run began: put it back as it was, or start another run "
-                "with it"
+                "with it, by a config without [log_digests]"
             )
     return now
 
