@@ -183,3 +183,31 @@ def test_where_another_speaker_answers_one_step_psi_is_right_and_tb_is_not():
 
     assert kl(exact, found("psi")) < 1e-10
     assert kl(exact, found("tb")) > 0.01
+
+
+def test_our_psi_on_a_free_table_finds_the_same_and_keeps_the_prior_where_nothing_was_seen(at_the_end):
+    """The loss itself, on the words seen alone: `psi_table` above is only what it should come to."""
+    w = at_the_end
+    seen, totals = part_seen(w)
+    centre, b = totals[seen].mean(), w.batch()
+    b = {key: part[torch.from_numpy(seen)] for key, part in b.items()}
+    real = b["mask"]
+    last = real & ~torch.nn.functional.pad(real[:, 1:], (0, 1))
+    reward = b["reward"] - centre * last
+    table = w.rows(w.prior).clone().requires_grad_(True)
+    for _ in range(LENGTH + 1):
+        target = table.detach().clone()
+        optimiser = torch.optim.LBFGS([table], max_iter=300, tolerance_grad=1e-14, line_search_fn="strong_wolfe")
+
+        def loss(optimiser=optimiser, target=target):
+            optimiser.zero_grad()
+            parts = (table[b["prefix"]], target[b["prefix"]], b["prior_logp"], b["tokens"], reward, real)
+            out = load_objective("psi")(*parts, temperature=w.temperature, huber=math.inf).sum()
+            out.backward()
+            return out
+
+        optimiser.step(loss)
+    rows = dict(zip(w.prefixes, table.detach().log_softmax(-1).numpy(), strict=True))
+    logits = np.array([w.score(w.prior, x) for x in w.sequences]) + np.where(seen, totals, centre) / w.temperature
+    wanted = np.exp(logits - np.logaddexp.reduce(logits))
+    assert kl(w.probabilities(rows), wanted) < 1e-8
