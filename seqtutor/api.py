@@ -29,6 +29,7 @@ from seqtutor.errors import UserError
 from seqtutor.given import given_steps
 from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
+from seqtutor.optimum import Written
 from seqtutor.plugin.guard import guarded
 from seqtutor.plugins import released
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
@@ -39,6 +40,7 @@ from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, best_of_n_kl, comparison
 from seqtutor.runs.folder import RunFolder, new_folder, open_run
 from seqtutor.runs.metrics import Row
+from seqtutor.runs.recorded import odds_of, of_record
 from seqtutor.runs.report import render
 from seqtutor.runs.status import whole_rows
 from seqtutor.testing import rehearse
@@ -131,7 +133,7 @@ def tune(
     with opened(made and guarded(made), config, str(folder), resume) as (tuner, run):
         tuning.tune(tuner, run, report)
         conclude(tuner, run, config.samples, interrupted=False)
-    return Run(run.folder, tuner.domain, tuner.config, tuner.policy.eval())
+    return Run(run.folder, tuner.domain, tuner.config, tuner.kept.eval())
 
 
 def build_values(folder: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +169,7 @@ def opened(
         run = RunFolder(Path(resume) if resume else new_folder(folder, f"{domain.name}-{config.objective}"))
         with run.lock():
             tuning.resume(tuner, run)
-            run.save_config(config, resolved(domain, config))
+            run.save_config(config, resolved(domain, config, tuner.offline.digests if tuner.offline else {}))
             yield tuner, run
 
 
@@ -179,12 +181,13 @@ def computing(config: TrainConfig) -> dict[str, Any]:
     return {"threads": torch.get_num_threads(), "precision": precision}
 
 
-def resolved(domain: Domain, config: TrainConfig) -> dict[str, Any]:
+def resolved(domain: Domain, config: TrainConfig, digests: Mapping[str, str]) -> dict[str, Any]:
     """What a config leaves to the domain, as it is now: every weight, every option, and who made the run."""
     terms = weighted_terms(domain, config.term_weights, settings_of(config.terms))
     return {
         "weights": {term.name: term.weight for term in terms},
         "options": dataclasses.asdict(domain.options),
+        "log_digests": dict(digests),
         MADE_BY: {"seqtutor": __version__, domain.name: released("domain", domain.name)},
     }
 
@@ -194,7 +197,9 @@ def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig
     now = {**flat(config), "options": dataclasses.asdict(domain.options)}
     lasting = [f.name for f in dataclasses.fields(config) if f.metadata.get("lasting")]
     for name in [*lasting, "options"]:
-        if name in before and before[name] != now[name]:
+        kept = tuple(now[name]) if isinstance(now[name], list | tuple) else now[name]
+        given = before.get(name, kept)
+        if (tuple(given) if isinstance(given, list) else given) != kept:
             raise UserError(
                 f"a resumed run keeps its {name}: it has {before[name]!r}, not {now[name]!r}; "
                 "start another run with it, from this one's policy if you like: --prior RUN/"
@@ -208,10 +213,11 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
     generator = torch.Generator(config.device).manual_seed(config.seed + 1)
     with closing(scorer), scorer.remembering(run.answers):
         prior = evaluation.evaluate(tuner.prior, domain, scorer, count, generator)
-        policy = evaluation.evaluate(tuner.policy.eval(), domain, scorer, count, generator)
-        own, kl = evaluation.written(policy, tuner.policy, tuner.prior, COMPARED)
-        others, _ = evaluation.written(prior, tuner.policy, tuner.prior, COMPARED)
-        best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), generator)
+        policy = evaluation.evaluate(tuner.kept.eval(), domain, scorer, count, generator)
+        own, kl = evaluation.written(policy, tuner.kept, tuner.prior, COMPARED)
+        others, _ = evaluation.written(prior, tuner.kept, tuner.prior, COMPARED)
+        judge = odds_of(tuner.kept, tuner.prior) if tuner.offline else None
+        best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), generator, judge)
     summary = {
         "domain": domain.name,
         "objective": config.objective,
@@ -225,7 +231,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "interrupted": interrupted,
         "went_back": tuner.healthy_update if tuner.went_back else None,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / (policy.tokens[:COMPARED] != PAD).sum())},
-        "optimum": evaluation.against_optimum(own, others, tuner.dial.temperature, float(kl.mean())),
+        **_distance(tuner, own, others, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
         **comparison(prior, best, policy, scorer),
     }
     run.save_summary(summary)
@@ -236,6 +242,14 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
             found = hits.write_table(hits.scored(domain, tuner.scorer, texts), run.folder / "scored.csv")
         hits.write_hits(domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
     return summary, run.save_page(render(run.folder, domain))
+
+
+def _distance(tuner: Tuner, own: Written, others: Written, kl: float, samples: Mapping[str, Scores]) -> dict[str, Any]:
+    """How far the policy is from the optimum; of a run that learnt from a record, what that record tells."""
+    c = tuner.dial.temperature
+    if tuner.offline is None:
+        return {"optimum": evaluation.against_optimum(own, others, c, kl)}
+    return {"record": of_record(tuner.offline, tuner.config, c, tuner.kept, samples, tuner.kept_update)}
 
 
 def load_run(folder: str | Path) -> Run:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import tomli_w
@@ -17,6 +15,7 @@ from seqtutor.domain import checked, domain_class, option
 from seqtutor.errors import UserError, unknown
 from seqtutor.objectives import OnPolicy, load_objective
 from seqtutor.plugins import installed
+from seqtutor.toml import read_toml as read_toml
 
 FURTHER: Mapping[str, Any] = {  # what is usual for a prior that goes on from another one, by few items
     "epochs": 40.0,
@@ -143,6 +142,18 @@ class TrainConfig:
         0, "Processes that compute the domain's own sequence-level terms; 0: this one.", between=(0, 1024)
     )
     cache: str = option("", "File of answers to share with other runs, at the same time if need be; empty: none.")
+    log: Sequence[str] = option(
+        (), "Record to learn from without an oracle: CSV, JSONL or a run folder; may be repeated.", lasting=True
+    )
+    log_reward: Sequence[str] = option(
+        (), "Column of the record that is a term of the reward, 'reward' if none is named; may be repeated."
+    )
+    log_text: str = option("", "Column of the record that holds the texts; empty: 'text', or where items are read.")
+    unseen: str = option("mean", "Score of a text that is not in the record: its mean, its min, or a number.")
+    unseen_share: float = option(
+        0.0, "Share of a batch that is the policy's own, unscored, at what --unseen says.", between=(0, 0.9)
+    )
+    log_digests: Mapping[str, Any] = field(default_factory=dict)  # of each file of the record, as it was read
     terms: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -166,6 +177,8 @@ class TrainConfig:
         for name, item in own.items():
             value = merged.get(name, item.default_factory() if callable(item.default_factory) else item.default)
             object.__setattr__(self, name, value)
+        if self.log:
+            object.__setattr__(self, "terms", recorded_terms(self.terms, self.log_reward or ("reward",)))
         object.__setattr__(self, "settings", checked(cls(**{k: merged[k] for k in numbers if k in merged})))
         self._check()
 
@@ -204,6 +217,13 @@ class TrainConfig:
     def term_weights(self) -> Mapping[str, float]:
         """The weights that were given, and 0 for what is held out."""
         return {**self.weights, **dict.fromkeys(self.hold_out, 0.0)}
+
+
+def recorded_terms(tables: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """The tables of terms with one for each column of the record: `[terms.pIC50] record = "pIC50"`."""
+    known = {table.get("record") for table in tables.values() if isinstance(table, Mapping)}
+    new = {name: {**dict(tables.get(name, {})), "record": name} for name in columns if name not in known}
+    return {**tables, **new}
 
 
 def _misplaced(key: str, value: Any, objective: str, numbers: Sequence[str]) -> UserError:
@@ -302,29 +322,6 @@ def check_memory(what: str, needed: float) -> None:
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > have:
         raise UserError(f"{what} needs {needed / 1e9:,.0f} GB of memory, and there are {have / 1e9:,.0f} GB")
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The keys of a config file. Raises UserError with the place of a syntax error, or a number beyond 64 bits."""
-    try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"there is no config file {path}") from None
-    except (OSError, ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, as int's is
-        raise UserError(f"cannot read the config {path}: {error}") from error
-    for key, value in read.items():
-        if any(not -(2**63) <= number < 2**63 for number in _integers(value)):
-            raise UserError(f"cannot read the config {path}: a whole number in {key} has more than 64 bits")
-    return read
-
-
-def _integers(value: Any) -> Iterator[int]:
-    """Every whole number in a value of a TOML file."""
-    if isinstance(value, int):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _integers(item)
 
 
 MADE_BY = "made_by"  # table of a saved config: the versions of what wrote it

@@ -155,6 +155,10 @@ class Domain(ABC):
             raise Undecodable("an item has at least one token")
         return "".join(tokens)
 
+    def prepared(self, text: str) -> str:
+        """The item, in canonical form, that a text in a user's table stands for. Raises UserError where it is none."""
+        return self.decode(self.encode(text))
+
     def _problem(self, text: str) -> str:
         """What is wrong with a text; empty where nothing is."""
         try:

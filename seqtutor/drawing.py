@@ -25,7 +25,7 @@ from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import CHUNK, draw, logp_of, sample
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.rewards.terms import settings_of, weighted_terms
+from seqtutor.rewards.terms import recorded_of, settings_of, weighted_terms
 from seqtutor.runs.folder import open_run
 
 Tokens = NDArray[np.int64]
@@ -68,7 +68,14 @@ def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()
     settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out})
     weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
     terms = weighted_terms(domain, weights, settings)
-    return Scorer(domain, terms, settings=settings, geometric=config.combine == "geometric", workers=workers)
+    return Scorer(
+        domain,
+        terms,
+        settings=settings,
+        geometric=config.combine == "geometric",
+        workers=workers,
+        recorded=recorded_of(settings),
+    )
 
 
 def open_model(name: str | Path, options: Mapping[str, Any] | None = None, device: str = "cpu") -> Source:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqtutor.config import check_memory
 from seqtutor.priors.sampling import sequence_mask
+from seqtutor.rewards.reward import Reward
 from seqtutor.vocabulary import PAD
 
 RANK = 0.01  # of the stored sequences: the best of these many are drawn about equally often
@@ -44,6 +45,14 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
         return self.map(lambda part: part.to(device))
+
+
+def reward_of(reward: Reward, batch: Batch) -> Tensor:
+    """R of each step (B, T) of a batch, times what it was paid."""
+    real, valid = sequence_mask(batch.tokens), batch.valid
+    parts = (batch.terms.double() * real[..., None], real, valid)
+    steps = torch.from_numpy(reward(*(part.cpu().numpy() for part in parts)))
+    return steps.float().to(batch.tokens.device) * batch.paid[:, None]
 
 
 STORED = ("tokens", "mask", "prior_logp", "terms", "valid", "paid")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,21 +14,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.config import TrainConfig, check_memory
+from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.limits import check_settings
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import credited
+from seqtutor.offline import Offline, open_record
 from seqtutor.priors.model import LstmModel, Model, follow, frozen, starting_policy
 from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
 from seqtutor.proposals import rewritten, variations
-from seqtutor.replay import Batch, Replay
+from seqtutor.replay import Batch, Replay, reward_of
+from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Asked, new_scorer
 from seqtutor.runs.alarms import Alarm, Watch
 from seqtutor.runs.checkpoint import Stateful
 from seqtutor.runs.metrics import Row, known_mean, row_of
 from seqtutor.temperature import Dial
+from seqtutor.vocabulary import PAD
 
 VALUE_SPEED = 10.0  # how much faster the value heads learn, which start from nothing, than the pre-trained body
 
@@ -55,6 +60,8 @@ class Tuner:
     update: int = 0
     seconds: float = 0.0
     baseline: Tensor | None = None  # (T,) what the prior earns at each step, or on its last one: see `centred`
+    offline: Offline | None = field(init=False)  # the record that it learns from; None: it asks
+    best_evidence: float = -math.inf  # the best lower end of what held-out texts say; its policy is `healthy`
     scores: Scores = field(init=False)  # what the sequences of the last update earned
     healthy_update: int = 0
     went_back: bool = False  # an alarm ended the run, and the policy is `healthy` again
@@ -70,6 +77,7 @@ class Tuner:
         self.optimiser = torch.optim.Adam(parameter_groups(self.policy))
         self.generator = torch.Generator(config.device).manual_seed(config.seed)
         self.scorer = new_scorer(self.domain, config)
+        self.offline = open_record(self.domain, config, self.prior, self.scorer) if config.log else None
         self.watch = Watch(self.domain, self.scorer.outside)
         off_policy = not self.objective.on_policy
         self.replay = Replay(
@@ -137,14 +145,18 @@ class Tuner:
         rollout, varied = collected.rollout, collected.varied.to(collected.rollout.tokens.device)
         batch = self.batch(self.scores, rollout.tokens, rollout.mask, rollout.prior_logp)
         if self.baseline is None and len(batch):
-            self.baseline = prior_mean(self.reward(batch), self.domain, getattr(self.settings, "gamma", 1.0))
+            first = batch.select(batch.valid) if self.offline and batch.valid.any() else batch  # unseen items lie at 0
+            self.baseline = prior_mean(self.reward(first), self.domain, getattr(self.settings, "gamma", 1.0))
         more = scores.select(slice(count, None))
         return batch, self.batch(more, varied, sequence_mask(varied), logp_of(self.prior, varied))
 
     def batch(self, scores: Scores, tokens: Tensor, mask: Tensor, prior_logp: Tensor) -> Batch:
         """Of the B sequences of `tokens` (B, T) those that may be learnt from."""
         ranked = getattr(self.settings, "priority", "") == "reward"  # the best are kept once
-        keep = torch.from_numpy(scores.scored & ~(scores.repeated & ranked))
+        scored = scores.scored
+        if self.offline:  # what nobody has scored has a score of its own
+            scored = self.offline.reward.scored(scores.values, (tokens != PAD).cpu().numpy(), scores.valid)
+        keep = torch.from_numpy(scored & ~(scores.repeated & ranked))
         terms = torch.from_numpy(scores.values[:, : tokens.shape[1]]).float()
         valid = torch.from_numpy(scores.valid)
         paid = torch.from_numpy(scores.paid).float()
@@ -157,6 +169,8 @@ class Tuner:
         if self.objective.on_policy:
             return iter(())
         steps, size = self.settings.learning_steps, self.settings.batch
+        if self.offline:
+            return self.offline.batches(self.replay, steps, size, self.generator, self.objective.separable)
         return self.replay.batches(steps, size, self.generator, by_length=self.objective.separable)
 
     def repeated(self, batch: Batch) -> Iterable[Batch]:
@@ -216,10 +230,7 @@ class Tuner:
 
     def reward(self, batch: Batch) -> Tensor:
         """R of each step (B, T), by the weights and transforms as they stand."""
-        real, valid = sequence_mask(batch.tokens), batch.valid
-        parts = (batch.terms.double() * real[..., None], real, valid)
-        reward = torch.from_numpy(self.scorer.reward(*(part.cpu().numpy() for part in parts)))
-        return reward.float().to(batch.tokens.device) * batch.paid[:, None]
+        return reward_of(self.offline.reward if self.offline else self.scorer.reward, batch)
 
     def centred(self, batch: Batch) -> Tensor:
         """The rewards (B, T) less the baseline.
@@ -265,10 +276,28 @@ class Tuner:
             self.policy.load_state_dict(self.healthy.state_dict())
             self.target.load_state_dict(self.healthy.state_dict())
             self.went_back = True
-        elif self.watch.healthy:
+        elif self.watch.healthy and self.better(row):
             self.healthy.load_state_dict(self.sampler.state_dict())  # the figures are of the policy that sampled
             self.healthy_update = self.update
         return alarms
+
+    def better(self, row: Row) -> bool:
+        """Whether held-out texts say more for the policy of `row` than for any before; without a record, yes."""
+        low = row.get("explained_low", math.nan)
+        if not self.offline or math.isnan(low):
+            return True
+        found, self.best_evidence = low > self.best_evidence, max(low, self.best_evidence)
+        return found
+
+    @property
+    def kept(self) -> Model:
+        """The policy that the run hands over: that of the best evidence where there was any, else the last."""
+        return self.healthy if math.isfinite(self.best_evidence) else self.policy
+
+    @property
+    def kept_update(self) -> int:
+        """The updates that the policy has learnt from which the run hands over."""
+        return self.healthy_update - 1 if self.kept is self.healthy else self.update
 
     @property
     def done(self) -> bool:
@@ -278,7 +307,7 @@ class Tuner:
 
     def row(self, rollout: Rollout, loss: float) -> Row:
         """The figures of an update: its own, and the run's so far."""
-        return row_of(
+        row = row_of(
             self.domain,
             rollout,
             self.scores,
@@ -289,6 +318,8 @@ class Tuner:
             loss=loss,
             oracle_calls=self.scorer.calls,
         )
+        row |= clipped(self.scorer.terms, self.scores)
+        return row | self.offline.figures(self.sampler, self.scores, self.dial.temperature) if self.offline else row
 
     def _not_finite(self, batch: Batch) -> UserError:
         texts = [self.scorer.text(row) for row in batch.tokens.cpu().numpy()]
@@ -306,22 +337,6 @@ def parameter_groups(policy: Model) -> list[dict[str, Any]]:
     known = {id(p) for p in of_values}
     body = [p for p in policy.parameters() if p.requires_grad and id(p) not in known]
     return [{"params": body, "speed": 1.0}, {"params": of_values, "speed": VALUE_SPEED}]
-
-
-def check_settings(config: TrainConfig, domain: Domain) -> None:
-    """Raise UserError for what the domain does not offer, or what does not fit into memory."""
-    for name in ("vary", "rewrite"):
-        share = getattr(config.settings, name, 0)
-        if share and not domain.offers(name):
-            raise UserError(f"{name} is {share}, but domain '{domain.name}' offers none; set it to 0")
-    if config.family_size and not domain.offers("family"):
-        raise UserError(f"family_size is {config.family_size}, but domain '{domain.name}' has no families; set it to 0")
-    row = 4.0 * domain.max_length * len(domain.vocabulary)
-    steps = getattr(config.settings, "learning_steps", 1)
-    size = getattr(config.settings, "batch", config.rollouts)
-    check_memory(f"rollouts {config.rollouts:,}", config.rollouts * row)
-    check_memory(f"batch {size:,}", 2 * size * row)  # values and what they are compared with
-    check_memory(f"learning_steps {steps:,}", 8.0 * steps * size)
 
 
 def prior_mean(reward: Tensor, domain: Domain, gamma: float) -> Tensor:

@@ -54,7 +54,7 @@ def tune(tuner: Tuner, run: RunFolder, report: Report, warn: Warn = lambda alarm
             else:
                 with suppress(OSError, UserError):  # what went wrong first is what is told
                     resume(tuner, run)
-            run.save_policy(tuner.policy, tuner.config)
+            run.save_policy(tuner.kept, tuner.config)
 
 
 def checkpoint(tuner: Tuner, run: RunFolder) -> None:
@@ -69,6 +69,7 @@ def checkpoint(tuner: Tuner, run: RunFolder) -> None:
         "watch": tuner.watch.state(),
         "healthy_update": tuner.healthy_update,
         "went_back": tuner.went_back,
+        "best_evidence": None if math.isinf(tuner.best_evidence) else tuner.best_evidence,
     }
     run.sync()
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
@@ -85,6 +86,8 @@ def resume(tuner: Tuner, run: RunFolder) -> None:
         tuner.watch.restore(state["watch"])
         tuner.healthy_update = state["healthy_update"]
         tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
+        evidence = state.get("best_evidence")
+        tuner.best_evidence = -math.inf if evidence is None else evidence
         tuner.scorer.restore(state["scorer"])
     run.keep(tuner.update)
 

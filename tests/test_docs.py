@@ -128,7 +128,7 @@ def test_a_saved_model_is_described_in_plain_json(tmp_path):
     assert (tmp_path / "config.json").read_text(encoding="utf-8").startswith("{")
 
 
-@pytest.mark.parametrize("page", ["recipes.md", "scoring.md"])
+@pytest.mark.parametrize("page", ["recipes.md", "scoring.md", "records.md"])
 def test_the_configs_in_the_documents_are_valid(page, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda program: program)  # one of them names a program that may not be here
     for block in blocks(ROOT / "docs" / page, "toml"):

@@ -28,6 +28,7 @@ HOOKS = {
     "corpus": (),
     "encode": ("r",),
     "decode": (["r"],),
+    "prepared": ("r",),
     "excerpts": ("r",),
     "lessons": ("r",),
     "terms": (),

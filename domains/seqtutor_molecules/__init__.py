@@ -97,6 +97,15 @@ class MoleculesDomain(Domain):
         options = self.options
         return read(path, Preparation(options.largest_fragment, options.neutralise, options.strip_isotopes))
 
+    def prepared(self, text: str) -> str:
+        """The canonical SMILES of what is left of a molecule after the preparation that the options ask for."""
+        from seqtutor_molecules.reading import Preparation
+        from seqtutor_molecules.structures import canonical
+
+        options = self.options
+        prepare = Preparation(options.largest_fragment, options.neutralise, options.strip_isotopes)
+        return canonical(prepare(text))
+
     def encode(self, text: str) -> list[str]:
         """The tokens of a SMILES; whether it is a molecule is not asked."""
         return tokenise(text)

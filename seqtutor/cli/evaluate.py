@@ -16,15 +16,37 @@ from seqtutor.config import check_seed
 @click.option("-n", "count", type=click.IntRange(2), default=1000, show_default=True, help="Samples of each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option("--log", multiple=True, metavar="FILE", help="Record to estimate MODEL's reward from, unsampled.")
+@click.option("--log-reward", default="", metavar="COLUMN", help="Its column of rewards.  [default: the run's own]")
+@click.option("--log-text", default="", metavar="COLUMN", help="Its column of texts.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the run was scored by.")
-def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_json: bool, trust: bool) -> None:
+def evaluate(
+    model: str,
+    against: tuple[str, ...],
+    count: int,
+    seed: int,
+    as_json: bool,
+    log: tuple[str, ...],
+    log_reward: str,
+    log_text: str,
+    trust: bool,
+) -> None:
     """Measure MODEL (a run folder, or a prior) with 95 % intervals.
 
     \b
     seqtutor evaluate outputs/music-reinforce-20260101-120000 --against music
     seqtutor evaluate molecules -n 10000 --json
+    seqtutor evaluate outputs/molecules-tb-20260101-120000 --log old/samples.csv
     """
     check_seed(seed)
+    if log:
+        _from_log(model, list(log), log_reward, log_text, seed, as_json)
+        return
+    _side_by_side([model, *against], count, seed, as_json, trust)
+
+
+def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust: bool) -> None:
+    """Print the measures of fresh samples of each."""
     import json
 
     from seqtutor import api
@@ -35,8 +57,7 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
     from seqtutor.plugin.guard import complaints
     from seqtutor.runs import evaluation
 
-    names = [model, *against]
-    config = open_model(model).config
+    config = open_model(names[0]).config
     leave_out = () if trust else strangers(config)
     with console.status(f"sampling and measuring {count:,} of each"):
         evaluations = api.evaluate(*names, n=count, seed=seed, leave_out=leave_out)
@@ -51,6 +72,21 @@ def evaluate(model: str, against: tuple[str, ...], count: int, seed: int, as_jso
         console.print(side_by_side([Path(name).name for name in names], rows, count))
     for complaint in complaints(evaluations[0].domain):
         click.echo(f"missing: {complaint}", err=True)
+
+
+def _from_log(model: str, log: list[str], column: str, text: str, seed: int, as_json: bool) -> None:
+    """Print what a record tells of a model, without sampling an item that anybody would have to score."""
+    import json
+
+    from seqtutor.drawing import open_model
+    from seqtutor.runs.offpolicy import told_by
+
+    told = told_by(open_model(model), log, column, text, seed)
+    if as_json:
+        figures = {"reward": list(told.reward), "kl": list(told.kl), "effective": told.effective, "mean": told.own}
+        click.echo(json.dumps(figures, indent=1))
+    else:
+        click.echo(told.sentence)
 
 
 def _number(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,13 @@ from seqtutor.domain import RewardTerm, SequenceTerm
 from seqtutor.errors import UserError, UserStopped
 
 if TYPE_CHECKING:
+    from seqtutor.records import Record
     from seqtutor.runs.folder import RunFolder
     from seqtutor.runs.metrics import Row
     from seqtutor.tuner import Tuner
 
 INTERRUPTED = 130
+SHOWN = 3  # lines of a record left out that are said one by one
 FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 
 
@@ -56,6 +59,7 @@ def train(
     seqtutor train --domain molecules --hold-out makeability --stop-on-collapse
     seqtutor train --domain molecules --function dock=my_oracles:dock --oracle-calls 10000
     seqtutor train --domain molecules --program "dock=sh dock.sh" --transform dock=reverse_sigmoid,low=-12,high=-6
+    seqtutor train --domain molecules --log assay.csv --log-reward pIC50 --transform pIC50=sigmoid,low=6,high=8
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-tb-20260101-120000
     """
@@ -98,7 +102,20 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
         console.print(f"computing with {threads}, learning in {tuner.config.precision}")
         for name, table in tuner.scorer.settings.items():
             console.print(f"  {name}: {table.sentence}", markup=False)
+        if tuner.offline:
+            _print_record(tuner.offline.record)
         return _run(tuner, run)
+
+
+def _print_record(record: Record) -> None:
+    """What was read, and the first lines that could not be."""
+    from seqtutor.cli.console import console
+
+    console.print(f"  the record: {record.sentence}", markup=False, soft_wrap=True)
+    for line in record.problems[:SHOWN]:
+        console.print(f"  left out: {line.where}: {line.problem}", markup=False, soft_wrap=True)
+    if len(record.problems) > SHOWN:
+        console.print(f"  left out: {len(record.problems):,} lines in all")
 
 
 def _worth(term: RewardTerm) -> str:
@@ -122,6 +139,13 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
     return INTERRUPTED if stopped else 0
 
 
+def _explained(row: Row) -> str:
+    """What held-out lines of a record say of an update; empty for a run without any."""
+    return (
+        f"held-out variance explained {row['explained']:.1%}" if math.isfinite(row.get("explained", math.nan)) else ""
+    )
+
+
 def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | None:
     """Tune to the end -> None; what stopped it after Ctrl-C or another signal."""
     from seqtutor.cli.console import console, progress
@@ -132,7 +156,8 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
         whole = tuner.config.updates if not tuner.config.minutes else 60 * tuner.config.minutes
 
         def report(row: Row) -> None:
-            figures = f"reward {row['reward']:.3f}  KL {row['kl_per_token']:.3f} nats/token  valid {row['valid']:.0%}"
+            learnt = f"reward {row['reward']:.3f}" if math.isfinite(row["reward"]) else _explained(row)
+            figures = f"{learnt}  KL {row['kl_per_token']:.3f} nats/token  valid {row['valid']:.0%}"
             done = row["seconds"] if tuner.config.minutes else row["update"]
             bar.update(bar.task_ids[0], completed=done, total=whole, figures=figures)
 
@@ -151,6 +176,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.cli.console import console
     from seqtutor.cli.tables import comparison_table, optimum_line
     from seqtutor.plugin.guard import complaints
+    from seqtutor.runs.recorded import sentences
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
     with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):
@@ -163,7 +189,11 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         f"KL(policy || prior): {kl['token']:.3f} nats per token, {kl['sequence']:.1f} per sequence; "
         f"best of {summary['best_of']} from the prior: at most {bound:.1f} per sequence"
     )
-    console.print(optimum_line(summary["optimum"]))
+    if "record" in summary:
+        for line in sentences(summary["record"]):
+            console.print(line, markup=False, soft_wrap=True)
+    else:
+        console.print(optimum_line(summary["optimum"]))
     if (best := summary["best_scored"])["items"]:
         console.print(
             f"by calls: the best {best['items']:,} of the {summary['oracle_calls']:,} texts scored have reward "

@@ -156,6 +156,10 @@ class Guarded(Domain):
             raise wrong(self.cls, "decode", f"gave {text!r:.60}; a text that is not empty, or raise Undecodable")
         return text
 
+    def prepared(self, text: str) -> str:
+        """As Domain.prepared."""
+        return self._text("prepared", self._call("prepared", text))
+
     def excerpts(self, text: str) -> list[list[str]]:
         """As Domain.excerpts."""
         return self._lists("excerpts", text)

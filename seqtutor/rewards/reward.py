@@ -30,6 +30,7 @@ class Reward:
     terms: Sequence[RewardTerm]
     settings: Mapping[str, TermSettings] = field(default_factory=dict)
     geometric: bool = False
+    unseen: Mapping[str, float] = field(default_factory=dict)  # score, by term, of an item that nobody has scored
 
     def __call__(self, values: Values, real: Flags, valid: Flags) -> Values:
         """R of each step (B, T) of `values` (B, T, K); `real` (B, T): before the end; `valid` (B,): it is an item.
@@ -69,10 +70,13 @@ class Reward:
     def score(self, k: int, values: Values, valid: Flags) -> Values:
         """What the term k contributes to R, before its weight, for each sequence (B,)."""
         term, raw = self.terms[k], self.raw(k, values, valid)
-        if (transform := self.transform(term)) is None:
-            return raw
-        scores = transform(raw)
-        return np.where(valid, scores, self._invalid(term)) if isinstance(term, SequenceTerm) else scores
+        scores = raw
+        if transform := self.transform(term):
+            scores = transform(raw)
+            scores = np.where(valid, scores, self._invalid(term)) if isinstance(term, SequenceTerm) else scores
+        if term.name in self.unseen:
+            scores = np.where(valid & np.isnan(raw), self.unseen[term.name], scores)
+        return scores
 
     def scored(self, values: Values, real: Flags, valid: Flags) -> Flags:
         """(B,): every term that counts could be computed; only such a sequence has a reward."""

@@ -16,10 +16,11 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import Undecodable, UserError
 from seqtutor.rewards.answers import Answers
+from seqtutor.rewards.distilled import open_runs
 from seqtutor.rewards.payment import Payment
 from seqtutor.rewards.reward import Flags, Reward, Scores, on_last_step
 from seqtutor.rewards.store import Store
-from seqtutor.rewards.terms import TermSettings, settings_of, weighted_terms
+from seqtutor.rewards.terms import TermSettings, recorded_of, settings_of, weighted_terms
 from seqtutor.vocabulary import PAD
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Scorer:
     shared: str = ""  # file of answers that runs share
     news: News = field(default_factory=News)
     payment: Payment = field(default_factory=Payment)
+    recorded: dict[str, Mapping[str, float]] = field(default_factory=dict)  # by term, what a record says of its texts
     streaks: dict[str, list[tuple[int, list[str]]]] = field(default_factory=dict)  # bad batches running: texts, reasons
 
     @cached_property
@@ -85,8 +87,8 @@ class Scorer:
 
     @property
     def oracles(self) -> list[SequenceTerm]:
-        """The sequence-level terms."""
-        return [term for term in self.terms if isinstance(term, SequenceTerm)]
+        """The sequence-level terms that can be asked; a record cannot."""
+        return [term for term in self.terms if isinstance(term, SequenceTerm) and term.name not in self.recorded]
 
     @property
     def outside(self) -> list[str]:
@@ -146,14 +148,15 @@ class Scorer:
         real, valid = tokens != PAD, np.array([text is not None for text in texts], bool)
         values = self.values(tokens, texts)
         transformed = [(k, term) for k, term in enumerate(self.terms) if self.reward.transform(term)]
-        return Scores(
+        terms = {term.name: self.reward.raw(k, values, valid) for k, term in enumerate(self.terms)}
+        return Scores(  # with a record, nobody knows the reward of new texts: not even their mean with what is no item
             texts=list(texts),
             values=values,
             reward=self.reward(values, real, valid),
-            scored=self.reward.scored(values, real, valid),
+            scored=self.reward.scored(values, real, valid) & (not self.recorded),
             repeated=repeated,
             paid=np.ones(len(tokens)),
-            terms={term.name: self.reward.raw(k, values, valid) for k, term in enumerate(self.terms)},
+            terms={n: np.where(valid, v, np.nan) if n in self.recorded else v for n, v in terms.items()},
             transformed={term.name: self.reward.score(k, values, valid) for k, term in transformed},
         )
 
@@ -162,7 +165,7 @@ class Scorer:
         of_texts = np.zeros((len(tokens), len(self.terms)))
         for k, term in enumerate(self.terms):
             if isinstance(term, SequenceTerm):
-                known = self.answers.known[term.name]
+                known = self.recorded[term.name] if term.name in self.recorded else self.answers.known[term.name]
                 of_texts[:, k] = [0.0 if text is None else known.get(text, np.nan) for text in texts]
         return self.respelt(tokens, of_texts)
 
@@ -250,7 +253,7 @@ class Scorer:
         for term in self.terms:
             values = scores.transformed.get(term.name, scores.terms[term.name])
             bad = [scores.texts[i] or "" for i in asked if not np.isfinite(values[i])]
-            over = term.counts and len(bad) > self.failures * len(asked)
+            over = term.counts and term.name not in self.recorded and len(bad) > self.failures * len(asked)
             batch = (len(asked), [reasons.get((term.name, text), "failed before") for text in bad])
             self.streaks[term.name] = [*self.streaks.get(term.name, []), batch] if over else []
 
@@ -271,6 +274,7 @@ class Scorer:
     def aside(self, terms: Sequence[RewardTerm]) -> Scorer:
         """A scorer of `terms` that knows the answers of this one and counts on its own, for a final table."""
         fresh: dict[str, Any] = {"calls": 0, "seen": set(), "failed": [], "news": News(), "streaks": {}}
+        fresh["recorded"] = {name: {} for name in self.recorded}
         other = replace(self, terms=terms, failures=1.0, payment=Payment(), budget=0, **fresh)
         for name, values in self.answers.known.items():
             other.answers.known.setdefault(name, {}).update(values)
@@ -308,7 +312,8 @@ class Scorer:
         self.payment.members = Counter(state["members"])
 
     def start(self, text: str = "") -> None:
-        """See that every function and program can be used, programs by asking about `text`. Raises UserError."""
+        """See that every function, program and run can be used, programs by asking about `text`. Raises UserError."""
+        open_runs(self.terms)
         self.answers.start(text)
 
     def close(self) -> None:
@@ -324,7 +329,8 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     if not any(term.weight for term in terms):
         listed = ", ".join(term.name for term in terms)
         raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")
-    if config.oracle_calls and not any(isinstance(term, SequenceTerm) for term in used):
+    recorded = recorded_of(settings)
+    if config.oracle_calls and not any(isinstance(term, SequenceTerm) and term.name not in recorded for term in used):
         raise UserError(
             f"oracle_calls is {config.oracle_calls}, but no term of this reward asks an oracle: "
             "it limits sequence-level terms; use --updates or --minutes"
@@ -339,4 +345,5 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
         budget=config.oracle_calls,
         workers=config.workers,
         shared=config.cache,
+        recorded=recorded,
     )

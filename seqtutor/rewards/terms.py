@@ -10,13 +10,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
 from seqtutor.plugins import released
+from seqtutor.rewards.distilled import Distilled
 from seqtutor.rewards.outside import Function, Program
 from seqtutor.rewards.transforms import Transform, transform_of
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class TermSettings:
     outside: Function | Program | None = None
     call: Callable[[Sequence[str]], Any] | None = None  # a function of this very process
     transform: Transform | None = None
+    record: str = ""  # column of a record that says it of the texts that stand there; of others nobody says it
+    run: str = ""  # folder of a run whose log pi - log p it is
     kind: str = ""  # of the domain's kinds, of which the config makes a term
     own: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the kind is told
     filter: bool = False  # the score multiplies the reward
@@ -47,7 +55,7 @@ class TermSettings:
     @property
     def foreign(self) -> bool:
         """Whether it is a term that the domain does not have by itself."""
-        return bool(self.kind) or self.outside is not None or self.call is not None
+        return bool(self.kind or self.record or self.run) or self.outside is not None or self.call is not None
 
     def invalid_score(self, usual: float) -> float:
         """What an invalid sequence scores: as stated, else the worst of the transform, else `usual`."""
@@ -62,6 +70,7 @@ PLAIN: dict[str, Any] = {  # key -> default
     if f.name not in ("outside", "call", "transform", "kind", "own")
 }
 OF_ALL = ("transform", "better", "filter", "weight", "invalid")
+SOURCES = ("function", "program", "record", "run")  # what a term from outside comes from
 KEYS = ("function", "program", "kind", "transform", "better", *PLAIN)
 
 
@@ -89,7 +98,9 @@ def _settings(name: str, table: Any) -> TermSettings:
     outside = None if call else _outside(name, table)
     if table.get("filter") and table.get("weight"):
         raise UserError(f"[terms.{name}] is a filter and has a weight: a filter multiplies the reward and has none")
-    if outside is None and call is None and (idle := [key for key in table if key not in OF_ALL]):
+    if len(sources := [key for key in SOURCES if key in table]) > 1:
+        raise UserError(f"[terms.{name}] has {' and '.join(sources)}; a term comes from one of {', '.join(SOURCES)}")
+    if not sources and (idle := [key for key in table if key not in OF_ALL]):
         raise UserError(
             f"{idle[0]} in [terms.{name}] is for a term from outside, and it names no function and no program; "
             f"a term of the domain takes {', '.join(OF_ALL)}"
@@ -162,23 +173,31 @@ def weighted_terms(
     Raises UserError for a weight or a table of a term that is none.
     """
     settings = settings or {}
-    own = {term.name: term for term in domain.terms()}
+    recorded = {name for name, table in settings.items() if table.record}
+    own = {term.name: term for term in domain.terms() if term.name not in recorded}
     terms = [*own.values(), *(_term(domain, name, table) for name, table in settings.items() if table.foreign)]
     names = {term.name for term in terms}
     for name, table in settings.items():
         if table.foreign and name in own:
             raise UserError(f"domain '{domain.name}' has a term '{name}' already; give yours another name")
     stated = {name: table.weight for name, table in settings.items() if not math.isnan(table.weight)}
-    weights = {**stated, **weights}
+    named = {*stated, *weights}
+    unasked = dict.fromkeys(own, 0.0) if recorded else {}  # beside a record only what is named is computed
+    weights = {**unasked, **stated, **weights}
     for name, weight in [*weights.items(), *((name, 1.0) for name in settings)]:
         if name not in names:
             raise unknown(f"term of domain '{domain.name}'", name, names)
         if not math.isfinite(weight):
             raise UserError(f"the weight of term '{name}' must be a number, not {weight}")
     idle = {name for name, term in own.items() if isinstance(term, SequenceTerm) and term.costly}
-    wanted = [term for term in terms if term.name not in idle - {*weights, *settings}]
+    wanted = [term for term in terms if term.name not in idle - {*named, *settings}]
     filters = {name for name, table in settings.items() if table.filter}
     return [_weighed(term, weights, filters) for term in wanted]
+
+
+def recorded_of(settings: Mapping[str, TermSettings]) -> dict[str, Mapping[str, float]]:
+    """The terms that a record says, each with nothing said yet."""
+    return {name: {} for name, table in settings.items() if table.record}
 
 
 def _weighed(term: RewardTerm, weights: Mapping[str, float], filters: Collection[str]) -> RewardTerm:
@@ -191,18 +210,28 @@ def _weighed(term: RewardTerm, weights: Mapping[str, float], filters: Collection
     return replace(term, weight=0.0, filter=True)
 
 
-def _term(domain: Domain, name: str, table: TermSettings) -> SequenceTerm:
+def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
     weight = 1.0 if math.isnan(table.weight) and not table.filter else table.weight
     summary, usual = table.summary or table.sentence, table.invalid_score(0.0)
     if table.kind:
         return replace(domain.made(name, table.kind, table.own), weight=weight)
     if table.call is not None:
         return SequenceTerm(name, weight, summary, place_of(table.call), table.call, usual)
+    if table.run:
+        summary = table.summary or f"log pi - log p of the run {table.run}, nats"
+        return TokenTerm(name, weight, summary, table.run, Distilled(Path(table.run), domain))
+    if table.record:
+        return SequenceTerm(name, weight, summary, f"column '{table.record}' of the record", unknown_to_all, usual)
     if table.outside is None:
-        raise ValueError("a term from outside has a function or a program")
+        raise ValueError("a term from outside has a function, a program or a record")
     table.outside.check()
     source = table.outside.place if isinstance(table.outside, Function) else " ".join(table.outside.arguments)
     return SequenceTerm(name, weight, summary, source, table.outside, usual)
+
+
+def unknown_to_all(texts: Sequence[str]) -> Values:
+    """What is said of texts that no record has: nothing."""
+    return np.full(len(texts), math.nan)
 
 
 def place_of(function: Callable[..., Any]) -> str:

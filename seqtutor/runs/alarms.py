@@ -103,12 +103,14 @@ class Watch:
     @property
     def healthy(self) -> bool:
         """Whether every figure of the last update is less than half-way to its limit."""
-        return all(strain < HEALTHY for strain in self.strains(1).values())
+        return not any(strain >= HEALTHY for strain in self.strains(1).values())
 
     @property
     def risen(self) -> bool:
-        """Whether the reward has risen by more than chance could make it."""
+        """Whether the reward has risen by more than chance could make it; where nobody knows it, perhaps."""
         before, now = self._before_and_now(WINDOW)
+        if np.isnan(before["reward"]):
+            return True
         return now["reward"] > before["reward"] + RISE * before[SPREAD + "reward"]
 
     def strains(self, window: int) -> dict[str, float]:
@@ -139,7 +141,9 @@ class Watch:
         text = self._sample(column, scores)
         change, unit = CHANGES.get(column, (f"the held-out term {column.removeprefix(HELD)} falls", ".3g"))
         message = f"update {update}: {change} from {before[column]:{unit}} to {now[column]:{unit}}"
-        if column != "reward":
+        if np.isnan(before["reward"]):
+            message += " (nobody knows the reward of these)"
+        elif column != "reward":
             message += f" while the reward rises from {before['reward']:.3g} to {now['reward']:.3g}"
         return Alarm(update, column, message + (f", as in '{_short(text)}'" if text else ""), text)
 

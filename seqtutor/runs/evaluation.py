@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,16 +64,23 @@ def evaluation(domain: Domain, scorer: Scorer, tokens: Ids, truncated: Flags) ->
 
 
 def best_of_n(
-    model: Model, domain: Domain, scorer: Scorer, n: int, draws: int, generator: torch.Generator
+    model: Model,
+    domain: Domain,
+    scorer: Scorer,
+    n: int,
+    draws: int,
+    generator: torch.Generator,
+    judge: Callable[[Ids], Values] | None = None,
 ) -> Evaluation:
     """The best of n by reward, drawn `draws` times: a set like any other, whose figures need no weights.
 
     `draws` sets of n samples are scored by the terms that have a weight, the winners by all; ties go to the first.
+    `judge`: what says which is best where nobody knows the reward: of tokens (N, T), a number each.
     """
     tokens, truncated = draw(model, domain, n * draws, generator)
     with closing(scorer.aside([term for term in scorer.terms if term.counts])) as choosing:
-        totals = np.nan_to_num(choosing.score(tokens, truncated).totals, nan=-np.inf).reshape(draws, n)
-    best = totals.argmax(1) + n * np.arange(draws)
+        totals = judge(tokens) if judge else choosing.score(tokens, truncated).totals
+    best = np.nan_to_num(totals, nan=-np.inf).reshape(draws, n).argmax(1) + n * np.arange(draws)
     return evaluation(domain, scorer, tokens[best], truncated[best])
 
 

@@ -279,12 +279,19 @@ def _aspect(picture: str) -> float:
 def _charts(run: Run, domain: Domain) -> dict[str, object]:
     metrics = run.metrics
     return {
-        "main": [_reward_chart(run), _column(run, "kl_per_token", "KL per token, in nats")] if metrics else [],
+        "main": [_main_chart(run), _column(run, "kl_per_token", "KL per token, in nats")] if metrics else [],
         "terms": [_term_chart(run, name, domain) for name in metrics if name.startswith((TERM, HELD_OUT))],
         "further": [_column(run, name, _title(name)) for name in FURTHER if name in metrics],
         "frontier": charts.frontier(metrics, run.summary),
         "window": charts.window(len(metrics["update"])) if metrics else 0,
     }
+
+
+def _main_chart(run: Run) -> Chart:
+    """The reward; for a run that learnt from a record what its held-out lines say."""
+    if "explained" in run.metrics:
+        return _column(run, "explained", "Share of the held-out reward's variance that is explained")
+    return _reward_chart(run)
 
 
 def _reward_chart(run: Run) -> Chart:

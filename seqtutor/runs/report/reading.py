@@ -15,6 +15,7 @@ import numpy as np
 
 from seqtutor.domain import Better
 from seqtutor.errors import UserError
+from seqtutor.runs.recorded import sentences
 
 if TYPE_CHECKING:
     from seqtutor.domain import Values
@@ -79,6 +80,7 @@ class Summary:
     measures: tuple[Figure, ...]
     optimum: Against | None  # None: the run is of a version that did not ask
     best_scored: tuple[int, float]  # the best 1/n of the scored texts: how many, their mean reward
+    record: tuple[str, ...] = ()  # what is to be said of the record that a run learnt from, a line each
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
 
@@ -198,6 +200,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
         optimum=_against(raw["optimum"]) if "optimum" in raw else None,
         best_scored=_scored(raw.get("best_scored", {"items": 0, "reward": None})),
+        record=tuple(sentences(raw["record"])) if "record" in raw else (),
         went_back=None if raw.get("went_back") is None else _count(raw["went_back"]),
     )
 

@@ -1,0 +1,23 @@
+"""Settings that a domain, or the memory of this machine, does not allow."""
+
+from __future__ import annotations
+
+from seqtutor.config import TrainConfig, check_memory
+from seqtutor.domain import Domain
+from seqtutor.errors import UserError
+
+
+def check_settings(config: TrainConfig, domain: Domain) -> None:
+    """Raise UserError for what the domain does not offer, or what does not fit into memory."""
+    for name in ("vary", "rewrite"):
+        share = getattr(config.settings, name, 0)
+        if share and not domain.offers(name):
+            raise UserError(f"{name} is {share}, but domain '{domain.name}' offers none; set it to 0")
+    if config.family_size and not domain.offers("family"):
+        raise UserError(f"family_size is {config.family_size}, but domain '{domain.name}' has no families; set it to 0")
+    row = 4.0 * domain.max_length * len(domain.vocabulary)
+    steps = getattr(config.settings, "learning_steps", 1)
+    size = getattr(config.settings, "batch", config.rollouts)
+    check_memory(f"rollouts {config.rollouts:,}", config.rollouts * row)
+    check_memory(f"batch {size:,}", 2 * size * row)  # values and what they are compared with
+    check_memory(f"learning_steps {steps:,}", 8.0 * steps * size)

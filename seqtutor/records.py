@@ -1,0 +1,265 @@
+"""Records: texts that somebody has scored before, read from CSV, JSONL or a run folder, line by line."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqtutor.domain import DataLine, Domain
+from seqtutor.errors import UserError
+from seqtutor.vocabulary import EOS
+
+SUFFIXES = (".csv", ".tsv", ".jsonl")
+DELIMITERS = ",;\t|"
+LOOKED_AT = 50  # rows by which the column of texts is found where none is called 'text'
+FEWEST = 8  # different texts: of fewer nothing is learnt but their names
+LEAST_GROUPS = 10  # groups below which none is held out: a fifth of them would say nothing
+HELD_OUT = 0.2  # of the groups
+
+Cells = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One value that was measured: a text that stands twice has two."""
+
+    where: str
+    text: str
+    ids: Sequence[int]  # with EOS where an item has one
+    values: Sequence[float]  # what each term of the record says
+    group: str  # what is learnt from or held out as a whole
+    logp: float  # log-probability of the text under the model that wrote it, nats; NaN: not known
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that could be read, and what could not."""
+
+    names: Sequence[str]  # of the terms
+    lines: Sequence[Line]
+    problems: Sequence[DataLine]
+
+    @property
+    def texts(self) -> list[str]:
+        """The different texts, in their order."""
+        return list(dict.fromkeys(line.text for line in self.lines))
+
+    def means(self) -> dict[str, dict[str, float]]:
+        """What each term says of each text: the mean of its values."""
+        values: dict[str, list[Sequence[float]]] = {}
+        for line in self.lines:
+            values.setdefault(line.text, []).append(line.values)
+        mean = {text: np.mean(rows, axis=0).tolist() for text, rows in values.items()}
+        return {name: {text: row[k] for text, row in mean.items()} for k, name in enumerate(self.names)}
+
+    def held_out(self, seed: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(N,) of the lines: those of a fifth of the groups, which are never learnt from. None of fewer than ten."""
+        groups = sorted({line.group for line in self.lines})
+        count = round(HELD_OUT * len(groups)) if len(groups) >= LEAST_GROUPS else 0
+        chosen = {groups[i] for i in np.random.default_rng([seed, 4]).permutation(len(groups))[:count]}
+        return np.array([line.group in chosen for line in self.lines], bool)
+
+    @property
+    def sentence(self) -> str:
+        """What was read, for a person."""
+        again = len(self.lines) - len(self.texts)
+        twice = f" ({again:,} of them values of a text that has one already: all are kept)" if again else ""
+        return f"{len(self.lines):,} lines of {len(self.texts):,} texts{twice}"
+
+
+def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str], text: str = "") -> Record:
+    """The lines of all files; `columns`: by the name of a term, the column that says it.
+
+    Raises UserError where a file cannot be read or lacks a column, and where nothing can be learnt from all of it.
+    """
+    files = [file for given in paths for file in files_of(Path(given), columns)]
+    found = [one for file in files for one in _lines(domain, file, columns, text)]
+    lines = [one for one in found if isinstance(one, Line)]
+    problems = [one for one in found if isinstance(one, DataLine)]
+    record = Record(list(columns), lines, problems)
+    if len(record.texts) < FEWEST:
+        first = f"; {problems[0].where}: {problems[0].problem}" if problems else ""
+        raise UserError(
+            f"the record {', '.join(paths)} has {len(record.texts)} different texts that can be learnt from, and "
+            f"{FEWEST} are needed ({len(problems)} lines could not be read{first})"
+        )
+    if len({tuple(line.values) for line in lines}) == 1:
+        said = ", ".join(f"{name} is {value:g}" for name, value in zip(columns, record.lines[0].values, strict=True))
+        raise UserError(f"the record {', '.join(paths)} says the same of every text ({said}): nothing can be learnt")
+    return record
+
+
+def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:
+    """The files of a record: the path itself, what a run has scored, or every table in a folder."""
+    if not path.exists():
+        raise UserError(f"there is no record {path}")
+    if path.is_file():
+        return [path]
+    if (path / "config.toml").is_file():
+        table = path / ("ledger.csv" if set(columns.values()) == {"reward"} else "scored.csv")
+        if not table.is_file():
+            raise UserError(f"the run {path} has no {table.name}: it asked no oracle; its samples.csv has its terms")
+        return [table]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise UserError(f"the folder {path} holds no record (looked for: {', '.join(SUFFIXES)}, and a run's tables)")
+    return files
+
+
+def digests(paths: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """What tells the content of each file from any other, by its path."""
+    files = [file for given in paths for file in files_of(Path(given), columns)]
+    return {file.as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
+
+
+def check_digests(paths: Sequence[str], columns: Mapping[str, str], before: Mapping[str, Any]) -> dict[str, str]:
+    """The digests as they are now. Raises UserError for a file that has changed since the config was written."""
+    now = digests(paths, columns)
+    for path, digest in now.items():
+        if before.get(path, digest) != digest:
+            raise UserError(
+                f"the record {path} has changed since this run began: put it back as it was, or start another run "
+                "with it, by a config without [log_digests]"
+            )
+    return now
+
+
+def _lines(domain: Domain, path: Path, columns: Mapping[str, str], text: str) -> Iterator[Line | DataLine]:
+    rows = list(_rows(path))
+    heads = list(dict.fromkeys(key for _, row in rows if isinstance(row, Mapping) for key in row))
+    if not rows:
+        raise UserError(f"the record {path} is empty: it needs a column of texts and one of numbers")
+    taken = [_column(path, heads, column) for column in columns.values()]
+    place = _text_column(domain, path, heads, [row for _, row in rows if isinstance(row, Mapping)], text, taken)
+    for where, row in rows:
+        yield DataLine(where, None, row) if isinstance(row, str) else _line(domain, where, row, place, taken)
+
+
+def _column(path: Path, heads: Sequence[str], name: str) -> str:
+    for candidate in (name, f"term.{name}"):
+        if candidate in heads:
+            return candidate
+    raise UserError(
+        f"the record {path} has no column '{name}' (it has: {', '.join(heads) or 'none'}); name one with --log-reward"
+    )
+
+
+def _text_column(
+    domain: Domain, path: Path, heads: Sequence[str], rows: Sequence[Cells], text: str, taken: Sequence[str]
+) -> str:
+    """The column that was named, that is called 'text', or under which most of the first rows are items."""
+    if text or "text" in heads:
+        if (text or "text") not in heads:
+            raise UserError(f"the record {path} has no column '{text}' of texts (it has: {', '.join(heads)})")
+        return text or "text"
+    counts = {
+        head: sum(not isinstance(_ids(domain, str(row.get(head) or "")), str) for row in rows[:LOOKED_AT])
+        for head in heads
+        if head not in taken
+    }
+    best = max(counts, key=lambda head: counts[head], default="")
+    if not best or not counts[best]:
+        raise UserError(
+            f"the record {path} has no column of items of domain '{domain.name}' (it has: {', '.join(heads)}); "
+            "call it 'text', or name it with --log-text"
+        )
+    return best
+
+
+def _line(domain: Domain, where: str, row: Cells, place: str, taken: Sequence[str]) -> Line | DataLine:
+    values = [_number(row.get(column)) for column in taken]
+    wrong = next((column for column, value in zip(taken, values, strict=True) if isinstance(value, str)), None)
+    if wrong is not None:
+        return DataLine(where, None, f"{wrong} is {row.get(wrong) or 'empty'!r}, and a number is needed")
+    if not (cell := str(row.get(place) or "").strip()):
+        return DataLine(where, None, f"no text in column {place}")
+    found = _ids(domain, cell)
+    if isinstance(found, str):
+        return DataLine(where, None, found)
+    text, ids = found
+    logp = _number(row.get("logp"))
+    numbers = [value for value in values if not isinstance(value, str)]
+    return Line(
+        where,
+        text,
+        ids,
+        numbers,
+        str(row.get("group") or "") or _family(domain, text),
+        math.nan if isinstance(logp, str) or logp > 0 else logp,
+    )
+
+
+def _ids(domain: Domain, cell: str) -> tuple[str, list[int]] | str:
+    """The item that a cell stands for and its ids; what is wrong with it where it is none that the model can write."""
+    try:
+        text = domain.prepared(cell)
+        ids = domain.vocabulary.encode(domain.encode(text)) + ([] if domain.fixed_length else [EOS])
+    except UserError as error:
+        return f"{cell!r:.60}: {error}"
+    if len(ids) > domain.max_length or (domain.fixed_length and len(ids) < domain.max_length):
+        return f"{cell!r:.60} has {len(ids)} tokens, and an item has at most {domain.max_length}"
+    return text, ids
+
+
+def _family(domain: Domain, text: str) -> str:
+    try:
+        return domain.family(text)
+    except UserError:
+        return text
+
+
+def _number(cell: Any) -> float | str:
+    """A finite number; the cell as text where it is none."""
+    try:
+        value = float("" if cell is None or isinstance(cell, bool) else cell)
+    except (TypeError, ValueError):
+        return str(cell)
+    return value if math.isfinite(value) and abs(value) < 1e18 else str(cell)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Cells | str]]:
+    """The place of each line and its cells by their column, or what is wrong with it."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"cannot read the record {path}: its name must end in one of {', '.join(SUFFIXES)}")
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise UserError(f"cannot read the record {path}: {error.strerror}") from error
+    if "\0" in text:
+        raise UserError(f"the record {path} is not a text file")
+    yield from _json_rows(path.name, text) if path.suffix.lower() == ".jsonl" else _csv_rows(path.name, text)
+
+
+def _json_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError):
+                found = None
+            yield f"{name}:{number}", found if isinstance(found, dict) else "no JSON object"
+
+
+def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
+    header = text.partition("\n")[0]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
+    heads = [head.strip() for head in next(rows, [])]
+    number = rows.line_num + 1
+    try:
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                whole = len(row) <= len(heads)
+                cells = dict(zip(heads, row, strict=False))
+                yield f"{name}:{number}", cells if whole else f"{len(row)} cells, and the header has {len(heads)}"
+            number = rows.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"{name}:{rows.line_num} is not CSV: {error}") from error

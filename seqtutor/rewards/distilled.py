@@ -1,0 +1,105 @@
+"""A finished run as a reward: log pi - log p of each token, in nats.
+
+At the optimum of that run, pi = p exp(R/c) / Z, the sum of it is R/c - log Z: its reward, but for a constant, at the
+price of reading the sequence twice. A slow oracle is distilled so; the sum of two such terms at temperature 1 leads to
+the product of both runs, p (pi_1/p) (pi_2/p) / Z.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqtutor.domain import Domain, RewardTerm
+from seqtutor.errors import UserError
+from seqtutor.vocabulary import PAD
+
+if TYPE_CHECKING:
+    import torch
+
+    from seqtutor.domain import Ids, Values
+    from seqtutor.rewards.reward import Scores
+
+SAMPLES, QUANTILE = 1000, 0.99  # of the run's own policy: beyond what nearly all of them have nothing was learnt
+TOLERANCE = 1e-4  # nats
+
+
+@dataclass
+class Distilled:
+    """The values of a term `[terms.NAME] run = "FOLDER"`: ids (B, T) -> (B, T). The models are read when first used."""
+
+    folder: Path
+    domain: Domain
+    cap: float = np.inf  # nats: the most that a whole sequence is paid
+    steps: Callable[[Ids], Values] | None = field(default=None, repr=False)
+
+    def open(self) -> None:
+        """Read both models and find the cap. Raises UserError where there is no such run, or it speaks other tokens."""
+        import torch
+
+        from seqtutor.priors.files import check_fit, load_prior
+        from seqtutor.priors.sampling import draw
+        from seqtutor.runs.folder import load_policy, open_run
+
+        config, _ = open_run(self.folder)
+        if config.domain != self.domain.name:
+            raise UserError(f"the run {self.folder} is of domain '{config.domain}', not of '{self.domain.name}'")
+        policy = load_policy(self.folder)
+        check_fit(policy, self.domain, str(self.folder))
+        prior = load_prior(config.prior or config.domain, self.domain)
+
+        def steps(ids: Ids) -> Values:
+            return log_odds(policy, prior, torch.from_numpy(np.ascontiguousarray(ids)))
+
+        tokens, _ = draw(policy, self.domain, SAMPLES, torch.Generator().manual_seed(0))
+        self.cap = float(np.quantile(steps(tokens).sum(-1), QUANTILE))
+        self.steps = steps
+
+    def __call__(self, ids: Ids) -> Values:
+        """Log pi - log p of each token, the total of a sequence at most `cap`."""
+        if self.steps is None:
+            self.open()
+        return clip(self.steps(ids), np.asarray(ids) != PAD, self.cap) if self.steps else np.zeros(ids.shape)
+
+
+def open_runs(terms: Sequence[RewardTerm]) -> None:
+    """Read the models of every term that is a run, so that what is wrong with one is told before anything is done."""
+    for term in terms:
+        if isinstance(term.values, Distilled):
+            term.values.open()
+
+
+def log_odds(
+    policy: Callable[[torch.Tensor], torch.Tensor], prior: Callable[[torch.Tensor], torch.Tensor], tokens: torch.Tensor
+) -> Values:
+    """Log pi - log p (B, T) of the tokens taken (B, T); 0 after the end. Models give log-probabilities (B, T, V)."""
+    import torch
+
+    from seqtutor.priors.sampling import CHUNK
+
+    parts = []
+    with torch.no_grad():
+        for some in torch.split(tokens, CHUNK):
+            ratio = (policy(some) - prior(some)).gather(-1, some[..., None])[..., 0]
+            parts.append(torch.where(some != PAD, ratio, 0.0).double().numpy())
+    return np.concatenate(parts)
+
+
+def clip(steps: Values, real: Values, cap: float) -> Values:
+    """`steps` (B, T) with what a sequence has beyond `cap` taken from its last real step."""
+    steps = steps.copy()
+    last = np.maximum(real.sum(-1) - 1, 0)
+    steps[np.arange(len(steps)), last] -= np.maximum(steps.sum(-1) - cap, 0.0)
+    return steps
+
+
+def clipped(terms: Sequence[RewardTerm], scores: Scores) -> dict[str, float]:
+    """`clipped.<name>`, for each term that is a run: the share of a batch that was paid no more than its cap."""
+    runs = {term.name: term.values for term in terms if isinstance(term.values, Distilled)}
+    return {
+        f"clipped.{name}": float((scores.terms[name] >= values.cap - TOLERANCE).mean()) for name, values in runs.items()
+    }

@@ -1,0 +1,122 @@
+"""`seqtutor evaluate RUN --log`: what old scored texts tell of a policy that did not write them, or a refusal."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqtutor.drawing import Source, drawn, open_model
+from seqtutor.errors import UserError
+from seqtutor.offline import batch_of
+from seqtutor.optimum import Estimate
+from seqtutor.priors.files import load_prior
+from seqtutor.priors.sampling import compared
+from seqtutor.records import Record, read_record
+from seqtutor.replay import Batch, reward_of
+from seqtutor.runs.recorded import REFUSED, ROUGH, weighted
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
+
+DRAWN = 500  # samples of the policy that its KL is estimated from: nobody scores them
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a record tells of a policy."""
+
+    reward: Estimate  # E_pi[R] over items
+    effective: float  # samples of the policy that the lines are worth
+    lines: int
+    own: float  # mean R of the lines themselves
+    kl: Estimate  # KL(pi || prior), nats a sequence
+    temperature: float
+
+    @property
+    def sentence(self) -> str:
+        """For a person."""
+        rough = "; rough: below 100" if self.effective < ROUGH else ""
+        j = self.reward.mean - self.temperature * self.kl.mean
+        return (
+            f"reward {self.reward.mean:.4g} ± {self.reward.halfwidth:.2g} by {self.lines:,} lines of the record "
+            f"(effective sample size {self.effective:.0f}{rough}); their own mean is {self.own:.4g}; "
+            f"KL(policy || prior) {self.kl.mean:.2f} ± {self.kl.halfwidth:.2f} nats a sequence, so that "
+            f"R - c KL is {j:.4g} at c = {self.temperature:.3g}"
+        )
+
+
+def told_by(source: Source, paths: list[str], column: str, text: str, seed: int) -> Told:
+    """Estimate the reward of a model by self-normalised importance sampling over a record.
+
+    R is that of the run where the record has its columns, or the column that is named, as it stands. Raises UserError
+    where it is not known who wrote the lines, and where they are worth too few samples of this model.
+    """
+    paths = [str(Path(path) / "samples.csv") if (Path(path) / "samples.csv").is_file() else path for path in paths]
+    record, batch, reward = _scored(source, paths, column, text)
+    tokens = batch.tokens
+    logp = compared(source.model, source.model, tokens)[0].double().cpu().numpy()
+    found, worth = weighted(reward, logp - writer_logp(record, paths, batch))
+    if worth < REFUSED:
+        raise UserError(
+            f"no estimate of {source.folder} is possible from {', '.join(paths)}: its {len(record.lines):,} lines are "
+            f"worth {worth:.1f} samples of this policy, and {REFUSED:.0f} are needed; a nearer record, or "
+            "a longer one, would do"
+        )
+    own, _ = drawn(source.model, source.domain, DRAWN, seed)
+    kl = _mean(compared(source.model, source.prior, tokens.new_tensor(own))[2].double().cpu().numpy())
+    return Told(found, worth, len(record.lines), float(reward.mean()), kl, source.temperature)
+
+
+def _scored(source: Source, paths: list[str], column: str, text: str) -> tuple[Record, Batch, Values]:
+    """The record, its lines as sequences, and R of each."""
+    with closing(source.scorer()) as scorer:
+        columns = {name: table.record for name, table in scorer.settings.items() if table.record}
+        if column or not columns:
+            columns = {"reward": column or "reward"}
+            scorer.terms, scorer.recorded = [], {}
+        record = read_record(source.domain, paths, columns, text)
+        if not scorer.terms:
+            return record, batch_of(source.domain, record, source.prior, scorer), _column(record)
+        scorer.terms = [term for term in scorer.terms if term.counts]
+        scorer.recorded.update(record.means())
+        batch = batch_of(source.domain, record, source.prior, scorer)
+        return record, batch, reward_of(scorer.reward, batch).sum(-1).double().cpu().numpy()
+
+
+def _column(record: Record) -> Values:
+    return np.array([line.values[0] for line in record.lines], np.float64)
+
+
+def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
+    """Log beta of every line (N,): its column `logp`, or, of a run's samples.csv, that of the run's two models.
+
+    Those wrote as many rows each, but for what was no item: the writer is their mixture.
+    """
+    known = np.array([line.logp for line in record.lines])
+    if np.isfinite(known).all():
+        return known
+    path = Path(paths[0])
+    if len(paths) == 1 and path.name == "samples.csv" and (path.parent / "policy.safetensors").is_file():
+        run = open_model(path.parent)
+        prior = load_prior(run.config.prior or run.domain.name, run.domain)
+        both = compared(run.model, prior, batch.tokens)[:2]
+        return np.asarray(np.logaddexp(*(x.double().cpu().numpy() for x in both)) - math.log(2))
+    ledger = (
+        "; a ledger was written by as many policies as its run had updates, and the run has kept the last: use its "
+        "samples.csv"
+        if path.name in ("ledger.csv", "scored.csv")
+        else ""
+    )
+    raise UserError(
+        f"no estimate is possible from {', '.join(paths)}: nobody knows with which probability its writer wrote each "
+        f"text; that needs a column logp (nats), or the samples.csv of a run in its folder{ledger}"
+    )
+
+
+def _mean(values: Values) -> Estimate:
+    return Estimate(float(values.mean()), 1.96 * float(values.std(ddof=1)) / math.sqrt(len(values)))

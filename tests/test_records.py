@@ -1,0 +1,181 @@
+"""Learning from a record: that our own path reaches the completed optimum, resumes, and claims nothing more."""
+
+from __future__ import annotations
+
+import csv
+import math
+
+import numpy as np
+import pytest
+from exact import kl
+from letters import LettersDomain, every, log_probabilities
+from scored import MANY, WORDS, completed, record_file, tuner_of
+
+from seqtutor import EOS
+from seqtutor.offline import share_explained
+from seqtutor.records import read_record
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.runs.folder import RunFolder
+from seqtutor.runs.recorded import certificate, weighted
+from seqtutor.tuning import resume, tune
+
+
+@pytest.mark.parametrize("objective", ["tb", "vargrad", "psi"])
+def test_with_unscored_samples_an_objective_reaches_the_optimum_of_the_completed_reward(objective, tmp_path):
+    path, known = record_file(tmp_path / "words.csv")
+    settings = {"updates": 500, "unseen_share": 0.5, "learning_rate_end": 2e-4}
+    settings |= {"span": 8, "target_rate": 0.2, "learning_steps": 6} if objective == "psi" else {}
+    tuner = tuner_of(path, objective, **settings)
+    for _ in range(500):
+        tuner.step()
+    tokens, values = every(4), np.array(list(known.values()))
+    wanted, _ = completed(known, tuner.prior, tokens, 0.5, values.mean(), values.min())
+    found = np.exp(log_probabilities(tuner.policy, tokens).numpy())
+    assert kl(np.exp(log_probabilities(tuner.prior, tokens).numpy()), wanted) > 0.2
+    assert kl(found, wanted) < 0.01
+    assert tuner.scorer.calls == 0
+
+
+def test_log_z_of_the_record_is_the_enumerated_one(tmp_path):
+    path, known = record_file(tmp_path / "words.csv")
+    tuner = tuner_of(path, unseen="min")
+    tokens, least = every(4), min(known.values())
+    _, log_z = completed(known, tuner.prior, tokens, 0.5, least, least)
+    read = Scorer(LettersDomain(), ()).text
+    valid = np.array([EOS in row and read(row) is not None for row in tokens.numpy()])
+    share = float(np.exp(log_probabilities(tuner.prior, tokens).numpy())[valid].sum())
+    assert tuner.offline is not None
+    assert tuner.offline.log_z(0.5, share) == pytest.approx(log_z, abs=1e-5)
+    sure = certificate(tuner.offline, tuner.config, log_z, 0.5)
+    assert sure["bound"] == 0.5 * log_z
+    assert "worse than the worst" in sure["why"]
+
+
+def test_two_values_of_one_text_are_kept_and_said(tmp_path):
+    path, _ = record_file(tmp_path / "w.csv", [*WORDS, "ab"], [*range(10), 3.0])
+    record = read_record(LettersDomain(), [path], {"score": "score"})
+    assert len(record.lines) == 11
+    assert record.means()["score"]["ab"] == 2.0
+    assert record.sentence == ("11 lines of 10 texts (1 of them values of a text that has one already: all are kept)")
+
+
+def test_a_fifth_of_the_groups_is_held_out_and_never_learnt_from(tmp_path):
+    words = [
+        w
+        for w in [
+            "a",
+            "b",
+            "c",
+            "ab",
+            "ba",
+            "ac",
+            "ca",
+            "bc",
+            "cb",
+            "aba",
+            "abc",
+            "bab",
+            "bac",
+            "cab",
+            "cba",
+            "aab",
+            "abb",
+            "bba",
+            "acb",
+            "bca",
+        ]
+        if "cc" not in w
+    ]
+    path, _ = record_file(tmp_path / "w.csv", words, group=[f"g{i % 15}" for i in range(len(words))])
+    offline = tuner_of(path).offline
+    assert offline is not None
+    held = set(offline.groups.tolist())
+    assert len(held) == 3
+    rows = {tuple(row[row != 0].tolist()) for row in offline.held.tokens}
+    learnt = {tuple(row[row != 0].tolist()) for row in offline.learnt.tokens}
+    assert not rows & learnt
+    assert len(rows) + len(learnt) == len(words)
+
+
+def test_the_share_explained_is_0_at_the_prior_and_1_at_the_optimum():
+    rng = np.random.default_rng(0)
+    reward, groups = rng.normal(size=50), np.arange(50.0)
+    assert share_explained(reward, np.zeros(50), groups) == (0.0, 0.0)
+    assert share_explained(reward, reward + 3, groups).mean == pytest.approx(1.0)
+    assert share_explained(reward, -reward, groups).mean == pytest.approx(-3.0)
+    assert math.isnan(share_explained(np.ones(5), np.zeros(5), groups[:5]).mean)
+
+
+def test_the_interval_of_the_share_explained_covers():
+    rng, hits = np.random.default_rng(1), 0
+    for _ in range(400):
+        x = rng.normal(size=200)
+        found = share_explained(x + rng.normal(size=200), x, np.arange(200.0))
+        hits += abs(found.mean - 0.5) < found.halfwidth
+    assert 0.91 < hits / 400 < 0.98
+
+
+def test_old_samples_estimate_another_policy_with_an_interval_that_covers():
+    rng, p, hits = np.random.default_rng(2), np.full(8, 1 / 8), 0
+    reward = rng.normal(size=8)
+    pi = np.exp(reward) / np.exp(reward).sum()
+    for _ in range(500):
+        drawn = rng.choice(8, 300, p=p)
+        noisy = reward[drawn] + 0.3 * rng.normal(size=300)
+        found, worth = weighted(noisy, np.log(pi[drawn] / p[drawn]))
+        hits += abs(found.mean - pi @ reward) < found.halfwidth
+    assert 0.92 < hits / 500 < 0.98
+    assert 100 < worth < 300
+
+
+def rows_of(run):
+    with (run.folder / "metrics.csv").open(newline="") as file:
+        return [{**row, "seconds": ""} for row in csv.DictReader(file)]
+
+
+def run_in(folder):
+    folder.mkdir()
+    return RunFolder(folder)
+
+
+def test_a_run_on_a_record_resumes_exactly(tmp_path):
+    words = MANY
+    path, _ = record_file(tmp_path / "w.csv", words, group=[f"g{i}" for i in range(len(words))])
+    more = {"updates": 6, "unseen_share": 0.25}
+    whole, parts = run_in(tmp_path / "whole"), run_in(tmp_path / "parts")
+    straight = tuner_of(path, **more)
+    tune(straight, whole, lambda row: None)
+
+    def stop(row):
+        if row["update"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(tuner_of(path, **more), parts, stop)
+    again = tuner_of(path, **more)
+    resume(again, parts)
+    tune(again, parts, lambda row: None)
+    assert again.best_evidence == straight.best_evidence > -math.inf
+    assert (parts.folder / "policy.safetensors").read_bytes() == (whole.folder / "policy.safetensors").read_bytes()
+    tables = [rows_of(run) for run in (whole, parts)]
+    assert tables[0] == tables[1]
+    assert all(row["reward"] == "" for row in tables[0])
+    assert float(tables[0][0]["explained"]) == pytest.approx(0, abs=1e-6)
+
+
+def test_terms_that_are_named_are_computed_beside_the_record(tmp_path):
+    path, _ = record_file(tmp_path / "words.csv")
+    tuner = tuner_of(path, weights={"variety": 0.2})
+    assert [term.name for term in tuner.scorer.terms] == ["variety", "score"]
+    tuner.step()
+    assert tuner.scorer.calls > 0
+    assert certificate(tuner.offline, tuner.config, 0.0, 0.5)["why"].startswith("the term variety is computed")
+
+
+def test_a_certificate_needs_a_reward_that_nothing_falls_below(tmp_path):
+    path, _ = record_file(tmp_path / "words.csv")
+    none = tuner_of(path)
+    assert "that needs --unseen min" in certificate(none.offline, none.config, 0.0, 0.5)["why"]
+    table = {"score": {"transform": {"kind": "sigmoid", "low": -1.0, "high": 1.0}}}
+    sure = tuner_of(path, terms=table, unseen="0")
+    assert certificate(sure.offline, sure.config, -1.0, 0.5) == {"bound": -0.5, "why": ""}
