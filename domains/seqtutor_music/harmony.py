@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +97,7 @@ def chords(text: str) -> list[Chord]:
     return found
 
 
-def chord_tones(progression: list[Chord], shift: int) -> Callable[[Ids], Values]:
+def chord_tones(progression: Sequence[Chord], shift: int) -> Callable[[Ids], Values]:
     """The rule for a progression, which begins anew when it has ended; `shift`: semitones from the frame to its key.
 
     On beats 1 and 3, and wherever else a chord begins, a note of the chord that sounds earns 1; another costs 1.

@@ -6,7 +6,7 @@ at temperature 1. How ours came about, each with its reason: docs/music.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from seqtutor import TokenTerm
@@ -73,7 +73,7 @@ PRESETS: Mapping[str, tuple[Rule, ...]] = {
 }
 
 
-def terms(preset: str, progression: list[Chord], shift: int) -> list[TokenTerm]:
+def terms(preset: str, progression: Sequence[Chord] = (), shift: int = 0) -> list[TokenTerm]:
     """The rules of a preset; with a progression, in a key `shift` semitones above the frame, the rule of its chords."""
     rules = [TokenTerm(r.values.__name__, r.weight, r.summary, r.source, r.values) for r in PRESETS[preset]]
     if progression:
