@@ -23,7 +23,7 @@ from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequen
 from seqtutor.proposals import rewritten, variations
 from seqtutor.replay import Batch, Replay
 from seqtutor.rewards.reward import Scores
-from seqtutor.rewards.scorer import Asked, new_scorer
+from seqtutor.rewards.scorer import IDLE, Asked, new_scorer
 from seqtutor.runs.alarms import Alarm, Watch
 from seqtutor.runs.checkpoint import Stateful
 from seqtutor.runs.metrics import Row, known_mean, row_of
@@ -272,9 +272,14 @@ class Tuner:
 
     @property
     def done(self) -> bool:
-        """Whether a limit is reached: of updates, minutes or calls, or an alarm that ends the run."""
+        """Whether a limit is reached: of updates, minutes or calls, or an alarm that ends the run.
+
+        A budget of calls also ends a run that writes nothing new any more.
+        """
         late = 0 < 60 * self.config.minutes <= self.seconds
-        return late or self.update >= self.config.updates or self.scorer.spent or self.went_back
+        scorer = self.scorer
+        spent = scorer.spent or (scorer.budget > 0 and scorer.idle >= IDLE)
+        return late or self.update >= self.config.updates or spent or self.went_back
 
     def row(self, rollout: Rollout, loss: float) -> Row:
         """The figures of an update: its own, and the run's so far."""
