@@ -4,7 +4,7 @@ A call is a new, valid, canonical SMILES; invalid and repeated ones are free. Af
 best so far is taken; the AUC is the area under these by trapezoids from 0, over the calls; a run that ends early is
 extended flat. `filtered`: the same where a molecule that fails a chemist's filter counts 0. Every run is an ordinary
 run of `seqtutor.tune`, from the shipped prior (ZINC250k alone, nothing scored beforehand) and one setting,
-examples/few_calls.toml, for all tasks.
+examples/pmo.toml, for all tasks.
 
     python benchmarks/pmo.py                                # all tasks, goes on where it was stopped
     python benchmarks/pmo.py median1 qed --seed 1 --calls 3000 --set temperature=.02
@@ -32,7 +32,7 @@ from seqtutor_molecules.filters import passes_brenk, passes_pains
 from seqtutor_molecules.measures import measure
 from seqtutor_molecules.properties import largest_ring, logp, molecular_weight
 
-SETTING = Path(__file__).parents[1] / "examples" / "few_calls.toml"
+SETTING = Path(__file__).parents[1] / "examples" / "pmo.toml"
 OWN = {"qed": 0.0, "makeability": 0.0}  # the domain's own terms are not paid
 TOP, EVERY, BEST = 10, 100, 100
 SAMPLES = 64  # of the final table of a run, which nobody reads here
