@@ -627,6 +627,20 @@ def test_a_budget_that_cannot_be_spent_ends_a_run_too():
     assert IDLE < tuner.update < 10 * IDLE
 
 
+def test_where_a_policy_repeats_itself_variations_spend_the_budget(monkeypatch):
+    monkeypatch.setattr("seqtutor.tuner.IDLE", 20)
+    spent = {}
+    for vary in (0.0, 0.25):
+        words = LettersDomain(Options(longest=8))
+        more = {"temperature": 0.02, "learning_rate": 0.03, "priority": "reward", "repeats": "unpaid", "vary": vary}
+        tuner = tuner_of("tb", domain=words, oracle_calls=200, updates=10**6, learning_steps=4, **more)
+        while not tuner.done:
+            tuner.step()
+        spent[vary] = tuner.scorer.calls
+    assert spent[0.0] < 150
+    assert spent[0.25] == 200
+
+
 def test_variations_are_new_to_the_run():
     class Few(LettersDomain):
         def vary(self, texts, rng):
