@@ -8,7 +8,7 @@ examples/pmo.toml, for all tasks.
 
     python benchmarks/pmo.py                                # all tasks, goes on where it was stopped
     python benchmarks/pmo.py median1 qed --seed 1 --calls 3000 --set temperature=.02
-    python benchmarks/pmo.py --table                        # from what is finished, without running anything
+    python benchmarks/pmo.py --table --page docs/pmo.md     # from what is finished, without running anything
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ SETTING = Path(__file__).parents[1] / "examples" / "pmo.toml"
 OWN = {"qed": 0.0, "makeability": 0.0}  # the domain's own terms are not paid
 TOP, EVERY, BEST = 10, 100, 100
 SAMPLES = 64  # of the final table of a run, which nobody reads here
+BEGIN, END = "<!-- benchmarks/pmo.py -->", "<!-- end -->"  # around the table of a page
 DEVELOPED_ON = ("albuterol_similarity", "isomers_c7h8n2o2", "median1", "osimertinib_mpo")  # the setting was chosen here
 
 # AUC top-10 of others: REINVENT and Graph GA of Gao et al., NeurIPS 2022; Genetic GFN of Kim et al., 2024; InVirtuoGen
@@ -169,6 +170,16 @@ def table(results: Sequence[Result]) -> str:
 SUMMED = ("auc", "filtered")
 
 
+def with_table(page: str, text: str) -> str:
+    """The page with the table between its marks exchanged.
+
+    >>> with_table(f"a{BEGIN}old{END}b", "new").splitlines()
+    ['a<!-- benchmarks/pmo.py -->', 'new', '<!-- end -->b']
+    """
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}"
+
+
 def _row(task: str, runs: Sequence[Result]) -> str:
     auc, filtered, top, sa, diversity, passing, calls, seconds = (
         statistics.median(getattr(run, key) for run in runs)
@@ -188,6 +199,7 @@ def _row(task: str, runs: Sequence[Result]) -> str:
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting of all runs, as in a config.")
 @click.option("--threads", default=1, show_default=True, help="To compute with.")
 @click.option("--table", "only_table", is_flag=True, help="Print the table of what is finished, and run nothing.")
+@click.option("--page", type=click.Path(path_type=Path, exists=True), help="Page to put the table into, between marks.")
 @click.option("--output", type=click.Path(path_type=Path), default="outputs/pmo", show_default=True)
 def main(
     tasks: tuple[str, ...],
@@ -196,6 +208,7 @@ def main(
     changes: tuple[str, ...],
     threads: int,
     only_table: bool,
+    page: Path | None,
     output: Path,
 ) -> None:
     """Run TASKS (all twenty, if none is named), keep each result in a file of OUTPUT, and print a table."""
@@ -215,6 +228,8 @@ def main(
             print(f"{task}, seed {seed}: AUC {result.auc:.3f}, filtered {result.filtered:.3f}", flush=True)
     if results := finished(output):
         print(table(results))
+        if page:
+            page.write_text(with_table(page.read_text(encoding="utf-8"), table(results)), encoding="utf-8")
 
 
 KEPT = ("domain", "weights", "oracle_calls", "terms", "seed")  # of the setting's file: the benchmark has its own

@@ -641,6 +641,16 @@ def test_where_a_policy_repeats_itself_variations_spend_the_budget(monkeypatch):
     assert spent[0.25] == 200
 
 
+@pytest.mark.parametrize(("repeats", "kept"), [("paid", []), ("unpaid", ["ab", "ab"])])
+def test_by_reward_a_repeat_is_learnt_from_where_it_earns_nothing(repeats, kept):
+    tuner = tuner_of(priority="reward", repeats=repeats)
+    tokens = torch.from_numpy(ids("ab", "ab", "ab", "a"))
+    scores = tuner.scorer.score(tokens.numpy(), np.zeros(4, bool))
+    batch = tuner.batch(scores, tokens, tokens != PAD, torch.zeros(tokens.shape))
+    assert sorted(tuner.scorer.text(row.numpy()) for row in batch.tokens) == sorted(["a", "ab", *kept])
+    assert batch.paid.tolist().count(0.0) == len(kept)
+
+
 def test_variations_are_new_to_the_run():
     class Few(LettersDomain):
         def vary(self, texts, rng):
