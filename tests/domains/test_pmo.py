@@ -201,3 +201,12 @@ def test_a_task_runs_once_and_its_result_is_kept(tmp_path):
     other = CliRunner().invoke(pmo.main, ["isomers_c7h8n2o2", "--calls", "41", "--output", str(tmp_path)])
     assert other.exit_code == 2
     assert "name another folder with --output" in other.output
+
+
+def test_a_run_that_was_stopped_goes_on_in_its_folder(tmp_path):
+    settings = {"learning_steps": 1, "priority": "reward", "vary": 0.5}
+    pmo.run_one("median1", 0, 30, settings, tmp_path / "run")
+    first = (tmp_path / "run" / "ledger.csv").read_text()
+    result = pmo.run_one("median1", 0, 90, settings, tmp_path / "run")
+    assert result.calls == 90
+    assert (tmp_path / "run" / "ledger.csv").read_text().startswith(first)
