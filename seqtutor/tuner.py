@@ -143,7 +143,7 @@ class Tuner:
 
     def batch(self, scores: Scores, tokens: Tensor, mask: Tensor, prior_logp: Tensor) -> Batch:
         """Of the B sequences of `tokens` (B, T) those that may be learnt from."""
-        once = getattr(self.settings, "priority", "") == "reward" and self.config.repeats == "paid"  # the best are kept
+        once = getattr(self.settings, "priority", "") == "reward" and self.config.repeats == "paid"  # none of it twice
         keep = torch.from_numpy(scores.scored & ~(scores.repeated & once))
         terms = torch.from_numpy(scores.values[:, : tokens.shape[1]]).float()
         valid = torch.from_numpy(scores.valid)

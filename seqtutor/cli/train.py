@@ -120,7 +120,11 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
         if tuner.scorer.spent:
             console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
         elif tuner.scorer.idle >= IDLE:
-            console.print(f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} oracle calls were spent")
+            console.print(
+                f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} of {tuner.scorer.budget:,} oracle "
+                "calls were spent; a larger --temperature, --repeats unpaid or --vary may find more",
+                soft_wrap=True,
+            )
         _conclude(tuner, run, stopped is not None)
     return INTERRUPTED if stopped else 0
 
