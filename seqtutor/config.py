@@ -73,7 +73,7 @@ class PretrainConfig:
         checked(self)
 
 
-NO_LIMIT = 10**9  # updates of a run that is limited by minutes
+NO_LIMIT = 10**9  # updates of a run that is limited by minutes or calls
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class TrainConfig:
         )
         for key in given.keys() - own - set(numbers):
             raise _misplaced(key, given[key], objective, numbers)
-        if given.get("minutes") and "updates" not in given:
+        if (given.get("minutes") or given.get("oracle_calls")) and "updates" not in given:
             usual["updates"] = NO_LIMIT
         merged = {**usual, **given}
         for name, item in own.items():
@@ -212,6 +212,17 @@ class TrainConfig:
         """
         end = self.learning_rate_end or self.learning_rate
         return self.learning_rate + min(1.0, update / max(1, self.updates - 1)) * (end - self.learning_rate)
+
+    @property
+    def goal(self) -> tuple[str, float]:
+        """The column of `metrics.csv` that says how far a run is, and what it has come to at the end.
+
+        >>> TrainConfig(updates=9).goal, TrainConfig(minutes=2.0).goal, TrainConfig(oracle_calls=50).goal
+        (('update', 9), ('seconds', 120.0), ('oracle_calls', 50))
+        """
+        if self.minutes:
+            return "seconds", 60 * self.minutes
+        return ("update", self.updates) if self.updates < NO_LIMIT else ("oracle_calls", self.oracle_calls)
 
     @property
     def term_weights(self) -> Mapping[str, float]:

@@ -25,7 +25,7 @@ PARENTS = 2  # stored items that are offered to `Domain.vary` for each variation
 
 
 def variations(scorer: Scorer, replay: Replay, count: int, rng: np.random.Generator) -> Tensor:
-    """At most `count` variations (N, T) of stored items, these drawn by the rank of their reward."""
+    """At most `count` variations (N, T), new to the run, of stored items that are drawn by the rank of their reward."""
     n, domain = len(replay), scorer.domain
     if not count or not n:
         return torch.zeros(0, 1, dtype=torch.int64)
@@ -34,7 +34,8 @@ def variations(scorer: Scorer, replay: Replay, count: int, rng: np.random.Genera
     chosen = rng.choice(n, PARENTS * count, p=weight / weight.sum())
     rows = [replay.tokens[best[i]].cpu().numpy() for i in chosen if replay.valid[best[i]]]
     parents = [text for row in rows if (text := scorer.text(row)) is not None]
-    spelt = [ids for text in domain.vary(parents, rng) if (ids := _ids(domain, domain.encode(text)))]
+    new = [text for text in domain.vary(parents, rng) if text not in scorer.seen]
+    spelt = [ids for text in new if (ids := _ids(domain, domain.encode(text)))]
     return padded(spelt[:count]) if spelt else torch.zeros(0, 1, dtype=torch.int64)
 
 

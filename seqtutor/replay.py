@@ -14,6 +14,7 @@ from seqtutor.rewards.reward import Reward
 from seqtutor.vocabulary import PAD
 
 RANK = 0.01  # of the stored sequences: the best of these many are drawn about equally often
+NEWEST = 512  # sequences: half of what 'reward' draws are of these, so that what the policy writes now is unlearnt too
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ class Replay:
     """A ring buffer of at most `capacity` sequences with the parts of their rewards.
 
     `worth`: (B,) the reward of each sequence of a batch. `priority` says which are drawn: 'uniform', all alike;
-    'reward', by the rank of their reward; 'error', by the rank of their loss when they were last learnt from, new ones
-    first. The oldest makes room for a new one; with 'reward', the one that earned least.
+    'reward', half of them by the rank of their reward and half of the newest; 'error', by the rank of their loss when
+    they were last learnt from, new ones first. The oldest makes room for a new one; with 'reward', the one that earned
+    least.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Replay:
         self.paid = torch.zeros(capacity, device=device)
         self.error = torch.full((capacity,), torch.inf, device=device)
         self.earned = torch.full((capacity,), -torch.inf, device=device)  # -inf: an empty slot
+        self.born = torch.zeros(capacity, dtype=torch.int64, device=device)  # how many had come with it
         self.columns = list(range(terms))  # where the terms lie among those of a checkpoint
         self.worth, self.priority = worth, priority
         self.added = 0
@@ -105,6 +108,7 @@ class Replay:
                 store[slots, : rows.shape[1]] = rows.to(store)
         self.error[slots] = torch.inf
         self.earned[slots] = self.worth(batch).to(self.earned)
+        self.born[slots] = torch.arange(self.added, self.added + len(batch), device=self.born.device) + 1
         self.added += len(batch)
 
     def _free(self, count: int) -> Tensor:
@@ -132,9 +136,18 @@ class Replay:
         n, device = len(self), self.tokens.device
         if self.priority == "uniform":
             return torch.randint(n, (count,), generator=generator, device=device)
-        key = self.earned[:n] if self.priority == "reward" else self.error[:n]
-        rank = torch.empty(n, device=device)
-        rank[key.argsort(descending=True, stable=True)] = torch.arange(n, dtype=torch.float32, device=device)
+        if self.priority == "error":
+            return self._by_rank(self.error[:n], count, generator)
+        newest = self.born[:n].topk(min(n, NEWEST)).indices
+        new = newest[torch.randint(len(newest), (count // 2,), generator=generator, device=device)]
+        drawn = torch.cat([self._by_rank(self.earned[:n], count - len(new), generator), new])
+        return drawn[torch.randperm(count, generator=generator, device=device)]
+
+    def _by_rank(self, key: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """`count` slots, drawn with replacement by the rank of their `key` (n,), the largest most often."""
+        n = len(key)
+        rank = torch.empty(n, device=key.device)
+        rank[key.argsort(descending=True, stable=True)] = torch.arange(n, dtype=torch.float32, device=key.device)
         return torch.multinomial(1 / (RANK * n + rank), count, replacement=True, generator=generator)
 
     def note(self, slots: Tensor, error: Tensor) -> None:
@@ -150,7 +163,7 @@ class Replay:
 
     def state(self) -> dict[str, Tensor]:
         """Every stored sequence, for a checkpoint; of what is wide, the real steps alone."""
-        stored = {name: getattr(self, name)[: len(self)] for name in (*STORED, "error")}
+        stored = {name: getattr(self, name)[: len(self)] for name in (*STORED, "error", "born")}
         real = sequence_mask(stored["tokens"])
         for name in ("prior_logp", "terms"):
             stored[name] = stored[name][real]
@@ -167,9 +180,11 @@ class Replay:
         if n != min(added, capacity):  # the capacity was another one: oldest first
             rows = rows.roll(-(added % n if added > n else 0))[-capacity:]
             added = len(rows)
-        for name in (*STORED, "error"):
+        for name in (*STORED, "error", "born"):
             getattr(self, name)[: len(rows)] = {**state, **wide}[name][rows].to(getattr(self, name))
         self.added = added
+        if len(rows):
+            self.born[: len(rows)] -= max(0, int(self.born[: len(rows)].max()) - added)  # none is newer than what comes
         self.earned[:], self.error[len(rows) :] = -torch.inf, torch.inf
         if len(rows):
             self.earned[: len(rows)] = self.worth(self.batch(torch.arange(len(rows)))).to(self.earned)

@@ -27,7 +27,7 @@ from seqtutor.proposals import rewritten, variations
 from seqtutor.replay import Batch, Replay, reward_of
 from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
-from seqtutor.rewards.scorer import Asked, new_scorer
+from seqtutor.rewards.scorer import IDLE, Asked, new_scorer
 from seqtutor.runs.alarms import Alarm, Watch
 from seqtutor.runs.checkpoint import Stateful
 from seqtutor.runs.metrics import Row, known_mean, row_of
@@ -152,11 +152,11 @@ class Tuner:
 
     def batch(self, scores: Scores, tokens: Tensor, mask: Tensor, prior_logp: Tensor) -> Batch:
         """Of the B sequences of `tokens` (B, T) those that may be learnt from."""
-        ranked = getattr(self.settings, "priority", "") == "reward"  # the best are kept once
+        once = getattr(self.settings, "priority", "") == "reward" and self.config.repeats == "paid"  # none of it twice
         scored = scores.scored
         if self.offline:  # what nobody has scored has a score of its own
             scored = self.offline.reward.scored(scores.values, (tokens != PAD).cpu().numpy(), scores.valid)
-        keep = torch.from_numpy(scored & ~(scores.repeated & ranked))
+        keep = torch.from_numpy(scored & ~(scores.repeated & once))
         terms = torch.from_numpy(scores.values[:, : tokens.shape[1]]).float()
         valid = torch.from_numpy(scores.valid)
         paid = torch.from_numpy(scores.paid).float()
@@ -301,9 +301,14 @@ class Tuner:
 
     @property
     def done(self) -> bool:
-        """Whether a limit is reached: of updates, minutes or calls, or an alarm that ends the run."""
+        """Whether a limit is reached: of updates, minutes or calls, or an alarm that ends the run.
+
+        A budget of calls also ends a run that writes nothing new any more.
+        """
         late = 0 < 60 * self.config.minutes <= self.seconds
-        return late or self.update >= self.config.updates or self.scorer.spent or self.went_back
+        scorer = self.scorer
+        spent = scorer.spent or (scorer.budget > 0 and scorer.idle >= IDLE)
+        return late or self.update >= self.config.updates or spent or self.went_back
 
     def row(self, rollout: Rollout, loss: float) -> Row:
         """The figures of an update: its own, and the run's so far."""

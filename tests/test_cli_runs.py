@@ -131,6 +131,16 @@ def test_a_budget_ends_a_run_cleanly():
     assert Path("run/report.html").is_file()
 
 
+def test_a_budget_that_cannot_be_spent_ends_a_run_and_says_so(monkeypatch):
+    monkeypatch.setattr("seqtutor.tuner.IDLE", 5)
+    monkeypatch.setattr("seqtutor.rewards.scorer.IDLE", 5)
+    result = train("--oracle-calls", 5000, "--output", "run")
+    assert result.exit_code == 0, result.output
+    spent = int(table("run/metrics.csv")[-1]["oracle_calls"])
+    assert f"5 updates running wrote nothing new: {spent} of 5,000 oracle calls were spent" in result.output
+    assert "1,000,000,000" not in CliRunner().invoke(main, ["status", "run"]).output
+
+
 def test_a_term_that_fails_too_often_stops_with_the_tally_and_a_folder_that_opens():
     text = line(train("--function", "length=oracles:raises", "--failures", 0, "--updates", 60, "--output", "run"))
     assert "term 'length' could not score" in text

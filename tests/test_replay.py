@@ -151,6 +151,34 @@ def test_by_reward_the_best_are_drawn_most_and_the_worst_make_room():
     assert kept == sorted([*total.sort().values[2:].tolist(), *reward_of(better).sum(-1).tolist()])
 
 
+def test_by_reward_half_of_what_is_drawn_is_of_the_newest(monkeypatch):
+    """Learning from the best alone, a policy was never told of the nonsense that it had come to write."""
+    monkeypatch.setattr("seqtutor.replay.NEWEST", 4)
+    replay = replay_of(100, "reward")
+    order = sorted(range(60), key=lambda i: -float(reward_of(words([i])).sum()))
+    add(replay, words(order[:50]))
+    add(replay, words(order[-4:]))  # worth least
+    drawn = replay.draw(4000, torch.Generator().manual_seed(0)).bincount(minlength=54)
+    assert 2000 <= drawn[50:].sum() < 2200
+    assert drawn[50:].min() == pytest.approx(500, abs=4 * (500 * 0.75) ** 0.5 + 50)
+    assert drawn[0] > drawn[49] * 5
+
+
+def test_what_comes_after_a_resume_is_newest_in_a_replay_of_any_size(monkeypatch):
+    monkeypatch.setattr("seqtutor.replay.NEWEST", 1)
+    old, new = replay_of(10, "reward"), replay_of(6, "reward")
+    for number in range(30):
+        add(old, words([number]))
+    new.restore(old.state())
+    add(new, words([70]))
+    assert torch.equal(new.tokens[int(new.born.argmax())].long(), replay_row(words([70])))
+
+
+def replay_row(tokens):
+    """One sequence as wide as a replay keeps it."""
+    return torch.nn.functional.pad(tokens, (0, LENGTH - tokens.shape[1]))[0]
+
+
 def test_by_error_new_ones_come_first_then_those_with_the_largest_loss():
     replay = replay_of(10, "error")
     add(replay, words(range(6)))

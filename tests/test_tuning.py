@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import replace_installed
-from letters import FixedLettersDomain, LettersDomain, every, ids, log_probabilities, new_model, rises
+from letters import FixedLettersDomain, LettersDomain, Options, every, ids, log_probabilities, new_model, rises
 
 from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError
 from seqtutor.config import TrainConfig
@@ -21,8 +21,8 @@ from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 from seqtutor.priors.model import follow
 from seqtutor.priors.sampling import logp_of
-from seqtutor.proposals import rewritten
-from seqtutor.rewards.scorer import Scorer
+from seqtutor.proposals import rewritten, variations
+from seqtutor.rewards.scorer import IDLE, Scorer
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs.checkpoint import load_checkpoint, save_checkpoint
 from seqtutor.runs.folder import RunFolder, load_policy
@@ -463,6 +463,7 @@ def test_varied_items_are_scored_and_learnt_from_and_are_none_of_the_policys_fig
     tuner = tuner_of(domain=Varying(), vary=0.25)
     tuner.step()
     assert len(tuner.replay) == 16
+    tuner.scorer.seen.clear()  # only what is new to the run is a variation
     row = tuner.step()
     assert len(tuner.replay) == 32
     varied = tuner.replay.tokens[28:32].numpy()
@@ -603,6 +604,63 @@ def test_a_gradient_that_is_not_finite_stops_the_run_on_the_last_finite_policy(t
         tune(tuner, run, lambda row: None)
     assert all(value.isfinite().all() for value in parameters(load_policy(run.folder)).values())
     assert len(rows_of(run)) == tuner.update
+
+
+def test_a_budget_of_calls_ends_a_run_and_then_updates_do_not():
+    config = TrainConfig(domain="letters", oracle_calls=40)
+    assert config.updates > 10**6
+    assert TrainConfig(domain="letters", oracle_calls=40, updates=7).updates == 7
+    tuner = tuner_of(oracle_calls=15, updates=10**6, learning_steps=1)
+    while not tuner.done:
+        tuner.step()
+    assert tuner.scorer.spent
+    assert tuner.scorer.idle < IDLE
+
+
+def test_a_budget_that_cannot_be_spent_ends_a_run_too():
+    """Of words of at most two letters, no two of them c, there are eleven."""
+    tuner = tuner_of(domain=LettersDomain(Options(longest=3)), oracle_calls=40, updates=10**6, learning_steps=1)
+    while not tuner.done:
+        tuner.step()
+    assert not tuner.scorer.spent
+    assert tuner.scorer.idle == IDLE
+    assert IDLE < tuner.update < 10 * IDLE
+
+
+def test_where_a_policy_repeats_itself_variations_spend_the_budget(monkeypatch):
+    monkeypatch.setattr("seqtutor.tuner.IDLE", 20)
+    spent = {}
+    for vary in (0.0, 0.25):
+        words = LettersDomain(Options(longest=8))
+        more = {"temperature": 0.02, "learning_rate": 0.03, "priority": "reward", "repeats": "unpaid", "vary": vary}
+        tuner = tuner_of("tb", domain=words, oracle_calls=200, updates=10**6, learning_steps=4, **more)
+        while not tuner.done:
+            tuner.step()
+        spent[vary] = tuner.scorer.calls
+    assert spent[0.0] < 150
+    assert spent[0.25] == 200
+
+
+@pytest.mark.parametrize(("repeats", "kept"), [("paid", []), ("unpaid", ["ab", "ab"])])
+def test_by_reward_a_repeat_is_learnt_from_where_it_earns_nothing(repeats, kept):
+    tuner = tuner_of(priority="reward", repeats=repeats)
+    tokens = torch.from_numpy(ids("ab", "ab", "ab", "a"))
+    scores = tuner.scorer.score(tokens.numpy(), np.zeros(4, bool))
+    batch = tuner.batch(scores, tokens, tokens != PAD, torch.zeros(tokens.shape))
+    assert sorted(tuner.scorer.text(row.numpy()) for row in batch.tokens) == sorted(["a", "ab", *kept])
+    assert batch.paid.tolist().count(0.0) == len(kept)
+
+
+def test_variations_are_new_to_the_run():
+    class Few(LettersDomain):
+        def vary(self, texts, rng):
+            return ["a", "ab", "aba"]
+
+    tuner = tuner_of(domain=Few(), vary=0.25)
+    tuner.step()
+    tuner.scorer.seen = {"a", "aba"}
+    (row,) = variations(tuner.scorer, tuner.replay, 3, np.random.default_rng(0))
+    assert tuner.scorer.text(row.numpy()) == "ab"
 
 
 def test_minutes_end_a_run_and_then_updates_do_not():

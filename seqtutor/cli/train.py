@@ -125,6 +125,7 @@ def _worth(term: RewardTerm) -> str:
 def _run(tuner: Tuner, run: RunFolder) -> int:
     """Tune, and write the table and the page -> the exit status. A signal but Ctrl-C may leave no time for those."""
     from seqtutor.cli.console import console
+    from seqtutor.rewards.scorer import IDLE
     from seqtutor.signals import Stopped, stoppable
 
     with stoppable():
@@ -135,6 +136,12 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
             )
         if tuner.scorer.spent:
             console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
+        elif tuner.scorer.idle >= IDLE:
+            console.print(
+                f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} of {tuner.scorer.budget:,} oracle "
+                "calls were spent; a larger --temperature, --repeats unpaid or --vary may find more",
+                soft_wrap=True,
+            )
         _conclude(tuner, run, stopped is not None)
     return INTERRUPTED if stopped else 0
 
@@ -153,13 +160,12 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
     from seqtutor.tuning import tune
 
     with progress("tuning") as bar:
-        whole = tuner.config.updates if not tuner.config.minutes else 60 * tuner.config.minutes
+        column, whole = tuner.config.goal
 
         def report(row: Row) -> None:
             learnt = f"reward {row['reward']:.3f}" if math.isfinite(row["reward"]) else _explained(row)
             figures = f"{learnt}  KL {row['kl_per_token']:.3f} nats/token  valid {row['valid']:.0%}"
-            done = row["seconds"] if tuner.config.minutes else row["update"]
-            bar.update(bar.task_ids[0], completed=done, total=whole, figures=figures)
+            bar.update(bar.task_ids[0], completed=row[column], total=whole, figures=figures)
 
         def warn(alarm: Alarm) -> None:
             console.print(f"alarm: {alarm.message}", markup=False, soft_wrap=True)

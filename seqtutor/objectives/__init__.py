@@ -53,7 +53,7 @@ class OffPolicy:
     batch: int = option(64, "Stored sequences in a gradient step.", above=0)
     replay: int = option(4096, "Sequences that are remembered; the oldest are forgotten first.", above=0)
     priority: str = option(
-        "uniform", "Stored sequences to learn from: uniform, or by rank of reward or error.", PRIORITIES
+        "uniform", "Stored sequences to learn from: uniform, by reward (half best, half newest), or error.", PRIORITIES
     )
     vary: float = option(
         0.0, "Share of the rollouts that are variations of the best stored items, not samples.", between=(0, 0.9)

@@ -26,6 +26,7 @@ from seqtutor.vocabulary import PAD
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values
 
+IDLE = 100  # batches in a row without a new text, after which a budget of calls counts as one that cannot be spent
 PATIENCE = 3  # batches in a row with too many failures before a run stops
 SHOWN = 3  # reasons of a tally
 LEAST = 8  # scored items below which nothing is said of a term's scale
@@ -64,6 +65,7 @@ class Scorer:
     failures: float = 1.0  # share of a batch that a term may fail on, see `check`
     calls: int = 0  # oracle calls: texts not seen before that the sequence-level terms were asked about
     seen: set[str] = field(default_factory=set)
+    idle: int = 0  # batches in a row without a new text
     failed: list[tuple[str, str, str]] = field(default_factory=list)  # term, text, reason
     settings: Mapping[str, TermSettings] = field(default_factory=dict)
     geometric: bool = False  # R is the weighted geometric mean of the scores, not their weighted sum
@@ -133,6 +135,7 @@ class Scorer:
         self.answers.finish()
         scores = self.scores(asked.tokens, asked.texts, asked.repeated)
         paid = self.payment.shares(self.domain, scores)
+        self.idle = 0 if asked.new else self.idle + 1
         self.seen |= {text for i in asked.new if (text := asked.texts[i]) is not None}  # from here nothing can fail
         self._note(scores, asked.new)
         return replace(scores, reward=scores.reward * paid[:, None], paid=paid)
@@ -273,7 +276,7 @@ class Scorer:
 
     def aside(self, terms: Sequence[RewardTerm]) -> Scorer:
         """A scorer of `terms` that knows the answers of this one and counts on its own, for a final table."""
-        fresh: dict[str, Any] = {"calls": 0, "seen": set(), "failed": [], "news": News(), "streaks": {}}
+        fresh: dict[str, Any] = {"calls": 0, "seen": set(), "idle": 0, "failed": [], "news": News(), "streaks": {}}
         fresh["recorded"] = {name: {} for name in self.recorded}
         other = replace(self, terms=terms, failures=1.0, payment=Payment(), budget=0, **fresh)
         for name, values in self.answers.known.items():
@@ -299,6 +302,7 @@ class Scorer:
         return {
             "calls": self.calls,
             "seen": sorted(self.seen),
+            "idle": self.idle,
             "failed": self.failed,
             "streaks": self.streaks,
             "members": dict(self.payment.members),
@@ -306,7 +310,7 @@ class Scorer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
-        self.calls, self.seen = state["calls"], set(state["seen"])
+        self.calls, self.seen, self.idle = state["calls"], set(state["seen"]), state.get("idle", 0)
         self.failed = [(term, text, reason) for term, text, reason in state["failed"]]
         self.streaks = state["streaks"]
         self.payment.members = Counter(state["members"])

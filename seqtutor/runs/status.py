@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from seqtutor.config import read_toml
+from seqtutor.config import NO_LIMIT, read_toml
 from seqtutor.errors import UserError
 from seqtutor.runs.folder import owner
 
@@ -31,7 +31,7 @@ def status_of(folder: Path) -> Lines:
     finished = (folder / "summary.json").is_file() and not process
     lines = [
         ("doing", _doing(process, finished, done >= updates)),
-        ("update", f"{done:,} of {updates:,}"),
+        ("update", f"{done:,} of {updates:,}" if updates < NO_LIMIT else f"{done:,}"),
         ("since", _since(folder / "config.toml")),
     ]
     if rows:
@@ -39,7 +39,7 @@ def status_of(folder: Path) -> Lines:
         lines.append(("reward", f"{rows[-1].get('reward', '')}, KL {rows[-1].get('kl_per_token', '')} nats per token"))
         lines.append(("oracle calls", _calls(rows[-1], config)))
     if process:
-        lines.append(("time left", _left(rows, updates - done)))
+        lines.append(("time left", _left(rows, *_goal(config))))
     failures = whole_rows(folder / "failures.csv")
     if failures:
         term, text, reason = (failures[-1].get(key, "") for key in ("term", "text", "reason"))
@@ -63,12 +63,21 @@ def _since(path: Path) -> str:
     return f"{datetime.fromtimestamp(then):%Y-%m-%d %H:%M:%S}, {duration(max(0.0, time.time() - then))} ago"
 
 
-def _left(rows: list[dict[str, str]], updates: int) -> str:
-    if len(rows) < 2:
+def _goal(config: Mapping[str, object]) -> tuple[str, float]:
+    """As TrainConfig.goal, of a config that may be somebody else's."""
+    updates, minutes, calls = (_number(str(config.get(key, 0))) for key in ("updates", "minutes", "oracle_calls"))
+    if minutes:
+        return "seconds", 60 * minutes
+    return ("update", updates) if updates < NO_LIMIT else ("oracle_calls", calls)
+
+
+def _left(rows: list[dict[str, str]], column: str, goal: float) -> str:
+    first, last = rows[-RECENT - 1 :][0] if rows else {}, rows[-1] if rows else {}
+    took, came = (_number(last.get(name, "0")) - _number(first.get(name, "0")) for name in ("seconds", column))
+    if came <= 0:
         return "not known yet"
-    recent = rows[-RECENT - 1 :]
-    spent = _number(recent[-1].get("seconds", "0")) - _number(recent[0].get("seconds", "0"))
-    return f"about {duration(max(0, updates) * spent / (len(recent) - 1))}, and the final table"
+    missing = max(0.0, goal - _number(last.get(column, "0")))
+    return f"about {duration(missing * took / came)}, and the final table"
 
 
 def duration(seconds: float) -> str:
