@@ -34,6 +34,7 @@ from seqtutor.plugin.guard import guarded
 from seqtutor.plugins import released
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
 from seqtutor.priors.model import Model
+from seqtutor.priors.script import chosen
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs import evaluation
@@ -45,7 +46,6 @@ from seqtutor.runs.report import render
 from seqtutor.runs.status import whole_rows
 from seqtutor.testing import rehearse
 from seqtutor.tuner import Tuner
-from seqtutor.vocabulary import PAD
 
 COMPARED = 2000  # samples of each model, at most, that are read by both: the distance to prior and optimum
 HITS, PER_FAMILY = 100, 2  # items that a run hands over, and the most of one family; `seqtutor score` takes others
@@ -218,6 +218,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         others, _ = evaluation.written(prior, tuner.kept, tuner.prior, COMPARED)
         judge = odds_of(tuner.kept, tuner.prior) if tuner.offline else None
         best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), generator, judge)
+    steps = chosen(tuner.script, torch.from_numpy(policy.tokens[:COMPARED])).sum()
     summary = {
         "domain": domain.name,
         "objective": config.objective,
@@ -230,7 +231,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "best_scored": dict(zip(("items", "reward"), run.best_scored(1 / config.best_of), strict=True)),
         "interrupted": interrupted,
         "went_back": tuner.healthy_update if tuner.went_back else None,
-        "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / (policy.tokens[:COMPARED] != PAD).sum())},
+        "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
         **_distance(tuner, own, others, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
         **comparison(prior, best, policy, scorer),
     }
@@ -281,7 +282,7 @@ def generate(
     given = given_steps(source.domain, primer, revise, keep)
     if draws > 1:
         with closing(source.scorer()) as scorer:
-            found = choose(source, scorer, n, draws, seed=seed, temperature=reward_temperature, given=given)
+            found = choose(source, scorer, n, draws, seed=seed, temperature=reward_temperature, script=given)
         texts = found.scores.texts
     else:
         texts = texts_of(source.model, source.domain, n, seed, temperature, given)

@@ -106,6 +106,22 @@ class NoOptions:
     """The options of a domain that has none."""
 
 
+@dataclass(frozen=True)
+class Template:
+    """What every item has: tokens, and holes that a model fills.
+
+    A hole in the middle ends with the `closing` token that has no `opening` one in it, and the template goes on with
+    that token; a hole at the end of the template ends with the item. `first`: tokens that a hole may begin with, so
+    that none stays empty. `barred`: of each hole, tokens that it may not hold.
+    """
+
+    tokens: tuple[str | None, ...]  # None is a hole
+    opening: str
+    closing: str
+    first: frozenset[str]
+    barred: tuple[frozenset[str], ...]
+
+
 class Domain(ABC):
     """What a plugin writes: one final class, named in the entry-point group `seqtutor.domains`.
 
@@ -166,6 +182,10 @@ class Domain(ABC):
         except UserError as error:
             return str(error)
         return ""
+
+    def template(self) -> Template | None:
+        """What every item has, where its options ask for something; by default None: items are free."""
+        return None
 
     def excerpts(self, text: str) -> list[list[str]]:
         """The items, as tokens, that stand in a whole one: phrases of a long tune; by default the item itself.

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from seqtutor.config import TrainConfig, check_seed
 from seqtutor.domain import Domain, load
@@ -23,6 +22,7 @@ from seqtutor.optimum import effective, log_mean, resample
 from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import CHUNK, draw, logp_of, sample
+from seqtutor.priors.script import Script, script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import recorded_of, settings_of, weighted_terms
@@ -102,18 +102,18 @@ def generator_of(model: Model, seed: int) -> torch.Generator:
 
 
 def drawn(
-    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, given: Tensor | None = None
+    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, script: Script | None = None
 ) -> tuple[Tokens, Flags]:
     """N sequences of `model` as `draw` gives them; `temperature` of the softmax."""
-    return draw(model, domain, n, generator_of(model, seed), temperature=temperature, given=given)
+    return draw(model, domain, n, generator_of(model, seed), temperature=temperature, script=script)
 
 
 def texts_of(
-    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, given: Tensor | None = None
+    model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, script: Script | None = None
 ) -> list[str | None]:
     """N samples of `model` as texts; None for one that is no item of the domain."""
     read = Scorer(domain, ()).text
-    rows = zip(*drawn(model, domain, n, seed, temperature, given), strict=True)
+    rows = zip(*drawn(model, domain, n, seed, temperature, script), strict=True)
     return [None if cut else read(row) for row, cut in rows]
 
 
@@ -144,18 +144,19 @@ def choose(
     *,
     seed: int,
     temperature: float | None = None,
-    given: Tensor | None = None,
+    script: Script | None = None,
 ) -> Chosen:
     """Keep n of n * draws sequences, each by its weight p exp(R/c) / pi: as draws grow, n samples of pi*.
 
-    `temperature`: c; None is the source's own. `given` steps count in p: what leads to them well is kept.
+    `temperature`: c; None is the source's own. Steps that the `script` says count in p: what leads to them
+    well is kept.
     Raises UserError where the draws are worth fewer than n of pi*, cost more than the run's budget of oracle calls, or
     are paid by another reward than the run was.
     """
     c = source.temperature if temperature is None else temperature
     _check(source, scorer, n * draws, c)
     generator = generator_of(source.model, seed)
-    tokens, truncated, odds = _draws(source, n * draws, generator, given)
+    tokens, truncated, odds = _draws(source, n * draws, generator, script)
     with closing(scorer.aside([term for term in scorer.terms if term.counts])) as choosing:
         reward = choosing.score(tokens, truncated).totals
     known = np.flatnonzero(np.isfinite(reward))
@@ -170,22 +171,22 @@ def choose(
 
 
 def _draws(
-    source: Source, total: int, generator: torch.Generator, given: Tensor | None
+    source: Source, total: int, generator: torch.Generator, script: Script | None
 ) -> tuple[Tokens, Flags, NDArray[np.float64]]:
     """Sequences (total, T) of the model, which were cut off (total,), and log p/pi of each (total,).
 
-    p is the prior given the `given` steps: log p(all) - log p(given), the second estimated from the sequences.
+    p is the prior given what the script says: log p(all) - log p(that), the second estimated from the sequences.
     """
-    length = source.domain.max_length
+    length, script = source.domain.max_length, script or script_of(source.domain)
     tokens, truncated, odds = np.zeros((total, length), np.int64), np.zeros(total, bool), np.zeros(total)
     for start in range(0, total, CHUNK):
-        rollout = sample(source.model, source.prior, min(CHUNK, total - start), length, generator, given)
+        rollout = sample(source.model, source.prior, min(CHUNK, total - start), length, generator, script)
         rows = slice(start, start + len(rollout))
         tokens[rows, : rollout.tokens.shape[1]] = rollout.tokens.cpu().numpy()
         truncated[rows] = rollout.truncated.cpu().numpy()
-        prior_logp = rollout.prior_logp if given is None else logp_of(source.prior, rollout.tokens)
+        prior_logp = rollout.prior_logp if script is None else logp_of(source.prior, rollout.tokens)
         odds[rows] = (prior_logp - rollout.logp).sum(-1).double().cpu().numpy()
-    return tokens, truncated, odds if given is None else odds - log_mean(odds)
+    return tokens, truncated, odds if script is None else odds - log_mean(odds)
 
 
 def _check(source: Source, scorer: Scorer, total: int, temperature: float) -> None:

@@ -9,24 +9,27 @@ from torch import Tensor
 
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.priors.script import Fixed
 from seqtutor.vocabulary import PAD
 
 LONGEST_NAME = 255  # characters of a path that a system can ask for; a text may be longer
 
 
-def given_steps(domain: Domain, primer: str = "", revise: str = "", keep: str = "") -> Tensor | None:
-    """Ids (T,) as `sample` takes them, PAD where the model chooses; None where it chooses all.
+def given_steps(domain: Domain, primer: str = "", revise: str = "", keep: str = "") -> Fixed | None:
+    """The script of them, ids (T,) with PAD where the model chooses; None where it chooses all.
 
     `primer` and `revise`: text in the domain's notation, or a file that holds one item. `keep`: which of the item to
     revise stay, counted from 1 in the domain's units, such as "1-2,7-8". Raises UserError where they do not fit.
     """
     if bool(revise) != bool(keep):
         raise UserError("--revise ITEM and --keep PARTS go together: which item, and which of it stays, such as 1-2,4")
+    if (primer or revise) and domain.template():
+        raise UserError("the options of the domain say what every item has: leave out --primer and --revise, or them")
     if primer and revise:
         raise UserError("--primer begins an item and --revise has one already: give one of them, and --keep 1 perhaps")
     if revise:
-        return _kept(domain, ids_of(domain, revise), keep)
-    return _beginning(domain, ids_of(domain, primer)) if primer else None
+        return Fixed(_kept(domain, ids_of(domain, revise), keep))
+    return Fixed(_beginning(domain, ids_of(domain, primer))) if primer else None
 
 
 def _beginning(domain: Domain, ids: Tensor) -> Tensor:

@@ -13,6 +13,10 @@ def check_settings(config: TrainConfig, domain: Domain) -> None:
         share = getattr(config.settings, name, 0)
         if share and not domain.offers(name):
             raise UserError(f"{name} is {share}, but domain '{domain.name}' offers none; set it to 0")
+        if share and domain.template():
+            raise UserError(f"{name} is {share}, and the options say what every item has: set one of them to nothing")
+    if config.log and domain.template():
+        raise UserError("a record is learnt from as it stands, and the options say what every item has: leave one out")
     if config.family_size and not domain.offers("family"):
         raise UserError(f"family_size is {config.family_size}, but domain '{domain.name}' has no families; set it to 0")
     row = 4.0 * domain.max_length * len(domain.vocabulary)

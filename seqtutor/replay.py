@@ -88,7 +88,8 @@ class Replay:
         self.error = torch.full((capacity,), torch.inf, device=device)
         self.earned = torch.full((capacity,), -torch.inf, device=device)  # -inf: an empty slot
         self.born = torch.zeros(capacity, dtype=torch.int64, device=device)  # how many had come with it
-        self.columns = list(range(terms))  # where the terms lie among those of a checkpoint
+        # where the terms lie among those of a checkpoint; None: one is not there, and what is stored is forgotten
+        self.columns: list[int] | None = list(range(terms))
         self.worth, self.priority = worth, priority
         self.added = 0
 
@@ -171,6 +172,8 @@ class Replay:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Put back what `state` gave, into a replay of any capacity; one that is smaller keeps the newest."""
+        if self.columns is None:
+            return
         n, added, capacity = len(state["tokens"]), int(state["added"]), len(self.tokens)
         real, rows = sequence_mask(state["tokens"]), torch.arange(n)
         state = {**state, "terms": state["terms"][:, self.columns]}

@@ -23,6 +23,7 @@ from seqtutor.objectives.losses import credited
 from seqtutor.offline import Offline, open_record
 from seqtutor.priors.model import LstmModel, Model, follow, frozen, starting_policy
 from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
+from seqtutor.priors.script import script_of
 from seqtutor.proposals import rewritten, variations
 from seqtutor.replay import Batch, Replay, reward_of
 from seqtutor.rewards.distilled import clipped
@@ -64,6 +65,7 @@ class Tuner:
     best_evidence: float = -math.inf  # the best lower end of what held-out texts say; its policy is `healthy`
     scores: Scores = field(init=False)  # what the sequences of the last update earned
     healthy_update: int = 0
+    forgotten: str = ""  # the new term of a resumed run's reward, which the stored sequences did not know
     went_back: bool = False  # an alarm ended the run, and the policy is `healthy` again
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class Tuner:
         self.generator = torch.Generator(config.device).manual_seed(config.seed)
         self.scorer = new_scorer(self.domain, config)
         self.offline = open_record(self.domain, config, self.prior, self.scorer) if config.log else None
+        self.script = script_of(self.domain)
         self.watch = Watch(self.domain, self.scorer.outside)
         off_policy = not self.objective.on_policy
         self.replay = Replay(
@@ -128,7 +131,7 @@ class Tuner:
         config, length = self.config, self.domain.max_length
         count = round(getattr(self.settings, "vary", 0.0) * config.rollouts)
         varied = variations(self.scorer, self.replay, count, self.rng(2))
-        rollout = sample(self.policy, self.prior, config.rollouts - len(varied), length, self.generator)
+        rollout = sample(self.policy, self.prior, config.rollouts - len(varied), length, self.generator, self.script)
         self.sampler.load_state_dict(self.policy.state_dict())
         parts = [part.cpu().numpy() for part in (rollout.tokens, varied)]
         width = max(part.shape[1] for part in parts)

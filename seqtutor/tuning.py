@@ -95,13 +95,8 @@ def resume(tuner: Tuner, run: RunFolder) -> None:
 def _find_terms(tuner: Tuner, stored: list[str]) -> None:
     """Tell the replay where the terms of the reward lie among those that are stored of each sequence.
 
-    Raises UserError where one is not: it was never computed for them.
+    Where one is not, as it was never computed for them, they are forgotten.
     """
     names = [term.name for term in tuner.scorer.terms]
-    if missing := [name for name in names if name not in stored and not tuner.objective.on_policy]:
-        raise UserError(
-            f"the stored sequences of this run know {', '.join(stored)}, and the reward now needs {missing[0]}: "
-            "a resumed run may change weights and transforms, and drop terms; for a new term, "
-            "start another run from this one's policy, with --prior"
-        )
-    tuner.replay.columns = [stored.index(name) for name in names if name in stored]
+    tuner.forgotten = "" if tuner.objective.on_policy else next((name for name in names if name not in stored), "")
+    tuner.replay.columns = None if tuner.forgotten else [stored.index(name) for name in names if name in stored]

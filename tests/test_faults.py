@@ -16,6 +16,7 @@ from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 from seqtutor.priors.model import TiltedModel
 from seqtutor.priors.sampling import draw, logp_of, sample_tokens
+from seqtutor.priors.script import Fixed
 from seqtutor.replay import Batch
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
@@ -107,7 +108,7 @@ def test_an_evaluation_counts_the_reward_of_every_step():
 def test_a_primer_is_kept_whole_and_what_follows_has_read_all_of_it(length):
     """RL Tuner's primer is off by one."""
     model, primer, many = new_model(seed=3), torch.tensor([A, B, A])[:length], 4000
-    tokens = sample_tokens(model, many, 4, seeded(), given=primer)
+    tokens = sample_tokens(model, many, 4, seeded(), script=Fixed(primer))
     assert (tokens[:, :length] == primer).all()
     with torch.no_grad():
         known = model(torch.cat([primer, torch.tensor([A])])[None])[0]

@@ -17,6 +17,7 @@ from seqtutor.cli import main
 from seqtutor.drawing import choose, drawn, open_model
 from seqtutor.given import behind, given_steps, items_of
 from seqtutor.priors.sampling import logp_of, sample, sample_tokens
+from seqtutor.priors.script import Fixed
 
 MUSIC = load("music", {"bars": 2})
 TUNE = " ".join(["C4", "-"] * 8 + ["G4", "."] * 8)
@@ -25,7 +26,7 @@ TUNE = " ".join(["C4", "-"] * 8 + ["G4", "."] * 8)
 def test_given_steps_are_nobodys_choice_wherever_they_stand():
     model = new_model(seed=3, fixed_length=True)
     given = torch.tensor([PAD, A, PAD, C])
-    rollout = sample(model, model, 3000, 4, torch.Generator().manual_seed(0), given)
+    rollout = sample(model, model, 3000, 4, torch.Generator().manual_seed(0), Fixed(given))
     assert (rollout.tokens[:, [1, 3]] == torch.tensor([A, C])).all()
     assert (rollout.mask == torch.tensor([True, False, True, False])).all()
     assert (rollout.logp[:, [1, 3]] == 0).all()
@@ -37,7 +38,7 @@ def test_given_steps_are_nobodys_choice_wherever_they_stand():
 
 def test_what_has_ended_gets_no_given_steps():
     tokens = sample_tokens(
-        new_model(seed=1), 500, 4, torch.Generator().manual_seed(0), given=torch.tensor([PAD, PAD, A])
+        new_model(seed=1), 500, 4, torch.Generator().manual_seed(0), script=Fixed(torch.tensor([PAD, PAD, A]))
     )
     ended = (tokens[:, :2] == 2).any(-1)
     assert ended.any()
@@ -48,7 +49,7 @@ def test_what_has_ended_gets_no_given_steps():
 def test_kept_bars_stand_where_they_were():
     given = given_steps(MUSIC, revise=TUNE, keep="2")
     ids = MUSIC.vocabulary.encode(TUNE.split())
-    assert given.tolist() == [PAD] * 16 + ids[16:]
+    assert given.ids.tolist() == [PAD] * 16 + ids[16:]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_items_that_end_anywhere_cannot_be_revised():
 def test_a_primer_is_a_text_or_a_file_of_one_item(tmp_path):
     file = tmp_path / "tune.txt"
     file.write_text("E4 - D4 -\n")
-    assert given_steps(MUSIC, primer=str(file)).tolist() == given_steps(MUSIC, primer="E4 - D4 -").tolist()
+    assert given_steps(MUSIC, primer=str(file)).ids.tolist() == given_steps(MUSIC, primer="E4 - D4 -").ids.tolist()
     file.write_text("E4 -\nD4 -\n")
     assert items_of(MUSIC, str(file)) == ["E4 -", "D4 -"]
     with pytest.raises(UserError, match="holds 2 items"):
@@ -98,8 +99,8 @@ def test_many_draws_keep_what_leads_to_the_given_steps():
     domain = source.domain
     given = given_steps(domain, revise="C4 - - - " * 4 + "A4 - - - G4 - - - F4 - - - E4 - - -", keep="2")
     with closing(source.scorer()) as scorer:
-        kept = choose(source, scorer, 4, 200, seed=0, temperature=1e6, given=given)
-    any_of = drawn(source.model, domain, 100, 1, given=given)[0]
+        kept = choose(source, scorer, 4, 200, seed=0, temperature=1e6, script=given)
+    any_of = drawn(source.model, domain, 100, 1, script=given)[0]
     chosen = np.array([domain.vocabulary.encode(domain.encode(text)) for text in kept.scores.texts])
     ahead, blind = (logp_of(source.prior, torch.from_numpy(ids))[:, 16:].sum(-1).mean() for ids in (chosen, any_of))
     assert ahead > blind + 2  # nats

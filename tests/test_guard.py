@@ -29,6 +29,7 @@ HOOKS = {
     "encode": ("r",),
     "decode": (["r"],),
     "prepared": ("r",),
+    "template": (),
     "excerpts": ("r",),
     "lessons": ("r",),
     "terms": (),

@@ -14,6 +14,7 @@ from seqtutor import BOS, EOS, PAD
 from seqtutor.priors import sampling
 from seqtutor.priors.model import TiltedModel
 from seqtutor.priors.sampling import exact_kl, sample, sample_tokens
+from seqtutor.priors.script import Fixed
 from seqtutor.runs.evaluation import best_of_n_kl
 
 LENGTH, MANY = 4, 20_000
@@ -139,7 +140,7 @@ def test_looking_for_ends_rarely_changes_nothing(monkeypatch):
 
 
 def test_a_primer_is_nobodys_choice():
-    rollout = sample(POLICIES["sequence"], PRIOR, 50, LENGTH, seeded(), given=torch.tensor([A, B]))
+    rollout = sample(POLICIES["sequence"], PRIOR, 50, LENGTH, seeded(), Fixed(torch.tensor([A, B])))
     assert (rollout.tokens[:, :2] == torch.tensor([A, B])).all()
     assert not rollout.mask[:, :2].any()
     assert rollout.mask[:, 2].all()

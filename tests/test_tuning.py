@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 import re
 import sys
 from importlib.metadata import EntryPoint
@@ -575,11 +576,19 @@ def test_a_temperature_that_changes_at_a_resume_takes_the_values_along(tmp_path)
     torch.testing.assert_close(again.policy.value_head.bias, 2 * before.policy.value_head.bias)
 
 
-def test_a_term_that_was_not_stored_is_refused_by_name_at_a_resume(tmp_path):
+def test_with_a_term_that_was_not_stored_a_resumed_run_forgets_what_it_had_stored(tmp_path):
     run = run_in(tmp_path / "run")
-    tune(tuner_of(updates=2, weights={"variety": 0.0}), run, lambda row: None)
-    with pytest.raises(UserError, match=r"know rises, and the reward now needs variety.*--prior"):
-        resume(tuner_of(updates=3), run)
+    before = tuner_of(updates=2, weights={"variety": 0.0})
+    tune(before, run, lambda row: None)
+    again = tuner_of(updates=3, weights={"rises": 0.0, "variety": 1.0})
+    resume(again, run)
+    assert again.forgotten == "variety"
+    assert len(before.replay) > 0
+    assert len(again.replay) == 0
+    assert same(parameters(again.policy), parameters(before.policy))
+    assert math.isnan(again.step()["loss"])  # there was nothing to learn from yet
+    assert len(again.replay) > 0
+    assert np.isfinite(again.step()["loss"])
 
 
 def test_the_policy_that_is_gone_back_to_is_the_one_that_was_measured(monkeypatch):

@@ -15,6 +15,7 @@ from seqtutor import (
     Measure,
     Progress,
     SequenceTerm,
+    Template,
     TermKind,
     Vocabulary,
     option,
@@ -47,11 +48,16 @@ class Options:
     )
     largest_fragment: bool = option(False, "of a salt or mixture in your data, keep the largest fragment")
     neutralise: bool = option(False, "take the charges off molecules in your data where a proton can be moved")
+    scaffold: str = option("", "what every molecule keeps, with [*:1] where it may grow: 'c1ccc([*:1])cc1'")
     strip_isotopes: bool = option(False, "make every atom in your data the usual mixture of its isotopes")
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise unknown("preset", self.preset, PRESETS)
+        if self.scaffold:
+            from seqtutor_molecules.decoration import template
+
+            template(self.scaffold)
 
 
 @final
@@ -115,6 +121,12 @@ class MoleculesDomain(Domain):
         from seqtutor_molecules.structures import canonical
 
         return canonical("".join(tokens))
+
+    def template(self) -> Template | None:
+        """The scaffold of the options with its places; see `decoration`."""
+        from seqtutor_molecules.decoration import template
+
+        return template(self.options.scaffold) if self.options.scaffold else None
 
     def terms(self) -> list[SequenceTerm]:
         """The reward terms, weighted by the preset."""

@@ -14,9 +14,8 @@ from seqtutor.config import TrainConfig
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from seqtutor.drawing import Source
+    from seqtutor.priors.script import Fixed
     from seqtutor.rewards.reward import Scores
 
 
@@ -81,7 +80,7 @@ def generate(
     items = scores.items(count)
     texts = [text or "" for text in items.texts]
     if without_primer and given is not None:
-        texts = [behind(domain, text, len(given)) for text in texts]
+        texts = [behind(domain, text, len(given.ids)) for text in texts]
     folder = new_folder(output, f"{domain.name}-samples")
     write_samples(folder / "samples.csv", {model: scores})
     domain.write(texts, folder, items.figures)
@@ -94,7 +93,7 @@ def _scored(
     count: int,
     seed: int,
     temperature: float,
-    given: Tensor | None,
+    given: Fixed | None,
     among: tuple[int, float | None] | None,
     trust: bool,
 ) -> tuple[Scores, str]:
@@ -109,7 +108,7 @@ def _scored(
         if among is None:
             return scorer.score(*drawn(source.model, source.domain, count, seed, temperature, given)), ""
         draws, reward_temperature = among
-        found = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, given=given)
+        found = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, script=given)
         return found.scores, f"{found.sentence}\n"
 
 

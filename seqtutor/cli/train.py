@@ -102,6 +102,8 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
         console.print(f"computing with {threads}, learning in {tuner.config.precision}")
         for name, table in tuner.scorer.settings.items():
             console.print(f"  {name}: {table.sentence}", markup=False)
+        if tuner.forgotten:
+            console.print(f"the stored sequences do not know {tuner.forgotten}, which is new: they are forgotten")
         if tuner.offline:
             _print_record(tuner.offline.record)
         return _run(tuner, run)

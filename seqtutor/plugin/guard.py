@@ -23,6 +23,7 @@ from seqtutor.domain import (
     Progress,
     RewardTerm,
     SequenceTerm,
+    Template,
     TermKind,
     TokenTerm,
     silent,
@@ -159,6 +160,13 @@ class Guarded(Domain):
     def prepared(self, text: str) -> str:
         """As Domain.prepared."""
         return self._text("prepared", self._call("prepared", text))
+
+    def template(self) -> Template | None:
+        """As Domain.template."""
+        found = self._call("template")
+        if not (found is None or isinstance(found, Template)):
+            raise wrong(self.cls, "template", f"gave {found!r:.60}; a seqtutor.Template, or None")
+        return found
 
     def excerpts(self, text: str) -> list[list[str]]:
         """As Domain.excerpts."""

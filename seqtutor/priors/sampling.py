@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqtutor.domain import Domain
-from seqtutor.priors.model import Model
+from seqtutor.priors.model import Model, forbidden
+from seqtutor.priors.script import Script, chosen, script_of
 from seqtutor.vocabulary import BOS, EOS, PAD
 
 CHUNK = 256  # sequences that are sampled, or read by the prior, together
@@ -35,22 +36,20 @@ class Rollout:
 
 @torch.no_grad()
 def sample(
-    policy: Model, prior: Model, n: int, max_length: int, generator: torch.Generator, given: Tensor | None = None
+    policy: Model, prior: Model, n: int, max_length: int, generator: torch.Generator, script: Script | None = None
 ) -> Rollout:
     """N sequences of at most `max_length` tokens from `policy`, beside what `prior` thinks of them.
 
-    `given`: (P,) ids that every sequence has there and that nobody chose, PAD where the policy chooses.
+    `script`: the steps that nobody chooses.
     """
     tokens = _blank(policy, n, max_length)
     log_policy = torch.zeros(n, max_length, len(policy.vocabulary), device=tokens.device)
     length = 0
-    for active, last, logp in _steps(policy, n, max_length, generator, given=given):
+    for active, last, logp in _steps(policy, n, max_length, generator, script=script):
         tokens[active, length], log_policy[active, length] = last, logp
         length += 1
     tokens, log_policy = tokens[:, :length], log_policy[:, :length]
-    mask = sequence_mask(tokens)
-    if given is not None:
-        mask[:, : len(given)] &= (given[:length] == PAD).to(mask.device)
+    mask = chosen(script, tokens)
     prior_logp, kl = torch.zeros_like(log_policy[..., 0]), torch.zeros_like(log_policy[..., 0])
     for start in range(0, n, CHUNK):  # so that not all of the prior's rows are held at once
         rows = slice(start, start + CHUNK)
@@ -75,14 +74,14 @@ def sample_tokens(
     generator: torch.Generator,
     *,
     temperature: float = 1.0,
-    given: Tensor | None = None,
+    script: Script | None = None,
 ) -> Tensor:
     """N sequences -> tokens (n, T).
 
-    `temperature`: of the softmax (1: the policy itself). `given`: as of `sample`.
+    `temperature`: of the softmax (1: the policy itself). `script`: as of `sample`.
     """
     tokens, length = _blank(policy, n, max_length), 0
-    for active, last, _ in _steps(policy, n, max_length, generator, temperature, given):
+    for active, last, _ in _steps(policy, n, max_length, generator, temperature, script):
         tokens[active, length] = last
         length += 1
     return tokens[:, :length]
@@ -95,13 +94,17 @@ def draw(
     generator: torch.Generator,
     *,
     temperature: float = 1.0,
-    given: Tensor | None = None,
+    script: Script | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """N sequences of `model` -> tokens (n, max_length) and truncated (n,), as a scorer takes them."""
+    """N sequences of `model` -> tokens (n, max_length) and truncated (n,), as a scorer takes them.
+
+    `script`: None is the one of the domain, if it has any.
+    """
+    script = script or script_of(domain)
     tokens = np.zeros((n, domain.max_length), np.int64)
     for start in range(0, n, CHUNK):
         count = min(CHUNK, n - start)
-        some = sample_tokens(model, count, domain.max_length, generator, temperature=temperature, given=given)
+        some = sample_tokens(model, count, domain.max_length, generator, temperature=temperature, script=script)
         tokens[start : start + count, : some.shape[1]] = some.cpu().numpy()
     return tokens, ~(tokens == EOS).any(-1) & (not domain.fixed_length)
 
@@ -116,7 +119,7 @@ def _steps(
     max_length: int,
     generator: torch.Generator,
     temperature: float = 1.0,
-    given: Tensor | None = None,
+    script: Script | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Step by step: the sequences that go on (b,), their next tokens (b,), the policy's log-probabilities (b, V).
 
@@ -124,23 +127,29 @@ def _steps(
     on a device that would have to be waited for; until then they write PAD.
     """
     device = next(policy.parameters()).device
-    forced = dict(enumerate([] if given is None else given.tolist()))
+    places = () if script is None else script.start(n, device)
     every = looks(device)
     step, state, last = policy.stepper(), policy.start(n, max_length), torch.full((n,), BOS, device=device)
     active = torch.arange(n, device=device)
     ended = torch.zeros(n, dtype=torch.bool, device=device)
     for t in range(max_length):
         logp, state = step(last, state)
-        if forced.get(t, PAD) != PAD:
-            last = torch.full((len(active),), forced[t], device=device)
+        must = None if script is None else script.must(places)
+        if script is not None and (barred := script.barred(places)) is not None:
+            logp = logp.masked_fill(barred, forbidden(logp.dtype)).log_softmax(-1)
+        if must is not None and (must != PAD).all():
+            last = must
         else:
             last = _choose(logp if temperature == 1.0 else (logp / temperature).log_softmax(-1), generator)
+        if script is not None and must is not None:
+            last = torch.where(must == PAD, last, must)
+            places = script.move(places, last)
         yield active, last.masked_fill(ended, PAD), logp
         ended = ended | (last == EOS)
         if (t + 1) % every == 0 and ended.any():
             going = ~ended
             active, last, ended = active[going], last[going], ended[going]
-            state = tuple(part[going] for part in state)
+            state, places = tuple(part[going] for part in state), tuple(part[going] for part in places)
         if not len(active):
             return
 
@@ -174,12 +183,17 @@ def logp_of(model: Model, tokens: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def compared(policy: Model, prior: Model, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of `tokens` (N, T), whoever wrote them: log pi and log p of each sequence, and its exact KL, nats, (N,) each."""
+def compared(
+    policy: Model, prior: Model, tokens: Tensor, script: Script | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of `tokens` (N, T), whoever wrote them: log pi and log p of each sequence, and its exact KL, nats, (N,) each.
+
+    All three are of the steps that `script` leaves to a model.
+    """
     parts = []
     for start in range(0, len(tokens), CHUNK):
         some = tokens[start : start + CHUNK]
-        mask, log_policy, log_prior = sequence_mask(some), policy(some), prior(some)
+        mask, log_policy, log_prior = chosen(script, some), policy(some), prior(some)
         taken = [rows.gather(-1, some[..., None])[..., 0] for rows in (log_policy, log_prior)]
         parts.append([(values * mask).sum(-1) for values in (*taken, exact_kl(log_policy, log_prior))])
     logp, prior_logp, kl = (torch.cat(columns) for columns in zip(*parts, strict=True))

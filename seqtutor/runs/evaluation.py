@@ -16,6 +16,7 @@ from seqtutor.optimum import Optimum, Point, Written, best_of
 from seqtutor.plugin.guard import measured
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import compared, draw
+from seqtutor.priors.script import script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 
@@ -87,7 +88,9 @@ def best_of_n(
 def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[Written, Values]:
     """Of the first `most` sequences: what is known of those with a score, and KL(pi || p) along each of all (N,)."""
     tokens = torch.from_numpy(found.tokens[:most]).to(next(policy.parameters()).device)
-    logp, prior_logp, kl = (part.double().cpu().numpy() for part in compared(policy, prior, tokens))
+    logp, prior_logp, kl = (
+        part.double().cpu().numpy() for part in compared(policy, prior, tokens, script_of(found.domain))
+    )
     reward = found.scores.totals[:most]
     known = np.isfinite(reward)
     return Written(reward[known], logp[known], prior_logp[known]), kl

@@ -1,0 +1,66 @@
+"""A scaffold with places where it may grow, as the template that every molecule is written into."""
+
+from __future__ import annotations
+
+import re
+
+from rdkit import Chem
+from rdkit.rdBase import BlockLogs
+
+from seqtutor import Template, UserError
+from seqtutor_molecules.smiles import TOKENS, tokenise
+
+PLACE = "*"
+RING = re.compile(r"\d|%\d\d")
+ATOMS = frozenset(token for token in TOKENS if re.fullmatch(r"\[.*\]|[A-Za-z]+", token))
+
+
+def template(scaffold: str) -> Template:
+    """The template of a scaffold whose attachment points are dummy atoms, such as c1ccc([*:1])cc1.
+
+    The scaffold is spelt so that a molecule may go on growing at its end, where it has a spelling with a place there.
+    Every place gets a substituent, by the bond that the scaffold has there, and nothing else of the scaffold does: what
+    grows begins with an atom, and closes no ring of the scaffold.
+
+    >>> template("c1ccc([*:1])cc1").tokens
+    ('c', '1', 'c', 'c', 'c', 'c', 'c', '1', None)
+    >>> [sorted(tokens) for tokens in template("[*]c1ccc([*])cc1").barred]
+    [['1'], []]
+    """
+    tokens = _spelt(_scaffold(scaffold))
+    for token in tokens:
+        if token != PLACE and token not in TOKENS:
+            raise UserError(f"the scaffold {scaffold} has '{token}', which is no token that the model knows")
+    barred, here = [], set[str]()
+    for token in tokens:
+        if token == PLACE:
+            barred.append(frozenset(here))
+        elif RING.fullmatch(token):
+            here ^= {token}
+    return Template(tuple(None if token == PLACE else token for token in tokens), "(", ")", ATOMS, tuple(barred))
+
+
+def _scaffold(scaffold: str) -> Chem.Mol:
+    with BlockLogs():
+        molecule = Chem.MolFromSmiles(scaffold)
+    if molecule is None:
+        raise UserError(f"the scaffold {scaffold} is no SMILES that RDKit can read; one is c1ccc([*:1])cc1")
+    dummies = [atom for atom in molecule.GetAtoms() if not atom.GetAtomicNum()]
+    if not dummies or len(dummies) == molecule.GetNumAtoms():
+        raise UserError(f"the scaffold {scaffold} has no place to grow at: write [*:1] where it may, c1ccc([*:1])cc1")
+    if len(Chem.GetMolFrags(molecule)) > 1:
+        raise UserError(f"the scaffold {scaffold} is of {len(Chem.GetMolFrags(molecule))} parts; it must hang together")
+    for atom in dummies:
+        if atom.GetDegree() != 1:
+            raise UserError(f"in the scaffold {scaffold} a [*] has {atom.GetDegree()} bonds; it must have one")
+        atom.SetAtomMapNum(0)
+        atom.SetIsotope(0)
+    return molecule
+
+
+def _spelt(molecule: Chem.Mol) -> list[str]:
+    """Tokens of the spelling with the fewest branches, one that ends with a place first; never one that begins so."""
+    roots = [atom.GetIdx() for atom in molecule.GetAtoms() if atom.GetAtomicNum()]
+    spellings = {Chem.MolToSmiles(molecule, rootedAtAtom=root) for root in roots}
+    best = min(spellings, key=lambda text: (not text.endswith(PLACE), text.count("("), len(text), text))
+    return tokenise(best)

@@ -1,0 +1,121 @@
+"""Steps that a model does not choose: a script says, step by step, what must come and what may not."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqtutor.domain import Domain, Template
+from seqtutor.vocabulary import EOS, PAD, Vocabulary
+
+Places = tuple[Tensor, ...]  # where each of b sequences stands in a script: the rows of each part belong to sequences
+
+
+class Script(ABC):
+    """What is told of the sequences of a batch, each at a place of its own."""
+
+    @abstractmethod
+    def start(self, n: int, device: torch.device) -> Places:
+        """The places of n sequences before their first token."""
+
+    @abstractmethod
+    def must(self, places: Places) -> Tensor:
+        """(b,) the token that must come next; PAD where the model chooses."""
+
+    @abstractmethod
+    def move(self, places: Places, tokens: Tensor) -> Places:
+        """The places behind the tokens (b,)."""
+
+    def barred(self, places: Places) -> Tensor | None:
+        """(b, V) bool: tokens that the model may not choose; None where it may choose all."""
+        return None
+
+
+@dataclass(frozen=True)
+class Fixed(Script):
+    """The same tokens at the same steps of all sequences: `ids` (P,), PAD where the model chooses, as it does after."""
+
+    ids: Tensor
+
+    def start(self, n: int, device: torch.device) -> Places:
+        """As Script.start."""
+        return (torch.zeros(n, dtype=torch.int64, device=device),)
+
+    def must(self, places: Places) -> Tensor:
+        """As Script.must."""
+        (step,) = places
+        ids = self.ids.to(step.device)
+        return torch.where(step < len(ids), ids[step.clamp(max=len(ids) - 1)], PAD)
+
+    def move(self, places: Places, tokens: Tensor) -> Places:
+        """As Script.move."""
+        return (places[0] + 1,)
+
+
+class Holes(Script):
+    """Tokens with holes between them, as a domain's template says; behind its end comes EOS, if no hole is there.
+
+    Within a hole the model chooses, until it closes what was open before the hole: that token is the template's next.
+    """
+
+    def __init__(self, template: Template, vocabulary: Vocabulary) -> None:
+        self.ids = torch.tensor([_id(vocabulary, token) for token in template.tokens] + [EOS])
+        self.last = len(self.ids) - 2 if template.tokens[-1] is None else -1  # the hole that the end of an item ends
+        self.opening, self.closing = (_id(vocabulary, token) for token in (template.opening, template.closing))
+        self.late = torch.ones(len(vocabulary), dtype=torch.bool)  # what no hole may begin with
+        self.late[[_id(vocabulary, token) for token in template.first]] = False
+        self.never = torch.zeros(len(self.ids), len(vocabulary), dtype=torch.bool)
+        holes = [place for place, token in enumerate(template.tokens) if token is None]
+        for place, tokens in zip(holes, template.barred, strict=True):
+            self.never[place, [_id(vocabulary, token) for token in tokens]] = True
+            self.never[place, EOS] = place != self.last
+
+    def start(self, n: int, device: torch.device) -> Places:
+        """As Script.start: places in the template, how much is open in the hole, and how many tokens it has."""
+        return tuple(torch.zeros(n, dtype=torch.int64, device=device) for _ in range(3))
+
+    def must(self, places: Places) -> Tensor:
+        """As Script.must."""
+        return self.ids.to(places[0].device)[places[0]]
+
+    def barred(self, places: Places) -> Tensor:
+        """As Script.barred."""
+        place, depth, length = places
+        barred = self.never.to(place.device)[place] | (length == 0)[:, None] & self.late.to(place.device)
+        barred[:, self.closing] |= (place == self.last) & (depth == 0)  # nothing is open that it could close
+        return barred
+
+    def move(self, places: Places, tokens: Tensor) -> Places:
+        """As Script.move."""
+        place, depth, length = places
+        within = self.must(places) == PAD
+        closes = within & (tokens == self.closing) & (depth == 0) & (place != self.last)
+        depth = torch.where(within, depth + (tokens == self.opening).long() - (tokens == self.closing).long(), depth)
+        place = torch.where(closes, place + 2, torch.where(within, place, place + 1))
+        left = closes | ~within
+        return place.clamp(max=len(self.ids) - 1), torch.where(left, 0, depth), torch.where(left, 0, length + 1)
+
+
+def _id(vocabulary: Vocabulary, token: str | None) -> int:
+    return PAD if token is None else vocabulary.encode([token])[0]
+
+
+def script_of(domain: Domain) -> Script | None:
+    """What the items of a domain are told; None where they are free."""
+    template = domain.template()
+    return None if template is None else Holes(template, domain.vocabulary)
+
+
+def chosen(script: Script | None, tokens: Tensor) -> Tensor:
+    """(B, T) bool: the steps of `tokens` (B, T) that a model chose, up to and including EOS."""
+    mask = tokens != PAD
+    if script is None:
+        return mask
+    places, free = script.start(len(tokens), tokens.device), []
+    for column in tokens.unbind(1):
+        free.append(script.must(places) == PAD)
+        places = script.move(places, column)
+    return mask & torch.stack(free, 1)
