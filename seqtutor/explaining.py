@@ -45,7 +45,7 @@ class Explanation:
 
     text: str
     parts: tuple[Part, ...]
-    steps: tuple[float, ...]  # paid for each token, its end left out
+    steps: tuple[float, ...]  # what each token is worth, its end left out; see `explain`
     whole: dict[str, float]  # score of each term that is said of all of it
     reward: float  # with everything: weights, filters, the way of combining; NaN where a term failed
 
@@ -62,7 +62,11 @@ class Explanation:
 
 
 def explain(source: Source, scorer: Scorer, word: str) -> Explanation:
-    """Explain one item, in any spelling and of any length that the domain can read."""
+    """Explain one item, in any spelling and of any length that the domain can read.
+
+    A token is worth what was paid for it. Where all terms are of the whole, it is worth what a run's model makes of it:
+    c (log pi - log p), whose sum over an item is R - c log Z for a policy that is the optimum.
+    """
     domain = source.domain
     text = domain.decode(domain.encode(word))
     tokens = domain.vocabulary.encode(domain.encode(text))
@@ -82,6 +86,8 @@ def explain(source: Source, scorer: Scorer, word: str) -> Explanation:
         )
         for (name, _), start, stop in zip(named, cuts, cuts[1:], strict=False)
     )
+    if not paid and logp is not None:
+        paid = {"": source.temperature * (logp - prior_logp)}
     steps = np.sum([np.zeros(len(ids[0])), *paid.values()], axis=0)[: len(tokens)]
     return Explanation(text, parts, tuple(steps.tolist()), whole, float(scores.totals[0]))
 

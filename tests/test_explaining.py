@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from seqtutor import tune
 from seqtutor.cli import main
 from seqtutor.drawing import open_model
 from seqtutor.explaining import explain
@@ -48,6 +49,21 @@ def test_a_rule_charges_the_note_that_breaks_it(explained):
     ]  # fmt: skip
     assert {part.name: part.paid["key"] for part in found.parts if part.paid["key"]} == {"1:4.25 F#4": -0.5}
     assert found.parts[0].paid["opening"] > 0
+
+
+def test_where_all_terms_are_of_the_whole_a_token_is_worth_what_the_model_makes_of_it(tmp_path):
+    """The sum over an item and its end is c log(pi/p): R - c log Z for a policy that is the optimum."""
+    run = tune("molecules", updates=2, rollouts=16, samples=4, temperature=0.05, folder=str(tmp_path / "run"))
+    source = open_model(run.folder)
+    with closing(source.scorer()) as scorer:
+        found = explain(source, scorer, "CC(=O)Nc1ccc(Br)cc1")
+    end = found.parts[-1]
+    whole = 0.05 * (found.logp - found.prior_logp)
+    assert sum(found.steps) == pytest.approx(whole - 0.05 * (end.logp - end.prior_logp), abs=1e-6)
+    assert "".join(part.name for part in found.parts[:-1]) == found.text
+    picture = source.domain.coloured(found.text, [0.0, 0.2, -0.1, *[0.0] * (len(found.steps) - 3)])
+    assert picture.count("<ellipse") == 1  # what stands behind an atom counts for it
+    assert picture.count("fill:#3B7DD8") == 1
 
 
 def test_the_picture_shows_what_each_note_earned(explained):

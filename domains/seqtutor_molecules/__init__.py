@@ -158,6 +158,18 @@ class MoleculesDomain(Domain):
 
         return picture(text)
 
+    def parts(self, text: str) -> list[tuple[str, int]]:
+        """Atoms, each with what stands behind it."""
+        from seqtutor_molecules.pictures import parts
+
+        return parts(text)
+
+    def coloured(self, text: str, paid: Sequence[float]) -> str:
+        """The structure drawing with a disc behind each atom: blue where its tokens were paid, orange where charged."""
+        from seqtutor_molecules.pictures import coloured
+
+        return coloured(text, paid)
+
     def caption(self, text: str) -> str:
         """QED, SA, logP and the molecular weight."""
         from seqtutor_molecules.pictures import caption

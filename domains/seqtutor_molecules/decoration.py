@@ -8,11 +8,10 @@ from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Template, UserError
-from seqtutor_molecules.smiles import TOKENS, tokenise
+from seqtutor_molecules.smiles import ATOMS, TOKENS, tokenise
 
 PLACE = "*"
 RING = re.compile(r"\d|%\d\d")
-ATOMS = frozenset(token for token in TOKENS if re.fullmatch(r"\[.*\]|[A-Za-z]+", token))
 
 
 def template(scaffold: str) -> Template:

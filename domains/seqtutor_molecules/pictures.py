@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
 from rdkit.Chem import Mol
 from rdkit.Chem.Draw.rdMolDraw2D import MolDraw2DSVG, PrepareMolForDrawing
 from rdkit.rdBase import BlockLogs
 
 from seqtutor_molecules import properties
+from seqtutor_molecules.smiles import ATOMS, tokenise
 from seqtutor_molecules.structures import molecule
 
 WIDTH, HEIGHT = 260, 200
 _LINE = 1.4
+_PAID, _CHARGED = "#3b7dd8", "#e08214"
+T = TypeVar("T")
 
 # Carbon and hydrogen take the colour of the page's text; the others read on white and on black alike.
 _INK = "#010203"
@@ -38,6 +42,36 @@ def picture(smiles: str) -> str:
     return _trim(svg, smiles)
 
 
+def coloured(smiles: str, paid: Sequence[float]) -> str:
+    """The same with discs behind the atoms: blue where paid, orange where charged, the fuller the more."""
+    worth = [sum(part) for part in _by_atom(smiles, paid)]
+    most = max(map(abs, worth), default=0.0) or 1.0
+    shades = {i: (*_rgb(_PAID if w > 0 else _CHARGED), abs(w) / most) for i, w in enumerate(worth) if w}
+    with BlockLogs():
+        svg = _draw(molecule(smiles), shades)
+    return _trim(svg, smiles)
+
+
+def parts(smiles: str) -> list[tuple[str, int]]:
+    """Each atom with the bonds, branches and ring closures behind it, and how many tokens these are.
+
+    >>> parts("CC(=O)Nc1ccccc1")[:4]
+    [('C', 1), ('C(=', 3), ('O)', 2), ('N', 1)]
+    """
+    tokens = tokenise(smiles)
+    return [("".join(group), len(group)) for group in _by_atom(smiles, tokens)]
+
+
+def _by_atom(smiles: str, values: Sequence[T]) -> list[list[T]]:
+    """What belongs to the tokens of a SMILES, atom by atom in their order."""
+    groups: list[list[T]] = []
+    for token, value in zip(tokenise(smiles), values, strict=True):
+        if token in ATOMS or not groups:
+            groups.append([])
+        groups[-1].append(value)
+    return groups
+
+
 def caption(smiles: str) -> str:
     """The figures under a drawing.
 
@@ -49,7 +83,7 @@ def caption(smiles: str) -> str:
     return f"QED {qed} · SA {sa:.1f} · logP {logp:z.1f} · {properties.molecular_weight(smiles):.0f} Da"
 
 
-def _draw(mol: Mol) -> str:
+def _draw(mol: Mol, shades: Mapping[int, tuple[float, ...]] | None = None) -> str:
     drawing = MolDraw2DSVG(WIDTH, HEIGHT)
     options: Any = drawing.drawOptions()
     options.clearBackground = False
@@ -58,7 +92,8 @@ def _draw(mol: Mol) -> str:
     options.minFontSize = 9
     options.padding = 0.06
     options.updateAtomPalette({0: _rgb(_INK), 1: _rgb(_INK), 6: _rgb(_INK)} | {z: _rgb(c) for z, c in _PALETTE.items()})
-    drawing.DrawMolecule(PrepareMolForDrawing(mol))
+    ready, around = PrepareMolForDrawing(mol), dict(shades or {})
+    drawing.DrawMolecule(ready, highlightAtoms=list(around), highlightAtomColors=around, highlightBonds=[])
     drawing.FinishDrawing()
     return str(drawing.GetDrawingText())
 

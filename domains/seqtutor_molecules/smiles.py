@@ -15,6 +15,7 @@ _ZINC250K = (
     r"[n-] [nH+] [nH] [o+] [s+] \ c n o s"
 )
 TOKENS = tuple(_ZINC250K.split())
+ATOMS = frozenset(token for token in TOKENS if re.fullmatch(r"\[.*\]|[A-Za-z]+", token))
 
 # The longest of ZINC250k has 72 tokens and the EOS, so that 100 covers all of it; 99.9 % have at most 64.
 MAX_LENGTH = 100

@@ -257,7 +257,7 @@ def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup | 
             for term in domain.terms()
             if isinstance(term, TokenTerm) and term.name not in tables
         ]
-        return Markup(clean(domain.coloured(text, np.sum(paid, axis=0).tolist()))[0])  # noqa: S704 (cleaned)
+        return Markup(clean(domain.coloured(text, np.sum(paid, axis=0).tolist()))[0]) if paid else None  # noqa: S704 (cleaned)
     except (UserError, ValueError, TypeError, AttributeError):  # as `drawn`, or a config.toml that somebody else wrote
         return None
 
