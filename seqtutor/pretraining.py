@@ -216,7 +216,7 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
 
 
 def _from_prior(domain: Domain, config: PretrainConfig) -> LstmModel:
-    model = load_prior(config.prior, domain)
+    model = load_prior(config.prior, domain, grow=True)
     model.dropout.p = model.shape["dropout"] = config.dropout
     return model
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from letters import LettersDomain, every, new_model
 
-from seqtutor import BOS, EOS, PAD
+from seqtutor import BOS, EOS, PAD, Vocabulary
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
-from seqtutor.priors.model import LstmModel, Model, TiltedModel, forbidden, frozen, starting_policy
+from seqtutor.priors.model import LstmModel, Model, TiltedModel, forbidden, frozen, grown, starting_policy
 from seqtutor.priors.sampling import logp_of, sample
 from seqtutor.tuner import Tuner
 
@@ -210,3 +210,18 @@ def test_what_is_forbidden_stays_finite_in_every_precision(dtype):
     assert logits.isfinite().all()
     assert logp.exp()[1] == 0
     assert (logp.exp() * logp).isfinite().all()
+
+
+def test_a_model_with_more_tokens_says_of_the_others_what_it_said():
+    small, larger = LstmModel(Vocabulary("abc"), embedding=4, hidden=8), Vocabulary("abcde")
+    with torch.no_grad():
+        for parameter in small.parameters():
+            parameter.normal_(generator=torch.Generator().manual_seed(parameter.numel()))
+    big = grown(small, larger)
+    tokens = torch.tensor([[3, 4, 5, 3]])
+    before, after = small.logits(small.hidden(tokens)), big.logits(big.hidden(tokens))
+    torch.testing.assert_close(after[..., : len(small.vocabulary)], before)
+    assert (big(tokens).exp().sum(-1) - 1).abs().max() < 1e-6
+    least = before[..., 3:].amin(-1)
+    assert (after[..., len(small.vocabulary) :].mean((0, 1)) < least.mean()).all()
+    assert (big(tokens)[..., -2:] > -30).all()  # and can be learnt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -17,6 +18,7 @@ from seqtutor import (
     SequenceTerm,
     Template,
     TermKind,
+    UserError,
     Vocabulary,
     option,
     silent,
@@ -46,6 +48,7 @@ class Options:
         "(made for a temperature of 2.86)",
         choices=tuple(PRESETS),
     )
+    more_tokens: str = option("", "tokens of a prior of your own, beside those of ZINC250k, with spaces: 'B [Si] [2H]'")
     largest_fragment: bool = option(False, "of a salt or mixture in your data, keep the largest fragment")
     neutralise: bool = option(False, "take the charges off molecules in your data where a proton can be moved")
     scaffold: str = option("", "what every molecule keeps, with [*:1] where it may grow: 'c1ccc([*:1])cc1'")
@@ -54,10 +57,20 @@ class Options:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise unknown("preset", self.preset, PRESETS)
+        for token in self.more_tokens.split():
+            if tokenise(token) != [token]:
+                raise UserError(f"more_tokens has '{token}', which is {len(tokenise(token))} tokens of SMILES, not one")
+            if token in TOKENS or self.more_tokens.split().count(token) > 1:
+                raise UserError(f"more_tokens has '{token}', which is there already")
         if self.scaffold:
             from seqtutor_molecules.decoration import template
 
             template(self.scaffold)
+
+
+@cache
+def _vocabulary(more: str) -> Vocabulary:
+    return Vocabulary((*TOKENS, *more.split()))
 
 
 @final
@@ -78,12 +91,10 @@ class MoleculesDomain(Domain):
         "replay": 512,  # of the last 8 updates: what is older holds back a policy that moves
     }
 
-    _vocabulary = Vocabulary(TOKENS)
-
     @property
     def vocabulary(self) -> Vocabulary:
-        """The tokens of ZINC250k."""
-        return self._vocabulary
+        """The tokens of ZINC250k, and those of the options."""
+        return _vocabulary(self.options.more_tokens)
 
     @property
     def max_length(self) -> int:

@@ -103,7 +103,7 @@ def _say_validity(domain: Domain, model: LstmModel, settings: PretrainConfig) ->
     share, noise = _valid(domain, model, settings.seed)
     said, warning = f"valid: {share:.1%} of {TRIED} samples", ""
     if settings.prior:
-        before = _valid(domain, load_prior(settings.prior, domain), settings.seed)
+        before = _valid(domain, load_prior(settings.prior, domain, grow=True), settings.seed)
         said += f"; of {settings.prior}, from which it went on, {before[0]:.1%}"
         if verdict("higher", before, (share, noise)) == "worse":
             warning = f"fewer samples are valid than before: try fewer --epochs than {settings.epochs:g}, or a lower "

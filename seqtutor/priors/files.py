@@ -21,7 +21,7 @@ import seqtutor
 from seqtutor.domain import Domain, own_prior
 from seqtutor.errors import UserError
 from seqtutor.plugin.contract import inherited
-from seqtutor.priors.model import LstmModel, Model, TiltedModel, without_value
+from seqtutor.priors.model import LstmModel, Model, TiltedModel, grown, without_value
 from seqtutor.vocabulary import Vocabulary
 
 LARGEST = {"embedding": 1 << 16, "hidden": 1 << 16, "layers": 64}  # beyond these a description is a mistake, or worse
@@ -158,14 +158,18 @@ def shipped_priors() -> list[str]:
     return sorted({path.parent.name for root in _shipped() for path in root.glob("*/model.safetensors")})
 
 
-def load_prior(name: str, domain: Domain, *, device: str = "cpu") -> LstmModel:
+def load_prior(name: str, domain: Domain, *, device: str = "cpu", grow: bool = False) -> LstmModel:
     """A prior that fits `domain`: a shipped one, a folder, or a run whose policy is tuned further (not one of `g`).
 
-    Raises UserError where there is none, or where its vocabulary is another one.
+    `grow`: it may lack the last tokens of the domain, and gets them. Raises UserError where there is none, or where its
+    vocabulary is another one.
     """
     folder = model_folder(name)
     stem = "policy" if (folder / "policy.safetensors").is_file() else "model"
     model = load_model(folder, stem, device=device)
+    ours, theirs = domain.vocabulary.tokens, model.vocabulary.tokens
+    if grow and isinstance(model, LstmModel) and len(theirs) < len(ours) and ours[: len(theirs)] == theirs:
+        model = grown(model, domain.vocabulary)
     check_fit(model, domain, name)
     if not isinstance(model, LstmModel):
         raise UserError(f"'{name}' is a tuned policy that stands on a prior of its own; a prior is one plain network")

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtutor.vocabulary import BOS, EOS, PAD, Vocabulary
+from seqtutor.vocabulary import BOS, EOS, PAD, SPECIAL, Vocabulary
 
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
 FORBIDDEN = -1e9
+RARE = 3.0  # nats; see `grown`
 
 State = tuple[Tensor, ...]  # whatever a model remembers of what it has read: the rows of each part belong to sequences
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
@@ -318,6 +319,24 @@ def without_value(model: LstmModel) -> LstmModel:
     nn.init.zeros_(model.value_head.weight)
     nn.init.zeros_(model.value_head.bias)
     return model
+
+
+@torch.no_grad()
+def grown(model: LstmModel, vocabulary: Vocabulary) -> LstmModel:
+    """The same model with the tokens of `vocabulary` that it has not, which must stand behind its own.
+
+    A new token reads as the mean of the others, and is RARE nats less likely than the least likely of them on average.
+    """
+    before = len(model.vocabulary)
+    larger = LstmModel(vocabulary, **model.shape, fixed_length=model.fixed_length)
+    state = larger.state_dict()
+    for name, weight in model.state_dict().items():
+        state[name][: len(weight)] = weight
+    state["embedding.weight"][before:] = model.embedding.weight[len(SPECIAL) :].mean(0)
+    state["head.weight"][before:] = model.head.weight[len(SPECIAL) :].mean(0)
+    state["head.bias"][before:] = model.head.bias[len(SPECIAL) :].min() - RARE
+    larger.load_state_dict(state)
+    return larger
 
 
 def frozen(model: LstmModel) -> LstmModel:

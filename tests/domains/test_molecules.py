@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from rdkit import Chem, rdBase
 
 import seqtutor
-from seqtutor import Undecodable, UserError
+from seqtutor import Undecodable, UserError, load
+from seqtutor.priors.files import load_prior
 from seqtutor_molecules import MoleculesDomain, Options
 from seqtutor_molecules.corpus import _file, _rewritten
 from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
@@ -159,3 +160,25 @@ def test_a_missing_rdkit_is_an_import_error_that_names_it():
 
 def _python(code):
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_vocabulary_of_ones_own_goes_on_from_the_shipped_prior():
+    domain = load("molecules", {"more_tokens": "B [Si]"})
+    assert domain.vocabulary.own == (*TOKENS, "B", "[Si]")
+    assert domain.decode(domain.encode("OB(O)c1ccccc1")) == "OB(O)c1ccccc1"
+    with pytest.raises(UserError, match=r"does not fit domain 'molecules'.*B"):
+        load_prior("molecules", domain)
+    assert len(load_prior("molecules", domain, grow=True).vocabulary) == len(domain.vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        ("BC", "more_tokens has 'BC', which is 2 tokens of SMILES, not one"),
+        ("C", "more_tokens has 'C', which is there already"),
+        ("B B", "more_tokens has 'B', which is there already"),
+    ],
+)
+def test_what_is_no_token_more_is_said(tokens, said):
+    with pytest.raises(UserError, match=said):
+        load("molecules", {"more_tokens": tokens})
