@@ -66,6 +66,7 @@ def score(
         scorer = stack.enter_context(closing(scorer_of(domain, settings, left_out, workers)))
         if run:
             stack.enter_context(scorer.remembering(source / "answers.sqlite"))
+        scorer.start(texts[0])
         report = stack.enter_context(counting("scoring"))
         found = hits.scored(domain, scorer, texts, report)
         rows = hits.write_table(found, folder / "scored.csv")
