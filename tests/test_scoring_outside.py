@@ -266,6 +266,10 @@ def test_a_program_may_print_bare_numbers():
             r"term 'outside': the program was silent for 0.5 s when it was given a text, and answered at the end",
         ),
         (
+            "import sys\nsys.stdin.read()\nprint(1.5)",
+            r"term 'outside': the program was silent for 0.5 s when it was given a text, and answered at the end",
+        ),
+        (
             "import sys\nfor line in sys.stdin:\n    print('score:', len(line))",
             r"term 'outside': the program printed 'score: 3', which is no answer: a number is one",
         ),

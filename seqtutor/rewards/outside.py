@@ -145,13 +145,13 @@ class Program:
                 return
             with suppress(OSError):
                 process.stdin.close()
-            _, late = _lines(process.stdout.fileno(), GRACE)
+            at_last, late = _lines(process.stdout.fileno(), GRACE)
         finally:
             process.kill()
             process.stdin.close()
             process.stdout.close()
             process.wait()
-        if late and not lines:
+        if (at_last or late) and not lines:
             raise UserError(
                 f"was silent for {seconds:g} s when it was given a text, and answered at the end of its input: it must "
                 "answer each line at once, and flush its output"
