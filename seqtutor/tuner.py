@@ -25,6 +25,7 @@ from seqtutor.priors.model import LstmModel, Model, follow, frozen, starting_pol
 from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
 from seqtutor.proposals import rewritten, variations
 from seqtutor.replay import Batch, Replay, reward_of
+from seqtutor.rewards import taste
 from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Asked, new_scorer
@@ -318,7 +319,7 @@ class Tuner:
             loss=loss,
             oracle_calls=self.scorer.calls,
         )
-        row |= clipped(self.scorer.terms, self.scores)
+        row |= clipped(self.scorer.terms, self.scores) | taste.figures(self.scorer.terms, self.scores)
         return row | self.offline.figures(self.sampler, self.scores, self.dial.temperature) if self.offline else row
 
     def _not_finite(self, batch: Batch) -> UserError:
