@@ -61,11 +61,8 @@ class TermSettings:
     @property
     def foreign(self) -> bool:
         """Whether it is a term that the domain does not have by itself."""
-        return (
-            bool(self.kind or self.record or self.run or self.taste)
-            or self.outside is not None
-            or self.call is not None
-        )
+        named = self.kind or self.record or self.run or self.taste
+        return bool(named) or self.outside is not None or self.call is not None
 
     def invalid_score(self, usual: float) -> float:
         """What an invalid sequence scores: as stated, else the worst of the transform, else `usual`."""
@@ -80,6 +77,7 @@ PLAIN: dict[str, Any] = {  # key -> default
     if f.name not in ("outside", "call", "transform", "kind", "own")
 }
 OF_ALL = ("transform", "better", "filter", "weight", "invalid")
+LIMITED = ("workers", "timeout", "chunk", "retries", "memory", "caution", "bytes")
 SOURCES = ("function", "program", "record", "run", "taste")  # what a term from outside comes from
 KEYS = ("function", "program", "kind", "transform", "better", *PLAIN)
 
@@ -170,10 +168,7 @@ def _plain(name: str, key: str, value: Any) -> Any:
     if type(value) is not wanted and not (wanted is float and type(value) is int):
         raise UserError(f"{key} in [terms.{name}] must be {TYPES[wanted]}, not {value!r}")
     least: float = {"workers": 1, "timeout": 0.001}.get(key, 0)
-    if (
-        key in ("workers", "timeout", "chunk", "retries", "memory", "caution", "bytes")
-        and not least <= value < math.inf
-    ):
+    if key in LIMITED and not least <= value < math.inf:
         raise UserError(f"{key} in [terms.{name}] must be at least {least}, not {value}")
     return wanted(value)
 
