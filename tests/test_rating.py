@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -302,3 +303,49 @@ def test_models_of_two_domains_are_not_compared(installed, tmp_path, monkeypatch
     assert result.exit_code == 1
     assert "'./fixedletters' writes items of domain 'fixedletters'" in result.output
     assert "they cannot be compared" in result.output
+
+
+PRESSES = """
+const keys = ["ArrowLeft", "b", "ArrowDown", "x", "q", "z", "ArrowRight"];
+let before = null;
+setInterval(() => {
+  if (busy || !state || (keys.length < 7 && state.pair === before && keys[0] !== "z")) return;
+  const key = keys.shift();
+  before = state.pair;
+  if (key === "q") before = null;
+  if (key) document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  const sizes = [...document.querySelectorAll("button")].filter((b) => b.offsetParent).map((b) => b.offsetHeight);
+  document.body.dataset.smallest = Math.min(...sizes);
+  document.body.dataset.wide = document.documentElement.scrollWidth - innerWidth;
+}, 60);
+"""
+
+
+class Driven(Page):
+    """A page that presses keys by itself."""
+
+    async def _file(self, request):
+        answer = await super()._file(request)
+        if request.url.path == "/rate.js":
+            answer.body += PRESSES.encode()
+            answer.headers["content-length"] = str(len(answer.body))
+        return answer
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [390, 1100])
+def test_a_browser_votes_by_keyboard_and_the_page_fits_a_phone(tmp_path, width):
+    page, listening = Driven(session(tmp_path / "v"), 100, "seqtutor train"), bound(0)
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/#secret"
+    thread = threading.Thread(target=serve, args=(page, listening, "secret", lambda ended: None), daemon=True)
+    thread.start()
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    flags += [f"--window-size={width},900", "--virtual-time-budget=6000", "--dump-dom"]
+    dom = subprocess.run(["chromium", *flags, url], capture_output=True, text=True, timeout=60, check=False).stdout
+    page.last = -1e9
+    thread.join(10)
+    listening.close()
+    assert [vote.answer for vote in read(tmp_path / "v", "letters").rows] == ["a", "b", "same", "b"]
+    assert int(dom.partition('data-smallest="')[2].partition('"')[0]) >= 44
+    assert int(dom.partition('data-wide="')[2].partition('"')[0]) <= 0
+    assert "4 of 100 votes" in dom

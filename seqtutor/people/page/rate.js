@@ -46,8 +46,6 @@ function show(next) {
   const over = state.done >= state.wanted && !beyond;
   const pair = $(".pair");
   pair.replaceChildren(...state.items.map(card));
-  const box = pair.querySelector("svg")?.viewBox.baseVal;
-  pair.classList.toggle("wide", Boolean(box && box.width > 1.8 * box.height));
   pair.hidden = $(".answers").hidden = over;
   $(".finished").hidden = !over;
   $("h1").textContent = over ? "Thank you" : "Which one do you prefer?";
