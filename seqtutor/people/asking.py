@@ -193,5 +193,5 @@ def consistency(votes: Sequence[Vote]) -> tuple[int, int]:
     (1, 2)
     """
     known = {vote.id: vote for vote in votes}
-    pairs = [(known[vote.of], vote) for vote in votes if vote.of in known]
+    pairs = [(known[vote.of], vote) for vote in votes if vote.of and vote.of in known]
     return sum(SWAPPED[first.answer] == second.answer for first, second in pairs), len(pairs)

@@ -220,7 +220,6 @@ def agreement(utilities: Values) -> float:
     """Mean Kendall tau between the rankings of N items by pairs of draws (N, D); NaN below 2 items or draws.
 
     >>> import numpy as np
-    from numpy.typing import NDArray
     >>> agreement(np.array([[1.0, 2.0], [2.0, 5.0], [3.0, 7.0]])), agreement(np.array([[1.0, 2.0], [2.0, 1.0]]))
     (1.0, -1.0)
     """
