@@ -121,6 +121,8 @@ def test_what_cannot_be_compared_is_one_line(tmp_path):
         Session(LettersDomain(), {"prior": ["a"]}, tmp_path / "v", "anna", np.random.default_rng(0))
     with pytest.raises(UserError, match="a rater needs a name: --rater anna, say"):
         Session(LettersDomain(), {"prior": ["a", "b"]}, tmp_path / "v", " ", np.random.default_rng(0))
+    with pytest.raises(UserError, match=r"there is no folder .*no for the votes; name another file with --votes"):
+        session(tmp_path / "no" / "v")
     append(tmp_path / "m", Vote("music", "anna", "a", "b", "a"))
     with pytest.raises(UserError, match="is a vote on items of domain 'music', not of 'letters'"):
         session(tmp_path / "m")

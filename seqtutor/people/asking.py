@@ -66,6 +66,8 @@ class Session:
         items = sum(len(set(texts)) for texts in self.writers.values())
         if items < 2 or not all(self.writers.values()):
             raise UserError(f"there are {items} items to compare, and it takes two: the model writes no more")
+        if not self.path.parent.is_dir():
+            raise UserError(f"there is no folder {self.path.parent} for the votes; name another file with --votes")
         if self.path.exists():
             self.votes = [vote for vote in read(self.path, self.domain.name).rows if vote.rater == self.rater]
 

@@ -175,7 +175,7 @@ def _room(column: str, before: Mapping[str, float]) -> float:
     if column == "reward" or column.startswith(HELD):
         return -FALL * before[SPREAD + column]
     if column.startswith(AGREED):
-        return -PARTED * before[column]
+        return -PARTED * max(0.0, before[column])  # where they never agreed there is nothing to lose
     if column in LEAST:
         return (LEAST[column] - 1) * before[column]
     return JOINING * (1 - before[column])
