@@ -49,7 +49,9 @@ def _transform(rest: str, text: str) -> dict[str, Any]:
 
 
 def with_taste(tables: Tables, file: str, caution: float | None, resume: str) -> Tables:
-    """The tables with a term `taste` of a file of votes, whose bytes are counted and sealed when the run begins."""
+    """The tables with a term `taste`, if a file of votes was typed; it is sealed by a digest when the run begins."""
+    if not file and caution is None:
+        return tables
     if resume:
         raise UserError(
             f"a resumed run keeps its taste: go on without {'--taste' if file else '--caution'}, or start another run "

@@ -71,9 +71,7 @@ def train(
     typed = gather(TrainConfig, given, ctx.meta["seqtutor.domain"])
     if weight:
         typed["weights"] = dict(_weight(text) for text in weight)
-    terms = typed_terms(function, program, transform)
-    if taste or caution is not None:
-        terms = with_taste(terms, taste, caution, resume or "")
+    terms = with_taste(typed_terms(function, program, transform), taste, caution, resume or "")
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
     read = read_toml(file) if file else {}
     if not trust:
@@ -81,9 +79,9 @@ def train(
     read = with_terms(read, terms)
     read = fitting(read, typed.get("objective"))
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
-    settings = within_budget(settings, taste, {*read, *typed})
     if not settings.domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
+    settings = within_budget(settings, taste, {*read, *typed})
     sys.exit(_train(settings, Path(resume) if resume else None, output))
 
 
