@@ -87,6 +87,7 @@ def test_three_commands_lead_to_a_model_that_writes_what_was_liked(voted):
     first, *_, last = rows("run")
     assert {"term.taste", "sd.taste", "agreement.taste"} <= set(first)
     assert float(last["term.taste"]) > float(first["term.taste"])
+    assert "Agreement.taste" in Path("run/report.html").read_text(encoding="utf-8")
     drawn = CliRunner().invoke(main, ["generate", "./run", "-n", "4", "--output", "drawn"])
     assert drawn.exit_code == 0, drawn.output
 
