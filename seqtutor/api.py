@@ -36,6 +36,7 @@ from seqtutor.priors.files import check_device, fitting_options, load_model, loa
 from seqtutor.priors.model import Model
 from seqtutor.priors.script import chosen
 from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.taste import pinned
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, best_of_n_kl, comparison
@@ -158,7 +159,8 @@ def opened(
     name = config.prior or config.domain
     if domain is None:
         domain = load(config.domain, fitting_options(name, config.domain, config.options))
-    config = changed(config, options=dataclasses.asdict(domain.options), **computing(config))
+    terms = pinned(config.terms, domain, name, config.temperature)
+    config = changed(config, options=dataclasses.asdict(domain.options), terms=terms, **computing(config))
     tuner = Tuner(domain, config, load_prior(name, domain))
     texts = [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None]
     rehearse(domain, texts)

@@ -240,7 +240,7 @@ def check_offline(config: TrainConfig) -> None:
     if not hasattr(config.settings, "replay"):
         raise UserError(
             f"objective '{config.objective}' learns from its own samples only, and a record holds others: "
-            "use tb, vargrad, dpg, psi, g or q"
+            "use tb, vargrad, dpg, dpo, ipo, psi, g or q"
         )
     asked = {"vary": getattr(config.settings, "vary", 0.0), "family_size": config.family_size}
     for name, value in asked.items():

@@ -26,6 +26,7 @@ from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequen
 from seqtutor.priors.script import script_of
 from seqtutor.proposals import rewritten, variations
 from seqtutor.replay import Batch, Replay, reward_of
+from seqtutor.rewards import taste
 from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import IDLE, Asked, new_scorer
@@ -326,7 +327,7 @@ class Tuner:
             loss=loss,
             oracle_calls=self.scorer.calls,
         )
-        row |= clipped(self.scorer.terms, self.scores)
+        row |= clipped(self.scorer.terms, self.scores) | taste.figures(self.scorer.terms, self.scores)
         return row | self.offline.figures(self.sampler, self.scores, self.dial.temperature) if self.offline else row
 
     def _not_finite(self, batch: Batch) -> UserError:

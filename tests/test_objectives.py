@@ -222,7 +222,7 @@ def test_a_batch_that_is_its_own_baseline_has_the_same_expected_gradient(name, m
     torch.testing.assert_close(found, multiple / w.temperature * gradient_of_j(w, logits, logp), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["tb", "vargrad", "dpg"])
+@pytest.mark.parametrize("name", ["tb", "vargrad", "dpg", "dpo", "ipo"])
 @pytest.mark.parametrize("seed", range(3))
 def test_balance_is_zero_at_the_optimum_and_only_there(name, seed):
     w = world(seed)
@@ -366,7 +366,7 @@ def test_a_reward_that_all_get_moves_nothing(name):
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["psi", "tb", "vargrad", "dpg"])
+@pytest.mark.parametrize("name", ["psi", "tb", "vargrad", "dpg", "dpo", "ipo"])
 def test_behind_a_primer_the_optimum_is_the_one_given_the_primer(name):
     """V is read at the first chosen step; what the primer earned and what the prior thinks of it do not count."""
     w, primer = world(9), (3, 4)
@@ -418,7 +418,9 @@ def test_a_conversation_has_its_soft_values_at_the_policys_own_steps(span):
     assert wrong.max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["q", "psi", "g", "tb", "vargrad", "dpg", "reinvent", "reinforce", "ppo"])
+@pytest.mark.parametrize(
+    "name", ["q", "psi", "g", "tb", "vargrad", "dpg", "dpo", "ipo", "reinvent", "reinforce", "ppo"]
+)
 def test_the_loss_of_a_sequence_depends_on_the_others_only_where_the_objective_says_so(name):
     """What may be sorted by length: but for a common factor, the mean length, a sequence's loss is its own."""
     w, objective = world(11), load_objective(name)

@@ -14,7 +14,7 @@ from seqtutor.hardware import idle_threads
 
 COMMANDS = (
     *("domains", "train", "status", "generate", "explain", "evaluate", "score", "calibrate", "report"),
-    *("inspect", "pretrain", "infer", "verify", "new", "check"),
+    *("rate", "inspect", "pretrain", "infer", "verify", "new", "check"),
 )  # fmt: skip
 
 

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
 
 from seqtutor.cli.options import ModelCommand, typed
+from seqtutor.errors import UserError
 
 SHOWN = 3  # items of a file that are printed; the table on disk has all
 
 
 @click.command(cls=ModelCommand)
 @click.argument("model")
-@click.argument("item")
+@click.argument("item", default="")
+@click.option("--taste", default="", metavar="FILE", help="Votes of 'seqtutor rate': explain whose taste that is.")
 @click.option("--output", default="", help="Folder to write to.  [default: outputs/<domain>-explained-<time>]")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the run was scored by.")
-def explain(model: str, item: str, output: str, trust: bool, **options: Any) -> None:
-    """Explain ITEM, a text or a file of items, by the terms and the model of MODEL, a run folder or a prior.
+def explain(model: str, item: str, taste: str, output: str, trust: bool, **options: Any) -> None:
+    """Explain ITEM, a text or a file of items, by the terms and the model of MODEL; or the taste of votes.
 
     \b
     seqtutor explain music "C4 - - - E4 - - - G4 - - - C5 - - -"
     seqtutor explain outputs/music-reinforce-20260101-120000 tune.mid
+    seqtutor explain music --taste music-votes.jsonl
     """
     from seqtutor.cli.console import console
     from seqtutor.cli.generate import strangers
     from seqtutor.cli.tables import explanation_table
+    from seqtutor.cli.tasting import explain_taste
     from seqtutor.drawing import open_model
     from seqtutor.explaining import explain as explained
     from seqtutor.explaining import write_table
@@ -35,7 +40,12 @@ def explain(model: str, item: str, output: str, trust: bool, **options: Any) -> 
 
     source = open_model(model, typed(options))
     domain = source.domain
-    words = items_of(domain, item)
+    words = items_of(domain, item) if item else []
+    if taste:
+        explain_taste(source, Path(taste), words)
+        return
+    if not item:
+        raise UserError("name what to explain: an item, as text or file, or votes with --taste FILE")
     with closing(source.scorer([] if trust else strangers(source.config))) as scorer:
         found = [explained(source, scorer, word) for word in words]
     folder = new_folder(output, f"{domain.name}-explained")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from seqtutor.config import TrainConfig, changed
 from seqtutor.errors import UserError
 
 Tables = dict[str, dict[str, Any]]  # as `[terms.NAME]` in a config
@@ -45,6 +46,33 @@ def _transform(rest: str, text: str) -> dict[str, Any]:
         raise UserError(
             f"--transform takes NAME=KIND,low=NUMBER,high=NUMBER, such as logp=sigmoid,low=1,high=3, not '{text}'"
         ) from None
+
+
+def with_taste(tables: Tables, file: str, caution: float | None, resume: str) -> Tables:
+    """The tables with a term `taste`, if a file of votes was typed; it is sealed by a digest when the run begins."""
+    if not file and caution is None:
+        return tables
+    if resume:
+        raise UserError(
+            f"a resumed run keeps its taste: go on without {'--taste' if file else '--caution'}, or start another run "
+            f"with the new votes, from this one's policy if you like: --prior {Path(resume)}/"
+        )
+    if not file:
+        raise UserError(f"--caution {caution:g} is about a taste: name the votes with --taste FILE")
+    table: dict[str, Any] = {"taste": file, "digest": "", "bytes": 0}
+    return {
+        **tables,
+        "taste": {**tables.get("taste", {}), **table, **({} if caution is None else {"caution": caution})},
+    }
+
+
+def within_budget(settings: TrainConfig, votes: str, stated: Collection[str]) -> TrainConfig:
+    """The settings with a KL budget that suits the number of votes, where nothing that is `stated` holds the policy."""
+    from seqtutor.rewards.taste import usual_budget
+
+    if not votes or {"kl_budget", "temperature", "temperature_end"} & set(stated):
+        return settings
+    return changed(settings, kl_budget=usual_budget(Path(votes), settings.domain))
 
 
 def refuse_strangers(read: Mapping[str, Any], typed: Tables, typed_cache: Any, origin: str) -> None:

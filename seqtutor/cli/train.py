@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.options import DomainCommand, config_options, gather, layered
-from seqtutor.cli.outside import refuse_strangers, typed_terms, with_terms
+from seqtutor.cli.outside import refuse_strangers, typed_terms, with_taste, with_terms, within_budget
 from seqtutor.config import TrainConfig, build, fitting, read_toml
 from seqtutor.domain import RewardTerm, SequenceTerm
 from seqtutor.errors import UserError, UserStopped
@@ -34,6 +34,8 @@ FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 @click.option("--program", multiple=True, metavar="NAME=COMMAND", help="Program with its arguments as a term.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that a config names.")
 @click.option("--config", type=click.Path(), help="TOML file with any of these settings.")
+@click.option("--taste", default="", metavar="FILE", help="Votes of 'seqtutor rate', whose taste is a term.")
+@click.option("--caution", type=float, help="Standard deviations of the taste that are not paid.  [default: 1]")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("--output", default="", help="Run folder.  [default: outputs/<domain>-<objective>-<time>]")
 @click.pass_context
@@ -45,6 +47,8 @@ def train(
     function: tuple[str, ...],
     program: tuple[str, ...],
     trust: bool,
+    taste: str,
+    caution: float | None,
     config: str | None,
     resume: str | None,
     output: str,
@@ -60,13 +64,14 @@ def train(
     seqtutor train --domain molecules --function dock=my_oracles:dock --oracle-calls 10000
     seqtutor train --domain molecules --program "dock=sh dock.sh" --transform dock=reverse_sigmoid,low=-12,high=-6
     seqtutor train --domain molecules --log assay.csv --log-reward pIC50 --transform pIC50=sigmoid,low=6,high=8
+    seqtutor train --domain music --taste music-votes.jsonl
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-tb-20260101-120000
     """
     typed = gather(TrainConfig, given, ctx.meta["seqtutor.domain"])
     if weight:
         typed["weights"] = dict(_weight(text) for text in weight)
-    terms = typed_terms(function, program, transform)
+    terms = with_taste(typed_terms(function, program, transform), taste, caution, resume or "")
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
     read = read_toml(file) if file else {}
     if not trust:
@@ -76,6 +81,7 @@ def train(
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     if not settings.domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
+    settings = within_budget(settings, taste, {*read, *typed})
     sys.exit(_train(settings, Path(resume) if resume else None, output))
 
 

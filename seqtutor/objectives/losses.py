@@ -125,6 +125,40 @@ def dpg(
     return net.logsumexp(0) - math.log(len(net)) - net
 
 
+def dpo(
+    values: Tensor,
+    target: Tensor,
+    prior_logp: Tensor,
+    tokens: Tensor,
+    reward: Tensor,
+    mask: Tensor,
+    *,
+    temperature: float,
+) -> Tensor:
+    """KL( sigmoid(D) || sigmoid(h) ) of each pair of neighbours: Rafailov et al., NeurIPS 2023, with soft labels.
+
+    h is how much more log pi - log p the first has than the second, D how much more R/c: the log-odds of Bradley and
+    Terry that it is preferred. Votes of which the answer is sure are D = inf, -log sigmoid(h), and have no optimum.
+    """
+    miss = paired(net_reward(values, prior_logp, tokens, reward, mask, temperature).sum(-1))  # D - h
+    odds = paired((reward * mask).sum(-1)) / temperature  # D
+    return F.softplus(odds - miss) - F.softplus(odds) + odds.sigmoid() * miss
+
+
+def ipo(
+    values: Tensor,
+    target: Tensor,
+    prior_logp: Tensor,
+    tokens: Tensor,
+    reward: Tensor,
+    mask: Tensor,
+    *,
+    temperature: float,
+) -> Tensor:
+    """(D - h)^2 of each pair of neighbours, twice `vargrad` of the two: Azar et al., AISTATS 2024, of margin D."""
+    return paired(net_reward(values, prior_logp, tokens, reward, mask, temperature).sum(-1)).square()
+
+
 def reinvent(
     values: Tensor,
     target: Tensor,
@@ -192,6 +226,13 @@ def net_reward(
     """The d (B, T) of the module's docstring, nats: log p + r/c - log pi of a chosen token; 0 elsewhere."""
     log_ratio = prior_logp - taken(values.log_softmax(-1), tokens)
     return torch.where(mask, log_ratio + reward / temperature, 0.0)
+
+
+def paired(totals: Tensor) -> Tensor:
+    """(B,) -> (B,): of neighbours 0 and 1, 2 and 3, ... the first's less the second's, for both; 0 of one left over."""
+    half = len(totals) // 2
+    gaps = totals[: 2 * half : 2] - totals[1 : 2 * half : 2]
+    return F.pad(gaps.repeat_interleave(2), (0, len(totals) - 2 * half))
 
 
 def first(rows: Tensor, mask: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import numpy as np
 
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
+from seqtutor.rewards.taste import Tasted
 from seqtutor.vocabulary import PAD
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class Distilled:
 
 
 def open_runs(terms: Sequence[RewardTerm]) -> None:
-    """Read the models of every term that is a run, so that what is wrong with one is told before anything is done."""
+    """Read what every term that is a run, or a taste, stands on: what is wrong is told before anything is done."""
     for term in terms:
-        if isinstance(term.values, Distilled):
+        if isinstance(term.values, Distilled | Tasted):
             term.values.open()
 
 

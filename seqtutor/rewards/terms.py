@@ -19,6 +19,7 @@ from seqtutor.errors import UserError, unknown
 from seqtutor.plugins import released
 from seqtutor.rewards.distilled import Distilled
 from seqtutor.rewards.outside import Function, Program
+from seqtutor.rewards.taste import INVALID, Tasted
 from seqtutor.rewards.transforms import Transform, transform_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class TermSettings:
     transform: Transform | None = None
     record: str = ""  # column of a record that says it of the texts that stand there; of others nobody says it
     run: str = ""  # folder of a run whose log pi - log p it is
+    taste: str = ""  # file of votes, whose taste it is
+    prior: str = ""  # of a taste: the prior whose hidden states it reads; empty: the domain's own
+    caution: float = 1.0  # of a taste: how many of its standard deviations are taken from its mean
+    digest: str = ""  # of the votes that a run was tuned by, and how many bytes of the file those are
+    bytes: int = 0
     kind: str = ""  # of the domain's kinds, of which the config makes a term
     own: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the kind is told
     filter: bool = False  # the score multiplies the reward
@@ -55,7 +61,8 @@ class TermSettings:
     @property
     def foreign(self) -> bool:
         """Whether it is a term that the domain does not have by itself."""
-        return bool(self.kind or self.record or self.run) or self.outside is not None or self.call is not None
+        named = self.kind or self.record or self.run or self.taste
+        return bool(named) or self.outside is not None or self.call is not None
 
     def invalid_score(self, usual: float) -> float:
         """What an invalid sequence scores: as stated, else the worst of the transform, else `usual`."""
@@ -70,7 +77,8 @@ PLAIN: dict[str, Any] = {  # key -> default
     if f.name not in ("outside", "call", "transform", "kind", "own")
 }
 OF_ALL = ("transform", "better", "filter", "weight", "invalid")
-SOURCES = ("function", "program", "record", "run")  # what a term from outside comes from
+LIMITED = ("workers", "timeout", "chunk", "retries", "memory", "caution", "bytes")
+SOURCES = ("function", "program", "record", "run", "taste")  # what a term from outside comes from
 KEYS = ("function", "program", "kind", "transform", "better", *PLAIN)
 
 
@@ -160,7 +168,7 @@ def _plain(name: str, key: str, value: Any) -> Any:
     if type(value) is not wanted and not (wanted is float and type(value) is int):
         raise UserError(f"{key} in [terms.{name}] must be {TYPES[wanted]}, not {value!r}")
     least: float = {"workers": 1, "timeout": 0.001}.get(key, 0)
-    if key in ("workers", "timeout", "chunk", "retries", "memory") and not least <= value < math.inf:
+    if key in LIMITED and not least <= value < math.inf:
         raise UserError(f"{key} in [terms.{name}] must be at least {least}, not {value}")
     return wanted(value)
 
@@ -174,6 +182,7 @@ def weighted_terms(
     """
     settings = settings or {}
     recorded = {name for name, table in settings.items() if table.record}
+    alone = recorded or any(table.taste for table in settings.values())
     own = {term.name: term for term in domain.terms() if term.name not in recorded}
     terms = [*own.values(), *(_term(domain, name, table) for name, table in settings.items() if table.foreign)]
     names = {term.name for term in terms}
@@ -182,7 +191,7 @@ def weighted_terms(
             raise UserError(f"domain '{domain.name}' has a term '{name}' already; give yours another name")
     stated = {name: table.weight for name, table in settings.items() if not math.isnan(table.weight)}
     named = {*stated, *weights}
-    unasked = dict.fromkeys(own, 0.0) if recorded else {}  # beside a record only what is named is computed
+    unasked = dict.fromkeys(own, 0.0) if alone else {}  # beside a record or a taste only what is named is paid
     weights = {**unasked, **stated, **weights}
     for name, weight in [*weights.items(), *((name, 1.0) for name in settings)]:
         if name not in names:
@@ -220,6 +229,11 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
     if table.run:
         summary = table.summary or f"log pi - log p of the run {table.run}, nats"
         return TokenTerm(name, weight, summary, table.run, Distilled(Path(table.run), domain))
+    if table.taste:
+        summary = table.summary or f"how much the votes of {table.taste} say that it is liked, nats, less the doubt"
+        prior, votes = table.prior or domain.name, Path(table.taste)
+        tasted = Tasted(votes, domain, prior, table.caution, table.digest, table.bytes)
+        return SequenceTerm(name, weight, summary, table.taste, tasted, table.invalid_score(INVALID))
     if table.record:
         return SequenceTerm(name, weight, summary, f"column '{table.record}' of the record", unknown_to_all, usual)
     if table.outside is None:
@@ -251,6 +265,8 @@ def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSett
         code = getattr(table.call, "__code__", None)
         body = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:16] if code else ""
         return f"call {place_of(table.call)} {body} {table.version}".strip()
+    if isinstance(term.values, Tasted):
+        return term.values.version()
     made_by = f"{released('domain', domain.name)} {code_of(domain.place.partition(':')[0])}"
     kind = f" {table.kind} {sorted(table.own.items())}" if table is not None and table.kind else ""
     return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}{kind}"

@@ -27,10 +27,12 @@ WINDOW = 10  # updates that a figure is averaged over
 RISE = 0.2  # standard deviations, of single sequences at the start, from which on the reward counts as risen
 LEAST = {"valid": 0.8, "distinct": 0.8, "entropy": 0.5}  # of what it was at the start
 JOINING = 0.25  # of the items outside the largest family, or the corpus, at the start: the most that may join it
+PARTED = 0.5  # of the agreement at the start, that the members of a taste may lose
 FALL = 0.5  # standard deviations, of single sequences at the start, that a held-out term, or the reward, may fall
 HEALTHY = 0.5  # of the way to a limit: up to here a policy is worth going back to
 SHOWN = 60  # characters of a text in a message
 
+AGREED = "agreement."  # of a taste: how far its members rank the samples alike
 HELD, SPREAD = "held_out.", "spread."  # prefixes of columns; the second, of standard deviations, is known here only
 CHANGES = {  # column -> what it does when it alarms, and how its values are written
     "reward": ("the reward falls below the prior's,", ".3g"),
@@ -65,7 +67,8 @@ class Watch:
     def look(self, row: Mapping[str, float], scores: Scores) -> list[Alarm]:
         """Take in one update's figures and what its sequences earned -> the alarms that are new."""
         held = [column for column in row if column.startswith(HELD)]
-        watched = ["reward", "valid", "entropy", "largest_family", "in_corpus", *held]
+        agreed = [column for column in row if column.startswith(AGREED)]
+        watched = ["reward", "valid", "entropy", "largest_family", "in_corpus", *held, *agreed]
         figures = {column: row[column] for column in watched if column in row}
         distinct = row["distinct"] / row["valid"] if row["valid"] else np.nan
         self.rows.append(figures | {"distinct": distinct} | _spreads(scores, held))
@@ -139,7 +142,9 @@ class Watch:
     def _alarm(self, update: int, column: str, scores: Scores) -> Alarm:
         before, now = self._before_and_now(WINDOW)
         text = self._sample(column, scores)
-        change, unit = CHANGES.get(column, (f"the held-out term {column.removeprefix(HELD)} falls", ".3g"))
+        held, taste = column.removeprefix(HELD), column.removeprefix(AGREED)
+        parted = f"the model of the votes knows less and less what it pays: the agreement of {taste} falls"
+        change, unit = CHANGES.get(column, (parted if taste != column else f"the held-out term {held} falls", ".3g"))
         message = f"update {update}: {change} from {before[column]:{unit}} to {now[column]:{unit}}"
         if np.isnan(before["reward"]):
             message += " (nobody knows the reward of these)"
@@ -151,6 +156,8 @@ class Watch:
         """What shows it: the worst by reward or held-out term, a copy, or the commonest text of the largest family."""
         if column == "reward":
             return _worst(scores, -scores.totals, scores.totals)
+        if column.startswith(AGREED):
+            return _worst(scores, scores.totals, -scores.totals)
         if column.startswith(HELD):
             return _worst(scores, scores.totals, scores.terms[column.removeprefix(HELD)])
         items = items_of(scores.texts)
@@ -167,6 +174,8 @@ def _room(column: str, before: Mapping[str, float]) -> float:
     """How far a figure may go from where it was before: below 0 where it may fall, above where it may grow."""
     if column == "reward" or column.startswith(HELD):
         return -FALL * before[SPREAD + column]
+    if column.startswith(AGREED):
+        return -PARTED * max(0.0, before[column])  # where they never agreed there is nothing to lose
     if column in LEAST:
         return (LEAST[column] - 1) * before[column]
     return JOINING * (1 - before[column])

@@ -37,6 +37,8 @@ CARDS = 4  # figures in the headline, better and worse alike
 # Logged columns that explain a run to its maker.
 FURTHER = ("valid", "distinct", "entropy", "largest_family", "in_corpus", "length", "loss", "temperature")
 
+TASTED = ("sd.", "agreement.")  # of each term that is a taste: its doubt, and how far its members agree
+
 
 @dataclass(frozen=True)
 class Card:
@@ -281,10 +283,15 @@ def _charts(run: Run, domain: Domain) -> dict[str, object]:
     return {
         "main": [_main_chart(run), _column(run, "kl_per_token", "KL per token, in nats")] if metrics else [],
         "terms": [_term_chart(run, name, domain) for name in metrics if name.startswith((TERM, HELD_OUT))],
-        "further": [_column(run, name, _title(name)) for name in FURTHER if name in metrics],
+        "further": [_column(run, name, _title(name)) for name in _further(metrics)],
         "frontier": charts.frontier(metrics, run.summary),
         "window": charts.window(len(metrics["update"])) if metrics else 0,
     }
+
+
+def _further(metrics: Mapping[str, object]) -> list[str]:
+    """The columns that explain a run, those of a taste among them."""
+    return [*(name for name in FURTHER if name in metrics), *(name for name in metrics if name.startswith(TASTED))]
 
 
 def _main_chart(run: Run) -> Chart:
@@ -301,7 +308,7 @@ def _reward_chart(run: Run) -> Chart:
 
 
 def _column(run: Run, name: str, title: str) -> Chart:
-    size = charts.SMALL if name in FURTHER else (520, 220)
+    size = charts.SMALL if name in _further(run.metrics) else (520, 220)
     return charts.curve(title, run.metrics[name], run.metrics["update"], {}, size=size)
 
 

@@ -1,0 +1,1 @@
+"""What people prefer: their votes on pairs of items, and the taste that explains them."""

@@ -1,0 +1,199 @@
+"""What is asked next: pairs of items, blind, chosen by what an answer would tell; a session of one rater."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqtutor.errors import UserError
+from seqtutor.people.taste import Taste, evidence, information, learn
+from seqtutor.people.votes import Vote, append, read
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Domain, Values
+    from seqtutor.people.lens import Lens
+
+POOL = 200  # items of each writer
+FIRST = 20  # votes that are asked at random: before, what is known does not pay for choosing
+CANDIDATES, AMONG = 600, 60  # pairs that are compared, and the most informative of them that one is drawn from
+REPEATED = 10  # every so many pairs an old one comes back with its sides swapped
+AGO = 5  # votes that lie between a pair and its repetition, at least
+SWAPPED = {"a": "b", "b": "a", "same": "same", "bad": "bad"}
+SHAKY, SURE = 0.6, 50  # agreement with oneself below which a page warns, after so many votes
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two items as they are shown."""
+
+    id: str
+    a: str
+    b: str
+    source_a: str
+    source_b: str
+    why: str
+    of: str = ""  # the vote on the same pair, the other way round
+
+
+@dataclass
+class Session:
+    """One rater before one file of votes. Whoever answers, chooses or refits holds the lock."""
+
+    domain: Domain
+    writers: Mapping[str, Sequence[str]]  # who wrote which texts; of two models against each other, one each
+    path: Path
+    rater: str
+    rng: np.random.Generator
+    against: bool = False  # a pair has one item of each writer
+    votes: list[Vote] = field(default_factory=list)  # the rater's, that stand
+    mine: list[str] = field(default_factory=list)  # ids of those that were given in this session
+    current: Pair | None = None
+    lens: Lens | None = None
+    taste: Taste | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    news: threading.Event = field(default_factory=threading.Event)  # there is something to refit for
+    problem: str = ""  # why no taste could be learnt; pairs are then chosen at random
+
+    def __post_init__(self) -> None:
+        if not self.rater.strip():
+            raise UserError("a rater needs a name: --rater anna, say")
+        items = sum(len(set(texts)) for texts in self.writers.values())
+        if items < 2 or not all(self.writers.values()):
+            raise UserError(f"there are {items} items to compare, and it takes two: the model writes no more")
+        if not self.path.parent.is_dir():
+            raise UserError(f"there is no folder {self.path.parent} for the votes; name another file with --votes")
+        if self.path.exists():
+            self.votes = [vote for vote in read(self.path, self.domain.name).rows if vote.rater == self.rater]
+
+    def pair(self) -> Pair:
+        """The pair to be answered now: the one that is open, else a new one."""
+        with self.lock:
+            if self.current is None:
+                self.current = self._repetition() or self._new()
+            return self.current
+
+    def answer(self, name: str, answer: str, ms: int) -> bool:
+        """Write the answer to the open pair down -> whether it was that pair; it is on disk when this returns."""
+        with self.lock:
+            pair = self.current
+            if pair is None or pair.id != name:
+                return False
+            vote = Vote(
+                self.domain.name, self.rater, pair.a, pair.b, answer, pair.id, "", ms,
+                pair.source_a, pair.source_b, pair.why, pair.of,
+            )  # fmt: skip
+            self.votes.append(append(self.path, vote))
+            self.mine.append(vote.id)
+            self.current = None
+            self.news.set()
+            return True
+
+    def undo(self) -> bool:
+        """Take back the last vote of this session and ask the same pair again -> whether there was one."""
+        with self.lock:
+            if not self.mine:
+                return False
+            last = next(vote for vote in reversed(self.votes) if vote.id == self.mine[-1])
+            append(self.path, Vote(last.domain, self.rater, last.a, last.b, "undo", of=last.id))
+            self.votes.remove(last)
+            self.mine.pop()
+            sides = last.a, last.b, last.source_a, last.source_b
+            self.current = Pair(secrets.token_hex(8), *sides, last.why, last.of)
+            self.news.set()
+            return True
+
+    def warning(self) -> str:
+        """What the rater should know of the answers so far; empty where there is nothing."""
+        same, asked = consistency(self.votes)
+        if len(self.votes) >= SURE and asked >= 3 and same < SHAKY * asked:
+            return (
+                f"Of {asked} pairs that came back swapped you chose alike in {same}: they may be a coin toss for you."
+            )
+        return ""
+
+    def follow(self, lens: Callable[[], Lens], ended: Callable[[], bool]) -> None:
+        """Learn the taste anew after each vote, until the session has ended: for a thread beside the server."""
+        try:
+            self.lens = lens()
+            self.lens([text for texts in self.writers.values() for text in texts])
+            self.news.set()
+            while not ended():
+                if self.news.wait(0.5):
+                    self.news.clear()
+                    self.refit()
+        except UserError as error:
+            self.problem = str(error)
+
+    def refit(self) -> None:
+        """The taste after the votes so far; votes on what is no item here are left out."""
+        lens = self.lens
+        with self.lock:
+            votes = list(self.votes)
+        if lens is None or not votes:
+            return
+        first, second = lens([vote.a for vote in votes]), lens([vote.b for vote in votes])
+        known = np.flatnonzero(np.isfinite(first + second).all(1))
+        if len(known):
+            data = evidence([votes[i] for i in known], first[known], second[known], lens.sd)
+            self.taste = learn(data, seed=len(votes))
+
+    def _repetition(self) -> Pair | None:
+        """Every tenth time an old pair, the other way round."""
+        if (len(self.votes) + 1) % REPEATED:
+            return None
+        again = {vote.of for vote in self.votes}
+        old = [vote for vote in self.votes[:-AGO] if not vote.of and vote.id not in again]
+        if not old:
+            return None
+        vote = old[int(self.rng.integers(len(old)))]
+        return Pair(
+            secrets.token_hex(8), vote.b, vote.a, vote.source_b, vote.source_a, "repeat", vote.id
+        )  # fmt: skip
+
+    def _new(self) -> Pair:
+        """A pair that was not asked yet, where there is one: at random, or among those that would tell most."""
+        asked = {frozenset((vote.a, vote.b)) for vote in self.votes}
+        drawn = [(x, y) for x, y in self._drawn(CANDIDATES) if x[1] != y[1]]
+        fresh = [(x, y) for x, y in drawn if frozenset((x[1], y[1])) not in asked] or drawn
+        if not fresh:
+            raise UserError("the models write one and the same item: there is nothing to compare")
+        why = "random"
+        if self.taste is not None and self.lens is not None and len(self.votes) >= FIRST:
+            fresh, why = self._telling(fresh, self.taste, self.lens), "information"
+        (source_a, a), (source_b, b) = fresh[int(self.rng.integers(len(fresh)))]
+        return Pair(secrets.token_hex(8), a, b, source_a, source_b, why)
+
+    def _drawn(self, count: int) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+        """Pairs of (writer, text): of each writer alike, or one of either where they stand against each other."""
+        names, found = list(self.writers), []
+        for _ in range(count):
+            who = self.rng.permutation(names) if self.against else self.rng.choice(names, 2)
+            one, two = ((str(w), str(self.rng.choice(np.array(self.writers[str(w)], object)))) for w in who)
+            found.append((one, two))
+        return found
+
+    def _telling(
+        self, pairs: list[tuple[tuple[str, str], tuple[str, str]]], taste: Taste, lens: Lens
+    ) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+        """Of many pairs those that would tell most of the taste."""
+        sides: list[Values] = [taste.members(lens([pair[side][1] for pair in pairs])) for side in (0, 1)]
+        told = np.nan_to_num(information(*sides), nan=-1.0)
+        return [pairs[i] for i in np.argsort(-told)[:AMONG]]
+
+
+def consistency(votes: Sequence[Vote]) -> tuple[int, int]:
+    """Of the pairs that came back swapped, how many were answered alike, and how many there are.
+
+    >>> first = Vote("d", "r", "x", "y", "a", id="1")
+    >>> consistency([first, Vote("d", "r", "y", "x", "b", of="1"), Vote("d", "r", "y", "x", "a", of="1")])
+    (1, 2)
+    """
+    known = {vote.id: vote for vote in votes}
+    pairs = [(known[vote.of], vote) for vote in votes if vote.of and vote.of in known]
+    return sum(SWAPPED[first.answer] == second.answer for first, second in pairs), len(pairs)

@@ -1,0 +1,137 @@
+"""What a taste is linear in: standardised terms and measures, and principal directions of the prior's hidden state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqtutor.domain import Domain, RewardTerm
+from seqtutor.errors import UserError
+from seqtutor.inference.features import offered
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.vocabulary import EOS, PAD
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Ids, Values
+    from seqtutor.priors.model import Model
+
+TEXTS = 1000  # of the prior, by which everything is standardised
+DIRECTIONS = 48  # of the hidden state
+LEAST = 2 * DIRECTIONS
+NAMED, HIDDEN = 2.0, 0.8  # prior standard deviations, nats, of what all named figures, and all directions, make of u(x)
+FALLING = 0.75  # power of a direction's own spread that its weight's standard deviation goes with
+FAR = 3.0  # standard deviations beyond which a figure counts no more: nobody was asked about what lies there
+ROWS = 64  # sequences that are read together, always so many: a text's figures must not depend on its neighbours
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How texts become rows of figures (N, F): first those with a name, then the directions."""
+
+    domain: Domain
+    prior: Model
+    terms: Sequence[RewardTerm]
+    names: list[str]  # of the named figures
+    kept: Ids  # which of all raw figures those are
+    centre: Values
+    scale: Values
+    middle: Values  # (2 H,) of the hidden states
+    directions: Values  # (2 H, D), which scale to one standard deviation
+    known: dict[str, Values] = field(default_factory=dict, repr=False)
+
+    @property
+    def sd(self) -> Values:
+        """Prior standard deviation of each weight (F,), nats per standard deviation of a figure."""
+        spread = np.linalg.norm(self.directions, axis=0) ** -FALLING
+        named = np.full(len(self.names), NAMED / np.sqrt(max(1, len(self.names))))
+        return np.concatenate([named, HIDDEN * spread / np.linalg.norm(spread)])
+
+    def __call__(self, texts: Sequence[str]) -> Values:
+        """The figures (N, F) of texts of the domain, each computed once; NaN where the prior cannot read one."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        unread = [text for text in new if wrong(self.domain, text)]
+        self.known.update(dict.fromkeys(unread, np.full(len(self.sd), np.nan)))
+        new = [text for text in new if text not in self.known]
+        for start in range(0, len(new), ROWS):
+            some = new[start : start + ROWS]
+            self.known.update(zip(some, self._rows(some), strict=True))
+        return np.array([self.known[text] for text in texts]).reshape(len(texts), len(self.sd))
+
+    def _rows(self, texts: Sequence[str]) -> Values:
+        raw = named_figures(self.domain, self.terms, texts)[1][:, self.kept]
+        named = np.nan_to_num((raw - self.centre) / self.scale)
+        padded = [*texts, *[texts[0]] * (ROWS - len(texts))]
+        hidden = (states(self.domain, self.prior, padded) - self.middle) @ self.directions
+        return np.asarray(np.clip(np.hstack([named, hidden[: len(texts)]]), -FAR, FAR).round(6))
+
+
+def new_lens(domain: Domain, prior: Model, count: int = TEXTS) -> Lens:
+    """A lens that is standardised by `count` texts of the prior. Raises UserError where too few of them are items."""
+    from seqtutor.drawing import texts_of
+
+    drawn = texts_of(prior, domain, count, 0)
+    texts = [text for text in drawn if text is not None and not wrong(domain, text)]
+    if len(texts) < LEAST:
+        raise UserError(f"{len(texts)} of {count} texts of the prior are items; a taste is measured by {LEAST} or more")
+    terms = offered(domain)
+    names, raw = named_figures(domain, terms, texts)
+    half = named_figures(domain, terms, texts[: len(texts) // 2])[1]
+    own = np.isclose(raw[: len(half)], half, equal_nan=True).all(0)  # else it depends on the texts beside it
+    centre = np.nanmean(np.where(np.isfinite(raw), raw, np.nan), 0)
+    scale = np.nanstd(np.where(np.isfinite(raw), raw, np.nan), 0)
+    kept = np.flatnonzero(own & (scale > 1e-9))
+    hidden = np.concatenate([states(domain, prior, texts[i : i + ROWS]) for i in range(0, len(texts), ROWS)])
+    middle = hidden.mean(0)
+    _, sizes, rows = np.linalg.svd(hidden - middle, full_matrices=False)
+    count = min(DIRECTIONS, int((sizes > 1e-6 * sizes[0]).sum()))
+    directions = rows[:count].T / (sizes[:count] / np.sqrt(len(texts)))
+    return Lens(domain, prior, terms, [names[i] for i in kept], kept, centre[kept], scale[kept], middle, directions)
+
+
+def wrong(domain: Domain, text: str) -> str:
+    """Why a text is no item that the domain's models can read; empty where it is one."""
+    try:
+        tokens = domain.encode(text)
+        domain.decode(domain.vocabulary.decode(domain.vocabulary.encode(tokens)))
+    except UserError as error:
+        return str(error)
+    count, most = len(tokens) + (not domain.fixed_length), domain.max_length
+    fits = count == most if domain.fixed_length else count <= most
+    return "" if fits else f"it has {count} tokens, and items of this domain have {most}"
+
+
+def named_figures(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[str]) -> tuple[list[str], Values]:
+    """The names of terms and of the domain's measures of single items, and both for each text (N, K); NaN: unknown."""
+    scorer = Scorer(domain, terms)
+    scores = scorer.of_texts(texts, tokens_of(domain, texts))
+    measures = [m for m in domain.measure(texts) if not m.of_set and len(m.values) == len(texts)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        figures = {m.name: np.where(m.weights > 0, m.values / m.weights, 0.0) for m in measures}
+    table = {**figures, **{term.name: scores.terms[term.name] for term in terms}}
+    return list(table), np.stack(list(table.values()), axis=1)
+
+
+def tokens_of(domain: Domain, texts: Sequence[str]) -> Ids:
+    """Ids (N, max_length) of texts, EOS included where there is one, then PAD."""
+    tokens = np.full((len(texts), domain.max_length), PAD, np.int64)
+    for row, text in zip(tokens, texts, strict=True):
+        ids = domain.vocabulary.encode(domain.encode(text))
+        ended = ids if domain.fixed_length else [*ids, EOS]
+        row[: len(ended)] = ended
+    return tokens
+
+
+def states(domain: Domain, prior: Model, texts: Sequence[str]) -> Values:
+    """The mean and the last hidden state (N, 2 H) of the prior reading each text."""
+    import torch
+
+    tokens = torch.from_numpy(tokens_of(domain, texts))
+    with torch.no_grad():
+        hidden = prior.hidden(tokens).double()
+    real = (tokens != PAD).double()
+    mean = (hidden * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+    last = hidden[torch.arange(len(tokens)), real.sum(1).long() - 1]
+    return torch.cat([mean, last], -1).numpy()

@@ -1,0 +1,232 @@
+"""A person's taste: Bayesian Bradley-Terry, u(x) = w . figures(x), with that person's bias and carelessness.
+
+    P(a preferred) = (1 - eps) sigmoid(u(a) - u(b) + bias) + eps / 2
+    P(both bad)    = sigmoid(t - u(a)) sigmoid(t - u(b))
+
+"The same" is half a vote each way. Both bad is two items below the threshold t of that rater; it is asked of every vote
+of a rater who has said it once. bias, eps and t are each rater's own. All unknowns have Gaussian priors (eps through
+its logit), so that elliptical slice sampling (Murray, Adams and MacKay 2010) draws from the posterior without tuning;
+it moves round the Laplace approximation (Fagan, Bhandari and Cunningham 2016), which shortens the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtutor.people.votes import Vote
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Ids, Values
+
+Flags = NDArray[np.bool_]
+
+MEMBERS = 100  # draws that serve as an ensemble
+BURN, THIN = 20, 2  # draws that are thrown away at first, and steps from one kept draw to the next
+WIDER = 1.3  # how much wider than the Laplace approximation the ellipses are: the posterior's tails must be reached
+CHOICE = {"a": 1.0, "b": 0.0, "same": 0.5}
+BIAS, CARELESS, THRESHOLD = (0.0, 0.5), (-3.0, 1.5), (-2.0, 1.5)  # prior mean and sd of a rater's own numbers
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """N votes as arrays: F figures of either side, who voted, and what was answered."""
+
+    first: Values  # (N, F)
+    second: Values  # (N, F)
+    rater: Ids  # (N,)
+    choice: Values  # (N,) 1: the first, 0: the second, .5: the same; of no meaning where `bad`
+    bad: Flags  # (N,)
+    sd: Values  # (F,) prior standard deviation of each weight
+
+    @cached_property
+    def raters(self) -> int:
+        """How many there are, at least one."""
+        return int(self.rater.max(initial=0)) + 1
+
+    @cached_property
+    def judging(self) -> Flags:
+        """(N,): the vote's rater has said "both bad" at least once, so that saying it or not tells something."""
+        sayers = np.isin(np.arange(self.raters), self.rater[self.bad])
+        return np.asarray(sayers[self.rater])
+
+    @cached_property
+    def difference(self) -> Values:
+        """(N, F)."""
+        return self.first - self.second
+
+    @cached_property
+    def prior(self) -> tuple[Values, Values]:
+        """Mean and standard deviation of all unknowns: weights (F,), then bias, logit of eps, threshold (R,) each."""
+        own = np.repeat(np.array([BIAS, CARELESS, THRESHOLD]), self.raters, axis=0)
+        return np.concatenate([np.zeros(len(self.sd)), own[:, 0]]), np.concatenate([self.sd, own[:, 1]])
+
+    def parts(self, unknowns: Values) -> tuple[Values, Values, Values, Values]:
+        """Of all unknowns: weights (F,), bias (R,), eps (R,), threshold (R,)."""
+        weights, own = unknowns[: len(self.sd)], unknowns[len(self.sd) :].reshape(3, self.raters)
+        return weights, own[0], sigmoid(own[1]), own[2]
+
+    def select(self, rows: Ids) -> Evidence:
+        """Those votes alone."""
+        sides = self.first[rows], self.second[rows]
+        return Evidence(*sides, self.rater[rows], self.choice[rows], self.bad[rows], self.sd)
+
+
+def evidence(votes: Sequence[Vote], first: Values, second: Values, sd: Values) -> Evidence:
+    """Votes with the figures (N, F) of what was compared."""
+    names = list(dict.fromkeys(vote.rater for vote in votes))
+    rater: Ids = np.array([names.index(vote.rater) for vote in votes], np.int64)
+    choice = np.array([CHOICE.get(vote.answer, 0.5) for vote in votes], np.float64)
+    return Evidence(first, second, rater, choice, np.array([vote.answer == "bad" for vote in votes], bool), sd)
+
+
+def sigmoid(x: Values) -> Values:
+    """1 / (1 + exp(-x)), without overflow."""
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * np.asarray(x, np.float64)))
+
+
+def log_likelihood(data: Evidence, unknowns: Values) -> float:
+    """Log-probability, nats, of all votes."""
+    return _likelihood(data, unknowns)[0]
+
+
+def _likelihood(data: Evidence, unknowns: Values) -> tuple[float, Values, Values]:
+    """The log-likelihood, its gradient, and the information (N,) that each compared pair has on u(a) - u(b)."""
+    weights, bias, eps, threshold = data.parts(unknowns)
+    r, care = data.rater, 1 - eps[data.rater]
+    s = sigmoid(data.difference @ weights + bias[r])
+    p, q = care * s + (1 - care) / 2, care * (1 - s) + (1 - care) / 2
+    tiny = np.finfo(float).tiny
+    compared = ~data.bad
+    value = np.where(compared, data.choice * np.log(p + tiny) + (1 - data.choice) * np.log(q + tiny), 0.0).sum()
+    pull = np.where(compared, data.choice / (p + tiny) - (1 - data.choice) / (q + tiny), 0.0)
+    by_d = pull * care * s * (1 - s)
+    by_eps = pull * (0.5 - s) * care * (1 - care)
+    below_a, below_b = sigmoid(threshold[r] - data.first @ weights), sigmoid(threshold[r] - data.second @ weights)
+    both = below_a * below_b
+    value += np.where(data.judging, np.where(data.bad, np.log(both + tiny), np.log1p(-both + tiny)), 0.0).sum()
+    factor = np.where(data.judging, np.where(data.bad, 1.0, -both / (1 - both + tiny)), 0.0)
+    by_a, by_b = -factor * (1 - below_a), -factor * (1 - below_b)
+    gradient = data.difference.T @ by_d + data.first.T @ by_a + data.second.T @ by_b
+    own = [np.bincount(r, by, minlength=data.raters) for by in (by_d, by_eps, -by_a - by_b)]
+    information = np.where(compared, (care * s * (1 - s)) ** 2 / (p * q + tiny), 0.0)
+    return float(value), np.concatenate([gradient, *own]), information
+
+
+def most_likely(data: Evidence) -> tuple[Values, Values]:
+    """The mode of the posterior over all unknowns (U,), and the inverse of its approximate curvature (U, U)."""
+    from scipy.optimize import minimize
+
+    mean, sd = data.prior
+
+    def loss(z: Values) -> tuple[float, Values]:  # in prior standard deviations: all directions are alike at first
+        value, gradient, _ = _likelihood(data, mean + sd * z)
+        return 0.5 * float(z @ z) - value, z - sd * gradient
+
+    mode = mean + sd * minimize(loss, np.zeros(len(mean)), jac=True, method="L-BFGS-B").x
+    design = np.hstack([data.difference, np.eye(data.raters)[data.rater]])
+    precision = np.diag(sd**-2.0)
+    known = design.shape[1]
+    precision[:known, :known] += design.T @ (design * _likelihood(data, mode)[2][:, None])
+    return np.asarray(mode, np.float64), np.asarray(np.linalg.inv(precision), np.float64)
+
+
+def draw(data: Evidence, count: int, rng: np.random.Generator) -> Values:
+    """`count` draws (count, U) of all unknowns from their posterior, by elliptical slice sampling."""
+    mode, covariance = most_likely(data)
+    mean, sd = data.prior
+    root = WIDER * np.linalg.cholesky(covariance)
+
+    def rest(z: Values) -> float:
+        """The log-posterior less that of the Gaussian that the ellipses come from, at mode + root z."""
+        unknowns = mode + root @ z
+        off = (unknowns - mean) / sd
+        return log_likelihood(data, unknowns) - 0.5 * float(off @ off) + 0.5 * float(z @ z)
+
+    z, kept = np.zeros(len(mode)), []
+    level = rest(z)
+    for step in range(BURN + THIN * count):
+        z, level = _ellipse(z, level, rest, rng)
+        if step >= BURN and (step - BURN) % THIN == THIN - 1:
+            kept.append(mode + root @ z)
+    return np.array(kept).reshape(count, len(mode))
+
+
+def _ellipse(
+    z: Values, level: float, rest: Callable[[Values], float], rng: np.random.Generator
+) -> tuple[Values, float]:
+    """One step on an ellipse through z and a fresh Gaussian point: the bracket of angles shrinks to z itself."""
+    other, wall = rng.standard_normal(len(z)), level + np.log(rng.uniform())
+    angle = rng.uniform(0, 2 * np.pi)
+    low, high = angle - 2 * np.pi, angle
+    while True:
+        moved = z * np.cos(angle) + other * np.sin(angle)
+        reached = rest(moved)
+        if reached > wall or high - low < 1e-12:
+            return moved, reached
+        low, high = (angle, high) if angle < 0 else (low, angle)
+        angle = rng.uniform(low, high)
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What is known of a taste: draws of all unknowns from their posterior."""
+
+    data: Evidence
+    draws: Values  # (D, U)
+
+    @property
+    def weights(self) -> Values:
+        """(D, F) nats per standard deviation of a figure."""
+        return self.draws[:, : len(self.data.sd)]
+
+    def own(self, number: int) -> Values:
+        """(D, R) of each rater: 0 the bias towards the first, 1 the share of careless answers, 2 the threshold."""
+        found = self.draws[:, len(self.data.sd) :].reshape(len(self.draws), 3, self.data.raters)[:, number]
+        return sigmoid(found) if number == 1 else np.asarray(found)
+
+    def members(self, figures: Values) -> Values:
+        """u(x) (N, D) by each draw, of figures (N, F)."""
+        return np.asarray(figures @ self.weights.T)
+
+    def predict(self, figures: Values) -> tuple[Values, Values]:
+        """Mean and standard deviation (N,) of u(x), in nats, measured from the prior's average item."""
+        utilities = self.members(figures)
+        return utilities.mean(1), utilities.std(1)
+
+
+def learn(data: Evidence, *, count: int = MEMBERS, seed: int = 0) -> Taste:
+    """The taste that the votes tell of; the same votes and seed give the same draws."""
+    return Taste(data, draw(data, count, np.random.default_rng(seed)))
+
+
+def information(first: Values, second: Values) -> Values:
+    """Nats that a vote tells of the taste (N,), by the utilities (N, D) that the draws give to either side."""
+    p = sigmoid(first - second)
+    return np.asarray(_entropy(p.mean(1)) - _entropy(p).mean(1))
+
+
+def _entropy(p: Values) -> Values:
+    p = np.clip(p, 1e-12, 1 - 1e-12)
+    return np.asarray(-p * np.log(p) - (1 - p) * np.log(1 - p))
+
+
+def agreement(utilities: Values) -> float:
+    """Mean Kendall tau between the rankings of N items by pairs of draws (N, D); NaN below 2 items or draws.
+
+    >>> import numpy as np
+    >>> agreement(np.array([[1.0, 2.0], [2.0, 5.0], [3.0, 7.0]])), agreement(np.array([[1.0, 2.0], [2.0, 1.0]]))
+    (1.0, -1.0)
+    """
+    n, count = utilities.shape
+    if min(n, count) < 2:
+        return float("nan")
+    upper = np.triu_indices(n, 1)
+    signs = np.sign(utilities[upper[0]] - utilities[upper[1]])  # (pairs, D)
+    total = (signs.sum(1) ** 2 - (signs**2).sum(1)).mean()
+    return float(total / (count * (count - 1)))

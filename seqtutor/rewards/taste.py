@@ -1,0 +1,145 @@
+"""A person's votes as a reward: what the model of that taste expects of an item, less what it does not know.
+
+u(x) is in nats: of two items that differ by 1, the better one wins 73 % of the votes. It is measured from the prior's
+average item, and so is its standard deviation; the value is mean - caution * sd.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqtutor.domain import Domain, RewardTerm
+from seqtutor.errors import UserError
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Values
+    from seqtutor.people.lens import Lens
+    from seqtutor.people.taste import Taste
+    from seqtutor.people.votes import Votes
+    from seqtutor.rewards.reward import Scores
+
+INVALID = -5.0  # nats: what is no item loses to the average one but for seven votes in a thousand
+LEAST = 8  # votes below which nothing is learnt
+FORMAT = 1  # of the features and the model: a change makes other answers
+
+
+@dataclass
+class Tasted:
+    """The values of a term `[terms.NAME] taste = "votes.jsonl"`: texts -> (B,). The votes are read when first used."""
+
+    path: Path
+    domain: Domain
+    prior: str  # whose texts it is standardised by, and whose hidden states it reads
+    caution: float = 1.0
+    digest: str = ""  # of the votes, and their bytes: the file may have grown since
+    size: int = 0
+    lens: Lens | None = field(default=None, repr=False)
+    taste: Taste | None = field(default=None, repr=False)
+
+    def open(self) -> None:
+        """Read votes and prior, and learn the taste. Raises UserError where one cannot be read or tells too little."""
+        from seqtutor.people.lens import new_lens
+        from seqtutor.priors.files import load_prior
+
+        votes = self.votes()
+        self.lens = new_lens(self.domain, load_prior(self.prior, self.domain))
+        self.taste, _ = learnt(votes, self.lens)
+
+    def votes(self) -> Votes:
+        """Those that the run is tuned by. Raises UserError where they are too few."""
+        from seqtutor.people.votes import read
+
+        votes = read(self.path, self.domain.name, size=self.size, digest=self.digest)
+        if len(votes.rows) < LEAST:
+            more = f"; passed over: {votes.problems[0]}" if votes.problems else ""
+            raise UserError(
+                f"{self.path} holds {len(votes.rows)} votes, and a taste needs {LEAST}, better 50: "
+                f"give more with 'seqtutor rate'{more}"
+            )
+        return votes
+
+    def members(self, texts: Sequence[str]) -> Values:
+        """U(x) (B, D) by each draw of the taste."""
+        if self.taste is None or self.lens is None:
+            self.open()
+        return self.taste.members(self.lens(texts)) if self.taste and self.lens else np.zeros((len(texts), 0))
+
+    def __call__(self, texts: Sequence[str]) -> Values:
+        """Mean - caution * sd of u(x); NaN where the prior cannot read a text."""
+        found = self.members(texts)
+        return np.asarray((found.mean(1) - self.caution * found.std(1)).round(6))
+
+    def version(self) -> str:
+        """It changes with the votes, the caution, the prior's weights and the domain's options."""
+        from seqtutor.priors.files import model_folder
+
+        folder = model_folder(self.prior)
+        found = [path for path in (folder / f"{stem}.safetensors" for stem in ("policy", "model")) if path.is_file()]
+        weights = hashlib.sha256(found[0].read_bytes()).hexdigest()[:16] if found else ""
+        return f"taste {FORMAT} {self.votes().digest[:16]} {self.caution:g} {weights} {self.domain.options}"
+
+
+def learnt(votes: Votes, lens: Lens, count: int = 0) -> tuple[Taste, list[str]]:
+    """The taste that votes tell of, and which of them were left out since they name no item of the domain."""
+    from seqtutor.people.lens import wrong
+    from seqtutor.people.taste import MEMBERS, evidence, learn
+
+    reasons = {text: wrong(lens.domain, text) for vote in votes.rows for text in (vote.a, vote.b)}
+    bad = [(vote.id, reason) for vote in votes.rows if (reason := reasons[vote.a] or reasons[vote.b])]
+    left = [f"vote {name}: {reason}; left out" for name, reason in bad]
+    rows = [vote for vote in votes.rows if not (reasons[vote.a] or reasons[vote.b])]
+    if len(rows) < LEAST:
+        why = f"; the first of the others, {left[0]}" if left else ""
+        raise UserError(f"{len(rows)} votes compare items of domain '{lens.domain.name}'; {LEAST} are needed{why}")
+    first, second = lens([vote.a for vote in rows]), lens([vote.b for vote in rows])
+    return learn(evidence(rows, first, second, lens.sd), count=count or MEMBERS), left
+
+
+def figures(terms: Sequence[RewardTerm], scores: Scores) -> dict[str, float]:
+    """Of each term that is a taste, over a batch: the mean `sd.<name>` and `agreement.<name>` of its members' ranks."""
+    row: dict[str, float] = {}
+    for term in terms:
+        if isinstance(term.values, Tasted):
+            from seqtutor.people.taste import agreement
+
+            found = term.values.members(list(dict.fromkeys(text for text in scores.texts if text is not None)))
+            found = found[np.isfinite(found).all(1)]
+            row[f"sd.{term.name}"] = round(float(found.std(1).mean()), 6) if len(found) else math.nan
+            row[f"agreement.{term.name}"] = round(agreement(found), 6)
+    return row
+
+
+def pinned(terms: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
+    """The tables of terms, a taste with what a repetition needs: its prior, its weight, and which votes it was.
+
+    The usual weight is the temperature: an item that is better by a nat becomes e times as likely.
+    """
+    return {
+        name: _pinned(table, domain, prior, temperature) if isinstance(table, Mapping) and "taste" in table else table
+        for name, table in terms.items()
+    }
+
+
+def _pinned(table: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
+    from seqtutor.people.votes import read
+
+    path, size, digest = table["taste"], table.get("bytes", 0), table.get("digest", "")
+    if not (type(path) is str and type(size) is int and type(digest) is str):
+        return dict(table)  # whoever reads the settings says what is wrong with them
+    votes = read(Path(path), domain.name, size=size, digest=digest)
+    usual = {"prior": prior} if table.get("filter") else {"prior": prior, "weight": float(temperature)}
+    return {**usual, **table, "bytes": votes.size, "digest": votes.digest}
+
+
+def usual_budget(path: Path, domain: str) -> float:
+    """KL, nats per token, that is safe with so many votes: the model knows little beyond what was asked."""
+    from seqtutor.people.votes import read
+
+    return 0.05 if len(read(path, domain).rows) < 100 else 0.1

@@ -1,0 +1,145 @@
+"""The model of a taste: right where the answer is known, honest about what it does not know."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime, minimize
+
+from seqtutor.people.taste import (
+    Evidence,
+    _likelihood,
+    agreement,
+    draw,
+    evidence,
+    information,
+    learn,
+    log_likelihood,
+    most_likely,
+    sigmoid,
+)
+from seqtutor.people.votes import Vote
+
+
+def simulated(rng, weights, n, *, bias=0.0, eps=0.0, bad=None, raters=1, items=200):
+    """Votes of raters with these weights on random items; `bad`: their threshold."""
+    figures = rng.standard_normal((items, len(weights)))
+    i, j = rng.integers(items, size=(2, n))
+    u = figures @ weights
+    p = (1 - eps) * sigmoid(u[i] - u[j] + bias) + eps / 2
+    choice = (rng.uniform(size=n) < p).astype(float)
+    both = np.zeros(n, bool) if bad is None else rng.uniform(size=n) < sigmoid(bad - u[i]) * sigmoid(bad - u[j])
+    return Evidence(figures[i], figures[j], rng.integers(raters, size=n), choice, both, np.ones(len(weights)))
+
+
+@pytest.mark.parametrize("bad", [None, -0.5])
+def test_the_gradient_is_that_of_the_likelihood(bad):
+    rng = np.random.default_rng(0)
+    data = simulated(rng, rng.standard_normal(4), 30, bad=bad, raters=2)
+    at = rng.standard_normal(4 + 6)
+    gradient = _likelihood(data, at)[1]
+    np.testing.assert_allclose(gradient, approx_fprime(at, lambda x: log_likelihood(data, x), 1e-7), atol=2e-5)
+
+
+def test_all_pairs_with_exact_probabilities_give_the_utilities_back():
+    u = np.array([0.3, -1.2, 0.8, 2.0])
+    i, j = (a.ravel() for a in np.meshgrid(range(4), range(4)))
+    p = sigmoid(u[i] - u[j])
+    rows = np.eye(4)
+    data = Evidence(rows[i], rows[j], np.zeros(16, int), p, np.zeros(16, bool), np.ones(4))
+
+    def loss(w):  # without prior, bias and carelessness
+        value, gradient, _ = _likelihood(data, np.concatenate([w, [0.0, -40.0, 0.0]]))
+        return -value, -gradient[:4]
+
+    found = minimize(loss, np.zeros(4), jac=True, method="BFGS", options={"gtol": 1e-10}).x
+    np.testing.assert_allclose(found - found.mean(), u - u.mean(), atol=1e-8)
+
+
+def test_swapping_all_sides_turns_the_bias_and_nothing_else():
+    rng = np.random.default_rng(1)
+    data = simulated(rng, np.array([1.0, -1.0]), 60, bias=0.5)
+    other = Evidence(data.second, data.first, data.rater, 1 - data.choice, data.bad, data.sd)
+    (one, _), (two, _) = most_likely(data), most_likely(other)
+    np.testing.assert_allclose(one[:2], two[:2], atol=1e-4)
+    assert one[2] == pytest.approx(-two[2], abs=1e-4)
+
+
+def test_slice_sampling_agrees_with_a_grid():
+    rng = np.random.default_rng(2)
+    data = simulated(rng, np.array([1.5]), 12)
+    grid = np.linspace(-3, 5, 81)
+    numbers = [np.linspace(mean - 4 * sd, mean + 4 * sd, 33) for mean, sd in ((0.0, 0.5), (-3.0, 1.5))]
+    logs = np.array([
+        [[log_likelihood(data, np.array([w, b, e, -2.0])) - w**2 / 2 - 2 * b**2 - (e + 3) ** 2 / 4.5
+          for e in numbers[1]] for b in numbers[0]] for w in grid
+    ])  # fmt: skip
+    mass = np.exp(logs - logs.max()).sum((1, 2))
+    mean = (grid * mass).sum() / mass.sum()
+    sd = np.sqrt(((grid - mean) ** 2 * mass).sum() / mass.sum())
+    found = draw(data, 4000, np.random.default_rng(0))[:, 0]
+    assert found.mean() == pytest.approx(mean, abs=0.05)
+    assert found.std() == pytest.approx(sd, rel=0.07)
+
+
+def test_intervals_cover_what_they_say():
+    inside = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        weights = rng.standard_normal(5)
+        data = simulated(rng, weights, 40, bias=rng.normal(0, 0.5), eps=sigmoid(rng.normal(-3, 1.5)))
+        low, high = np.quantile(draw(data, 400, rng)[:, :5], [0.025, 0.975], axis=0)
+        inside += ((low < weights) & (weights < high)).tolist()
+    assert 0.9 <= np.mean(inside) <= 0.98  # 200 intervals: two standard errors are 3 %
+
+
+def test_side_bias_carelessness_and_threshold_are_found():
+    rng = np.random.default_rng(3)
+    data = simulated(rng, np.array([3.0, 1.0]), 600, bias=0.8, eps=0.3, bad=-1.0)
+    taste = learn(data)
+    assert taste.own(0).mean() == pytest.approx(0.8, abs=0.4)
+    assert taste.own(1).mean() == pytest.approx(0.3, abs=0.12)
+    assert taste.own(2).mean() == pytest.approx(-1.0, abs=0.4)
+    coin = simulated(rng, np.array([0.0, 0.0]), 300)
+    steady = simulated(rng, np.array([3.0, 1.0]), 300)
+    both = Evidence(
+        *(np.concatenate([getattr(coin, part), getattr(steady, part)]) for part in ("first", "second")),
+        np.repeat([0, 1], 300), *(np.concatenate([getattr(coin, p), getattr(steady, p)]) for p in ("choice", "bad")),
+        np.ones(2),
+    )  # fmt: skip
+    careless = learn(both).own(1).mean(0)
+    assert careless[0] > 0.7 > 0.2 > careless[1]  # a coin-tosser beside somebody who means it
+
+
+def test_the_same_votes_give_the_same_draws_and_no_vote_gives_the_prior():
+    data = simulated(np.random.default_rng(4), np.array([1.0, 0.0]), 20)
+    np.testing.assert_array_equal(learn(data).draws, learn(data).draws)
+    nothing = learn(data.select(np.zeros(0, int)), count=1000)
+    assert nothing.weights.std(0) == pytest.approx(1, abs=0.12)
+    assert abs(nothing.weights.mean(0)).max() < 0.15
+
+
+def test_the_reward_is_never_above_the_mean_and_information_is_highest_where_members_differ():
+    taste = learn(simulated(np.random.default_rng(5), np.array([1.0, 0.0]), 20))
+    _, sd = taste.predict(np.random.default_rng(0).standard_normal((50, 2)))
+    assert (sd >= 0).all()
+    agreed, split = np.full((1, 10), 2.0), np.array([[-2.0, 2.0] * 5])
+    assert information(agreed, 0 * agreed)[0] == pytest.approx(0, abs=1e-9)
+    assert information(split, 0 * split)[0] > 0.3
+    assert np.isnan(agreement(np.zeros((1, 5))))
+
+
+def test_same_is_half_a_vote_each_way():
+    votes = [Vote("letters", "anna", "x", "y", answer) for answer in ("same", "bad", "a", "b")]
+    data = evidence(votes, np.zeros((4, 1)), np.ones((4, 1)), np.ones(1))
+    assert data.choice.tolist() == [0.5, 0.5, 1.0, 0.0]
+    assert data.bad.tolist() == [False, True, False, False]
+    assert data.judging.all()
+
+
+def test_simulated_raters_with_a_hidden_half_are_learnt_in_small():
+    raters = pytest.importorskip("raters")
+    world = raters.new_world("music")
+    rights = [raters.simulate(world, seed, [20, 100], active=False) for seed in range(3)]
+    few, many = np.array(rights)[..., 0].mean(0)
+    assert many > max(few, 0.68)
