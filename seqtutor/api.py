@@ -26,6 +26,7 @@ from seqtutor.config import (
 from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
+from seqtutor.files import read_text
 from seqtutor.given import given_steps
 from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
@@ -38,11 +39,10 @@ from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, best_of_n_kl, comparison
-from seqtutor.runs.folder import RunFolder, new_folder, open_run
+from seqtutor.runs.folder import RunFolder, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.recorded import odds_of, of_record
 from seqtutor.runs.report import render
-from seqtutor.runs.status import whole_rows
 from seqtutor.testing import rehearse
 from seqtutor.tuner import Tuner
 from seqtutor.vocabulary import PAD
@@ -72,7 +72,7 @@ class Run:
     @property
     def summary(self) -> dict[str, Any]:
         """The before/after table as plain data, as it stands in `summary.json`."""
-        return dict(json.loads((self.folder / "summary.json").read_text(encoding="utf-8")))
+        return dict(json.loads(read_text(self.folder / "summary.json")))
 
     @property
     def metrics(self) -> Any:
@@ -102,7 +102,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """The page, for a notebook."""
-        return page_html((self.folder / "report.html").read_text(encoding="utf-8"))
+        return page_html(read_text(self.folder / "report.html"))
 
 
 def tune(

@@ -1,0 +1,411 @@
+"""Attacks of a hostile machine or a stranger: each was red once, or shows that it never was; docs/promises.md."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from letters import LettersDomain, new_model
+from safetensors.torch import load_file, save_file
+from test_cli_runs import BASE, elsewhere, finish, line, start, table, train, updates, wait_for, write  # noqa: F401
+from test_scoring_outside import WORDS, score, scorer_of, script
+
+from seqtutor import UserError
+from seqtutor.cli import main
+from seqtutor.priors.files import load_model, save_model, write_atomically
+from seqtutor.rewards.outcomes import ask
+from seqtutor.rewards.store import Store
+from seqtutor.runs.folder import RunFolder, new_folder
+
+pytestmark = pytest.mark.usefixtures("installed")
+DOMAIN = LettersDomain()
+
+
+@contextmanager
+def within(seconds):
+    """What hangs in the block is a failure."""
+
+    def over(number, frame):
+        raise AssertionError(f"it hangs: {seconds} s are over")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def seqtutor(*args):
+    with within(60):
+        return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def run(elsewhere):  # noqa: F811
+    """A small finished run, and a file beside it that nobody may touch."""
+    result = train("--updates", 2, "--output", "run")
+    assert result.exit_code == 0, result.output
+    Path("precious.txt").write_text("precious")
+    yield Path("run")
+    assert Path("precious.txt").read_text() == "precious"
+
+
+COMMANDS = {
+    "status": ("status", "run"),
+    "report": ("report", "run"),
+    "resume": ("train", "--resume", "run", "--updates", 3),
+    "generate": ("generate", "./run", "-n", 2),
+    "record": (*BASE, "--log", "run", "--log-reward", "variety", "--output", "other"),
+}
+
+
+# 2. Links
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", ["lock", "metrics.csv", "report.html", "answers.sqlite", "samples", "checkpoint/new"])
+def test_a_run_folder_that_leads_out_of_itself_is_refused_by_name(run, name, command):
+    place = run / name
+    if place.is_dir():
+        place.rename("moved")
+    place.unlink(missing_ok=True)
+    place.symlink_to(Path("precious.txt").absolute())
+    text = line(seqtutor(*COMMANDS[command]))
+    assert f"'{name}'" in text
+    assert "a link to" in text
+
+
+def test_a_part_that_lies_there_as_a_link_is_not_written_through(run):
+    (run / "report.html.part").symlink_to("../precious.txt")
+    write_atomically(run / "report.html", b"page")
+    assert (run / "report.html").read_bytes() == b"page"
+
+
+def test_a_row_is_not_added_through_a_link(run):
+    (run / "metrics.csv").unlink()
+    (run / "metrics.csv").symlink_to("../precious.txt")
+    with pytest.raises(OSError, match="symbolic links"):
+        RunFolder(run).log({"update": 1})
+
+
+# 3. What is no file, and what runs within one
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", ["lock", "metrics.csv", "checkpoint/checkpoint.safetensors", "answers.sqlite"])
+def test_a_fifo_hangs_nobody(run, name, command):
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    text = line(seqtutor(*COMMANDS[command]))
+    assert f"'{name}'" in text
+    assert "neither a file nor a folder" in text
+
+
+def test_a_fifo_for_a_prior_a_config_or_data_hangs_nobody(run):
+    for name in ("config.json", "model.safetensors"):
+        before = Path("prior", name).read_bytes()
+        Path("prior", name).unlink()
+        os.mkfifo(Path("prior", name))
+        assert name in line(seqtutor(*BASE, "--output", "other"))
+        Path("prior", name).unlink()
+        Path("prior", name).write_bytes(before)
+    os.mkfifo("pipe.toml")
+    assert "pipe.toml" in line(seqtutor("train", "--config", "pipe.toml"))
+
+
+TRIGGER = """
+CREATE TRIGGER slow AFTER INSERT ON answers BEGIN
+  DELETE FROM answers WHERE text IN (
+    WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n WHERE x < 0);
+END
+"""
+
+
+@pytest.mark.parametrize("sql", [TRIGGER, "CREATE VIEW more AS SELECT 1", "CREATE TABLE more (a)"])
+def test_answers_that_would_do_something_are_refused(run, sql):
+    with closing(sqlite3.connect(run / "answers.sqlite")) as connection:
+        connection.execute(sql)
+        connection.commit()
+    assert "cannot use the answers in run/answers.sqlite: it holds" in line(seqtutor(*COMMANDS["resume"]))
+
+
+@pytest.mark.parametrize("row", [("much", "", "value"), (1e39, "", "value"), (1.0, b"\xff", "odd"), (1.0, 3, None)])
+def test_an_answer_on_disk_that_nobody_wrote_is_a_failure_or_a_line(tmp_path, row):
+    with Store(tmp_path / "a.sqlite", failures=True) as store:
+        store.connection.execute("INSERT INTO answers VALUES ('t', 'v', 'x', ?, ?, ?)", row)
+        try:
+            (found,) = store.get("t", "v", ["x"]).values()
+        except UserError as error:
+            assert "a.sqlite" in str(error)  # noqa: PT017
+        else:
+            assert found.kind == "failure"
+
+
+# 8. Numbers
+
+
+def test_a_value_beyond_float32_is_the_failure_of_its_text():
+    outcomes, _ = ask(lambda texts: [1e39, -3.5e38, float("nan"), 10**400, 2.0], list("abcde"))
+    assert [outcome.kind for outcome in outcomes] == ["failure"] * 4 + ["value"]
+
+
+@pytest.mark.parametrize("weight", ["1e38", "1e300"])
+@pytest.mark.parametrize("objective", ["psi", "tb", "reinforce"])
+def test_a_reward_beyond_float32_stops_the_run_on_a_finite_policy(weight, objective):
+    result = train("--weight", f"variety={weight}", "--objective", objective, "--output", "run")
+    if result.exit_code:
+        assert "not finite" in line(result)
+    assert all(tensor.isfinite().all() for tensor in load_file("run/policy.safetensors").values())
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, odd):
+    save_model(new_model(), tmp_path, "model", domain="letters")
+    tensors = load_file(tmp_path / "model.safetensors")
+    next(iter(tensors.values())).view(-1)[0] = odd
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="holds a weight that is no finite number"):
+        load_model(tmp_path, "model")
+
+
+# 1. Nothing runs that was not typed
+
+
+def test_what_lies_in_the_current_folder_does_not_run_in_a_worker():
+    for name in ("sitecustomize", "usercustomize", "json", "seqtutor", "letters"):
+        Path(f"{name}.py").write_text(f"open({str(Path('pwned').absolute())!r}, 'w')\nraise SystemExit(9)\n")
+    config = write("run.toml", workers=1, updates=1, rollouts=8, batch=8)
+    result = seqtutor("train", "--config", config, "--output", "run")
+    assert result.exit_code == 0, result.output
+    assert not Path("pwned").exists()
+
+
+def test_with_a_typed_function_that_lies_there_still_nothing_else_does():
+    Path("mine.py").write_text("import helper\ndef f(texts):\n    return [helper.ONE] * len(texts)\n")
+    Path("helper.py").write_text("ONE = 1.0\n")
+    for name in ("sitecustomize", "usercustomize", "json", "seqtutor"):
+        Path(f"{name}.py").write_text(f"open({str(Path('pwned').absolute())!r}, 'w')\nraise SystemExit(9)\n")
+    with function_of("mine:f") as scorer:
+        assert (score(scorer, *WORDS).totals == 1).all()
+    assert not Path("pwned").exists()
+
+
+def function_of(place, **table):
+    return scorer_of({"function": place, **table})
+
+
+# 7. Whose answer is whose
+
+
+TWICE = """
+import sys, time
+for line in sys.stdin:
+    for _ in range(2):
+        print(len(line) - 1, flush=True)
+        time.sleep(0.003)
+"""
+
+
+def score_all(scorer, *batches):
+    for words in batches:
+        score(scorer, *words)
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 4])
+def test_a_program_that_answers_twice_a_moment_apart_leaves_no_shifted_value(tmp_path, chunk):
+    with script(TWICE, chunk=chunk) as scorer, scorer.remembering(tmp_path / "answers.sqlite"):
+        with pytest.raises(UserError, match="gave more than one answer"):
+            score_all(scorer, WORDS, ("c", "cab"), ("b", "bb"), ("ca", "cc"))
+        kept = dict(scorer.answers.stores[0].connection.execute("SELECT text, value FROM answers"))
+        assert {text: len(text) for text in kept} == kept
+        assert {text: len(text) for text in scorer.answers.known["outside"]} == scorer.answers.known["outside"]
+
+
+# 6. Only what has an order
+
+
+@pytest.mark.parametrize(
+    "answers", [{1.0, 2.0, 3.0}, {0: 1.0, 1: 2.0, 2: 3.0}, {0: 1, 1: 2, 2: 3}.values(), "123", b"123", iter([1, 2, 3])]
+)
+def test_what_has_no_order_is_no_answer(answers):
+    with pytest.raises(UserError, match="values for 3 texts; a list with one each is needed"):
+        ask(lambda texts: answers, ["a", "b", "c"])
+
+
+def test_lists_tuples_and_arrays_are_answers():
+    for answers in ([1, 2, 3], (1.0, 2.0, 3.0), np.array([1, 2, 3]), torch.tensor([1.0, 2.0, 3.0]), range(1, 4)):
+        outcomes, _ = ask(lambda texts, answers=answers: answers, ["a", "b", "c"])
+        assert [outcome.value for outcome in outcomes] == [1, 2, 3]
+
+
+# 10. Tables
+
+
+@pytest.mark.parametrize("left", ["", "upd", "update,reward\r\n1,0.", "update,reward\r\n", "\ufffd"])
+def test_a_table_repairs_itself(tmp_path, left):
+    run = RunFolder(tmp_path)
+    (tmp_path / "metrics.csv").write_text(left, newline="")
+    run.keep(0)
+    run.log({"update": 1, "reward": 0.5})
+    assert (tmp_path / "metrics.csv").read_bytes() == b"update,reward\r\n1,0.5\r\n"
+
+
+def test_a_full_disk_at_any_row_leaves_a_table_without_half_a_row(tmp_path):
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from seqtutor.runs.folder import RunFolder
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+for size in range(0, 60, 3):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        for update in range(1, 9):
+            RunFolder(Path(".")).log({"update": update, "reward": 0.5})
+    except OSError:
+        pass
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    text = Path("metrics.csv").read_text() if Path("metrics.csv").exists() else ""
+    assert not text or text.startswith("update,reward\\n") and text.endswith("\\n"), (size, text)
+    Path("metrics.csv").unlink(missing_ok=True)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_runs_of_one_second_have_folders_of_their_own():
+    folders = {new_folder("", "letters-psi") for _ in range(5)}
+    assert len(folders) == 5
+
+
+# 12. Signals and neighbours
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_was_ignored_from_the_start_stays_ignored(number):
+    before = f"import signal; signal.signal({int(number)}, signal.SIG_IGN)\n"
+    process = start(*BASE, "--updates", 100000, "--output", "run", every="1000", before=before)
+    wait_for(lambda: updates() > 2, process)
+    process.send_signal(number)
+    seen = updates()
+    wait_for(lambda: updates() > seen + 3, process)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process)[0] == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_final_table_is_named_with_its_status(number):
+    start_of_table = """
+import seqtutor.api, time
+def conclude(*args, **options):
+    open("concluding", "w").close()
+    time.sleep(600)
+seqtutor.api.conclude = conclude
+"""
+    process = start(*BASE, "--updates", 1, "--output", "run", before=start_of_table)
+    wait_for(Path("concluding").exists, process)
+    process.send_signal(number)
+    status, _, err = finish(process)
+    assert status == 128 + number, err
+    assert err == f"Error: stopped by {signal.Signals(number).name}; go on with: seqtutor train --resume run\n"
+
+
+def test_a_signal_does_not_wait_for_a_cache_that_is_locked():
+    Store(Path("shared.sqlite"), failures=False).connection.close()
+    process = start(*BASE, "--updates", 1000, "--cache", "shared.sqlite", "--output", "run")
+    wait_for(lambda: updates() > 2, process)
+    with closing(sqlite3.connect("shared.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(2)
+        process.send_signal(signal.SIGTERM)
+        assert finish(process, 20)[0] == 128 + signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
+def test_a_worker_that_holds_the_interpreter_ends_with_its_parent():
+    Path("holds.py").write_text(
+        "import ctypes, os\n"
+        "def f(texts):\n"
+        "    open('pid', 'w').write(str(os.getpid()))\n"
+        "    ctypes.PyDLL(None).sleep(600)\n"  # keeps the lock of the interpreter
+    )
+    process = start(*BASE, "--function", "mine=holds:f", "--output", "run")
+    wait_for(lambda: Path("pid").exists() and Path("pid").read_text(), process)
+    pid = int(Path("pid").read_text())
+    process.kill()
+    finish(process)
+    wait_for(lambda: gone(pid), seconds=20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the table of processes")
+def test_what_a_scorer_started_in_a_session_of_its_own_ends_with_its_worker():
+    code = """
+import subprocess, sys, pathlib
+child = subprocess.Popen(["sh", "-c", "sleep 600 & echo $! > grandchild; wait"], start_new_session=True)
+for line in sys.stdin:
+    print(1, flush=True)
+"""
+    with script(code) as scorer:
+        score(scorer, "a")
+        wait_for(lambda: Path("grandchild").exists() and Path("grandchild").read_text())
+        child = int(Path("grandchild").read_text())
+    wait_for(lambda: gone(child), seconds=20)
+
+
+def gone(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_reader_who_has_seen_enough_of_a_status_is_not_told_of_learning(run):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start("status", "run", stdout=writer)
+    os.close(writer)
+    status, _, err = finish(process)
+    assert "learnt" not in err
+    assert "Traceback" not in err
+    assert "ignored" not in err
+    assert status == 1
+
+
+def test_closed_standard_files_break_no_worker():
+    before = "import os; os.close(0); os.close(1)\n"
+    process = start(*BASE, "--updates", 1, "--function", "length=oracles:length", "--output", "run", before=before)
+    status, _, err = finish(process)
+    assert status == 0, err
+    assert len(table("run/metrics.csv")) == 1
+
+
+# 9. and 5. Texts that cannot be written, modules that do what they like
+
+
+def test_a_message_with_a_lone_surrogate_can_be_written_down(tmp_path):
+    def raises(texts):
+        raise ValueError("\udcff \ud800")
+
+    (outcome,), _ = ask(raises, ["a"])
+    with Store(tmp_path / "a.sqlite", failures=True) as store:
+        store.put("t", "v", {"a": outcome})
+        assert store.get("t", "v", ["a"])["a"].reason == outcome.reason
+
+
+@pytest.mark.parametrize("does", ["import sys; sys.exit(3)", "raise KeyboardInterrupt", "import os; os._exit(0)"])
+def test_a_package_that_ends_the_process_ends_its_worker_alone(does):
+    Path("pack").mkdir()
+    Path("pack/__init__.py").write_text(does)
+    Path("pack/mine.py").write_text("def f(texts):\n    return [1.0] * len(texts)\n")
+    with function_of("pack.mine:f") as scorer, pytest.raises(UserError, match="term 'outside'"):
+        scorer.start()
