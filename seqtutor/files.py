@@ -37,10 +37,10 @@ def check_file(path: Path) -> None:
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     """What a regular file of at most `most` bytes holds. Raises UserError for any other, OSError as `open` does."""
     with os.fdopen(opened(path, os.O_RDONLY), "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise UserError(f"{path} has more than {most:,} bytes, too many for what it should be")
-    return content
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise UserError(f"{path} has {size:,} bytes; what is read here has at most {most:,}")
+        return file.read(size)
 
 
 def read_text(path: Path) -> str:

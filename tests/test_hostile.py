@@ -161,10 +161,14 @@ def test_a_value_beyond_float32_is_the_failure_of_its_text():
     assert [outcome.kind for outcome in outcomes] == ["failure"] * 4 + ["value"]
 
 
-@pytest.mark.parametrize("weight", ["1e38", "1e300"])
+@pytest.mark.parametrize("weight", ["1e18", "1e300"])
 @pytest.mark.parametrize("objective", ["psi", "tb", "reinforce"])
 def test_a_reward_beyond_float32_stops_the_run_on_a_finite_policy(weight, objective):
-    result = train("--weight", f"variety={weight}", "--objective", objective, "--output", "run")
+    batch = () if objective == "reinforce" else ("--batch", 8)
+    result = seqtutor(*BASE[:7], *batch, "--weight", f"variety={weight}", "--objective", objective, "--output", "run")
+    if weight == "1e300":
+        assert line(result) == "Error: the weight of 'variety' must lie between -1e+18 and 1e+18, not 1e+300"
+        return
     if result.exit_code:
         assert "not finite" in line(result)
     assert all(tensor.isfinite().all() for tensor in load_file("run/policy.safetensors").values())
@@ -328,7 +332,8 @@ def test_a_signal_does_not_wait_for_a_cache_that_is_locked():
         other.execute("BEGIN IMMEDIATE")
         time.sleep(2)
         process.send_signal(signal.SIGTERM)
-        assert finish(process, 20)[0] == 128 + signal.SIGTERM
+        status, _, err = finish(process, 20)
+        assert status == 128 + signal.SIGTERM, err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
