@@ -90,7 +90,7 @@ class Run:
 
         from seqtutor.cli.tables import comparison_table
 
-        Console(highlight=False).print(comparison_table(self.summary))
+        Console(highlight=False, markup=False).print(comparison_table(self.summary))
 
     def sample(self, n: int, *, seed: int = 0, temperature: float = 1.0, primer: str = "") -> list[Item]:
         """N items of the tuned model; those that were no items of the domain are left out."""

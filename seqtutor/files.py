@@ -82,7 +82,7 @@ def append(path: Path, head: str, text: str) -> None:
     """Add to a file, after `head` where it is new or empty; where that fails it is as it was. No link is followed."""
     with os.fdopen(opened(path, os.O_RDWR | os.O_CREAT | NO_LINK), "r+b", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
-        left = memoryview((text if size else head + text).encode())
+        left = memoryview((text if size else head + text).encode(errors="replace"))
         try:
             while left:
                 left = left[file.write(left) :]

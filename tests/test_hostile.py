@@ -414,3 +414,40 @@ def test_a_package_that_ends_the_process_ends_its_worker_alone(does):
     Path("pack/mine.py").write_text("def f(texts):\n    return [1.0] * len(texts)\n")
     with function_of("pack.mine:f") as scorer, pytest.raises(UserError, match="term 'outside'"):
         scorer.start()
+
+
+# 11. Odd names, odd terminals
+
+
+@pytest.mark.parametrize("name", ["[/b]", "[bold]x", "[link=x]", ":smile:", "\x1b[2J"])
+def test_a_name_that_looks_like_markup_is_a_name(name):
+    result = seqtutor(*BASE, "--updates", 1, "--function", f"{name}=oracles:length", "--output", "run")
+    if result.exit_code:
+        line(result)
+    else:
+        assert name in result.output
+
+
+def test_output_in_ascii_and_a_path_that_is_no_text():
+    folder = os.fsdecode(b"run\xff")
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "OMP_NUM_THREADS": "1"}
+    for args in ((*BASE, "--updates", 1, "--output", folder), ("status", folder), ("report", folder)):
+        process = start(*args, encoding="utf-8", errors="replace", environment=env)
+        status, _, err = finish(process)
+        assert status == 0, err
+
+
+def test_a_status_prints_nothing_that_steers_a_terminal(run):
+    with (run / "failures.csv").open("a") as file:
+        file.write("update,term,text,reason\n1,\x1b[2Jx,\x07ab,\x9bno\n")
+    result = seqtutor("status", run)
+    assert result.exit_code == 0
+    assert "x1b[2Jx of '\\x07ab': \\x9bno" in result.output
+    assert not set(result.output) & set("\x1b\x07\x9b")
+
+
+@pytest.mark.parametrize(
+    "tables", [[1, 2], {"t": 3}, {"t": {"function": ["oracles", "length"]}}, {"t": {"program": 3}}]
+)
+def test_a_config_of_a_strange_shape_is_refused_in_a_line(tables):
+    line(seqtutor("train", "--trust", "--config", write("run.toml", terms=tables)))

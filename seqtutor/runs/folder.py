@@ -131,7 +131,9 @@ class RunFolder:
     def save_page(self, html: str) -> Path:
         """Write `report.html`."""
         try:
-            write_atomically(self.folder / "report.html", html.encode())
+            write_atomically(
+                self.folder / "report.html", html.encode(errors="replace")
+            )  # a path may hold a byte that is no text
         except OSError as error:
             raise cannot_write(self.folder, error, "copy the run to where there is room") from error
         return self.folder / "report.html"
