@@ -74,18 +74,19 @@ class RunFolder:
     def note(self, update: int, news: News) -> None:
         """Append what the scoring of an update brought to `ledger.csv`, `failures.csv` and `quarantine.csv`."""
         calls = [(number, update, text, figure_text(reward)) for number, text, reward in news.calls]
-        self._append("ledger.csv", ("call", "update", "text", "reward"), calls)
+        self._append("ledger.csv", LEDGER, calls)
         for name, rows in (("failures.csv", news.failures), ("quarantine.csv", news.quarantined)):
             self._append(name, ("update", "term", "text", "reason"), [(update, *row) for row in rows])
 
     @property
     def ledger(self) -> list[dict[str, str]]:
         """The rows of `ledger.csv`: every text that the oracle was asked about; none where it never was."""
-        return whole_rows(self.folder / "ledger.csv")
+        return whole_rows(self.folder / "ledger.csv", LEDGER)
 
     def best_scored(self, share: float) -> tuple[int, float]:
         """The best `share` of the texts that were scored: how many, and their mean reward; NaN where there are none."""
-        rewards = sorted((float(row["reward"]) for row in self.ledger if row["reward"]), reverse=True)
+        known = (_figure(row["reward"]) for row in self.ledger)
+        rewards = sorted((reward for reward in known if math.isfinite(reward)), reverse=True)
         count = round(share * len(rewards))
         return count, sum(rewards[:count]) / count if count else math.nan
 
@@ -139,6 +140,7 @@ class RunFolder:
         return self.folder / "report.html"
 
 
+LEDGER = ("call", "update", "text", "reward")  # columns of ledger.csv
 ALARM_COLUMNS = tuple(f.name for f in dataclasses.fields(Alarm))
 FILES = 100  # items that a run writes as files of the field
 TABLES = ("metrics.csv", "ledger.csv", "failures.csv", "quarantine.csv")  # rows are added while a run goes on
@@ -160,9 +162,14 @@ def owner(folder: Path) -> int | None:
     return None
 
 
-def whole_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table by column; a row of another length than the first is left out."""
+def whole_rows(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows of a table by column; a row of another length than the first is left out.
+
+    Raises UserError where a `needed` column is missing.
+    """
     rows = read_table(path)
+    if rows and (missing := [name for name in needed if name not in rows[0]]):
+        raise UserError(f"{path} has no column '{missing[0]}': it is not the table that a run wrote")
     return [dict(zip(rows[0], row, strict=True)) for row in rows[1:] if len(row) == len(rows[0])]
 
 
@@ -229,6 +236,14 @@ def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:
             values = [figure_text(columns[name][i]) for name in names]
             rows.append([i + 1, model, text or "", figure_text(totals[i]), *values])
     write_atomically(path, csv_text(rows).encode())
+
+
+def _figure(cell: str) -> float:
+    """A cell as `figure_text` wrote it; NaN for any other."""
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        return math.nan
 
 
 def figure_text(value: float) -> str:
