@@ -17,7 +17,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         read = tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise UserError(f"there is no config file {path}") from None
-    except (OSError, ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, as int's is
+    except (
+        OSError,
+        UserError,
+        ValueError,
+        RecursionError,
+    ) as error:  # tomllib's own error is a ValueError, as int's is
         raise UserError(f"cannot read the config {path}: {error}") from error
     for key, value in read.items():
         if any(not -(2**63) <= number < 2**63 for number in _integers(value)):
