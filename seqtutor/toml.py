@@ -22,7 +22,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         UserError,
         ValueError,
         RecursionError,
-    ) as error:  # tomllib's own error is a ValueError, as int's is
+    ) as error:  # tomllib's and int's are ValueErrors
         raise UserError(f"cannot read the config {path}: {error}") from error
     for key, value in read.items():
         if any(not -(2**63) <= number < 2**63 for number in _integers(value)):
