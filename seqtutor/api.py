@@ -26,6 +26,7 @@ from seqtutor.config import (
 from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
+from seqtutor.files import read_text
 from seqtutor.given import given_steps
 from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
@@ -40,11 +41,10 @@ from seqtutor.rewards.taste import pinned
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, best_of_n_kl, comparison
-from seqtutor.runs.folder import RunFolder, new_folder, open_run
+from seqtutor.runs.folder import RunFolder, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.recorded import odds_of, of_record
 from seqtutor.runs.report import render
-from seqtutor.runs.status import whole_rows
 from seqtutor.testing import rehearse
 from seqtutor.tuner import Tuner
 
@@ -73,7 +73,7 @@ class Run:
     @property
     def summary(self) -> dict[str, Any]:
         """The before/after table as plain data, as it stands in `summary.json`."""
-        return dict(json.loads((self.folder / "summary.json").read_text(encoding="utf-8")))
+        return dict(json.loads(read_text(self.folder / "summary.json")))
 
     @property
     def metrics(self) -> Any:
@@ -91,7 +91,7 @@ class Run:
 
         from seqtutor.cli.tables import comparison_table
 
-        Console(highlight=False).print(comparison_table(self.summary))
+        Console(highlight=False, markup=False).print(comparison_table(self.summary))
 
     def sample(self, n: int, *, seed: int = 0, temperature: float = 1.0, primer: str = "") -> list[Item]:
         """N items of the tuned model; those that were no items of the domain are left out."""
@@ -103,7 +103,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """The page, for a notebook."""
-        return page_html((self.folder / "report.html").read_text(encoding="utf-8"))
+        return page_html(read_text(self.folder / "report.html"))
 
 
 def tune(

@@ -73,6 +73,7 @@ class PretrainConfig:
         checked(self)
 
 
+HEAVIEST = 1e18  # a weight beyond it could take a reward out of float32
 NO_LIMIT = 10**9  # updates of a run that is limited by minutes or calls
 
 
@@ -191,6 +192,10 @@ class TrainConfig:
             )
         for name, weight in self.weights.items():
             check_type(f"the weight of '{name}'", weight, float, "the config")
+            if not abs(weight) <= HEAVIEST:
+                raise UserError(
+                    f"the weight of '{name}' must lie between {-HEAVIEST:g} and {HEAVIEST:g}, not {weight:g}"
+                )
         for name in self.hold_out:
             if self.weights.get(name):
                 given = f"'{name}' is held out and has weight {self.weights[name]:g}"

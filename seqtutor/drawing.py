@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from seqtutor.config import TrainConfig, check_seed
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
+from seqtutor.files import read_text
 from seqtutor.optimum import effective, log_mean, resample
 from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about
 from seqtutor.priors.model import Model
@@ -51,7 +52,7 @@ class Source:
     def summary(self) -> dict[str, Any]:
         """The run's `summary.json`; empty where it has none."""
         path = self.folder / "summary.json"
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if self.tuned and path.is_file() else {}
+        return dict(json.loads(read_text(path))) if self.tuned and path.is_file() else {}
 
     @property
     def temperature(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
 from seqtutor.errors import UserError
+from seqtutor.files import csv_text, write_atomically
 from seqtutor.plugin.guard import written
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
@@ -112,12 +112,11 @@ def write_table(found: Iterable[Found], path: Path) -> list[Found]:
     """Write a row for each -> all of them."""
     rows = list(found)
     names = list(rows[0].figures) if rows else []
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "family", "reward", "failed_filter", *names])
-        for item in rows:
-            figures = [figure_text(item.figures[name]) for name in names]
-            writer.writerow([item.text, item.family, figure_text(item.reward), item.failed, *figures])
+    lines = [["text", "family", "reward", "failed_filter", *names]]
+    for item in rows:
+        figures = [figure_text(item.figures[name]) for name in names]
+        lines.append([item.text, item.family, figure_text(item.reward), item.failed, *figures])
+    write_atomically(path, csv_text(lines).encode())
     return rows
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from seqtutor.domain import DataLine, Domain
 from seqtutor.errors import UserError
+from seqtutor.files import check_tree, read_bytes
 from seqtutor.vocabulary import EOS
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -105,6 +106,7 @@ def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:
     if path.is_file():
         return [path]
     if (path / "config.toml").is_file():
+        check_tree(path)
         table = path / ("ledger.csv" if set(columns.values()) == {"reward"} else "scored.csv")
         if not table.is_file():
             raise UserError(f"the run {path} has no {table.name}: it asked no oracle; its samples.csv has its terms")
@@ -118,7 +120,7 @@ def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:
 def digests(paths: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
     """What tells the content of each file from any other, by its path."""
     files = [file for given in paths for file in files_of(Path(given), columns)]
-    return {file.as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
+    return {file.as_posix(): hashlib.sha256(read_bytes(file)).hexdigest()[:16] for file in files}
 
 
 def check_digests(paths: Sequence[str], columns: Mapping[str, str], before: Mapping[str, Any]) -> dict[str, str]:
@@ -231,7 +233,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Cells | str]]:
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"cannot read the record {path}: its name must end in one of {', '.join(SUFFIXES)}")
     try:
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        text = read_bytes(path).decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise UserError(f"cannot read the record {path}: {error.strerror}") from error
     if "\0" in text:

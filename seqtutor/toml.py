@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from seqtutor.errors import UserError
+from seqtutor.files import read_text
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The keys of a config file. Raises UserError with the place of a syntax error, or a number beyond 64 bits."""
     try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
+        read = tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise UserError(f"there is no config file {path}") from None
-    except (OSError, ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, as int's is
+    except (
+        OSError,
+        UserError,
+        ValueError,
+        RecursionError,
+    ) as error:  # tomllib's and int's are ValueErrors
         raise UserError(f"cannot read the config {path}: {error}") from error
     for key, value in read.items():
         if any(not -(2**63) <= number < 2**63 for number in _integers(value)):

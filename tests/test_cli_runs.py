@@ -210,10 +210,10 @@ PRETRAIN = ("pretrain", "--domain", "letters", "--hidden", "8", "--epochs", "100
 BASE = ("train", "--domain", "letters", "--prior", "./prior", "--rollouts", "8", "--batch", "8", "--samples", "10")
 
 
-def start(*args, every="0", before="", **options):
+def start(*args, every="0", before="", environment=None, **options):
     """A run in a process of its own, which can be killed. `before`: code that runs first."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    pipes["env"] = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipes["env"] = environment or {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-c", before + LETTERS, every, *map(str, args)], **pipes)
 
 

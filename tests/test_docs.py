@@ -141,3 +141,13 @@ def test_the_example_configs_are_valid(path):
     config = build(TrainConfig, read_toml(path), str(path))
     domain = seqtutor.load(config.domain, config.options)
     assert weighted_terms(domain, config.weights)
+
+
+def test_every_promise_names_a_test_that_exists():
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    for line in (ROOT / "docs" / "promises.md").read_text(encoding="utf-8").splitlines():
+        file = ""
+        for given, name in re.findall(r"`(test_\w+\.py)?(?:::(test_\w+))?`", line):
+            file = given or file
+            assert not given or given in tests, given
+            assert not name or f"def {name}(" in tests[file], (file, name)

@@ -16,10 +16,12 @@ from rdkit.Chem.MolStandardize.rdMolStandardize import LargestFragmentChooser, U
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import DataLine, Undecodable, UserError
+from seqtutor.files import read_bytes
 from seqtutor_molecules.structures import canonical
 
 SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv", ".sdf")
 DELIMITERS = (",", ";", "\t", "|", " ")  # " ": words, whatever lies between them
+UNPACKED = 500_000_000  # bytes of a packed file
 LOOKED_AT = 50  # rows by which the column of SMILES is found where no header names it
 UNREADABLE = "\ufffd"  # stands for a byte that is no UTF-8
 
@@ -118,9 +120,12 @@ def _read_file(path: Path, prepare: Preparation) -> Iterator[DataLine]:
 def _text(path: Path) -> str:
     """The text of a file; a byte that is no UTF-8, as in a name of another time, is replaced."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         if path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = file.read(UNPACKED + 1)
+            if len(data) > UNPACKED:
+                raise UserError(f"unpacked {path} has more than {UNPACKED:,} bytes, too many to be read")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"cannot unpack {path}: {error}") from error
     except OSError as error:

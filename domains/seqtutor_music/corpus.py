@@ -13,9 +13,10 @@ makes them anew.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
@@ -25,6 +26,7 @@ import numpy as np
 from platformdirs import user_cache_dir
 
 from seqtutor import Progress, UserError, silent
+from seqtutor.files import read_bytes
 from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.context import Values
 from seqtutor_music.copies import Codes, quoted, stretches, variants
@@ -32,7 +34,7 @@ from seqtutor_music.events import VOCABULARY, Ids, join, parse, stack
 from seqtutor_music.scores import passages
 
 COLLECTIONS = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")  # folders of music21's corpus
-FORMAT = 4  # of the cached file: raise it whenever the same tunes would come out as other events
+FORMAT = 5  # of the cached file: raise it whenever the same tunes would come out as other events
 STRETCHES = Path(__file__).with_name("stretches.npz")  # the gaps between their numbers, which pack well
 DUPLE = re.compile(r"(?m)^M:\s*(C\||C|2/2|2/4|4/4)\s*(%|$)")
 
@@ -40,8 +42,8 @@ DUPLE = re.compile(r"(?m)^M:\s*(C\||C|2/2|2/4|4/4)\s*(%|$)")
 def corpus(progress: Progress = silent) -> list[str]:
     """Every usable tune as text in the frame, in the books' order; from the cache once it is made."""
     path = parsed()
-    if path.exists():
-        return path.read_text(encoding="utf-8").splitlines()
+    if path.exists() and (kept := whole(path)):
+        return kept
     texts = collect(abc_texts(), progress)
     save(path, texts)
     return texts
@@ -90,12 +92,23 @@ def collect(sources: Iterable[str], progress: Progress = silent) -> list[str]:
     return [text for text, variant in zip(found, known, strict=True) if not variant]
 
 
-def save(path: Path, texts: Iterable[str]) -> None:
-    """Write one text a line, whole or not at all."""
+def whole(path: Path) -> list[str]:
+    """The texts that `save` wrote; none where the file is cut or changed, so that they are made again."""
+    *texts, last = read_bytes(path).decode(errors="replace").splitlines() or [""]
+    return texts if last == seal(texts) else []
+
+
+def seal(texts: Sequence[str]) -> str:
+    """The last line of the file: how many texts it has, and their digest."""
+    return f"{len(texts)} {hashlib.sha256(chr(10).join(texts).encode()).hexdigest()}"
+
+
+def save(path: Path, texts: Sequence[str]) -> None:
+    """Write one text a line and the seal, whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            file.writelines(f"{text}\n" for text in texts)
+            file.writelines(f"{line}\n" for line in [*texts, seal(texts)])
         Path(file.name).replace(path)
     except OSError as error:
         raise UserError(

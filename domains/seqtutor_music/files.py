@@ -13,6 +13,7 @@ from typing import IO, Any, TypeVar
 from xml.etree import ElementTree
 
 from seqtutor import UserError
+from seqtutor.files import check_file, read_bytes
 from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.events import Note, words
 from seqtutor_music.midi import read_midi
@@ -20,6 +21,8 @@ from seqtutor_music.parts import Part, melody_part
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound, melody
 
 UNPACKED = 50_000_000  # bytes of an archive
+LONGEST = 100_000  # characters of an ABC tune: two seconds of work
+MOST = 10_000  # notes of MusicXML: music21 reads about a thousand a second
 
 Source = TypeVar("Source", str, Path)
 Result = TypeVar("Result")
@@ -60,12 +63,18 @@ def _text(path: Path, shift: int) -> Iterator[Found]:
 def _abc(path: Path) -> Iterator[Found]:
     """The tunes of an ABC file."""
     for tune in tunes("\n".join(_lines(path))):
+        if len(tune) > LONGEST:
+            yield (
+                path.name,
+                UserError(f"a tune of it has {len(tune):,} characters; no melody has more than {LONGEST:,}"),
+            )
+            continue
         label = tune.split("\n", 1)[0].replace(" ", "") if tune.startswith("X:") else ""
         yield f"{path.name} {label}".strip(), _tried(lambda text: melody(read_tune(text)), tune)
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return read_bytes(path).decode(errors="replace").splitlines()
 
 
 def _one(read: Callable[[Path], tuple[str, list[str]]]) -> Callable[[Path], Iterator[Found]]:
@@ -95,8 +104,12 @@ def read_musicxml(path: Path) -> tuple[str, list[str]]:
     """Which part is the melody (empty where there is but one), and its events; of several voices the first."""
     from music21.converter import Converter
 
+    notes = 0
     for sheet in _sheets(path):
         for _, element in ElementTree.iterparse(sheet):  # noqa: S314 - as music21 will; expat limits entities
+            notes += element.tag == "note"
+            if notes > MOST:
+                raise UserError(f"it has more than {MOST:,} notes; no melody has so many")
             beats = (element.text or "") if element.tag == "beats" else ""
             if sum(map(int, re.findall(r"\d+", beats))) > LARGEST:
                 raise UserError(f"its metre has {beats.strip()[:20]} beats; no melody has more than {LARGEST}")
@@ -112,6 +125,7 @@ def read_musicxml(path: Path) -> tuple[str, list[str]]:
 
 def _sheets(path: Path) -> Iterator[IO[bytes]]:
     """The XML of a file, or of the members of an archive of them."""
+    check_file(path)
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             yield file

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from seqtutor import UserError
+from seqtutor.files import read_bytes
 from seqtutor_music.events import STEPS, VOCABULARY, Note
 from seqtutor_music.parts import Part, melody_part, skyline
 from seqtutor_music.scores import LONGEST, bar_quarters, fitted, likely_sharps
@@ -22,6 +23,7 @@ NOTE_OFF, NOTE_ON = 0x8, 0x9
 DATA_BYTES = {0xC: 1, 0xD: 1}  # of a message by the upper half of its status byte; the others have two
 SYSTEM, META = 0xF0, 0xFF
 NAME, END, METRE, KEY = 0x03, 0x2F, 0x58, 0x59  # kinds of meta events
+MOST = 5_000_000  # bytes of a file
 NEAR = Fraction(1, 4)  # of a sixteenth: how far from the grid a note of a performance may begin; triplets are 1/3 off
 
 
@@ -42,7 +44,7 @@ def read_midi(path: Path) -> tuple[str, list[str]]:
     Notes begin on the sixteenths of the file's own beats or near them; a triplet does not, and is refused. Silent bars
     before the first note are left out. A key signature decides the key; without one it is the likely one.
     """
-    ticks, tracks = _tracks(path.read_bytes())
+    ticks, tracks = _tracks(read_bytes(path, MOST))
     metre, pickup = _metre([change for track in tracks for change in track.metres], ticks)
     per_quarter = STEPS // bar_quarters([metre])
     bar = STEPS * ticks // per_quarter

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import sys
 from typing import Any
 
 import click
@@ -39,10 +41,15 @@ class Commands(click.Group):
             raise _Ended(str(error), error.status) from error
         except UserError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt as stopped:
+            name, status = getattr(stopped, "name", "SIGINT"), getattr(stopped, "status", 130)
+            raise _Ended(f"stopped by {name}", status) from stopped
         except PermissionError as error:
             raise click.ClickException(f"no permission to write or read {error.filename}") from error
         except BrokenPipeError as error:
-            raise click.ClickException("the output was closed by its reader; what was learnt is saved") from error
+            saved = "; what was learnt is saved" if ctx.invoked_subcommand in ("train", "pretrain") else ""
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that nothing fails once more at the end
+            raise click.ClickException(f"the output was closed by its reader{saved}") from error
         except (MemoryError, RuntimeError) as error:  # what torch raises is a plain RuntimeError
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
@@ -68,4 +75,17 @@ def main() -> None:
     seqtutor train --domain music          tune melodies to the rules of music theory
     seqtutor train --domain molecules      tune SMILES to drug-like, makeable molecules
     """
+    _open_standard_files()
     os.environ.setdefault("OMP_NUM_THREADS", str(idle_threads()))  # what torch computes with once it is imported
+
+
+def _open_standard_files() -> None:
+    """See that input and outputs are open, else a pipe to a worker would take their place, and that any text prints."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")

@@ -24,7 +24,7 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-console = _Console(highlight=False)
+console = _Console(highlight=False, markup=False, emoji=False)  # a name may hold brackets
 
 
 class _Progress(Progress):

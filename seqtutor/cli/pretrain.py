@@ -158,7 +158,7 @@ def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
         console.print(f"what it did not learn is not known: {error}", markup=False, soft_wrap=True)
         return
     with (folder / "unlearnt.txt").open("w", encoding="utf-8") as file:
-        for out in (console, Console(file=file, width=100)):
+        for out in (console, Console(file=file, width=100, markup=False)):
             out.print("what the prior did not learn (w of 0: learnt)")
             out.print(table(found, f"{found.base:,} texts of the prior"))
             for line in notes(found):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from seqtutor.domain import verdict
@@ -60,7 +59,7 @@ def explanation_table(found: Explanation) -> Table:
     table.add_column("by", overflow="fold")
     for part in found.parts:
         own = [f"{part.logp:.2f}"] if part.logp is not None else []
-        table.add_row(escape(part.name), f"{part.prior_logp:.2f}", *own, _signed(part.total), _by(part.paid))
+        table.add_row(part.name, f"{part.prior_logp:.2f}", *own, _signed(part.total), _by(part.paid))
     table.add_section()
     own = [f"{found.logp:.2f}"] if found.logp is not None else []
     total = sum(part.total for part in found.parts)

@@ -150,7 +150,12 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
                 "calls were spent; a larger --temperature, --repeats unpaid or --vary may find more",
                 soft_wrap=True,
             )
-        _conclude(tuner, run, stopped is not None)
+        try:
+            _conclude(tuner, run, stopped is not None)
+        except Stopped as late:
+            raise UserStopped(
+                f"stopped by {late.name}; go on with: seqtutor train --resume {run.folder}", late.status
+            ) from late
     return INTERRUPTED if stopped else 0
 
 

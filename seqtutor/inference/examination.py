@@ -32,7 +32,7 @@ def examine(domain: Domain, data: Examples, folder: Path) -> Inference:
 
 
 def _note(found: Inference, path: Path) -> None:
-    from seqtutor.priors.files import write_atomically
+    from seqtutor.files import write_atomically
 
     about = json.loads(path.read_text(encoding="utf-8"))
     rows = zip(found.names, found.mean, found.halfwidth, found.p_values, strict=True)

@@ -226,7 +226,7 @@ def _array(content: bytes) -> np.ndarray:
 
 def _keep(path: Path, base: Base, tokens: Ids, truncated: np.ndarray, checked: Values) -> None:
     """Write the cache whole or not at all; where that is not possible, nothing is kept."""
-    from seqtutor.priors.files import write_atomically
+    from seqtutor.files import write_atomically
 
     content = io.BytesIO()
     np.savez_compressed(

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from seqtutor.errors import UserError
+from seqtutor.files import read_text
 from seqtutor.vocabulary import Vocabulary
 
 WIDTH = 36  # characters of a line in a picture
@@ -47,7 +48,7 @@ def lines_of(path: Path, judge: Callable[[str], str]) -> Iterator[tuple[str, str
     if not paths:
         raise UserError(f"{path} has no .txt files")
     for file in paths:
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(file).splitlines(), 1):
             if text := line.strip():
                 yield f"{file.name}:{number}", text, judge(text)
 

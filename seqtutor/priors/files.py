@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +19,12 @@ from torch import Tensor
 import seqtutor
 from seqtutor.domain import Domain, own_prior
 from seqtutor.errors import UserError
+from seqtutor.files import check_file, read_text, write_atomically
 from seqtutor.plugin.contract import inherited
 from seqtutor.priors.model import LstmModel, Model, TiltedModel, grown, without_value
 from seqtutor.vocabulary import Vocabulary
 
 LARGEST = {"embedding": 1 << 16, "hidden": 1 << 16, "layers": 64}  # beyond these a description is a mistake, or worse
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` whole, or leave it as it was."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with suppress(OSError):  # what went wrong first is what is told
-            part.unlink()  # half a file helps nobody, and takes room on a full disk
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Let the names in `folder` survive a power cut, as the files' contents do."""
-    if os.name == "posix":
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
 
 
 def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **notes: Any) -> None:
@@ -74,9 +48,9 @@ def read_about(folder: Path, stem: str) -> dict[str, Any]:
     """The JSON beside a model. Raises UserError where it is missing or not what `save_model` writes."""
     path = _description(folder, stem)
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = json.loads(read_text(path))
         complete = {"kind", "vocabulary", "embedding", "hidden", "layers", "fixed_length"} <= set(about)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"cannot read the model description {path}: {error}") from error
     if not complete:
         raise UserError(f"{path} does not describe a model: it needs kind, vocabulary, embedding, hidden, layers")
@@ -112,15 +86,19 @@ def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
 
 def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     try:
+        check_file(path)
         with safe_open(path, framework="pt") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             wanted = {key: tuple(value.shape) for key, value in expected.items()}
             if shapes != wanted:
                 wrong = sorted(k for k in shapes.keys() | wanted.keys() if shapes.get(k) != wanted.get(k))
                 raise UserError(f"{path} does not fit its description: {', '.join(wrong[:3])}")
-            return {key: file.get_tensor(key).to(torch.float32) for key in wanted}
+            tensors = {key: file.get_tensor(key).to(torch.float32) for key in wanted}
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read the weights {path}: {error}") from error
+    if odd := next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None):
+        raise UserError(f"{path} holds a weight that is no finite number (in {odd}): a model with it writes nothing")
+    return tensors
 
 
 def written_as_path(name: str) -> bool:

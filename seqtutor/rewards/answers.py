@@ -12,7 +12,7 @@ from typing import Any
 
 from seqtutor.domain import Domain, SequenceTerm
 from seqtutor.errors import UserError
-from seqtutor.rewards.outcomes import Outcome, WrongNumber, ask
+from seqtutor.rewards.outcomes import Outcome, Shifted, WrongNumber, ask
 from seqtutor.rewards.outside import Oracle, Own, Program
 from seqtutor.rewards.pool import Pool, PoolAnswers, Worker
 from seqtutor.rewards.store import Store
@@ -39,6 +39,8 @@ class Answers:
     here: dict[str, Any] = field(default_factory=dict)
     pools: dict[str, Pool] = field(default_factory=dict)
     kept: dict[str, Sequence[str]] = field(default_factory=dict)  # open questions for this process
+    recent: list[tuple[str, str]] = field(default_factory=list)  # terms and texts of the answers since the last batch
+    before: list[tuple[str, str]] = field(default_factory=list)  # and of those of the batch before it
 
     def __post_init__(self) -> None:
         own: dict[str, Oracle] = {}
@@ -61,6 +63,7 @@ class Answers:
     def submit(self, texts: Sequence[str]) -> None:
         """Look up what is on disk of `texts`, and give the workers what is open; older questions are forgotten."""
         self.drop()
+        self.before, self.recent = self.recent, []
         for term in self.terms:
             unheard = list(dict.fromkeys(text for text in texts if text not in self.known[term.name]))
             self._stored(term.name, unheard)
@@ -130,10 +133,24 @@ class Answers:
 
     def _take(self, more: Any) -> None:
         """Put outcomes on disk, one call after the other as they come, and remember them."""
-        for name, outcomes in more:
-            for store in self.stores:
-                store.put(name, self.versions[name], outcomes)
-            self._remember(name, outcomes)
+        try:
+            for name, outcomes in more:
+                self.recent += [(name, text) for text in outcomes]
+                for store in self.stores:
+                    store.put(name, self.versions[name], outcomes)
+                self._remember(name, outcomes)
+        except Shifted as error:
+            self._forget(error.term)
+            raise
+
+    def _forget(self, term: str) -> None:
+        """Drop what a term said in this batch and the one before: whose answers these are is not certain."""
+        doubtful = [text for name, text in self.before + self.recent if name == term]
+        for store in self.stores:
+            store.forget(term, self.versions[term], doubtful)
+        for text in doubtful:
+            self.known[term].pop(text, None)
+            self.reasons.pop((term, text), None)
 
     def _stored(self, name: str, texts: Sequence[str]) -> None:
         found: dict[str, Outcome] = {}

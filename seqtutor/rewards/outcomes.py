@@ -26,6 +26,14 @@ class WrongNumber(UserError):
     """A function gave more or fewer answers than it was given texts: whose is whose is unknown, so the run stops."""
 
 
+class Shifted(WrongNumber):
+    """An answer came that nobody had asked for: those of `term` that came shortly before it may be other texts' too."""
+
+    def __init__(self, message: str, term: str = "") -> None:
+        super().__init__(message)
+        self.term = term
+
+
 def failure(reason: str, kind: Kind = "failure") -> Outcome:
     """No value, and why: one line of at most LONGEST characters."""
     shown = " ".join(reason.split()).encode(errors="replace").decode()  # a lone surrogate could not be written down

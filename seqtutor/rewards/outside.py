@@ -25,9 +25,11 @@ from types import ModuleType
 from typing import Any
 
 from seqtutor.errors import UserError
-from seqtutor.rewards.outcomes import Outcome, WrongNumber, failure, outcome_of
+from seqtutor.files import read_bytes
+from seqtutor.rewards.outcomes import Outcome, Shifted, WrongNumber, failure, outcome_of
 
 GRACE = 2.0  # seconds for a program whose pipes have closed to end by itself
+SETTLE = 0.02  # seconds that a program must be silent after a call whose answers do not name their texts
 LONGEST_LINE = 1 << 16  # bytes of an answer
 LONGEST_SHOWN = 80  # of one in a message
 
@@ -96,6 +98,7 @@ class Program:
     arguments: tuple[str, ...]
     process: subprocess.Popen[bytes] | None = field(default=None, compare=False)
     unread: bytes = field(default=b"", compare=False)
+    named: bool = field(default=False, compare=False)  # its last answer said which text it is for
 
     def check(self) -> None:
         """Raise UserError where there is no such program."""
@@ -126,7 +129,11 @@ class Program:
 
     def __call__(self, texts: Sequence[str]) -> Any:
         """One Outcome a text. A program that dies is started again; a text it dies of twice is quarantined."""
-        return [self._ask(text) or self._ask(text, anew=True) or self._died() for text in texts]
+        outcomes = [self._ask(text) or self._ask(text, anew=True) or self._died() for text in texts]
+        output = self.process.stdout if self.process else None
+        if output is not None and not self.named:
+            self._expect_silence(output.fileno(), SETTLE)
+        return outcomes
 
     def probe(self, text: str, seconds: float) -> None:
         """Ask about one text. Raises UserError where what the program prints in that time is no answer.
@@ -191,18 +198,19 @@ class Program:
             while b"\n" in self.unread:
                 line, self.unread = self.unread.split(b"\n", 1)
                 if (found := _answer_of(line)) is not None:
+                    self.named = "text" in found
                     return _answer(found, text)
             more = os.read(output, 1 << 16)
             if not more:
                 return None
             self.unread = (self.unread + more)[-LONGEST_LINE:]
 
-    def _expect_silence(self, output: int) -> None:
-        """Raise WrongNumber where an answer lies there that nobody asked for: the next text would get it."""
-        if select.select([output], [], [], 0)[0]:
+    def _expect_silence(self, output: int, seconds: float = 0.0) -> None:
+        """Raise Shifted where an answer comes within some seconds that nobody asked for: the next text would get it."""
+        if select.select([output], [], [], seconds)[0]:
             self.unread += os.read(output, 1 << 16)
         if any(_answer_of(line) is not None for line in self.unread.split(b"\n")):
-            raise WrongNumber("gave more than one answer for one text; one line each is needed")
+            raise Shifted("gave more than one answer for one text; one line each is needed")
 
     def _died(self) -> Outcome:
         status = self.process.wait() if self.process else 0
@@ -239,6 +247,26 @@ class Own:
 
 
 Oracle = Function | Program | Own
+
+
+def lies_here(oracle: Oracle) -> bool:
+    """Whether a function, or the class of a domain, is found in the current folder alone. Nothing is run."""
+    if isinstance(oracle, Program):
+        return False
+    top, here = (
+        (oracle.place if isinstance(oracle, Function) else oracle.domain).split(":")[0].split(".")[0],
+        str(Path.cwd()),
+    )
+    elsewhere = PathFinder.find_spec(top, path_elsewhere())
+    return elsewhere is None and PathFinder.find_spec(top, [here]) is not None
+
+
+def path_elsewhere() -> list[str]:
+    """Where modules are found, the current folder aside."""
+    here = str(Path.cwd())
+    return [place for place in map(str, sys.path) if str(Path(place).absolute()) != here]
+
+
 KINDS: dict[str, Callable[..., Oracle]] = {"Function": Function, "Program": Program, "Own": Own}
 
 
@@ -294,4 +322,4 @@ def _answer(found: dict[str, Any], text: str) -> Outcome:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(read_bytes(path)).hexdigest()[:16]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,13 +18,15 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from seqtutor.errors import UserError
-from seqtutor.rewards.outcomes import Outcome, failure
-from seqtutor.rewards.outside import Oracle, described, ended
+from seqtutor.rewards.outcomes import Outcome, Shifted, failure
+from seqtutor.rewards.outside import Oracle, described, ended, lies_here, path_elsewhere
+from seqtutor.rewards.worker import kill_all
 
 START = 120.0  # seconds that a worker may take to import its functions
 GRACE = 2.0  # seconds for a process whose pipe has closed to end by itself
 CALL = 0.1  # seconds that a call shall take: long beside what it costs to send, short beside a wait
 LATE = 0.25  # share of its time after which a call is suspected to hang
+BEGIN = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from seqtutor.rewards.worker import main; main()"
 KEPT = 2000  # bytes of a worker's error output that are kept
 PoolAnswers = tuple[str, dict[str, Outcome]]  # a term's name, and an outcome for each text
 
@@ -47,6 +48,7 @@ class Worker:
     pipe: socket.socket
     answers: BinaryIO  # the pipe's other direction, line by line
     errors: IO[bytes]
+    leash: int  # a pipe that the kernel closes with us
     deadline: float
     ready: bool = False
     job: list[Question] = field(default_factory=list)
@@ -85,8 +87,8 @@ class Worker:
         """Kill the process and all that it started."""
         if self.errors.closed:
             return
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        kill_all(self.process.pid)
+        os.close(self.leash)
         self.process.wait()
         self.listen()
         self.answers.close()
@@ -157,7 +159,8 @@ class Pool:
         worker = self.spares.pop() if self.spares else _process()
         worker.deadline = time.monotonic() + START
         terms = {name: described(oracle) for name, oracle in self.functions.items()}
-        worker.tell({"memory": self.memory, "terms": terms})
+        here = [str(Path.cwd())] if any(map(lies_here, self.functions.values())) else []
+        worker.tell({"memory": self.memory, "path": here, "terms": terms})
         return worker
 
     def hear(self, worker: Worker) -> Iterator[PoolAnswers]:
@@ -169,7 +172,9 @@ class Pool:
         if said is None:
             yield from self._lost(worker, f"its scorer ended: {worker.end()}", "quarantine")
         elif "error" in said:
-            raise UserError(f"term '{worker.job[0].name if worker.job else ', '.join(self.functions)}' {said['error']}")
+            name = worker.job[0].name if worker.job else ", ".join(self.functions)
+            line = f"term '{name}' {said['error']}"
+            raise Shifted(line, name) if said.get("shifted") else UserError(line)
         elif not worker.ready:
             worker.ready = True
         elif job := worker.job:
@@ -217,21 +222,24 @@ class Pool:
 
 
 def _process() -> Worker:
-    """Start a process, which then waits for its functions."""
+    """Start a process, which then waits for its functions.
+
+    It is isolated (-I): nothing of the current folder, and no variable of the environment, says what it imports.
+    """
     ours, theirs = socket.socketpair()
-    here = str(Path.cwd())
-    path = os.pathsep.join([*(place for place in sys.path if place and place != here), here])
+    watched, leash = os.pipe()
+    given = (str(theirs.fileno()), str(watched), json.dumps(path_elsewhere()))
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", "seqtutor.rewards.worker", str(theirs.fileno()), str(os.getpid())],
+        [sys.executable, "-I", "-c", BEGIN, *given],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,  # what a scorer prints is not an answer
         stderr=subprocess.PIPE,
-        pass_fds=[theirs.fileno()],
+        pass_fds=[theirs.fileno(), watched],
         start_new_session=True,  # Ctrl-C is ours to handle, and a kill reaches all that a scorer started
-        env={**os.environ, "PYTHONPATH": path},
     )
     theirs.close()
+    os.close(watched)
     if process.stderr is None:
         raise RuntimeError("a worker's error output is a pipe")
     os.set_blocking(process.stderr.fileno(), False)
-    return Worker(process, ours, ours.makefile("rb"), process.stderr, deadline=math.inf)
+    return Worker(process, ours, ours.makefile("rb"), process.stderr, leash, deadline=math.inf)

@@ -17,9 +17,11 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from seqtutor.errors import UserError
-from seqtutor.priors.files import sync_folder, write_atomically
+from seqtutor.files import read_bytes, sync_folder, write_atomically
 
 CURRENT, PREVIOUS = "checkpoint.safetensors", "previous.safetensors"
+NETWORKS = ("policy", "target", "healthy", "model", "best", "optimiser")  # parts whose numbers must be finite
+MOST = 1 << 36  # bytes of one
 SECONDS = 10.0  # from one checkpoint to the next
 SHARE = 0.02  # of a run that its checkpoints may take: one that is slow is written more rarely
 
@@ -94,7 +96,7 @@ def load_checkpoint(
             break
         except FileNotFoundError:
             continue
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+        except (OSError, UserError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
             problem = problem or error
     else:
         if problem is None:
@@ -104,18 +106,25 @@ def load_checkpoint(
         check(state)
         for name, part in parts.items():
             _restore(part, {k.removeprefix(f"{name}/"): t for k, t in tensors.items() if k.startswith(f"{name}/")})
-    except (ValueError, KeyError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise _unfit(candidate, error) from error
     return state
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    content = path.read_bytes()
+    content = read_bytes(path, MOST)
     tensors = load(content)
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
     if header["digest"] != _digest(header["state"], tensors):
         raise ValueError("its content is damaged")
+    if odd := next((key for key, tensor in tensors.items() if _of_model(key) and not tensor.isfinite().all()), None):
+        raise ValueError(f"{odd} holds a number that is not finite")
     return tensors, dict(json.loads(header["state"]))
+
+
+def _of_model(key: str) -> bool:
+    """Whether a tensor is a network's, or Adam's of it: those of the replay may hold infinities."""
+    return key.partition("/")[0] in NETWORKS
 
 
 def _digest(state: str, tensors: Mapping[str, Tensor]) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,9 @@ from typing import Any
 from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
+from seqtutor.files import NO_LINK, append, check_tree, csv_text, opened, read_table, write_atomically
 from seqtutor.plugin.guard import written
-from seqtutor.priors.files import load_model, save_model, write_atomically
+from seqtutor.priors.files import load_model, save_model
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import News
@@ -45,11 +44,12 @@ class RunFolder:
         """Keep other processes from writing here while the block runs. The system frees the lock of a dead process."""
         import fcntl  # not on every system
 
+        check_tree(self.folder)
         try:
-            file = (self.folder / "lock").open("a+", encoding="utf-8")
+            number = opened(self.folder / "lock", os.O_RDWR | os.O_CREAT | NO_LINK)
         except OSError as error:
             raise cannot_write(self.folder, error, "go on with a copy of it elsewhere") from error
-        with file:
+        with os.fdopen(number, "r+b", buffering=0) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -57,9 +57,15 @@ class RunFolder:
                     f"{self.folder} is in use by process {owner(self.folder)}; wait for it, or stop it first"
                 ) from None
             file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
+            file.write(f"{os.getpid()}\n".encode())
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove the parts of files that a killed process was writing; a page may be in the making by another."""
+        for part in self.folder.rglob("*.part"):
+            if not part.name.startswith("report.html"):
+                part.unlink(missing_ok=True)
 
     def log(self, row: Mapping[str, float]) -> None:
         """Append one update to `metrics.csv`; the first row names the columns."""
@@ -68,48 +74,39 @@ class RunFolder:
     def note(self, update: int, news: News) -> None:
         """Append what the scoring of an update brought to `ledger.csv`, `failures.csv` and `quarantine.csv`."""
         calls = [(number, update, text, figure_text(reward)) for number, text, reward in news.calls]
-        self._append("ledger.csv", ("call", "update", "text", "reward"), calls)
+        self._append("ledger.csv", LEDGER, calls)
         for name, rows in (("failures.csv", news.failures), ("quarantine.csv", news.quarantined)):
             self._append(name, ("update", "term", "text", "reason"), [(update, *row) for row in rows])
 
     @property
     def ledger(self) -> list[dict[str, str]]:
         """The rows of `ledger.csv`: every text that the oracle was asked about; none where it never was."""
-        path = self.folder / "ledger.csv"
-        if not path.exists():
-            return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        return whole_rows(self.folder / "ledger.csv", LEDGER)
 
     def best_scored(self, share: float) -> tuple[int, float]:
         """The best `share` of the texts that were scored: how many, and their mean reward; NaN where there are none."""
-        rewards = sorted((float(row["reward"]) for row in self.ledger if row["reward"]), reverse=True)
+        known = (_figure(row["reward"]) for row in self.ledger)
+        rewards = sorted((reward for reward in known if math.isfinite(reward)), reverse=True)
         count = round(share * len(rewards))
         return count, sum(rewards[:count]) / count if count else math.nan
 
     def _append(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Add rows in one go, so that who reads meanwhile sees whole ones; a new file begins with the columns."""
-        path, text = self.folder / name, io.StringIO()
-        writer = csv.writer(text)
-        if rows and not path.exists():
-            writer.writerow(columns)
-        writer.writerows(rows)
         if rows:
-            with path.open("a", newline="", encoding="utf-8") as file:
-                file.write(text.getvalue())
+            append(self.folder / name, csv_text([columns]), csv_text(rows))
 
     def keep(self, updates: int) -> None:
         """Drop the rows of every table after the first `updates`: those that a resumed run will make again."""
         for name in TABLES:
             path = self.folder / name
             if path.exists():
-                write_atomically(path, _until(path.read_text(encoding="utf-8"), updates).encode())
+                write_atomically(path, csv_text(_until(read_table(path), updates)).encode())
 
     def sync(self) -> None:
         """Let every table survive a power cut as it stands now."""
         for path in (self.folder / name for name in TABLES):
             if path.exists():
-                with path.open("rb") as file:
+                with os.fdopen(opened(path, os.O_RDONLY), "rb") as file:
                     os.fsync(file.fileno())
 
     def save_policy(self, policy: Model, config: TrainConfig) -> None:
@@ -125,8 +122,8 @@ class RunFolder:
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Write `alarms.csv`: what the run warned of; no file where it never did."""
         if alarms:
-            with (self.folder / "alarms.csv").open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([ALARM_COLUMNS, *(dataclasses.astuple(alarm) for alarm in alarms)])
+            rows = [ALARM_COLUMNS, *(dataclasses.astuple(alarm) for alarm in alarms)]
+            write_atomically(self.folder / "alarms.csv", csv_text(rows).encode())
 
     def save_summary(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`; what is not a number becomes null."""
@@ -135,12 +132,15 @@ class RunFolder:
     def save_page(self, html: str) -> Path:
         """Write `report.html`."""
         try:
-            write_atomically(self.folder / "report.html", html.encode())
+            write_atomically(
+                self.folder / "report.html", html.encode(errors="replace")
+            )  # a path may hold a byte that is no text
         except OSError as error:
             raise cannot_write(self.folder, error, "copy the run to where there is room") from error
         return self.folder / "report.html"
 
 
+LEDGER = ("call", "update", "text", "reward")  # columns of ledger.csv
 ALARM_COLUMNS = tuple(f.name for f in dataclasses.fields(Alarm))
 FILES = 100  # items that a run writes as files of the field
 TABLES = ("metrics.csv", "ledger.csv", "failures.csv", "quarantine.csv")  # rows are added while a run goes on
@@ -151,29 +151,40 @@ def owner(folder: Path) -> int | None:
     import fcntl  # not on every system
 
     try:
-        with (folder / "lock").open(encoding="utf-8") as file:
+        with os.fdopen(opened(folder / "lock", os.O_RDONLY), "rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return int(file.read() or 0)
+                said = file.read(20).strip()
+                return int(said) if said.isdigit() else 0
     except FileNotFoundError:
         pass
     return None
 
 
-def _until(table: str, updates: int) -> str:
-    """The whole rows of a CSV text whose column `update` is at most `updates`."""
-    rows, text = list(csv.reader(io.StringIO(table, newline=""))), io.StringIO()
+def whole_rows(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows of a table by column; a row of another length than the first is left out.
+
+    Raises UserError where a `needed` column is missing.
+    """
+    rows = read_table(path)
+    if rows and (missing := [name for name in needed if name not in rows[0]]):
+        raise UserError(f"{path} has no column '{missing[0]}': it is not the table that a run wrote")
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:] if len(row) == len(rows[0])]
+
+
+def _until(rows: list[list[str]], updates: int) -> list[list[str]]:
+    """The header of a table and its whole rows whose column `update` is at most `updates`."""
     place = rows[0].index("update") if rows and "update" in rows[0] else 0
-    whole = [row for row in rows[1:] if len(row) == len(rows[0]) and row[place].isdecimal()]
-    csv.writer(text).writerows([*rows[:1], *(row for row in whole if int(row[place]) <= updates)])
-    return text.getvalue()
+    whole = [row for row in rows[1:] if len(row) == len(rows[0]) and row[place].isdecimal() and len(row[place]) < 19]
+    return [*rows[:1], *(row for row in whole if int(row[place]) <= updates)]
 
 
 def new_folder(output: str, kind: str) -> Path:
     """Make the folder `output`, or by default `outputs/<kind>-<time>`. Raises UserError where it cannot be made."""
     folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}")
     try:
+        folder = folder if output else _free(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} exists and is not empty; name another with --output, or remove it")
         folder.mkdir(parents=True, exist_ok=True)
@@ -182,6 +193,17 @@ def new_folder(output: str, kind: str) -> Path:
     except OSError as error:
         raise cannot_write(folder, error, "name another folder with --output") from error
     return folder
+
+
+def _free(folder: Path) -> Path:
+    """Make a folder of that name, or with -2, -3, ... behind it where another run has it already."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 10_000):
+        place = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        with suppress(FileExistsError):
+            place.mkdir()
+            return place
+    raise UserError(f"{folder} and {number:,} names like it are taken; name another folder with --output")
 
 
 def cannot_write(folder: Path, error: OSError, remedy: str) -> UserError:
@@ -194,6 +216,7 @@ def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
     path = folder / "config.toml"
     if not path.is_file():
         raise UserError(f"{folder} is no run folder: it has no config.toml")
+    check_tree(folder)
     config = build(TrainConfig, read_toml(path), str(path))
     return config, load(config.domain, config.options)
 
@@ -206,14 +229,21 @@ def load_policy(folder: Path, *, device: str = "cpu") -> Model:
 def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:
     """One row a sample: its number, its model, its text (empty: no item), its reward, and every term's figures."""
     names = list(next(iter(groups.values())).columns)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["number", "model", "text", "reward", *names])
-        for model, scores in groups.items():
-            totals, columns = scores.totals, scores.columns
-            for i, text in enumerate(scores.texts):
-                values = [figure_text(columns[name][i]) for name in names]
-                writer.writerow([i + 1, model, text or "", figure_text(totals[i]), *values])
+    rows: list[Sequence[Any]] = [["number", "model", "text", "reward", *names]]
+    for model, scores in groups.items():
+        totals, columns = scores.totals, scores.columns
+        for i, text in enumerate(scores.texts):
+            values = [figure_text(columns[name][i]) for name in names]
+            rows.append([i + 1, model, text or "", figure_text(totals[i]), *values])
+    write_atomically(path, csv_text(rows).encode())
+
+
+def _figure(cell: str) -> float:
+    """A cell as `figure_text` wrote it; NaN for any other."""
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        return math.nan
 
 
 def figure_text(value: float) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
 from collections.abc import Mapping
@@ -12,16 +10,18 @@ from pathlib import Path
 
 from seqtutor.config import NO_LIMIT, read_toml
 from seqtutor.errors import UserError
-from seqtutor.runs.folder import owner
+from seqtutor.files import check_tree
+from seqtutor.runs.folder import owner, whole_rows
 
 RECENT = 20  # updates that the time left is reckoned from
 Lines = list[tuple[str, str]]
 
 
 def status_of(folder: Path) -> Lines:
-    """Labels and texts, one a line. Raises UserError where there is no run."""
+    """Labels and texts, one a line, without what would steer a terminal. Raises UserError where there is no run."""
     if not (folder / "config.toml").is_file():
         raise UserError(f"{folder} is no run folder: it has no config.toml")
+    check_tree(folder)
     config = read_toml(folder / "config.toml")
     rows, process = whole_rows(folder / "metrics.csv"), owner(folder)
     done, updates = (
@@ -44,7 +44,16 @@ def status_of(folder: Path) -> Lines:
     if failures:
         term, text, reason = (failures[-1].get(key, "") for key in ("term", "text", "reason"))
         lines.append(("failures", f"{len(failures):,}; the last: {term} of '{text}': {reason}"))
-    return lines
+    return [(label, plain(text)) for label, text in lines]
+
+
+def plain(text: str) -> str:
+    """A text of a stranger's on one line, every character that steers a terminal as its number.
+
+    >>> print(plain("a\x1b[2Jb\nc"))
+    a\\x1b[2Jb\\nc
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _doing(process: int | None, finished: bool, complete: bool) -> str:
@@ -90,16 +99,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = int(seconds // 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def whole_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table that may be growing: a last one that is still being written is left out."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
-    rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
-    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:] if len(row) == len(rows[0])]
 
 
 def _number(text: str) -> float:

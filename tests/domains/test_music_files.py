@@ -182,3 +182,15 @@ def test_the_upper_line_of_chords_and_held_notes():
     assert skyline(chord) == [Note(0, 4, 67)]
     assert skyline([Note(0, 8, 72), Note(2, 2, 60), Note(4, 2, 76)]) == [Note(0, 4, 72), Note(4, 2, 76)]
     assert skyline([Note(0, 2, 60), Note(2, 2, 60)]) == [Note(0, 2, 60), Note(2, 2, 60)]
+
+
+def test_a_tune_that_would_take_half_a_minute_is_refused_at_once(tmp_path):
+    (tmp_path / "a.abc").write_text("X:1\nM:4/4\nL:1/8\nK:G\n" + "GABc dedB|" * 180_000)
+    (line,) = MusicDomain().read(tmp_path / "a.abc")
+    assert line.problem == "a tune of it has 1,800,020 characters; no melody has more than 100,000"
+
+
+def test_musicxml_of_more_notes_than_any_melody_is_refused_before_music21_reads_it(tmp_path):
+    (tmp_path / "a.xml").write_text("<score-partwise>" + "<note/>" * 10_001 + "</score-partwise>")
+    (line,) = MusicDomain().read(tmp_path / "a.xml")
+    assert line.problem == "it has more than 10,000 notes; no melody has so many"

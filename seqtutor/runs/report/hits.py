@@ -11,6 +11,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from seqtutor.domain import Domain
+from seqtutor.errors import UserError
 from seqtutor.runs.report.drawing import drawn
 from seqtutor.runs.report.figures import number
 from seqtutor.runs.report.reading import SCORE, TERM, rows
@@ -46,7 +47,14 @@ class Hits:
 
 
 def read_hits(folder: Path, domain: Domain) -> Hits | None:
-    """The hits of a run folder; None where it has none."""
+    """The hits of a run folder; None where it has none. Raises UserError where its tables are not those of a run."""
+    try:
+        return _read_hits(folder, domain)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"cannot read the hits of '{folder}': its tables lack {error}") from error
+
+
+def _read_hits(folder: Path, domain: Domain) -> Hits | None:
     chosen = rows(folder / "hits" / "hits.csv")
     if not chosen:
         return None

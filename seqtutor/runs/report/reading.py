@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import tomllib
@@ -15,6 +13,7 @@ import numpy as np
 
 from seqtutor.domain import Better
 from seqtutor.errors import UserError
+from seqtutor.files import check_tree, read_table, read_text
 from seqtutor.runs.recorded import sentences
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def read(folder: Path) -> Run:
     """A run folder. Raises UserError where it is none, or where a file of it cannot be read."""
     try:
         run = _read(folder)
-    except (UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError, OverflowError, csv.Error) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise UserError(f"cannot read the run folder '{folder}': {type(error).__name__}: {error}") from error
     missing = [name for name in NEEDED if run.metrics and name not in run.metrics]
     if missing:
@@ -126,7 +125,8 @@ def _read(folder: Path) -> Run:
     config = folder / "config.toml"
     if not config.is_file():
         raise UserError(f"'{folder}' is no run folder: it has no config.toml; give a folder that 'seqtutor train' made")
-    text = config.read_text(encoding="utf-8")
+    check_tree(folder)
+    text = read_text(config)
     try:
         keys = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -144,11 +144,8 @@ def _read(folder: Path) -> Run:
 
 def rows(path: Path) -> list[dict[str, str | None]]:
     """The rows of a CSV file; none where there is no file. A row that was cut short has None in its last cells."""
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]  # a last row that is being written just now is left out
-    return list(csv.DictReader(io.StringIO(whole, newline="")))
+    head, *found = read_table(path) or [[]]
+    return [dict(zip(head, [*row, *[None] * (len(head) - len(row))], strict=False)) for row in found]
 
 
 def _number(cell: str | None, path: Path) -> float:
@@ -177,7 +174,7 @@ def _summary(path: Path) -> Summary | None:
     if not path.is_file():
         return None
     try:
-        return _parse(json.loads(path.read_text(encoding="utf-8")))
+        return _parse(json.loads(read_text(path)))
     except json.JSONDecodeError as error:
         raise UserError(f"'{path}' is not valid JSON: {error}") from error
     except KeyError as error:

@@ -1,0 +1,130 @@
+"""Files that a stranger may have put there: regular ones are opened, nothing else; and ours, written whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from seqtutor.errors import UserError
+
+LARGEST = 1 << 30  # bytes of a file that is read whole
+CAREFUL = os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)  # so that no FIFO is waited for
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+def opened(path: Path, flags: int) -> int:
+    """The descriptor of a regular file. Raises UserError for anything else: a folder, a FIFO, a device."""
+    number = os.open(path, flags | CAREFUL, 0o666)
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        raise UserError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no file'}, and a file is needed")
+    return number
+
+
+def check_file(path: Path) -> None:
+    """Raise UserError where a library would open something else than a regular file; OSError where nothing is there."""
+    os.close(opened(path, os.O_RDONLY))
+
+
+def read_bytes(path: Path, most: int = LARGEST) -> bytes:
+    """What a regular file of at most `most` bytes holds. Raises UserError for any other, OSError as `open` does."""
+    with os.fdopen(opened(path, os.O_RDONLY), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise UserError(f"{path} has {size:,} bytes; what is read here has at most {most:,}")
+        return file.read(size)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises UserError where it is none, or not in UTF-8."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def read_table(path: Path) -> list[list[str]]:
+    """The rows of a CSV file, header first; none where there is no file. A last row without an end is left out.
+
+    It may be growing, or have been cut anywhere, within a character too.
+    """
+    try:
+        text = whole_lines(read_bytes(path)).decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    try:
+        return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    except csv.Error as error:
+        raise UserError(f"{path} is no table: {error}") from error
+
+
+def whole_lines(content: bytes) -> bytes:
+    """A file without its last line, where that has no end."""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def append(path: Path, head: str, text: str) -> None:
+    """Add to a file, after `head` where it is new or empty; where that fails it is as it was. No link is followed."""
+    with os.fdopen(opened(path, os.O_RDWR | os.O_CREAT | NO_LINK), "r+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        left = memoryview((text if size else head + text).encode(errors="replace"))
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` whole, or leave it as it was. The part has a name that nobody can have foreseen."""
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | CAREFUL, 0o666), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):  # what went wrong first is what is told
+            part.unlink()  # half a file helps nobody, and takes room on a full disk
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in `folder` survive a power cut, as the files' contents do."""
+    if os.name == "posix":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def check_tree(folder: Path) -> None:
+    """Raise UserError for a run folder that leads out of itself, by a link, or holds what is no file: it is named."""
+    for parent, folders, names in os.walk(folder):
+        for path in (Path(parent, name) for name in sorted(folders + names)):
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                what = f"a link to {path.readlink()}" if stat.S_ISLNK(mode) else "neither a file nor a folder"
+                raise UserError(
+                    f"the run folder {folder} holds '{path.relative_to(folder).as_posix()}', which is {what}: "
+                    "a run has files of its own and nothing else; remove it if the rest can be trusted"
+                )
