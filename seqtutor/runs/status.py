@@ -48,10 +48,10 @@ def status_of(folder: Path) -> Lines:
 
 
 def plain(text: str) -> str:
-    """A text of a stranger's on one line, every character that steers a terminal as its number.
+    r"""A text of a stranger's on one line, every character that steers a terminal as its number.
 
     >>> print(plain("a\x1b[2Jb\nc"))
-    a\\x1b[2Jb\\nc
+    a\x1b[2Jb\nc
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
