@@ -262,9 +262,9 @@ def lies_here(oracle: Oracle) -> bool:
 
 
 def path_elsewhere() -> list[str]:
-    """Where modules are found, the current folder aside."""
-    here = str(Path.cwd())
-    return [place for place in map(str, sys.path) if str(Path(place).absolute()) != here]
+    """Where modules are found, the current folder aside; where that is a checkout of ours that is used, it stays."""
+    here, ours = Path.cwd(), Path(__file__).parents[2]
+    return [place for place in map(str, sys.path) if place and (here != Path(place).absolute() or here == ours)]
 
 
 KINDS: dict[str, Callable[..., Oracle]] = {"Function": Function, "Program": Program, "Own": Own}
