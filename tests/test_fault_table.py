@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-SHORT = 24  # combinations
+SHORT = 12  # combinations
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +22,14 @@ def faults(tmp_path_factory):
     sys.modules["fault_table"] = module
     spec.loader.exec_module(module)
     work = tmp_path_factory.mktemp("work")
+    threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work)
         patch.setattr("importlib.metadata.entry_points", importlib.metadata.entry_points)
         module.install_letters()
         module.prepare(work)
         yield module, work
+    torch.set_num_threads(threads)
 
 
 def test_whatever_lies_in_a_run_folder_is_used_or_refused_in_a_line(faults):
@@ -38,7 +41,7 @@ def test_whatever_lies_in_a_run_folder_is_used_or_refused_in_a_line(faults):
 
 
 @pytest.mark.parametrize("fault", ["kill", "full"])
-@pytest.mark.parametrize("n", [1, 4, 9, 30])
+@pytest.mark.parametrize("n", [4, 30])
 def test_a_death_or_a_full_disk_at_a_write_leaves_a_folder_that_opens(faults, fault, n):
     module, work = faults
     assert set(module.interrupted(work, n, fault)) <= {"done", "refused"}

@@ -21,6 +21,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import torch
 from click.testing import CliRunner
 
 from seqtutor import files
@@ -139,6 +140,7 @@ FAULTS: tuple[Callable[[Path], None], ...] = (
 
 def prepare(work: Path) -> None:
     """A prior, a finished run, and a file that nobody may touch, in the folder `work`."""
+    torch.set_num_threads(1)  # a forked process has no threads to share its work with, and would wait for them
     from letters import new_model
 
     from seqtutor.priors.files import save_model
