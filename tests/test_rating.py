@@ -199,8 +199,12 @@ def test_the_page_votes_undoes_and_says_nothing_of_who_wrote_what(server):
 def test_another_origin_a_wrong_host_or_no_token_is_forbidden_and_writes_nothing(server, changed):
     ask, path, _ = server
     pair = json.loads(ask("GET", "/api/pair")[1])["pair"]
-    status, text, _ = ask("POST", "/api/vote", {"pair": pair, "answer": "a", "ms": 1}, **changed)
-    assert status in (403, 400)  # a request without a host is none
+    try:
+        status, text, _ = ask("POST", "/api/vote", {"pair": pair, "answer": "a", "ms": 1}, **changed)
+    except ConnectionResetError:  # a request without a host is none: the server hangs up without reading all of it
+        assert changed == {"host": None}
+        status, text = 400, ""
+    assert status in (403, 400)
     assert status == 403 or changed == {"host": None}
     assert pair not in text
     assert not path.exists()
