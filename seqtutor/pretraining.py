@@ -230,6 +230,7 @@ def _new_model(domain: Domain, config: PretrainConfig, longest: int) -> LstmMode
         dropout=config.dropout,
         fixed_length=domain.fixed_length,
         clock=longest if domain.fixed_length else 0,
+        lookback=domain.lookback,
     )
 
 

@@ -19,6 +19,7 @@ LOADING = [
         "name: its entry point is called 'beads' and its class says 'bead'; make them one",
     ),
     ('summary = "rings of', 'summary = "rings\\nof', "summary: it must be one line of text"),
+    ('summary = "rings of', 'lookback = 3; summary = "rings of', "lookback: it must be distances in tokens, whole"),
     (
         "    vocabulary = VOCABULARY",
         '    vocabulary = "rgb"',
@@ -69,11 +70,13 @@ LOADING = [
     ),
     ('{"temperature": 0.5}', '{"temperature": 0.0}', "defaults: temperature must be above 0, not 0.0"),
     ('{"temperature": 0.5}', '{"seed": 7}', "defaults: seed is the user's to say; leave it out"),
+    ('summary = "rings of', 'lookback = 3; summary = "rings of', "lookback: it must be distances in tokens, whole"),
     (
         "    vocabulary = VOCABULARY",
         '    vocabulary, prior = VOCABULARY, "prior"',
         "prior: it must be a Path in the package, such",
     ),
+    ('summary = "rings of', 'lookback = 3; summary = "rings of', "lookback: it must be distances in tokens, whole"),
     (
         "    vocabulary = VOCABULARY",
         "    vocabulary, fixed_length = VOCABULARY, 1",

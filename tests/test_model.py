@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from letters import LettersDomain, every, new_model
+from letters import VOCABULARY, LettersDomain, every, new_model
 
 from seqtutor import BOS, EOS, PAD, Vocabulary
 from seqtutor.config import TrainConfig
@@ -15,13 +15,17 @@ from seqtutor.tuner import Tuner
 
 
 def build(kind, **shape):
-    """A model in float64; a tilted one with a tilt that is not zero. A clock, which starts at zero, is drawn."""
+    """A model in float64; a tilted one with a tilt that is not zero. A clock and looks back, which start at zero, are
+    drawn.
+    """
     model = new_model(**shape)
     if kind == "tilted":
         model = TiltedModel(model, new_model(seed=1, spread=0.5, **shape))
     for part in model.modules():
-        if isinstance(part, LstmModel) and part.clock is not None:
-            torch.nn.init.normal_(part.clock.weight)
+        if isinstance(part, LstmModel):
+            for table in (part.clock, *part.there, *part.again):
+                if table is not None:
+                    torch.nn.init.normal_(table.weight)
     return model.double().eval()
 
 
@@ -84,6 +88,45 @@ def test_sampling_counts_down_from_the_length_that_is_asked_for(kind):
 def test_a_clock_wants_items_of_a_fixed_length():
     with pytest.raises(ValueError, match="a clock of 4 steps"):
         new_model(clock=4)
+
+
+@pytest.mark.parametrize("lookback", [(1,), (2,), (2, 3), (9,)])
+@pytest.mark.parametrize("shape", [{}, {"layers": 2}, {"fixed_length": True, "clock": 3}])
+@KINDS
+@torch.no_grad()
+def test_with_looks_back_too_one_token_at_a_time_is_the_whole_sequence_at_once(kind, shape, lookback):
+    model, words = build(kind, **shape, lookback=lookback), FIXED if shape.get("fixed_length") else SEQUENCES
+    whole, step, state = model(words), model.stepper(), model.start(len(words), words.shape[1])
+    last = torch.full((len(words),), BOS)
+    for t in range(words.shape[1]):
+        row, state = step(last, state)
+        torch.testing.assert_close(row, whole[:, t], rtol=0, atol=1e-10)
+        last = words[:, t]
+
+
+@torch.no_grad()
+def test_a_look_back_reads_what_stood_there_and_whether_the_last_token_repeats_its_own():
+    """A model whose cells see nothing else: the third token's chances depend on the first, at a distance of 2."""
+    model = build("sequence", fixed_length=True, lookback=(2,))
+    a, b, c = (VOCABULARY.encode(letter)[0] for letter in "abc")
+    for name in ("embedding.weight", "lstm.weight_hh_l0", "lstm.bias_hh_l0", "lstm.bias_ih_l0"):
+        model.get_parameter(name).zero_()
+    gates = model.lstm.bias_ih_l0.view(4, -1)
+    gates[1] = -30.0  # it forgets at once, so that only what it reads now counts
+    words = torch.tensor([[a, b, c, c], [b, b, c, c], [a, c, c, c], [a, b, a, c]])
+    said = model(words)
+    assert (said[0, 2] - said[1, 2]).abs().max() > 1e-3  # another first token
+    torch.testing.assert_close(said[0, 2], said[2, 2], rtol=0, atol=1e-9)  # another second one is not seen
+    assert (said[0, 3] - said[3, 3]).abs().max() > 1e-3  # the third repeats the first, or does not
+    model.again[0].weight.zero_()
+    said = model(words)
+    torch.testing.assert_close(said[0, 3], said[3, 3], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("lookback", [[0], [-2], [1.5], ["2"], [True], [1 << 20], 3])
+def test_a_distance_to_look_back_is_a_number_of_tokens(lookback):
+    with pytest.raises(ValueError, match="lookback must be a list of distances from 1 to 65536 tokens"):
+        new_model(lookback=lookback)
 
 
 @KINDS

@@ -94,6 +94,21 @@ def test_a_prior_of_one_length_learns_from_lessons_of_any_and_knows_how_far_off_
         assert letters[:, :-1].float().mean() < 0.02
 
 
+class Rhymes(FixedLettersDomain):
+    """Words of four letters, the second half of which is the first again."""
+
+    lookback = (2,)
+
+
+def test_a_prior_looks_back_where_its_domain_says(tmp_path):
+    rng, settings = random.Random(0), config(epochs=25, hidden=4, embedding=4)
+    words = [2 * "".join(rng.choices("abc", k=2)) for _ in range(400)]
+    model, progress = pretrain(Rhymes(), examples(Rhymes(), words, settings), settings, tmp_path / "a", silent)
+    assert model.shape["lookback"] == [2]
+    _, blind = pretrain(FixedLettersDomain(), examples(Rhymes(), words, settings), settings, tmp_path / "b", silent)
+    assert progress.best < 0.9 * blind.best
+
+
 def test_data_is_split_by_item_before_it_is_cut_into_excerpts():
     """With 36 items of one kind of letter pair each, a pair on both sides would be an item torn apart."""
     alphabet = [chr(ord("A") + i) for i in range(36)]

@@ -33,11 +33,12 @@ def models():
         "sequence": plain,
         "fixed": new_model(fixed_length=True),
         "clock": timed,
+        "lookback": new_model(lookback=(1, 3)),
         "tilted": TiltedModel(new_model(), plain),
     }
 
 
-@pytest.mark.parametrize("kind", ["sequence", "fixed", "clock", "tilted"])
+@pytest.mark.parametrize("kind", ["sequence", "fixed", "clock", "lookback", "tilted"])
 @pytest.mark.parametrize("half", [False, True])
 @torch.no_grad()
 def test_a_model_comes_back_as_it_was(tmp_path, kind, half):

@@ -104,6 +104,7 @@ class MusicDomain(Domain):
     }
     fixed_length = True
     unit = STEPS
+    lookback = (STEPS // 2, STEPS, 2 * STEPS)
     options: MusicOptions
 
     @property

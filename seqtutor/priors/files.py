@@ -68,7 +68,9 @@ def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
     if not (isinstance(about["vocabulary"], list) and all(isinstance(token, str) for token in about["vocabulary"])):
         raise UserError(f"{_description(folder, stem)} does not describe a model: its vocabulary is no list of texts")
     shape = {
-        key: about[key] for key in ("embedding", "hidden", "layers", "dropout", "fixed_length", "clock") if key in about
+        key: about[key]
+        for key in ("embedding", "hidden", "layers", "dropout", "fixed_length", "clock", "lookback")
+        if key in about
     }
     try:
         with torch.device("meta"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from seqtutor.vocabulary import BOS, EOS, PAD, SPECIAL, Vocabulary
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
 FORBIDDEN = -1e9
 RARE = 3.0  # nats; see `grown`
+FARTHEST = 1 << 16  # tokens that a model looks back
 
 State = tuple[Tensor, ...]  # whatever a model remembers of what it has read: the rows of each part belong to sequences
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
@@ -115,6 +116,9 @@ class LstmModel(Model):
     `clock`: where all items have a fixed length, a model may know how many tokens are left until the end. What it reads
     at each step is the embedding of the token before plus one of that number. Numbers beyond `clock` are not told apart
     from those that many less: the hand goes round.
+
+    `lookback`: where a form repeats, as the bars of a tune do, a model may see again what stood at the same place that
+    many tokens ago. For each distance it also reads the token there, and whether the token before repeats its own.
     """
 
     def __init__(
@@ -127,15 +131,28 @@ class LstmModel(Model):
         dropout: float = 0.0,
         fixed_length: bool = False,
         clock: int = 0,
+        lookback: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if clock < 0 or (clock and not fixed_length):
             raise ValueError(f"a clock of {clock} steps, in a model whose items end where they like")
+        if not isinstance(lookback, Sequence) or not all(type(d) is int and 1 <= d <= FARTHEST for d in lookback):
+            raise ValueError(f"lookback must be a list of distances from 1 to {FARTHEST} tokens, not {lookback!r}")
         self.vocabulary = vocabulary
-        self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout, "clock": clock}
+        self.shape: dict[str, Any] = {
+            "embedding": embedding,
+            "hidden": hidden,
+            "layers": layers,
+            "dropout": dropout,
+            "clock": clock,
+            "lookback": list(lookback),
+        }
         self.fixed_length = fixed_length
         self.embedding = _Embedding(len(vocabulary), embedding)
         self.clock = _Embedding(clock, embedding) if clock else None
+        self.lookback = tuple(lookback)
+        self.there = nn.ModuleList(_Embedding(len(vocabulary), embedding) for _ in lookback)  # the token at a distance
+        self.again = nn.ModuleList(_Embedding(2, embedding) for _ in lookback)  # whether the last token repeats its own
         self.lstm = _LSTM(embedding, hidden, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.head = _Linear(hidden, len(vocabulary))
@@ -155,8 +172,9 @@ class LstmModel(Model):
         """Orthogonal recurrences, a forget gate that starts open, a value of zero."""
         if self.head.weight.is_meta:
             return
-        if self.clock is not None:
-            nn.init.zeros_(self.clock.weight)
+        for table in (self.clock, *self.there, *self.again):
+            if table is not None:
+                nn.init.zeros_(table.weight)
         hidden = self.lstm.hidden_size
         for name, weight in self.lstm.named_parameters():
             if "weight_hh" in name:
@@ -172,7 +190,11 @@ class LstmModel(Model):
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """As Model.hidden."""
-        read = self.embedding(F.pad(tokens[:, :-1], (1, 0), value=BOS))
+        before, length = F.pad(tokens[:, :-1], (1, 0), value=BOS), tokens.shape[1]
+        read = self.embedding(before)
+        for there, again, distance in zip(self.there, self.again, self.lookback, strict=True):
+            past = F.pad(before, (distance, 0), value=PAD)
+            read = read + there(past[:, 1 : length + 1]) + again((past[:, :length] == before).long())
         if self.clock is not None:
             left = (tokens != PAD).sum(-1, keepdim=True) - torch.arange(tokens.shape[1], device=tokens.device)
             read = read + self.clock(_hand(left, self.clock))
@@ -195,10 +217,14 @@ class LstmModel(Model):
         return self.value_head.parameters()
 
     def start(self, batch: int, length: int) -> State:
-        """As Model.start: of every layer h (B, hidden) and c (B, hidden); with a clock also the tokens left (B,)."""
-        weight = self.head.weight
-        cells = tuple(weight.new_zeros(batch, self.lstm.hidden_size) for _ in range(2 * self.lstm.num_layers))
-        return cells if self.clock is None else (*cells, weight.new_full((batch,), length, dtype=torch.int64))
+        """As Model.start: of every layer h (B, hidden) and c (B, hidden); with a lookback also the tokens before (B,
+        one more than its farthest distance), with a clock the tokens left (B,).
+        """
+        new, farthest = self.head.weight.new_full, max(self.lookback, default=-1) + 1
+        cells = [new((batch, self.lstm.hidden_size), 0.0) for _ in range(2 * self.lstm.num_layers)]
+        past = [new((batch, farthest), PAD, dtype=torch.int64)] if self.lookback else []
+        left = [new((batch,), length, dtype=torch.int64)] if self.clock is not None else []
+        return *cells, *past, *left
 
     def stepper(self) -> Step:
         """As Model.stepper."""
@@ -227,19 +253,30 @@ class LstmModel(Model):
         table = F.linear(self.embedding.weight, into, biases[0] + biases[1])
         clock = self.clock
         times = None if clock is None else F.linear(clock.weight, into)
+        theirs, repeats = ([F.linear(rows.get_parameter("weight"), into) for rows in kind] for kind in (self.there, self.again))
+        looks = list(zip(self.lookback, theirs, repeats, strict=True))
         deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
+        count = 2 * len(layers)
 
         @torch.no_grad()
         def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             gates = table.index_select(0, tokens).addmm_(state[0], first.T)
+            rest: State = ()
+            if looks:
+                past = torch.cat([state[count], tokens[:, None]], 1)
+                for distance, there, again in looks:
+                    gates += there.index_select(0, past[:, -distance])
+                    gates += again.index_select(0, (past[:, -distance - 1] == tokens).long())
+                rest = (past[:, 1:],)
             if clock is not None and times is not None:
                 gates += times.index_select(0, _hand(state[-1], clock))
+                rest += (state[-1] - 1,)
             after: State = _cell(gates, state[1])
             for layer, (weight, bias) in enumerate(deeper, start=1):
                 below, here = after[-2], state[2 * layer]
                 gates = F.linear(torch.cat([below, here], 1), weight, bias)
                 after += _cell(gates, state[2 * layer + 1])
-            return after[-2], after if clock is None else (*after, state[-1] - 1)
+            return after[-2], after + rest
 
         return advance
 
@@ -332,7 +369,8 @@ def grown(model: LstmModel, vocabulary: Vocabulary) -> LstmModel:
     state = larger.state_dict()
     for name, weight in model.state_dict().items():
         state[name][: len(weight)] = weight
-    state["embedding.weight"][before:] = model.embedding.weight[len(SPECIAL) :].mean(0)
+    for name in ("embedding.weight", *[f"there.{i}.weight" for i in range(len(model.lookback))]):
+        state[name][before:] = model.get_parameter(name)[len(SPECIAL) :].mean(0)
     state["head.weight"][before:] = model.head.weight[len(SPECIAL) :].mean(0)
     state["head.bias"][before:] = model.head.bias[len(SPECIAL) :].min() - RARE
     larger.load_state_dict(state)
