@@ -117,8 +117,10 @@ class LstmModel(Model):
     at each step is the embedding of the token before plus one of that number. Numbers beyond `clock` are not told apart
     from those that many less: the hand goes round.
 
-    `lookback`: where a form repeats, as the bars of a tune do, a model may see again what stood at the same place that
-    many tokens ago. For each distance it also reads the token there, and whether the token before repeats its own.
+    `lookback`: where a form returns, as the bars of a tune do, a model may see again what stood so many tokens ago. For
+    each distance it also reads the token there, and whether the token before repeats its own (the lookback of Magenta's
+    melody models, 2016). What it sees there goes straight to the heads too, as far as a gate of the LSTM lets it: to
+    return to a bar is then one thing to learn, instead of one for every token.
     """
 
     def __init__(
@@ -155,8 +157,10 @@ class LstmModel(Model):
         self.again = nn.ModuleList(_Embedding(2, embedding) for _ in lookback)  # whether the last token repeats its own
         self.lstm = _LSTM(embedding, hidden, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.head = _Linear(hidden, len(vocabulary))
-        self.value_head = _Linear(hidden, 1)
+        seen = embedding * len(lookback)
+        self.gate = _Linear(hidden, seen) if lookback else None
+        self.head = _Linear(hidden + seen, len(vocabulary))
+        self.value_head = _Linear(hidden + seen, 1)
         self.never: Tensor
         self.register_buffer("never", None, persistent=False)
         self.forbid()
@@ -192,15 +196,20 @@ class LstmModel(Model):
         """As Model.hidden."""
         before, length = F.pad(tokens[:, :-1], (1, 0), value=BOS), tokens.shape[1]
         read = self.embedding(before)
+        seen: list[Tensor] = []
         for there, again, distance in zip(self.there, self.again, self.lookback, strict=True):
             past = F.pad(before, (distance, 0), value=PAD)
-            read = read + there(past[:, 1 : length + 1]) + again((past[:, :length] == before).long())
+            seen.append(there(past[:, 1 : length + 1]))
+            read = read + seen[-1] + again((past[:, :length] == before).long())
         if self.clock is not None:
             left = (tokens != PAD).sum(-1, keepdim=True) - torch.arange(tokens.shape[1], device=tokens.device)
             read = read + self.clock(_hand(left, self.clock))
         output, _ = self.lstm(self.dropout(read))
-        dropped: Tensor = self.dropout(output)
-        return dropped
+        return self._gated(self.dropout(output), seen)
+
+    def _gated(self, output: Tensor, seen: list[Tensor]) -> Tensor:
+        """What the heads read: the LSTM's output (..., H), and what was `seen` (..., E) at each distance."""
+        return torch.cat([output, self.gate(output).sigmoid() * torch.cat(seen, -1)], -1) if self.gate else output
 
     def logits(self, hidden: Tensor) -> Tensor:
         """As Model.logits."""
@@ -253,8 +262,11 @@ class LstmModel(Model):
         table = F.linear(self.embedding.weight, into, biases[0] + biases[1])
         clock = self.clock
         times = None if clock is None else F.linear(clock.weight, into)
-        theirs, repeats = ([F.linear(rows.get_parameter("weight"), into) for rows in kind] for kind in (self.there, self.again))
-        looks = list(zip(self.lookback, theirs, repeats, strict=True))
+        tables, repeats = ([rows.get_parameter("weight") for rows in kind] for kind in (self.there, self.again))
+        looks = [
+            (distance, there, F.linear(there, into), F.linear(again, into))
+            for distance, there, again in zip(self.lookback, tables, repeats, strict=True)
+        ]
         deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
         count = 2 * len(layers)
 
@@ -262,11 +274,13 @@ class LstmModel(Model):
         def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             gates = table.index_select(0, tokens).addmm_(state[0], first.T)
             rest: State = ()
+            seen: list[Tensor] = []
             if looks:
                 past = torch.cat([state[count], tokens[:, None]], 1)
-                for distance, there, again in looks:
-                    gates += there.index_select(0, past[:, -distance])
-                    gates += again.index_select(0, (past[:, -distance - 1] == tokens).long())
+                for distance, there, of_there, of_again in looks:
+                    seen.append(there.index_select(0, past[:, -distance]))
+                    gates += of_there.index_select(0, past[:, -distance])
+                    gates += of_again.index_select(0, (past[:, -distance - 1] == tokens).long())
                 rest = (past[:, 1:],)
             if clock is not None and times is not None:
                 gates += times.index_select(0, _hand(state[-1], clock))
@@ -276,7 +290,7 @@ class LstmModel(Model):
                 below, here = after[-2], state[2 * layer]
                 gates = F.linear(torch.cat([below, here], 1), weight, bias)
                 after += _cell(gates, state[2 * layer + 1])
-            return after[-2], after + rest
+            return self._gated(after[-2], seen), after + rest
 
         return advance
 
