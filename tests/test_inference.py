@@ -364,6 +364,25 @@ def test_a_table_and_a_config_that_train_takes(prior):
     assert "mine.toml exists" in refuse(*LONG, "--prior", prior, "--examples", "mine.txt", "--output", "mine.toml")
 
 
+def test_a_term_that_is_left_out_has_no_weight_and_changes_no_other_by_its_own(prior):
+    mine = write("mine.txt", [word for word in words(longest=6) if "abc" in word or "bcab" in word][:40])
+    said = succeed(*LONG, "--prior", prior, "--examples", mine, "--without", "variety", "--output", "mine.toml")
+    assert "rises" in said
+    assert "variety" not in said
+    config = tomllib.loads(Path("mine.toml").read_text(encoding="utf-8"))
+    assert config["weights"].pop("variety") == 0
+    domain = LettersDomain(Options(longest=7))
+    terms = [term for term in offered(domain) if term.name != "variety"]
+    items = features.read_items(domain, Path(mine), terms)
+    found = infer(items.values, prior_base(domain, terms, prior).values, [term.name for term in terms])
+    assert [config["weights"][name] for name in found.names] == pytest.approx(found.per_unit, rel=1e-5)
+    assert "unknown term to leave out 'wariety'; did you mean 'variety'?" in refuse(
+        *LONG, "--prior", prior, "--examples", mine, "--without", "wariety"
+    )
+    every = [part for term in offered(domain) for part in ("--without", term.name)]
+    assert "--without names every term" in refuse(*LONG, "--prior", prior, "--examples", mine, *every)
+
+
 def test_the_samples_of_a_run_are_those_of_its_policy(prior):
     rows = [f"{i},{'policy' if i % 2 else 'prior'},{word},0" for i, word in enumerate(words(longest=6)[:60])]
     Path("samples.csv").write_text("\n".join(["number,model,text,reward", *rows]), encoding="utf-8")

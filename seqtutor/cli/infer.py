@@ -9,8 +9,8 @@ import click
 
 from seqtutor.cli.options import DomainCommand
 from seqtutor.config import check_seed
-from seqtutor.domain import Domain, load
-from seqtutor.errors import UserError
+from seqtutor.domain import Domain, RewardTerm, load
+from seqtutor.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from seqtutor.inference import Inference
@@ -28,6 +28,7 @@ MOST = 10**7  # texts of the prior
 @click.option("--among", default="", metavar="PATH", help="The list that the examples were chosen from.")
 @click.option("--prior", default="", help="What they are compared with: a prior's name or folder.  [default: domain]")
 @click.option("-n", "--texts", type=click.IntRange(100, MOST), help="Texts of the prior.  [default: 4000]")
+@click.option("--without", multiple=True, metavar="TERM", help="A term to leave out; may be repeated.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the prior's texts.")
 @click.option("--output", default="", help="Config to write, for 'seqtutor train --config'.")
 @click.pass_context
@@ -39,6 +40,7 @@ def infer(
     among: str,
     prior: str,
     texts: int | None,
+    without: tuple[str, ...],
     seed: int,
     output: str,
     **options: Any,
@@ -61,7 +63,7 @@ def infer(
     if output and Path(output).exists():
         raise UserError(f"{output} exists; name another file with --output, or remove it")
     typed = {key: value for key, value in options.items() if value is not None}
-    _infer(load(domain, typed), _named(examples), among, prior, texts, seed, output, typed)
+    _infer(load(domain, typed), _named(examples), among, prior, texts, without, seed, output, typed)
 
 
 def _named(examples: tuple[str, ...]) -> dict[str, Path]:
@@ -83,6 +85,7 @@ def _infer(
     among: str,
     prior: str,
     texts: int | None,
+    without: tuple[str, ...],
     seed: int,
     output: str,
     options: dict[str, Any],
@@ -92,7 +95,7 @@ def _infer(
     from seqtutor.inference.features import TEXTS, offered, prior_base, read_items
     from seqtutor.inference.sharing import share
 
-    terms = offered(domain)
+    terms = _without(offered(domain), without)
     names = [term.name for term in terms]
     with console.status("reading, sampling and scoring"):
         items = {name: read_items(domain, path, terms) for name, path in paths.items()}
@@ -116,6 +119,17 @@ def _infer(
         if warning:
             console.print(warning, markup=False, soft_wrap=True)
         console.print(f"written: {output}; tune with: seqtutor train --config {output}", markup=False, soft_wrap=True)
+
+
+def _without(terms: list[RewardTerm], names: tuple[str, ...]) -> list[RewardTerm]:
+    """The terms but for those of these names. Raises UserError where one has no such name, or none would be left."""
+    for name in names:
+        if name not in {term.name for term in terms}:
+            raise unknown("term to leave out", name, [term.name for term in terms])
+    left = [term for term in terms if term.name not in names]
+    if not left:
+        raise UserError("--without names every term; leave one to be fitted")
+    return left
 
 
 def _inferred(name: str, items: Items, base: Base, names: list[str], whole: bool, sets: int) -> Inference:
