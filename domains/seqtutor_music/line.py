@@ -27,7 +27,7 @@ __all__ = [  # batch, for the doctests
 
 LINE = 8  # notes that a line has before anything is said of it as a whole
 FOURTH, TWELFTH = 5, 19  # semitones
-USUAL = {1: (0.0, 0.7), 2: (-0.1, 0.45), 3: (-0.3, 0.25)}  # correlation of pitches so many notes apart
+USUAL = {1: (0.2, 0.82), 2: (0.0, 0.65), 3: (-0.2, 0.5)}  # pitches so many notes apart, in 85 of 100 real phrases
 
 
 def steps(ids: Ids) -> Values:
@@ -106,13 +106,13 @@ def triads(ids: Ids) -> Values:
 
 
 def to_and_fro(ids: Ids) -> Values:
-    """Charges pitches that correlate with those one, two or three notes before, by more than half of real tunes' do.
+    """Charges pitches that correlate with those one, two or three notes before, more or less than most real tunes' do.
 
     Only the pitches count: in another octave, key or rhythm it is the same.
 
     >>> alberti, joy = "C4 G4 E4 G4 " * 3, "E4 E4 F4 G4 G4 F4 E4 D4 C4 C4 D4 E4"
     >>> to_and_fro(batch(alberti, joy)).sum(axis=1).round(1)
-    array([-11.5,  -0.1])
+    array([-19.7,   0. ])
     """
     r = pitch_correlation(ids)
     charged = sum((outside(r[i], *USUAL[lag], 0.15) for i, lag in enumerate(LAGS)), np.zeros(ids.shape))

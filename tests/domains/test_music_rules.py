@@ -114,7 +114,7 @@ def test_terms_take_their_weights_from_the_preset():
     *ours, quoting = MusicDomain().terms()
     assert (quoting.name, quoting.weight) == ("quoting", 3)
     assert [term.name for term in ours] == [rule.values.__name__ for rule in rules.OURS]
-    assert all(0 < term.weight <= 5 and term.summary and term.source for term in ours)
+    assert all(0 <= term.weight <= 5 and term.summary and term.source for term in ours)
 
 
 def test_no_name_means_two_rules():
