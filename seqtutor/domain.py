@@ -136,6 +136,7 @@ class Domain(ABC):
     defaults: ClassVar[Mapping[str, Any]] = {}  # where this domain's measured choices differ from the core's
     fixed_length: ClassVar[bool] = False  # True: an item has exactly `max_length` tokens and no EOS is ever sampled
     unit: ClassVar[int] = 1  # tokens of what a person counts where items have a fixed length, such as a bar
+    joined: ClassVar[Mapping[str, str]] = {}  # suffix of a file of `write` that holds an item after another -> its end
     prior: ClassVar[Path | None] = None  # the folder of the prior that the plugin ships, in its own package
 
     def __init__(self, options: Any = None) -> None:

@@ -103,7 +103,7 @@ def render(folder: Path, domain: Domain) -> str:
         summary=run.summary,
         domain=domain,
         samples=samples,
-        hits=read_hits(folder, domain),
+        hits=read_hits(run, domain),
         complaints=complaints(domain),
         command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
