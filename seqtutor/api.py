@@ -45,6 +45,7 @@ from seqtutor.runs.folder import RunFolder, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.recorded import odds_of, of_record
 from seqtutor.runs.report import render
+from seqtutor.runs.spread import spread
 from seqtutor.testing import rehearse
 from seqtutor.tuner import Tuner
 
@@ -220,6 +221,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         others, _ = evaluation.written(prior, tuner.kept, tuner.prior, COMPARED)
         judge = odds_of(tuner.kept, tuner.prior) if tuner.offline else None
         best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), generator, judge)
+        spreads = spread(prior, policy, scorer, config.seed)
     steps = chosen(tuner.script, torch.from_numpy(policy.tokens[:COMPARED])).sum()
     summary = {
         "domain": domain.name,
@@ -236,6 +238,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
         **_distance(tuner, own, others, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
         **comparison(prior, best, policy, scorer),
+        "spread": spreads,
     }
     run.save_summary(summary)
     run.save_samples(domain, policy.scores, prior.scores)

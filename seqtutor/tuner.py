@@ -23,7 +23,7 @@ from seqtutor.objectives.losses import credited
 from seqtutor.offline import Offline, open_record
 from seqtutor.priors.model import LstmModel, Model, follow, frozen, starting_policy
 from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
-from seqtutor.priors.script import script_of
+from seqtutor.priors.script import barring, script_of, within
 from seqtutor.proposals import rewritten, variations
 from seqtutor.replay import Batch, Replay, reward_of
 from seqtutor.rewards import taste
@@ -195,7 +195,7 @@ class Tuner:
     def descend(self, batch: Batch) -> float:
         """One gradient step on a batch, and the target network a little after it -> the loss."""
         with self.narrow:
-            values = self.policy.action_values(batch.tokens)
+            values = within(self.policy.action_values(batch.tokens), barring(self.script, batch.tokens))
         reward = credited(self.centred(batch), batch.mask)
         parts = (values, self.reference(values, batch.tokens), batch.prior_logp, batch.tokens, reward, batch.mask)
         loss = self.objective(*parts, temperature=self.dial.temperature, **self.numbers)
@@ -225,7 +225,7 @@ class Tuner:
         if model is None:
             return values.detach()
         with self.narrow:
-            return model.action_values(tokens)
+            return within(model.action_values(tokens), barring(self.script, tokens))
 
     @property
     def narrow(self) -> torch.autocast:

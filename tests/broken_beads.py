@@ -82,6 +82,11 @@ LOADING = [
         "    vocabulary, fixed_length = VOCABULARY, 1",
         "fixed_length: it must be True or False, not 1",
     ),
+    (
+        "    vocabulary = VOCABULARY",
+        '    vocabulary, joined = VOCABULARY, {".txt": ""}',
+        "joined: it must be a table such as {'.sdf': '$$$$\\n'}, not {'.txt': ''}",
+    ),
     ('SequenceTerm("beads"', 'SequenceTerm("red"', "terms: two terms are called 'red'; give one another name"),
     (
         'SequenceTerm("beads"',

@@ -48,6 +48,24 @@ def test_chosen_items_come_first_then_the_best_of_the_others_that_pass(tmp_path,
     assert page.count('class="item hit"') == 2
 
 
+class Lines(Tunes):
+    """Tunes whose file holds a tune after another."""
+
+    joined = {".txt": ";\n"}  # noqa: RUF012
+
+
+def test_the_page_carries_what_each_chosen_item_is_in_the_file_of_the_field(tmp_path, scored):
+    folder = run_with_hits(tmp_path, [scored[0], scored[2]], scored)
+    (folder / "hits" / "tunes.txt").write_text("ABC\n1;\nCDE\n2;\n", encoding="utf-8")
+    assert carried(render(folder, Lines()))["entries"] == {".txt": ["ABC\n1;\n", "CDE\n2;\n"]}
+    (folder / "hits" / "tunes.txt").write_text("ABC\n1;\n", encoding="utf-8")  # of another number of items
+    assert carried(render(folder, Lines()))["entries"] == {}
+
+
+def test_of_a_term_with_a_negative_weight_less_is_better(tmp_path, scored):
+    assert carried(render(run_with_hits(tmp_path, scored[:1], scored), Tunes()))["lower"] == ["leaps"]
+
+
 def test_a_run_that_scored_nothing_has_no_such_part(tmp_path):
     assert "The best of all that was scored" not in render(write_run(tmp_path), Tunes())
 

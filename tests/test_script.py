@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from rdkit import Chem
 
 from seqtutor import EOS, PAD, Template, UserError, load
 from seqtutor.config import TrainConfig
+from seqtutor.drawing import Source
 from seqtutor.limits import check_settings
 from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import compared, draw, sample
 from seqtutor.priors.script import Fixed, Holes, chosen
+from seqtutor.runs.offpolicy import told_by
 
 # a opens and c closes: "a", what is chosen up to the c that closes it, "c", "b", and what is chosen to the end.
 TEMPLATE = Template(("a", None, "c", "b", None), "a", "c", frozenset("a"), (frozenset("b"), frozenset()))
@@ -123,5 +126,8 @@ def test_what_a_template_cannot_go_with_is_refused():
     domain = load("molecules", {"scaffold": "C[*]"})
     with pytest.raises(UserError, match=r"vary is 0\.2, and the options say what every item has"):
         check_settings(TrainConfig(domain="molecules", vary=0.2), domain)
+    source = Source(new_model(), domain, TrainConfig(domain="molecules"), Path("run"), tuned=True)
+    with pytest.raises(UserError, match="does not say in which spelling"):
+        told_by(source, ["samples.csv"], "", "", 0)
     with pytest.raises(UserError, match="a record is learnt from as it stands"):
         check_settings(TrainConfig(domain="molecules", log=("a.csv",)), domain)

@@ -43,6 +43,7 @@ _PROPERTIES: Sequence[tuple[str, properties.Property, Better, str]] = (
     ),
     ("TPSA", properties.tpsa, "near", "polar surface, square angstroms"),
     ("H-bond donors", properties.donors, "near", "by RDKit's definition"),
+    ("H-bond acceptors", properties.acceptors, "near", "by RDKit's definition"),
     ("PAINS passed", filters.passes_pains, "higher", "free of assay interference patterns"),
     ("BRENK passed", filters.passes_brenk, "higher", "free of unwanted groups"),
 )

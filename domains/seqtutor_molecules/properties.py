@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from functools import lru_cache, partial
 from importlib.util import module_from_spec, spec_from_file_location
+from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
@@ -72,6 +74,19 @@ def sa(smiles: str) -> float:
     1.6
     """
     return float(_sascorer().calculateScore(molecule(smiles)))
+
+
+@_remembered()
+def np_likeness(smiles: str) -> float:
+    """Likeness to natural products, -5 to 5 (Ertl, Roggo and Schuffenhauer, J. Chem. Inf. Model. 2008).
+
+    Nicotine and oestradiol:
+
+    >>> round(np_likeness("CN1CCC[C@H]1c1cccnc1"), 1), round(np_likeness("CC12CCC3c4ccc(O)cc4CCC3C1CCC2O"), 1)
+    (-0.4, 2.2)
+    """
+    scorer, model = _npscorer()
+    return float(scorer.scoreMol(molecule(smiles), model))
 
 
 def makeability(smiles: str) -> float:
@@ -197,10 +212,23 @@ def shortness(smiles: str) -> float:
 
 @lru_cache(maxsize=1)
 def _sascorer() -> ModuleType:
-    """The SA scorer of RDKit's Contrib folder, which is no package everywhere: loaded from its file."""
-    spec = spec_from_file_location("sascorer", Path(RDConfig.RDContribDir, "SA_Score", "sascorer.py"))
+    """The SA scorer of RDKit's Contrib folder."""
+    return _contributed("SA_Score", "sascorer")
+
+
+@lru_cache(maxsize=1)
+def _npscorer() -> tuple[ModuleType, object]:
+    """The NP scorer of RDKit's Contrib folder, and its model, which it announces on the error stream."""
+    scorer = _contributed("NP_Score", "npscorer")
+    with redirect_stderr(StringIO()):
+        return scorer, scorer.readNPModel()
+
+
+def _contributed(folder: str, name: str) -> ModuleType:
+    """A module of RDKit's Contrib folder, which is no package everywhere: loaded from its file."""
+    spec = spec_from_file_location(name, Path(RDConfig.RDContribDir, folder, f"{name}.py"))
     if spec is None or spec.loader is None:
-        raise ModuleNotFoundError("RDKit's Contrib folder has no SA_Score/sascorer.py", name="rdkit")
+        raise ModuleNotFoundError(f"RDKit's Contrib folder has no {folder}/{name}.py", name="rdkit")
     scorer = module_from_spec(spec)
     spec.loader.exec_module(scorer)
     return scorer

@@ -69,6 +69,14 @@ _TERMS = (
         replace(_term(function, summary, "RDKit"), costly=True)  # only where a run names it: tables stay short
         for function, summary in _COUNTED
     ),
+    replace(
+        _term(
+            properties.np_likeness,
+            "likeness to natural products, -5 to 5; drugs lie about 0",
+            "Ertl et al., J. Chem. Inf. Model. 48 (2008) 68",
+        ),
+        costly=True,
+    ),
     _term(properties.ring_penalty, "minus the atoms by which the largest ring exceeds six", _PAPER),
     _term(properties.carbon_chain, "minus the carbons beyond eleven in a row", _PAPER),
     _term(properties.shortness, "-1 for a SMILES under 19 characters, -1/8 under 27", _PAPER),

@@ -59,7 +59,7 @@ class Guarded(Domain):
         self._figures: list[Measure] = []  # as they were measured last: their names must not change
         with border(self.cls, "__init__"):
             self.options = plugin.options
-            same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "prior")
+            same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "joined", "prior")
             self.__dict__.update({key: getattr(plugin, key) for key in same})
         with border(self.cls, "vocabulary"):
             self._vocabulary = self._checked_vocabulary(plugin.vocabulary)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqtutor.domain import Domain
-from seqtutor.priors.model import Model, forbidden
-from seqtutor.priors.script import Script, chosen, script_of
+from seqtutor.priors.model import Model
+from seqtutor.priors.script import Script, barring, chosen, script_of, within
 from seqtutor.vocabulary import BOS, EOS, PAD
 
 CHUNK = 256  # sequences that are sampled, or read by the prior, together
@@ -40,7 +40,7 @@ def sample(
 ) -> Rollout:
     """N sequences of at most `max_length` tokens from `policy`, beside what `prior` thinks of them.
 
-    `script`: the steps that nobody chooses.
+    `script`: the steps that nobody chooses, and what may not be chosen at the others: both models are those given that.
     """
     tokens = _blank(policy, n, max_length)
     log_policy = torch.zeros(n, max_length, len(policy.vocabulary), device=tokens.device)
@@ -53,7 +53,7 @@ def sample(
     prior_logp, kl = torch.zeros_like(log_policy[..., 0]), torch.zeros_like(log_policy[..., 0])
     for start in range(0, n, CHUNK):  # so that not all of the prior's rows are held at once
         rows = slice(start, start + CHUNK)
-        log_prior = prior(tokens[rows])
+        log_prior = within(prior(tokens[rows]), barring(script, tokens[rows]))
         prior_logp[rows] = log_prior.gather(-1, tokens[rows][..., None])[..., 0]
         kl[rows] = exact_kl(log_policy[rows], log_prior)
     return Rollout(
@@ -135,8 +135,7 @@ def _steps(
     for t in range(max_length):
         logp, state = step(last, state)
         must = None if script is None else script.must(places)
-        if script is not None and (barred := script.barred(places)) is not None:
-            logp = logp.masked_fill(barred, forbidden(logp.dtype)).log_softmax(-1)
+        logp = within(logp, None if script is None else script.barred(places))
         if must is not None and (must != PAD).all():
             last = must
         else:
@@ -188,12 +187,13 @@ def compared(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Of `tokens` (N, T), whoever wrote them: log pi and log p of each sequence, and its exact KL, nats, (N,) each.
 
-    All three are of the steps that `script` leaves to a model.
+    All three are of the steps that `script` leaves to a model, and of both models given what it bars there.
     """
     parts = []
     for start in range(0, len(tokens), CHUNK):
         some = tokens[start : start + CHUNK]
-        mask, log_policy, log_prior = chosen(script, some), policy(some), prior(some)
+        mask, barred = chosen(script, some), barring(script, some)
+        log_policy, log_prior = within(policy(some), barred), within(prior(some), barred)
         taken = [rows.gather(-1, some[..., None])[..., 0] for rows in (log_policy, log_prior)]
         parts.append([(values * mask).sum(-1) for values in (*taken, exact_kl(log_policy, log_prior))])
     logp, prior_logp, kl = (torch.cat(columns) for columns in zip(*parts, strict=True))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqtutor.domain import Domain, Template
+from seqtutor.priors.model import forbidden
 from seqtutor.vocabulary import EOS, PAD, Vocabulary
 
 Places = tuple[Tensor, ...]  # where each of b sequences stands in a script: the rows of each part belong to sequences
@@ -119,3 +120,28 @@ def chosen(script: Script | None, tokens: Tensor) -> Tensor:
         free.append(script.must(places) == PAD)
         places = script.move(places, column)
     return mask & torch.stack(free, 1)
+
+
+def barring(script: Script | None, tokens: Tensor) -> Tensor | None:
+    """(B, T, V) bool: at the chosen steps of `tokens` (B, T), what a model may not choose; None: it may choose all."""
+    if script is None:
+        return None
+    places, rows = script.start(len(tokens), tokens.device), []
+    for column in tokens.unbind(1):
+        if (barred := script.barred(places)) is None:
+            return None
+        rows.append(barred & (script.must(places) == PAD)[:, None])
+        places = script.move(places, column)
+    return torch.stack(rows, 1)
+
+
+def within(rows: Tensor, barred: Tensor | None) -> Tensor:
+    """Log-probabilities or values (..., V) of what is not barred: it takes the share of the rest, and V(s) stays.
+
+    So log softmax of the result is the model's own, given that it may not choose what is barred: the prior and the
+    policy of a template.
+    """
+    if barred is None:
+        return rows
+    left = rows.masked_fill(barred, forbidden(rows.dtype))
+    return left + (rows.logsumexp(-1, keepdim=True) - left.logsumexp(-1, keepdim=True))

@@ -16,6 +16,7 @@ from seqtutor.offline import batch_of
 from seqtutor.optimum import Estimate
 from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import compared
+from seqtutor.priors.script import script_of
 from seqtutor.records import Record, read_record
 from seqtutor.replay import Batch, reward_of
 from seqtutor.runs.recorded import REFUSED, ROUGH, weighted
@@ -56,6 +57,11 @@ def told_by(source: Source, paths: list[str], column: str, text: str, seed: int)
     R is that of the run where the record has its columns, or the column that is named, as it stands. Raises UserError
     where it is not known who wrote the lines, and where they are worth too few samples of this model.
     """
+    if script_of(source.domain):
+        raise UserError(
+            "no estimate from a record is possible for items with a template, such as a scaffold: a record does not "
+            "say in which spelling, and so with which probability, each was written into it"
+        )
     paths = [str(Path(path) / "samples.csv") if (Path(path) / "samples.csv").is_file() else path for path in paths]
     record, batch, reward = _scored(source, paths, column, text)
     tokens = batch.tokens

@@ -168,7 +168,7 @@ def test_the_corpus_is_not_novel(some):
 
 def test_what_nobody_asked_for_stands_beside_what_the_corpus_has_of_it(some):
     found = {name: m for name, m in figures(some).items() if m.better == "near"}
-    assert list(found) == ["Fsp3", "charged", "with stereocentres", "TPSA", "H-bond donors"]
+    assert list(found) == ["Fsp3", "charged", "with stereocentres", "TPSA", "H-bond donors", "H-bond acceptors"]
     assert set(found) == set(measures.real())
     assert not set(figures(some[:2])) & set(TERMS)  # a figure and a term of one name would share a row
     for name, measure in found.items():
@@ -252,3 +252,15 @@ def test_filters_agree_with_rdkits_catalogue(name, passes):
         expected = [not catalogue.HasMatch(Chem.MolFromSmiles(text)) for text in texts]
     assert 5 < expected.count(False) < len(expected) - 5
     assert [passes(text) for text in texts] == expected
+
+
+def test_natural_products_score_above_synthetic_drugs_and_nothing_is_printed(capfd):
+    natural = [
+        "CC12CCC3c4ccc(O)cc4CCC3C1CCC2O",
+        "OC[C@H]1OC(O)[C@H](O)[C@@H](O)[C@@H]1O",
+        "O=c1cc(-c2ccc(O)cc2)oc2cc(O)cc(O)c12",
+    ]
+    drugs = ["Cc1ccc(-c2cc(C(F)(F)F)nn2-c2ccc(S(N)(=O)=O)cc2)cc1", "CN1CCN(c2ccc(Cl)cc2)CC1"]
+    (term,) = [t for t in MoleculesDomain().terms() if t.name == "np_likeness"]
+    assert term.values(natural).min() > 0.5 > 0 > term.values(drugs).max()
+    assert capfd.readouterr() == ("", "")

@@ -28,6 +28,7 @@ from seqtutor.runs.report.drawing import drawn
 from seqtutor.runs.report.figures import Verdicts
 from seqtutor.runs.report.hits import read_hits
 from seqtutor.runs.report.reading import HELD_OUT, TERM, Estimate, Figure, Run, Sample, Summary, read
+from seqtutor.runs.report.spread import drifts, histograms
 from seqtutor.runs.report.svg import clean
 
 __all__ = ["render"]
@@ -103,7 +104,9 @@ def render(folder: Path, domain: Domain) -> str:
         summary=run.summary,
         domain=domain,
         samples=samples,
-        hits=read_hits(folder, domain),
+        hits=read_hits(run, domain),
+        drifts=drifts(run.summary) if run.summary else [],
+        histograms=histograms(run.summary) if run.summary else {"first": []},
         complaints=complaints(domain),
         command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",

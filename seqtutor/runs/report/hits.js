@@ -2,7 +2,7 @@
 // The chosen items: sorted, filtered, selected, taken away. Without a script they stand there as they are.
 const hits = document.querySelector("section.hits");
 if (hits) {
-  const { columns, rows } = JSON.parse(hits.querySelector("#hit-rows").textContent);
+  const { columns, lower, rows, entries } = JSON.parse(hits.querySelector("#hit-rows").textContent);
   const list = hits.querySelector("ol"), form = hits.querySelector("form"), actions = hits.querySelector(".actions");
   const more = hits.querySelector(".more-hits"), pareto = hits.querySelector(".pareto"), words = actions.querySelector("output");
   const cards = new Map(), picked = new Set(), PAGE = innerWidth < 700 ? 12 : 60;
@@ -53,8 +53,7 @@ if (hits) {
 
   function tell() {
     words.textContent = `${shown.length} shown${picked.size ? `, ${picked.size} selected` : ""}`;
-    for (const name of ["copy", "csv", "list"]) {
-      const button = actions.querySelector(`[name=${name}]`);
+    for (const button of actions.querySelectorAll("button:not([name=pick])")) {
       button.title = picked.size ? "of the selected" : "of all that are shown";
     }
   }
@@ -86,17 +85,24 @@ if (hits) {
       make("text", { x: 42, y: up + 4, "text-anchor": "end" }, figure(y0 + part * (y1 - y0)));
       make("text", { x: across, y: 293, "text-anchor": "middle" }, figure(x0 + part * (x1 - x0)));
     }
-    let best = -Infinity;
-    const front = new Set();
-    for (const i of [...points].sort((a, b) => rows[b][x] - rows[a][x] || rows[b][y] - rows[a][y])) {
-      if (rows[i][y] > best) front.add(i);
-      best = Math.max(best, rows[i][y]);
-    }
+    const front = frontOf(points, x, y);
     for (const i of points) {
       const [cx, cy] = place(rows[i]);
       make("circle", { cx, cy, r: 3, class: picked.has(i) ? "chosen" : "", "data-place": i });
       if (front.has(i)) make("circle", { cx, cy, r: 6, class: "first", "data-place": i });
     }
+  }
+
+  // Those that no other one beats in both, of columns of which more, or of which less is better.
+  function frontOf(points, x, y) {
+    const worth = (i, at) => (lower.includes(columns[at - 2]) ? -rows[i][at] : rows[i][at]);
+    const front = new Set();
+    let best = -Infinity;
+    for (const i of [...points].sort((a, b) => worth(b, x) - worth(a, x) || worth(b, y) - worth(a, y))) {
+      if (worth(i, y) > best) front.add(i);
+      best = Math.max(best, worth(i, y));
+    }
+    return front;
   }
 
   function save(name, kind, text) {
@@ -129,12 +135,24 @@ if (hits) {
     list: () => save("hits.txt", "text/plain", taken().map((place) => `${rows[place][0]}\n`).join("")),
   };
 
+  for (const [suffix, parts] of Object.entries(entries)) {
+    const button = Object.assign(document.createElement("button"), { type: "button", name: suffix });
+    button.textContent = suffix.slice(1).toUpperCase();
+    actions.append(" ", button);
+    take[suffix] = () => {
+      const own = taken().filter((place) => place < parts.length), others = taken().length - own.length;
+      save(`hits${suffix}`, "text/plain", own.map((place) => parts[place]).join(""));
+      words.textContent = `${own.length} saved${others ? `; ${others} others have no ${suffix} here: save a list, and score it` : ""}`;
+    };
+  }
   for (const select of [form.sort, ...pareto.querySelectorAll("select")]) {
     for (const name of columns) select.append(new Option(name));
     select.addEventListener("change", refresh);
   }
-  pareto.querySelector("[name=x]").selectedIndex = Math.min(1, columns.length - 1);
-  pareto.querySelector("[name=y]").selectedIndex = Math.min(2, columns.length - 1);
+  // What the terms are worth, where that is said, else what they said.
+  const asked = columns.filter((name) => name.endsWith(" (score)") || (name !== "reward" && !columns.includes(`${name} (score)`)));
+  pareto.querySelector("[name=x]").value = asked[0] ?? "reward";
+  pareto.querySelector("[name=y]").value = asked[1] ?? "reward";
   form.filter.addEventListener("input", () => { length = PAGE; refresh(); });
   form.all.addEventListener("change", () => { length = PAGE; refresh(); });
   form.addEventListener("submit", (event) => event.preventDefault());

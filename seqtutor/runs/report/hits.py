@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from markupsafe import Markup
 
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.files import read_text
 from seqtutor.runs.report.drawing import drawn
 from seqtutor.runs.report.figures import number
-from seqtutor.runs.report.reading import SCORE, TERM, rows
+from seqtutor.runs.report.reading import SCORE, TERM, Run, rows
 
 MOST = 2000  # rows that a page carries
 PICTURES = 100  # of them that are drawn
@@ -42,19 +43,20 @@ class Hits:
     passed: int
     families: list[tuple[str, int]]  # of all that passed, the largest first
     different: int  # families of all that passed
-    data: dict[str, object]  # names of the columns, and rows of text, family and values
+    data: dict[str, object]  # columns, those of which less is better, rows of text, family and values, entries of files
     files: list[str]  # in `hits/`
 
 
-def read_hits(folder: Path, domain: Domain) -> Hits | None:
-    """The hits of a run folder; None where it has none. Raises UserError where its tables are not those of a run."""
+def read_hits(run: Run, domain: Domain) -> Hits | None:
+    """The hits of a run; None where it has none. Raises UserError where its tables are not those of a run."""
+    folder, terms = run.folder, run.summary.terms if run.summary else ()
     try:
-        return _read_hits(folder, domain)
+        return _read_hits(folder, domain, {term.name for term in terms if term.better == "lower"})
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"cannot read the hits of '{folder}': its tables lack {error}") from error
 
 
-def _read_hits(folder: Path, domain: Domain) -> Hits | None:
+def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | None:
     chosen = rows(folder / "hits" / "hits.csv")
     if not chosen:
         return None
@@ -71,7 +73,12 @@ def _read_hits(folder: Path, domain: Domain) -> Hits | None:
         passed=len(passed),
         families=[(str(name), count) for name, count in families.most_common(FAMILIES)],
         different=len(families),
-        data={"columns": [name for _, name in columns], "rows": _data(carried, [key for key, _ in columns])},
+        data={
+            "columns": [name for _, name in columns],
+            "lower": [name for key, name in columns if key.removeprefix(TERM) in lower],
+            "rows": _data(carried, [key for key, _ in columns]),
+            "entries": _entries(folder / "hits", domain, len(chosen)),
+        },
         files=sorted(path.name for path in (folder / "hits").iterdir() if path.is_file()),
     )
 
@@ -88,6 +95,17 @@ def _data(carried: Iterable[Row], keys: list[str]) -> list[list[str | float | No
     for row in carried:
         values = [_value(row[key]) for key in keys]
         found.append([row["text"], row["family"], *(v if math.isfinite(v) else None for v in values)])
+    return found
+
+
+def _entries(folder: Path, domain: Domain, count: int) -> dict[str, list[str]]:
+    """What each of `count` chosen items is in a file that holds one after another, by suffix; not where none fits."""
+    found = {}
+    for suffix, end in domain.joined.items():
+        for path in sorted(folder.glob(f"*{suffix}")):
+            parts = [part + end for part in read_text(path).split(end)[:-1]]
+            if len(parts) == count:
+                found[suffix] = parts
     return found
 
 

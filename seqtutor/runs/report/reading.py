@@ -62,6 +62,18 @@ class Against:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """The histograms of one figure of single items; see `seqtutor.runs.spread`."""
+
+    name: str
+    of_term: bool  # of the reward or a term of it, not of a measure
+    low: float
+    width: float  # of a bin
+    shares: dict[str, tuple[float, ...]]  # of "prior", "policy" and "real"
+    pull: tuple[str, float] | None  # the term whose pay goes with it in the prior's samples, and their correlation
+
+
+@dataclass(frozen=True)
 class Summary:
     """`summary.json`: what the run came to."""
 
@@ -80,6 +92,7 @@ class Summary:
     optimum: Against | None  # None: the run is of a version that did not ask
     best_scored: tuple[int, float]  # the best 1/n of the scored texts: how many, their mean reward
     record: tuple[str, ...] = ()  # what is to be said of the record that a run learnt from, a line each
+    spread: tuple[Spread, ...] = ()
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
 
@@ -198,6 +211,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         optimum=_against(raw["optimum"]) if "optimum" in raw else None,
         best_scored=_scored(raw.get("best_scored", {"items": 0, "reward": None})),
         record=tuple(sentences(raw["record"])) if "record" in raw else (),
+        spread=tuple(_spread(figure) for figure in raw.get("spread", ())),
         went_back=None if raw.get("went_back") is None else _count(raw["went_back"]),
     )
 
@@ -209,6 +223,18 @@ def _against(raw: dict[str, Any]) -> Against:
         share=_float(raw["share"]),
         frontier=tuple((_float(kl), _float(reward)) for kl, reward in raw["frontier"]),
         best_of=tuple((_count(n), _float(kl), _float(reward)) for n, kl, reward in raw["best_of"]),
+    )
+
+
+def _spread(raw: dict[str, Any]) -> Spread:
+    pull = raw.get("pull")
+    return Spread(
+        name=str(raw["name"]),
+        of_term=raw["kind"] == "term",
+        low=_float(raw["low"]),
+        width=_float(raw["width"]),
+        shares={str(group): tuple(_float(share) for share in shares) for group, shares in raw["shares"].items()},
+        pull=None if pull is None else (str(pull["term"]), _float(pull["correlation"])),
     )
 
 

@@ -1,0 +1,96 @@
+"""How single items changed: small histograms, and a sentence for every figure that moved unasked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seqtutor.runs.report import figures
+from seqtutor.runs.report.charts import Scale, Tick
+from seqtutor.runs.report.reading import Estimate, Figure, Spread, Summary
+
+WIDTH, HEIGHT, FLOOR, SIDE = 240, 110, 88, 6  # of a histogram: its box, where its bars stand, the margins beside them
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """One figure of single items: path data of each group."""
+
+    title: str
+    range: str  # the means before and after
+    description: str
+    real: str
+    prior: str
+    policy: str
+    x_ticks: list[Tick]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def histograms(summary: Summary) -> dict[str, object]:
+    """`first`: of the reward, its terms and what should be near real items; `more`: of the others."""
+    first: list[Histogram] = []
+    more: list[Histogram] = []
+    measures = {figure.name: figure for figure in summary.measures}
+    terms = {figure.name: figure for figure in (summary.reward, *summary.terms)}
+    for spread in summary.spread:
+        figure = (terms if spread.of_term else measures).get(spread.name)
+        if figure and _drawable(spread):
+            if spread.of_term or figure.better == "near":
+                first.append(_histogram(spread, figure))
+            elif len(spread.shares["prior"]) > 2:  # of yes and no, the table says all
+                more.append(_histogram(spread, figure))
+    return {"first": first, "more": more, "real": any("real" in spread.shares for spread in summary.spread)}
+
+
+def _drawable(spread: Spread) -> bool:
+    counts = {len(shares) for shares in spread.shares.values()}
+    known = all(math.isfinite(share) for shares in spread.shares.values() for share in shares)
+    whole = {"prior", "policy"} <= set(spread.shares) and len(counts) == 1 and 0 not in counts
+    return whole and known and math.isfinite(spread.low) and spread.width > 0
+
+
+def _histogram(spread: Spread, figure: Figure) -> Histogram:
+    bins = len(spread.shares["prior"])
+    across = Scale(spread.low, spread.low + bins * spread.width, SIDE, WIDTH - SIDE)
+    up = Scale(0.0, max(max(shares) for shares in spread.shares.values()) or 1.0, FLOOR, SIDE)
+    edges = [across(spread.low + i * spread.width) for i in range(bins + 1)]
+    paths = {group: _steps([up(share) for share in shares], edges) for group, shares in spread.shares.items()}
+    before, after = figures.before_after(figure)
+    return Histogram(
+        title=spread.name,
+        range=f"{before} → {after}",
+        description=f"{spread.name}: how single items are spread; the mean goes from {before} to {after}",
+        real=paths.get("real", ""),
+        prior=paths["prior"],
+        policy=paths["policy"],
+        x_ticks=[(across(0), "no"), (across(1), "yes")] if figure.percent and bins == 2 else across.ticks(),
+    )
+
+
+def _steps(heights: Sequence[float], edges: Sequence[float]) -> str:
+    """The outline of bars, from the floor to the floor."""
+    steps = "".join(f"V{height:g}H{edge:g}" for height, edge in zip(heights, edges[1:], strict=True))
+    return f"M{edges[0]:g} {FLOOR}{steps}V{FLOOR}"
+
+
+def drifts(summary: Summary) -> list[tuple[str, str]]:
+    """Each measure that moved and that no side of it calls better, the largest change first: its name, and how."""
+    unasked = ("near", "worse"), ("neither", "changed")
+    moved = [figure for figure in summary.measures if (figure.better, figures.verdict(figure)) in unasked]
+    pulls = {spread.name: spread.pull for spread in summary.spread if not spread.of_term}
+    return [(f.name, _sentence(f, pulls.get(f.name))) for f in sorted(moved, key=figures.effect, reverse=True)]
+
+
+def _sentence(figure: Figure, pull: tuple[str, float] | None) -> str:
+    before, after = figures.before_after(figure)
+    change = figure.policy.mean - figure.prior.mean
+    real = ""
+    if figure.reference is not None:
+        real = figures.estimate(Estimate(figure.reference, math.nan), figure.percent)[0]
+        real = f", away from the {real} of real items"
+    why = "no single term pays for that in the prior’s own samples"
+    if pull and pull[1] * change > 0:
+        why = f"{pull[0]} pays for that already in the prior’s own samples (correlation {figures.number(pull[1], 2)})"
+    return f"{'rose' if change > 0 else 'fell'} from {before} to {after}{real}: {why}."
