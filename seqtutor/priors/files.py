@@ -59,6 +59,10 @@ def read_about(folder: Path, stem: str) -> dict[str, Any]:
             raise UserError(
                 f"{path} does not describe a model: {key} must lie between 1 and {most}, not {about[key]!r}"
             )
+    if type(about["fixed_length"]) is not bool:
+        raise UserError(f"{path} does not describe a model: fixed_length must be true or false")
+    if not (type(about.get("dropout", 0)) in (int, float) and 0 <= about.get("dropout", 0) <= 1):
+        raise UserError(f"{path} does not describe a model: dropout must lie between 0 and 1")
     return dict(about)
 
 
@@ -95,7 +99,10 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
             if shapes != wanted:
                 wrong = sorted(k for k in shapes.keys() | wanted.keys() if shapes.get(k) != wanted.get(k))
                 raise UserError(f"{path} does not fit its description: {', '.join(wrong[:3])}")
-            tensors = {key: file.get_tensor(key).to(torch.float32) for key in wanted}
+            found = {key: file.get_tensor(key) for key in wanted}
+            if whole := next((key for key, tensor in found.items() if not tensor.is_floating_point()), None):
+                raise UserError(f"{path} does not fit its description: {whole} holds {found[whole].dtype}, no weights")
+            tensors = {key: tensor.to(torch.float32) for key, tensor in found.items()}
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read the weights {path}: {error}") from error
     if odd := next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None):

@@ -312,7 +312,7 @@ class Scorer:
         """Put back what `state` gave."""
         self.calls, self.seen, self.idle = state["calls"], set(state["seen"]), state.get("idle", 0)
         self.failed = [(term, text, reason) for term, text, reason in state["failed"]]
-        self.streaks = state["streaks"]
+        self.streaks = {name: [(int(n), list(told)) for n, told in bad] for name, bad in state["streaks"].items()}
         self.payment.members = Counter(state["members"])
 
     def start(self, text: str = "") -> None:
