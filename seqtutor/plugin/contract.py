@@ -21,7 +21,8 @@ FLAGS = frozenset(  # of the commands; the fields of the configs come beside the
     function help
     item json keep model n name names no_open open output per_family port primer program rater resume
     reward_temperature revise seed
-    show_version source taste temperature terms texts transform trust version votes weight weights without without_primer
+    show_version source taste temperature terms texts transform trust version votes weight weights without
+    without_primer
     """.split()  # noqa: SIM905 (a list of them would be thirty lines)
 )
 
