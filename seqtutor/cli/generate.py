@@ -69,7 +69,7 @@ def generate(
         raise UserError("--without-primer leaves out what --primer gives: give --primer too")
     from seqtutor.cli.console import console
     from seqtutor.drawing import open_model
-    from seqtutor.given import behind, given_steps
+    from seqtutor.priors.given import behind, given_steps
     from seqtutor.runs.folder import new_folder, write_samples
 
     source = open_model(model, typed(options))

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm, TokenTerm, domain_class, load
+from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm, domain_class, load
 from seqtutor.errors import UserError, unknown
+from seqtutor.option import TYPES
 from seqtutor.plugins import installed, line_of, place
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")

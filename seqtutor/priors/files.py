@@ -21,10 +21,11 @@ from seqtutor.domain import Domain, own_prior
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, read_text, write_atomically
 from seqtutor.plugin.contract import inherited
-from seqtutor.priors.model import LstmModel, Model, TiltedModel, grown, without_value
-from seqtutor.vocabulary import Vocabulary
+from seqtutor.priors.model import LstmModel, Model, TiltedModel, without_value
+from seqtutor.vocabulary import SPECIAL, Vocabulary
 
 LARGEST = {"embedding": 1 << 16, "hidden": 1 << 16, "layers": 64}  # beyond these a description is a mistake, or worse
+RARE = 3.0  # nats; see `grown`
 
 
 def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **notes: Any) -> None:
@@ -161,6 +162,25 @@ def load_prior(name: str, domain: Domain, *, device: str = "cpu", grow: bool = F
     if not isinstance(model, LstmModel):
         raise UserError(f"'{name}' is a tuned policy that stands on a prior of its own; a prior is one plain network")
     return without_value(model)
+
+
+@torch.no_grad()
+def grown(model: LstmModel, vocabulary: Vocabulary) -> LstmModel:
+    """The same model with the tokens of `vocabulary` that it has not, which must stand behind its own.
+
+    A new token reads as the mean of the others, and is RARE nats less likely than the least likely of them on average.
+    """
+    before = len(model.vocabulary)
+    larger = LstmModel(vocabulary, **model.shape, fixed_length=model.fixed_length)
+    state = larger.state_dict()
+    for name, weight in model.state_dict().items():
+        state[name][: len(weight)] = weight
+    for name in ("embedding.weight", *[f"there.{i}.weight" for i in range(len(model.lookback))]):
+        state[name][before:] = model.get_parameter(name)[len(SPECIAL) :].mean(0)
+    state["head.weight"][before:] = model.head.weight[len(SPECIAL) :].mean(0)
+    state["head.bias"][before:] = model.head.bias[len(SPECIAL) :].min() - RARE
+    larger.load_state_dict(state)
+    return larger
 
 
 def about_model(name: str | Path) -> dict[str, Any]:
