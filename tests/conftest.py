@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import signal
 from importlib.metadata import EntryPoint
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script started this in its background; processes inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GROUP = "seqtutor.domains"
 INSTALLED = {
