@@ -77,11 +77,6 @@ class Inference:
         return self.p_values < 0.05
 
     @property
-    def per_unit(self) -> Values:
-        """(K,) nats per unit of the raw term."""
-        return self.mean / self.scale
-
-    @property
     def correlation(self) -> Values:
         """(K, K) of the weights: near -1, the sum of two is known and neither of them."""
         sd = np.sqrt(np.diag(self.covariance))
