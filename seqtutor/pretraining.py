@@ -64,15 +64,12 @@ class Progress:
         self.since += tokens
 
 
-PROGRESS: dict[str, Any] = {
-    "update": int,
-    "tokens": int,
-    "seconds": float,
+PROGRESS: dict[str, Any] = {  # the form of a Progress as JSON
+    **dict.fromkeys(("update", "tokens", "stale", "since"), int),
+    **dict.fromkeys(("seconds", "loss_sum"), float),
     "best": Real,
-    "stale": int,
-    "loss_sum": float,
+    "history": [[Real]],
 }
-PROGRESS |= {"since": int, "history": [[Real]]}  # the form of a Progress as JSON
 
 
 def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Examples:

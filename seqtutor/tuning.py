@@ -25,10 +25,21 @@ STATE = {  # the form of what `checkpoint` writes as JSON
     "update": int,
     "seconds": float,
     "terms": [str],
-    "scorer": {"calls": int, "seen": [str], "failed": [[str]], "streaks": {str: [list]}, "members": {str: int}},
+    "scorer": {
+        "calls": int,
+        "seen": [str],
+        "idle": int,
+        "failed": [[str]],
+        "streaks": {str: [list]},
+        "members": {str: int},
+    },
     "baseline": ([float], None),
-    "dial": {"log_c": float, "kl": float, "error": float, "temperature": float},
-    "watch": {"rows": [{"reward": Real, str: Real}], "ranges": {str: [Real]}, "raised": [dict]},
+    "dial": {"log_c": float, "kl": Real, "error": float, "temperature": float},
+    "watch": {
+        "rows": [{str: Real}],
+        "ranges": {str: [float]},
+        "raised": [{"update": int, "column": str, "message": str, "text": str}],
+    },
     "healthy_update": int,
     "went_back": bool,
     "best_evidence": (float, None),
@@ -111,7 +122,7 @@ def _take(tuner: Tuner, state: dict[str, Any]) -> None:
     tuner.watch.restore(state["watch"])
     tuner.healthy_update = state["healthy_update"]
     tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
-    evidence = state.get("best_evidence")
+    evidence = state["best_evidence"]
     tuner.best_evidence = -math.inf if evidence is None else evidence
     tuner.scorer.restore(state["scorer"])
 

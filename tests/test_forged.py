@@ -7,12 +7,14 @@ import math
 
 import pytest
 import torch
-from letters import new_model
+from letters import LettersDomain, language, new_model
 from safetensors.torch import load, save
 from test_cli_runs import BASE, elsewhere, line, train  # noqa: F401
 from test_tuning import tuner_of
 
 from seqtutor import UserError
+from seqtutor.config import PretrainConfig
+from seqtutor.pretraining import examples, pretrain
 from seqtutor.priors.files import load_model, save_model
 from seqtutor.runs.checkpoint import CURRENT, PREVIOUS, _digest, _read
 from seqtutor.runs.folder import RunFolder
@@ -49,8 +51,8 @@ def saved(request, tmp_path_factory):
     """A run's checkpoint after two updates: its objective, tensors and state."""
     run = RunFolder(tmp_path_factory.mktemp("run"))
     tuner = tuner_of(objective=request.param)
-    tuner.step()
-    tuner.step()
+    for _ in range(2):
+        tuner.guard(tuner.step())
     checkpoint(tuner, run)
     return request.param, *_read(run.folder / "checkpoint" / CURRENT)
 
@@ -130,24 +132,60 @@ def replaced(state, path, value):
     return copy
 
 
-@pytest.mark.parametrize("odd", ["x", {"a": 1}, [[None]], True], ids=str)
+ODD_PARTS = ["x", {"a": 1}, [[None]], True, None, -1, 10**30, math.inf]
+
+
+@pytest.mark.parametrize("odd", ODD_PARTS, ids=str)
 def test_a_state_of_a_strange_shape_is_refused_or_means_the_same(saved, odd, tmp_path):
     """Wherever something odd stands in the JSON of a checkpoint: one line, or a run that goes on."""
     objective, tensors, state = saved
     refused = 0
-    tuner, places = tuner_of(objective=objective), list(nodes(state))
-    for path in places:
+    tuner = tuner_of(objective=objective)
+    for path in nodes(state):
         run = forged(tmp_path, tensors, replaced(state, path, odd))
         try:
             resume(tuner, run)
+            taken, tuner = tuner, tuner_of(objective=objective)
+            taken.guard(taken.step())
         except UserError as error:
             refused += "\n" not in str(error)
-        else:
-            found = state
-            for key in path:
-                found = found[key]
-            assert type(found) is type(odd) or path[0] in ("scorer", "watch"), path
-    assert refused > 15
+    assert refused > 10
+
+
+@pytest.mark.parametrize(
+    ("path", "odd"),
+    [
+        (("baseline",), [0.0]),
+        (("watch", "rows", 0), {"reward": 1.0}),
+        (("watch", "ranges"), {"variety": [1.0]}),
+        (("dial", "temperature"), 0),
+        (("dial", "log_c"), 1e9),
+        (("scorer", "streaks"), {"variety": [[1]]}),
+        (("more",), 1),
+    ],
+)
+def test_a_state_that_fits_nowhere_is_refused(saved, path, odd, tmp_path):
+    objective, tensors, state = saved
+    refusal(lambda: resume(tuner_of(objective=objective), forged(tmp_path, tensors, replaced(state, path, odd))))
+
+
+@pytest.mark.parametrize("key", ["step", "exp_avg_sq"])
+def test_a_moment_below_zero_is_refused_by_name(saved, key, tmp_path):
+    objective, tensors, state = saved
+    odd = {name: -tensor - 1 if name.endswith(f".{key}") else tensor for name, tensor in tensors.items()}
+    said = refusal(lambda: resume(tuner_of(objective=objective), forged(tmp_path, odd, state)))
+    assert f".{key} holds a number below 0" in said
+
+
+@pytest.mark.parametrize(("key", "odd"), [("update", -1), ("best", "x"), ("history", [3]), ("more", 1)])
+def test_a_forged_pre_training_is_refused(key, odd, tmp_path):
+    config = PretrainConfig(domain="letters", embedding=4, hidden=4, epochs=0.1, batch=8)
+    data = examples(LettersDomain(), language(40, 3), config)
+    pretrain(LettersDomain(), data, config, tmp_path, lambda progress, updates: None)
+    tensors, state = _read(tmp_path / "checkpoint" / CURRENT)
+    forged(tmp_path, tensors, {**state, key: odd})
+    said = refusal(lambda: pretrain(LettersDomain(), data, config, tmp_path, lambda progress, updates: None))
+    assert f"'{key}'" in said
 
 
 @pytest.mark.parametrize("state", [[], 3, None, "x", {}])

@@ -305,9 +305,12 @@ class Scorer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
-        self.calls, self.seen, self.idle = state["calls"], set(state["seen"]), state.get("idle", 0)
+        self.calls, self.seen, self.idle = state["calls"], set(state["seen"]), state["idle"]
         self.failed = [(term, text, reason) for term, text, reason in state["failed"]]
-        self.streaks = {name: [(int(n), list(told)) for n, told in bad] for name, bad in state["streaks"].items()}
+        self.streaks = {
+            name: [(int(n), [str(reason) for reason in told]) for n, told in bad]
+            for name, bad in state["streaks"].items()
+        }
         self.payment.members = Counter(state["members"])
 
     def start(self, text: str = "") -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol
@@ -166,15 +166,16 @@ def _tensors(part: Stateful) -> dict[str, Tensor]:
 
 def check_state(state: Mapping[str, Any], form: Mapping[str, Any]) -> None:
     """See that every entry of a state has its `form`. Raises ValueError, which names the first that has not."""
-    if odd := next((key for key, part in form.items() if not has_form(state.get(key), part)), None):
-        raise ValueError(f"its '{odd}' is not what a run writes")
+    for key in sorted(state.keys() | form.keys()):
+        if key not in state or key not in form or not has_form(state[key], form[key]):
+            raise ValueError(f"its '{key}' is not what a run writes")
 
 
 def has_form(found: Any, form: Any) -> bool:
     """Whether JSON has a form.
 
-    A form is a type (`float` is a finite number, `Real` any), a list with the form of each entry, a dictionary with
-    the form of each key (`str`: of all values), or a tuple of forms of which one must fit.
+    A form is a type (`int` a count from 0 on, `float` a finite number, `Real` any), a list with the form of each entry,
+    a dictionary with the form of each key (`str`: of all values), or a tuple of forms of which one must fit.
 
     >>> has_form({"a": [1, 2]}, {str: [int]}), has_form({"a": [1, "b"]}, {"a": [(int, None)]})
     (True, False)
@@ -184,14 +185,14 @@ def has_form(found: Any, form: Any) -> bool:
     if isinstance(form, list):
         return isinstance(found, list) and all(has_form(entry, form[0]) for entry in found)
     if isinstance(form, dict):
-        own = {key: part for key, part in form.items() if key is not str}
-        return (
-            isinstance(found, dict)
-            and all(has_form(found.get(key), part) for key, part in own.items())
-            and (str not in form or all(has_form(value, form[str]) for value in found.values()))
-        )
+        if not isinstance(found, dict) or (str not in form and found.keys() != form.keys()):
+            return False
+        return all(has_form(value, form[str] if str in form else form[key]) for key, value in found.items())
+    whole = type(found) is int and abs(found) < 1 << 53
+    if form is int:
+        return whole and found >= 0
     if form in (float, Real):
-        return type(found) in (int, float) and (form is Real or math.isfinite(found))
+        return whole or (type(found) is float and (form is Real or isfinite(found)))
     return found is None if form is None else type(found) is form
 
 
@@ -209,6 +210,9 @@ def _check_tensors(name: str, part: Stateful, found: Mapping[str, Tensor]) -> No
     else:
         return
     check_alike(name, found, {key: (tensor.shape, tensor.dtype) for key, tensor in wanted.items()})
+    squares = found if isinstance(part, torch.optim.Optimizer) else {}
+    if negative := [key for key, tensor in squares.items() if not key.endswith("exp_avg") and tensor.lt(0).any()]:
+        raise ValueError(f"{name}/{negative[0]} holds a number below 0")
 
 
 def check_alike(name: str, found: Mapping[str, Tensor], wanted: Mapping[str, tuple[torch.Size, torch.dtype]]) -> None:
