@@ -275,8 +275,8 @@ def _repeated(base: Values, kept: Sequence[int], k: int, names: Sequence[str]) -
     return f"says the same as {' and '.join(used)}"
 
 
-def correlated(found: Inference, least: float = 0.7) -> list[tuple[str, str, float]]:
-    """Pairs of terms whose weights cannot be told apart well: |correlation| of at least `least`, strongest first."""
+def correlated(found: Inference) -> list[tuple[str, str, float]]:
+    """Pairs of terms whose weights cannot be told apart well: |correlation| of at least 0.7, strongest first."""
     c = found.correlation
     pairs = [(found.names[i], found.names[j], float(c[i, j])) for i in range(len(c)) for j in range(i)]
-    return sorted((pair for pair in pairs if abs(pair[2]) >= least), key=lambda pair: -abs(pair[2]))
+    return sorted((pair for pair in pairs if abs(pair[2]) >= 0.7), key=lambda pair: -abs(pair[2]))

@@ -146,7 +146,7 @@ def shipped_priors() -> list[str]:
     return sorted({path.parent.name for root in _shipped() for path in root.glob("*/model.safetensors")})
 
 
-def load_prior(name: str, domain: Domain, *, device: str = "cpu", grow: bool = False) -> LstmModel:
+def load_prior(name: str, domain: Domain, *, grow: bool = False) -> LstmModel:
     """A prior that fits `domain`: a shipped one, a folder, or a run whose policy is tuned further (not one of `g`).
 
     `grow`: it may lack the last tokens of the domain, and gets them. Raises UserError where there is none, or where its
@@ -154,7 +154,7 @@ def load_prior(name: str, domain: Domain, *, device: str = "cpu", grow: bool = F
     """
     folder = model_folder(name)
     stem = "policy" if (folder / "policy.safetensors").is_file() else "model"
-    model = load_model(folder, stem, device=device)
+    model = load_model(folder, stem)
     ours, theirs = domain.vocabulary.tokens, model.vocabulary.tokens
     if grow and isinstance(model, LstmModel) and len(theirs) < len(ours) and ours[: len(theirs)] == theirs:
         model = grown(model, domain.vocabulary)
