@@ -307,10 +307,9 @@ class Scorer:
         """Put back what `state` gave."""
         self.calls, self.seen, self.idle = state["calls"], set(state["seen"]), state["idle"]
         self.failed = [(term, text, reason) for term, text, reason in state["failed"]]
-        self.streaks = {
-            name: [(int(n), [str(reason) for reason in told]) for n, told in bad]
-            for name, bad in state["streaks"].items()
-        }
+        self.streaks = {}
+        for name, bad in state["streaks"].items():
+            self.streaks[name] = [(int(asked), [str(reason) for reason in reasons]) for asked, reasons in bad]
         self.payment.members = Counter(state["members"])
 
     def start(self, text: str = "") -> None:
