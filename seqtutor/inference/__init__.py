@@ -109,8 +109,6 @@ def infer(
     (all the same); `base_weights` (M,) probabilities of the base texts (all the same); `whole_base`: the base is all
     there was to choose from, and no sample. Raises UserError where there is too little to say anything.
     """
-    counts = np.ones(len(examples)) if counts is None else counts
-    base_weights = np.ones(len(base)) if base_weights is None else base_weights
     kept, dropped = usable(examples, base, names)
     examples, counts = _known(examples[:, kept], counts)
     base, base_weights = _known(base[:, kept], base_weights)
@@ -136,8 +134,9 @@ def infer(
     )
 
 
-def _known(table: Values, weights: Values) -> tuple[Values, Values]:
-    """The rows without a missing value, and their weights, made to sum to 1."""
+def _known(table: Values, weights: Values | None) -> tuple[Values, Values]:
+    """The rows without a missing value, and their weights (None: all the same), made to sum to 1."""
+    weights = np.ones(len(table)) if weights is None else weights
     known = np.isfinite(table).all(axis=1)
     return table[known], weights[known] / weights[known].sum()
 
