@@ -11,6 +11,8 @@ import pytest
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script started this in its background; processes inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and so does nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 GROUP = "seqtutor.domains"
 INSTALLED = {
