@@ -18,8 +18,9 @@ import torch
 
 from seqtutor import load
 from seqtutor.pretraining import bucketed, nll, padded
-from seqtutor.priors.model import LstmModel, State, Step
+from seqtutor.priors.model import LstmModel
 from seqtutor.priors.sampling import sample_tokens
+from seqtutor.priors.stepping import State, Step
 from seqtutor.vocabulary import EOS, PAD
 
 ROUNDS = 5

@@ -27,13 +27,13 @@ from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
 from seqtutor.files import read_text
-from seqtutor.given import given_steps
 from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.optimum import Written
 from seqtutor.plugin.guard import guarded
 from seqtutor.plugins import released
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
+from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.priors.script import chosen
 from seqtutor.rewards.reward import Scores

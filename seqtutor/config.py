@@ -11,9 +11,10 @@ from typing import Any, TypeVar, get_type_hints
 
 import tomli_w
 
-from seqtutor.domain import checked, domain_class, option
+from seqtutor.domain import domain_class
 from seqtutor.errors import UserError, unknown
 from seqtutor.objectives import OnPolicy, load_objective
+from seqtutor.option import check_type, checked, option
 from seqtutor.plugins import installed
 from seqtutor.toml import read_toml as read_toml
 
@@ -292,23 +293,6 @@ def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config
         check_type(key, value, hints[key], origin)
     make: Mapping[Any, Callable[[Any], Any]] = {float: float, Sequence[str]: tuple}
     return cls(**{k: make[hints[k]](v) if hints[k] in make else v for k, v in given.items()})
-
-
-def check_type(key: str, value: Any, hint: Any, origin: str) -> None:
-    """Raise UserError where `value` is not of the type `hint`."""
-    wanted, name = _KINDS.get(hint, (Mapping, "a table"))
-    fits = isinstance(value, wanted) and isinstance(value, bool) == (hint is bool)
-    if not fits or (hint == Sequence[str] and not all(isinstance(item, str) for item in value)):
-        raise UserError(f"{key} in {origin} must be {name}, not {value!r}")
-
-
-_KINDS: Mapping[Any, tuple[Any, str]] = {
-    bool: (bool, "true or false"),
-    int: (int, "a whole number"),
-    float: ((int, float), "a number"),
-    str: (str, "text"),
-    Sequence[str]: ((list, tuple), "a list of texts"),
-}
 
 
 def flat(config: PretrainConfig | TrainConfig) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +14,8 @@ from seqtutor.measure import Better as Better
 from seqtutor.measure import Measure as Measure
 from seqtutor.measure import judged as judged
 from seqtutor.measure import verdict as verdict
+from seqtutor.option import TYPES, checked
+from seqtutor.option import option as option
 from seqtutor.plugin import plain
 from seqtutor.plugins import find, installed
 from seqtutor.vocabulary import Vocabulary
@@ -333,40 +334,3 @@ def own_prior(name: str) -> list[Path]:
     """The folder of the prior that the plugin of domain `name` ships; none where there is no such domain or prior."""
     prior = domain_class(name).prior if name in available() else None
     return [prior] if prior else []
-
-
-TYPES: Mapping[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-
-
-def option(
-    default: Any,
-    help: str,  # noqa: A002
-    choices: Sequence[str] | None = None,
-    *,
-    above: float | None = None,
-    between: tuple[float, float] | None = None,
-    lasting: bool = False,
-) -> Any:
-    """A field of a domain's `Options`, of an objective's `Settings` or of a config: its default and its help.
-
-    `choices`: what a text may be. `above`: a number must be finite and larger. `between`: it must lie there, the ends
-    included. `lasting`: a resumed run must keep it.
-    """
-    return field(
-        default=default,
-        metadata={"help": help, "choices": choices, "above": above, "between": between, "lasting": lasting},
-    )
-
-
-def checked(record: Any) -> Any:
-    """`record`, a dataclass made of `option` fields. Raises UserError for a value that its field does not allow."""
-    for item in dataclasses.fields(record):
-        value, about = getattr(record, item.name), item.metadata
-        if about.get("choices") and value not in about["choices"]:
-            raise unknown(f"value of {item.name}", str(value), about["choices"])
-        if about.get("above") is not None and not about["above"] < value <= sys.float_info.max:
-            raise UserError(f"{item.name} must be above {about['above']:g}, not {value}")
-        low, high = about.get("between") or (None, None)
-        if low is not None and not low <= value <= high:
-            raise UserError(f"{item.name} must lie between {low:g} and {high:g}, not {value}")
-    return record

@@ -79,7 +79,7 @@ def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()
     )
 
 
-def open_model(name: str | Path, options: Mapping[str, Any] | None = None, device: str = "cpu") -> Source:
+def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> Source:
     """A run's policy by its folder, or a prior by its name or folder; `options` of the domain over its own."""
     folder = model_folder(name)
     tuned = (folder / "policy.safetensors").is_file()
@@ -91,7 +91,7 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None, devic
         config = TrainConfig(domain=domain.name)
     if options:
         domain = load(domain.name, fitting_options(name, domain.name, options))
-    model = load_model(folder, "policy" if tuned else "model", device=device)
+    model = load_model(folder, "policy" if tuned else "model")
     check_fit(model, domain, str(name))
     return Source(model, domain, config, folder, tuned)
 

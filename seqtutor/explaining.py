@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seqtutor.domain import Domain, SequenceTerm
 from seqtutor.drawing import Source
+from seqtutor.files import csv_text
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import logp_of
 from seqtutor.rewards.reward import Scores
@@ -118,15 +119,13 @@ def _earned(scorer: Scorer, scores: Scores) -> tuple[dict[str, Values], dict[str
 def write_table(found: Sequence[Explanation], path: Path) -> None:
     """A row for each part of each item, then one for the item: what it earned in all, and the scores of the whole."""
     names = [*(found[0].parts[0].paid if found[0].parts else ()), *found[0].whole]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["item", "part", "prior_logp", "policy_logp", "reward", *(f"term.{name}" for name in names)])
-        for number, item in enumerate(found, start=1):
-            for part in item.parts:
-                writer.writerow([number, part.name, *_row(part.prior_logp, part.logp, part.total, part.paid, names)])
-            sums = {name: sum(part.paid[name] for part in item.parts) for name in names if name not in item.whole}
-            totals = _row(item.prior_logp, item.logp, item.reward, sums | item.whole, names)
-            writer.writerow([number, item.text, *totals])
+    rows: list[list[Any]] = [["item", "part", "prior_logp", "policy_logp", "reward", *(f"term.{n}" for n in names)]]
+    for number, item in enumerate(found, start=1):
+        for part in item.parts:
+            rows.append([number, part.name, *_row(part.prior_logp, part.logp, part.total, part.paid, names)])
+        sums = {name: sum(part.paid[name] for part in item.parts) for name in names if name not in item.whole}
+        rows.append([number, item.text, *_row(item.prior_logp, item.logp, item.reward, sums | item.whole, names)])
+    path.write_text(csv_text(rows), encoding="utf-8", newline="")
 
 
 def _row(

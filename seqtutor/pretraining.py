@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +24,7 @@ from seqtutor.errors import UserError
 from seqtutor.inference.features import encoded
 from seqtutor.priors.files import load_prior, save_model
 from seqtutor.priors.model import LstmModel
-from seqtutor.runs.checkpoint import Pace, Stateful, load_checkpoint, save_checkpoint
+from seqtutor.runs.checkpoint import Pace, Stateful, check_state, load_checkpoint, save_checkpoint
 from seqtutor.signals import whole
 from seqtutor.vocabulary import EOS, PAD
 
@@ -59,6 +62,14 @@ class Progress:
         self.seconds = seconds
         self.loss_sum += loss
         self.since += tokens
+
+
+PROGRESS: dict[str, Any] = {  # the form of a Progress as JSON
+    **dict.fromkeys(("update", "tokens", "stale", "since"), int),
+    **dict.fromkeys(("seconds", "loss_sum"), float),
+    "best": Real,
+    "history": [[Real]],
+}
 
 
 def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Examples:
@@ -261,7 +272,8 @@ def pretrain(
     if config.rewrite and not domain.offers("rewrite"):
         raise UserError(f"rewrite is {config.rewrite}, but domain '{domain.name}' offers none; set it to 0")
     trainer = new_trainer(domain, data, config)
-    progress = Progress(**load_checkpoint(folder / "checkpoint", trainer.parts))
+    check = functools.partial(check_state, form=PROGRESS)
+    progress = Progress(**load_checkpoint(folder / "checkpoint", trainer.parts, check))
     per_epoch = math.ceil(len(data.train) / config.batch)
     updates = max(1, round(config.epochs * per_epoch))
     every = max(1, updates // config.evaluations)

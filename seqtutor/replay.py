@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from seqtutor.config import check_memory
 from seqtutor.priors.sampling import sequence_mask
 from seqtutor.rewards.reward import Reward
+from seqtutor.runs.checkpoint import check_alike
 from seqtutor.vocabulary import PAD
 
 RANK = 0.01  # of the stored sequences: the best of these many are drawn about equally often
@@ -174,7 +175,9 @@ class Replay:
         """Put back what `state` gave, into a replay of any capacity; one that is smaller keeps the newest."""
         if self.columns is None:
             return
-        n, added, capacity = len(state["tokens"]), int(state["added"]), len(self.tokens)
+        n, capacity = len(state["tokens"]), len(self.tokens)
+        self._check(state, n)
+        added = int(state["added"])
         real, rows = sequence_mask(state["tokens"]), torch.arange(n)
         state = {**state, "terms": state["terms"][:, self.columns]}
         wide = {name: torch.zeros(n, *getattr(self, name).shape[1:]) for name in ("prior_logp", "terms")}
@@ -191,3 +194,18 @@ class Replay:
         self.earned[:], self.error[len(rows) :] = -torch.inf, torch.inf
         if len(rows):
             self.earned[: len(rows)] = self.worth(self.batch(torch.arange(len(rows)))).to(self.earned)
+
+    def _check(self, state: Mapping[str, Tensor], n: int) -> None:
+        """See that `state` is one that a replay of n sequences gave. Raises ValueError."""
+        steps, columns = int(sequence_mask(state["tokens"]).sum()), state["terms"].shape[-1]
+        own = {name: (state[name].shape, getattr(self, name).dtype) for name in (*STORED, "error", "born")}
+        shapes = {name: (n, *getattr(self, name).shape[1:]) for name in own}
+        shapes |= {"prior_logp": (steps,), "terms": (steps, columns)}
+        wanted = {name: (torch.Size(shape), own[name][1]) for name, shape in shapes.items()}
+        check_alike("replay", state, {**wanted, "added": (torch.Size(), torch.int64)})
+        if n > int(state["added"]):
+            raise ValueError(f"replay/added is {int(state['added'])}, for {n} sequences")
+        odd = {name: ~state[name].isfinite() for name in ("prior_logp", "paid")}
+        odd |= {"terms": state["terms"].isinf(), "error": state["error"].isnan()}
+        if wrong := next((name for name, places in odd.items() if places.any()), None):
+            raise ValueError(f"replay/{wrong} holds a number that is not finite")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from numbers import Real
+from typing import Any
 
 import torch
 
 from seqtutor.errors import UserError
 from seqtutor.runs.alarms import Alarm
-from seqtutor.runs.checkpoint import Pace, load_checkpoint, save_checkpoint
+from seqtutor.runs.checkpoint import Pace, check_state, load_checkpoint, save_checkpoint
 from seqtutor.runs.folder import RunFolder
 from seqtutor.runs.metrics import Row
 from seqtutor.signals import whole
@@ -18,6 +20,30 @@ from seqtutor.tuner import Tuner
 
 Report = Callable[[Row], None]
 Warn = Callable[[Alarm], None]
+
+STATE = {  # the form of what `checkpoint` writes as JSON
+    "update": int,
+    "seconds": float,
+    "terms": [str],
+    "scorer": {
+        "calls": int,
+        "seen": [str],
+        "idle": int,
+        "failed": [[str]],
+        "streaks": {str: [list]},
+        "members": {str: int},
+    },
+    "baseline": ([float], None),
+    "dial": {"log_c": float, "kl": Real, "error": float, "temperature": float},
+    "watch": {
+        "rows": [{str: Real}],
+        "ranges": {str: [float]},
+        "raised": [{"update": int, "column": str, "message": str, "text": str}],
+    },
+    "healthy_update": int,
+    "went_back": bool,
+    "best_evidence": (float, None),
+}
 
 
 def tune(tuner: Tuner, run: RunFolder, report: Report, warn: Warn = lambda alarm: None) -> None:
@@ -77,26 +103,37 @@ def checkpoint(tuner: Tuner, run: RunFolder) -> None:
 
 def resume(tuner: Tuner, run: RunFolder) -> None:
     """Put a tuner where the checkpoint of `run` stood; weights, transforms and a temperature may have changed since."""
-    state = load_checkpoint(run.folder / "checkpoint", tuner.parts, lambda state: _find_terms(tuner, state["terms"]))
-    if state:
-        tuner.update, tuner.seconds = state["update"], state["seconds"]
-        tuner.baseline = None if state["baseline"] is None else torch.tensor(state["baseline"])
-        tuner.dial.restore(state["dial"])
-        tuner.rescale(math.exp(state["dial"]["log_c"]))
-        tuner.watch.restore(state["watch"])
-        tuner.healthy_update = state["healthy_update"]
-        tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
-        evidence = state.get("best_evidence")
-        tuner.best_evidence = -math.inf if evidence is None else evidence
-        tuner.scorer.restore(state["scorer"])
+    folder = run.folder / "checkpoint"
+    load_checkpoint(folder, tuner.parts, lambda state: _find_terms(tuner, state), lambda state: _take(tuner, state))
     run.keep(tuner.update)
 
 
-def _find_terms(tuner: Tuner, stored: list[str]) -> None:
+def _take(tuner: Tuner, state: dict[str, Any]) -> None:
+    """Put back what `checkpoint` wrote beside the tensors."""
+    words = len(tuner.domain.vocabulary)
+    if (tuner.replay.tokens >= words).any() or (tuner.replay.tokens < 0).any():
+        raise ValueError("replay/tokens holds one that the vocabulary has not")
+    tuner.update, tuner.seconds = state["update"], state["seconds"]
+    tuner.baseline = None if state["baseline"] is None else torch.tensor(state["baseline"])
+    if tuner.baseline is not None and len(tuner.baseline) != tuner.domain.max_length:
+        raise ValueError("its 'baseline' is of another length")
+    tuner.dial.restore(state["dial"])
+    tuner.rescale(math.exp(state["dial"]["log_c"]))
+    tuner.watch.restore(state["watch"])
+    tuner.healthy_update = state["healthy_update"]
+    tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
+    evidence = state["best_evidence"]
+    tuner.best_evidence = -math.inf if evidence is None else evidence
+    tuner.scorer.restore(state["scorer"])
+
+
+def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
     """Tell the replay where the terms of the reward lie among those that are stored of each sequence.
 
-    Where one is not, as it was never computed for them, they are forgotten.
+    Where one is not, as it was never computed for them, they are forgotten. A state that no run wrote is refused.
     """
+    check_state(state, STATE)
+    stored: list[str] = state["terms"]
     names = [term.name for term in tuner.scorer.terms]
     tuner.forgotten = "" if tuner.objective.on_policy else next((name for name in names if name not in stored), "")
     tuner.replay.columns = None if tuner.forgotten else [stored.index(name) for name in names if name in stored]

@@ -200,10 +200,15 @@ def test_a_name_that_looks_like_markup_is_a_name(name):
 def test_output_in_ascii_and_a_path_that_is_no_text():
     folder = os.fsdecode(b"run\xff")
     env = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "OMP_NUM_THREADS": "1"}
-    for args in ((*BASE, "--updates", 1, "--output", folder), ("status", folder), ("report", folder)):
-        process = start(*args, encoding="utf-8", errors="replace", environment=env)
-        status, _, err = finish(process)
-        assert status == 0, err
+    more = f"main(['status', {folder!r}], standalone_mode=False); main(['report', {folder!r}], standalone_mode=False)"
+    before = f"import atexit\natexit.register(lambda: exec({more!r}, {{'main': main}}))\n"
+    process = start(
+        *BASE, "--updates", 1, "--output", folder, before=before, encoding="utf-8", errors="replace", environment=env
+    )
+    status, out, err = finish(process)
+    assert status == 0, err
+    assert "Traceback" not in err
+    assert out.count("report.html") >= 2
 
 
 def test_a_status_prints_nothing_that_steers_a_terminal(run):

@@ -99,7 +99,7 @@ def test_intervals_cover_what_they_say(n):
         w *= 0.5 / np.linalg.norm(w)
         found = infer(drawn(tilted(p, phi, w), phi, n, rng), drawn(p, phi, BASE, rng), NAMES)
         assert found.names == NAMES
-        covered += list(np.abs(found.per_unit - w) <= found.halfwidth / found.scale)
+        covered += list(np.abs(found.mean / found.scale - w) <= found.halfwidth / found.scale)
     assert 0.93 <= np.mean(covered) <= 0.97
 
 
@@ -118,7 +118,7 @@ def test_the_unit_of_the_interval_is_the_item_not_the_excerpt():
         folder = np.stack([drawn(own[i], phi, 10, rng) for i in rng.integers(len(own), size=50)])
         for covered, x in ((items, folder.mean(axis=1)), (excerpts, folder.reshape(-1, 3))):
             found = infer(x, base, NAMES)
-            covered += list(np.abs(found.per_unit - truth) <= found.halfwidth / found.scale)
+            covered += list(np.abs(found.mean / found.scale - truth) <= found.halfwidth / found.scale)
     assert 0.92 <= np.mean(items) <= 0.98
     assert np.mean(excerpts) < 0.85
 
@@ -152,7 +152,7 @@ def test_units_change_the_weight_a_unit_alone():
     x, y = examples()
     found, other = infer(x, y, NAMES), infer(x * [10, 1, 1], y * [10, 1, 1], NAMES)
     same(found, other)
-    assert other.per_unit == pytest.approx(found.per_unit / [10, 1, 1])
+    assert other.mean / other.scale == pytest.approx(found.mean / found.scale / [10, 1, 1])
 
 
 def test_a_whole_list_is_no_sample():
@@ -358,7 +358,7 @@ def test_a_table_and_a_config_that_train_takes(prior):
     items = features.read_items(domain, Path("mine.txt"), offered(domain))
     found = infer(items.values, prior_base(domain, offered(domain), prior).values, ("rises", "variety"))
     weights = [config["weights"][name] / config["temperature"] for name in found.names]
-    assert weights == pytest.approx(found.per_unit, rel=1e-5)
+    assert weights == pytest.approx(found.mean / found.scale, rel=1e-5)
     result = CliRunner().invoke(main, ["train", "--config", "mine.toml", "--updates", "1", "--output", "run"])
     assert result.exit_code == 0, result.output
     assert "mine.toml exists" in refuse(*LONG, "--prior", prior, "--examples", "mine.txt", "--output", "mine.toml")
@@ -375,7 +375,7 @@ def test_a_term_that_is_left_out_has_no_weight_and_changes_no_other_by_its_own(p
     terms = [term for term in offered(domain) if term.name != "variety"]
     items = features.read_items(domain, Path(mine), terms)
     found = infer(items.values, prior_base(domain, terms, prior).values, [term.name for term in terms])
-    assert [config["weights"][name] for name in found.names] == pytest.approx(found.per_unit, rel=1e-5)
+    assert [config["weights"][name] for name in found.names] == pytest.approx(found.mean / found.scale, rel=1e-5)
     assert "unknown term to leave out 'wariety'; did you mean 'variety'?" in refuse(
         *LONG, "--prior", prior, "--examples", mine, "--without", "wariety"
     )

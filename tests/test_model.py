@@ -9,7 +9,8 @@ from letters import VOCABULARY, LettersDomain, every, new_model
 from seqtutor import BOS, EOS, PAD, Vocabulary
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
-from seqtutor.priors.model import LstmModel, Model, TiltedModel, forbidden, frozen, grown, starting_policy
+from seqtutor.priors.files import grown
+from seqtutor.priors.model import LstmModel, Model, TiltedModel, forbidden, frozen, starting_policy
 from seqtutor.priors.sampling import logp_of, sample
 from seqtutor.tuner import Tuner
 

@@ -59,7 +59,10 @@ def test_what_ships_is_proven_as_it_ships():
 
 
 @pytest.mark.parametrize("name", sorted(installed("objective")))
-def test_an_lstm_tuned_by_the_loop_reaches_the_optimum(name):
+def test_an_lstm_tuned_by_the_loop_reaches_the_optimum(name, monkeypatch):
+    """An exact one in half of the updates that `seqtutor verify` takes; the other has all of them, and does not."""
+    if load_objective(name).exact:
+        monkeypatch.setattr(verification, "UPDATES", verification.UPDATES // 2)
     before, after = train(WORLD, name)
     assert before > 0.5
     assert (after < 0.01) == load_objective(name).exact

@@ -35,7 +35,7 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
     from seqtutor.drawing import open_model
     from seqtutor.explaining import explain as explained
     from seqtutor.explaining import write_table
-    from seqtutor.given import items_of
+    from seqtutor.priors.given import items_of
     from seqtutor.runs.folder import new_folder
 
     source = open_model(model, typed(options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from seqtutor.config import TrainConfig
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
+    from seqtutor.domain import Domain
     from seqtutor.drawing import Source
     from seqtutor.priors.script import Fixed
     from seqtutor.rewards.reward import Scores
@@ -64,27 +66,20 @@ def generate(
     seqtutor generate molecules -n 1000 --output mine --seed 7
     seqtutor generate molecules -n 100 --draws 64 --reward-temperature 0.05
     """
-    _check(temperature, draws, reward_temperature)
-    if without_primer and not primer:
-        raise UserError("--without-primer leaves out what --primer gives: give --primer too")
+    _check(temperature, draws, reward_temperature, primer, without_primer)
     from seqtutor.cli.console import console
     from seqtutor.drawing import open_model
-    from seqtutor.given import behind, given_steps
+    from seqtutor.priors.given import given_steps
     from seqtutor.runs.folder import new_folder, write_samples
 
     source = open_model(model, typed(options))
-    domain = source.domain
-    given = given_steps(domain, primer, revise, keep)
+    given = given_steps(source.domain, primer, revise, keep)
     among = None if draws == 1 else (draws, reward_temperature)
     scores, said = _scored(source, count, seed, temperature, given, among, trust)
-    items = scores.items(count)
-    texts = [text or "" for text in items.texts]
-    if without_primer and given is not None:
-        texts = [behind(domain, text, len(given.ids)) for text in texts]
-    folder = new_folder(output, f"{domain.name}-samples")
+    folder = new_folder(output, f"{source.domain.name}-samples")
     write_samples(folder / "samples.csv", {model: scores})
-    domain.write(texts, folder, items.figures)
-    line = f"{said}{len(texts)} of {count} samples are valid; written to {folder}"
+    valid = _write(source.domain, scores.items(count), folder, given if without_primer else None)
+    line = f"{said}{valid} of {count} samples are valid; written to {folder}"
     console.print(line, markup=False, soft_wrap=True)
 
 
@@ -112,7 +107,20 @@ def _scored(
         return found.scores, f"{found.sentence}\n"
 
 
-def _check(temperature: float, draws: int, reward_temperature: float | None) -> None:
+def _write(domain: Domain, items: Scores, folder: Path, left_out: Fixed | None) -> int:
+    """Write the files of the items, without a beginning that is `left_out` -> how many."""
+    from seqtutor.priors.given import behind
+
+    texts = [text or "" for text in items.texts]
+    if left_out is not None:
+        texts = [behind(domain, text, len(left_out.ids)) for text in texts]
+    domain.write(texts, folder, items.figures)
+    return len(texts)
+
+
+def _check(temperature: float, draws: int, reward_temperature: float | None, primer: str, without_primer: bool) -> None:
+    if without_primer and not primer:
+        raise UserError("--without-primer leaves out what --primer gives: give --primer too")
     if not 0 < temperature < math.inf:
         raise UserError(f"temperature must be above 0, not {temperature}; 1 samples the model as it is")
     if draws > 1 and temperature != 1:

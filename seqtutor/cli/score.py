@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
     from seqtutor.domain import Domain
+    from seqtutor.hits import Found
+    from seqtutor.rewards.scorer import Scorer
 
 SHOWN = 3  # lines left out that are said one by one
 
@@ -48,7 +50,7 @@ def score(
     seqtutor score outputs/molecules-tb-20260101-120000 -n 50 --per-family 1
     """
     from seqtutor import hits
-    from seqtutor.cli.console import console, counting
+    from seqtutor.cli.console import console
     from seqtutor.cli.generate import strangers
     from seqtutor.domain import load
     from seqtutor.drawing import scorer_of
@@ -61,23 +63,24 @@ def score(
     if not texts:
         raise UserError(f"{source} holds nothing to score")
     folder = new_folder(output, f"{domain.name}-scored")
-    with ExitStack() as stack:
-        left_out = () if trust else strangers(settings)
-        scorer = stack.enter_context(closing(scorer_of(domain, settings, left_out, workers)))
-        if run:
-            stack.enter_context(scorer.remembering(source / "answers.sqlite"))
-        scorer.start(texts[0])
-        report = stack.enter_context(counting("scoring"))
-        found = hits.scored(domain, scorer, texts, report)
-        rows = hits.write_table(found, folder / "scored.csv")
+    left_out = () if trust else strangers(settings)
+    with closing(scorer_of(domain, settings, left_out, workers)) as scorer:
+        rows = _rows(domain, scorer, texts, folder, source / "answers.sqlite" if run else None)
     kept = hits.best(rows, count, per_family)
     hits.write_hits(domain, kept, folder / "hits")
     passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
-    console.print(
-        f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)} in {folder}/hits",
-        markup=False,
-        soft_wrap=True,
-    )
+    said = f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)} in {folder}/hits"
+    console.print(said, markup=False, soft_wrap=True)
+
+
+def _rows(domain: Domain, scorer: Scorer, texts: list[str], folder: Path, answers: Path | None) -> list[Found]:
+    """Every text scored, with the answers that a run has had, and written down."""
+    from seqtutor import hits
+    from seqtutor.cli.console import counting
+
+    with scorer.remembering(answers) if answers else nullcontext(), counting("scoring") as report:
+        scorer.start(texts[0])
+        return hits.write_table(hits.scored(domain, scorer, texts, report), folder / "scored.csv")
 
 
 def _settings(file: Path | None, domain: str, options: dict[str, Any]) -> TrainConfig:

@@ -73,16 +73,20 @@ def train(
         typed["weights"] = dict(_weight(text) for text in weight)
     terms = with_taste(typed_terms(function, program, transform), taste, caution, resume or "")
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
-    read = read_toml(file) if file else {}
-    if not trust:
-        refuse_strangers(read, terms, typed.get("cache"), str(file))
-    read = with_terms(read, terms)
-    read = fitting(read, typed.get("objective"))
+    read = _read(file, terms, typed, trust)
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     if not settings.domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
     settings = within_budget(settings, taste, {*read, *typed})
     sys.exit(_train(settings, Path(resume) if resume else None, output))
+
+
+def _read(file: Path | None, terms: dict[str, Any], typed: dict[str, Any], trust: bool) -> dict[str, Any]:
+    """The settings of a file with the terms that were typed, without numbers that only another objective has."""
+    read = read_toml(file) if file else {}
+    if not trust:
+        refuse_strangers(read, terms, typed.get("cache"), str(file))
+    return fitting(with_terms(read, terms), typed.get("objective"))
 
 
 def _weight(text: str) -> tuple[str, float]:

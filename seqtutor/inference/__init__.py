@@ -77,11 +77,6 @@ class Inference:
         return self.p_values < 0.05
 
     @property
-    def per_unit(self) -> Values:
-        """(K,) nats per unit of the raw term."""
-        return self.mean / self.scale
-
-    @property
     def correlation(self) -> Values:
         """(K, K) of the weights: near -1, the sum of two is known and neither of them."""
         sd = np.sqrt(np.diag(self.covariance))
@@ -114,8 +109,6 @@ def infer(
     (all the same); `base_weights` (M,) probabilities of the base texts (all the same); `whole_base`: the base is all
     there was to choose from, and no sample. Raises UserError where there is too little to say anything.
     """
-    counts = np.ones(len(examples)) if counts is None else counts
-    base_weights = np.ones(len(base)) if base_weights is None else base_weights
     kept, dropped = usable(examples, base, names)
     examples, counts = _known(examples[:, kept], counts)
     base, base_weights = _known(base[:, kept], base_weights)
@@ -141,8 +134,9 @@ def infer(
     )
 
 
-def _known(table: Values, weights: Values) -> tuple[Values, Values]:
-    """The rows without a missing value, and their weights, made to sum to 1."""
+def _known(table: Values, weights: Values | None) -> tuple[Values, Values]:
+    """The rows without a missing value, and their weights (None: all the same), made to sum to 1."""
+    weights = np.ones(len(table)) if weights is None else weights
     known = np.isfinite(table).all(axis=1)
     return table[known], weights[known] / weights[known].sum()
 
@@ -280,8 +274,8 @@ def _repeated(base: Values, kept: Sequence[int], k: int, names: Sequence[str]) -
     return f"says the same as {' and '.join(used)}"
 
 
-def correlated(found: Inference, least: float = 0.7) -> list[tuple[str, str, float]]:
-    """Pairs of terms whose weights cannot be told apart well: |correlation| of at least `least`, strongest first."""
+def correlated(found: Inference) -> list[tuple[str, str, float]]:
+    """Pairs of terms whose weights cannot be told apart well: |correlation| of at least 0.7, strongest first."""
     c = found.correlation
     pairs = [(found.names[i], found.names[j], float(c[i, j])) for i in range(len(c)) for j in range(i)]
-    return sorted((pair for pair in pairs if abs(pair[2]) >= least), key=lambda pair: -abs(pair[2]))
+    return sorted((pair for pair in pairs if abs(pair[2]) >= 0.7), key=lambda pair: -abs(pair[2]))

@@ -14,8 +14,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from seqtutor.domain import option
 from seqtutor.errors import UserError
+from seqtutor.option import option
 from seqtutor.plugins import find
 
 if TYPE_CHECKING:

@@ -29,6 +29,7 @@ Flags = NDArray[np.bool_]
 MEMBERS = 100  # draws that serve as an ensemble
 BURN, THIN = 20, 2  # draws that are thrown away at first, and steps from one kept draw to the next
 WIDER = 1.3  # how much wider than the Laplace approximation the ellipses are: the posterior's tails must be reached
+TINY = np.finfo(float).tiny
 CHOICE = {"a": 1.0, "b": 0.0, "same": 0.5}
 BIAS, CARELESS, THRESHOLD = (0.0, 0.5), (-3.0, 1.5), (-2.0, 1.5)  # prior mean and sd of a rater's own numbers
 
@@ -92,30 +93,48 @@ def sigmoid(x: Values) -> Values:
 
 def log_likelihood(data: Evidence, unknowns: Values) -> float:
     """Log-probability, nats, of all votes."""
-    return _likelihood(data, unknowns)[0]
+    return _answers(data, unknowns).value
 
 
-def _likelihood(data: Evidence, unknowns: Values) -> tuple[float, Values, Values]:
-    """The log-likelihood, its gradient, and the information (N,) that each compared pair has on u(a) - u(b)."""
+@dataclass(frozen=True)
+class _Answers:
+    """What the unknowns say of each of N votes, and the log-probability of all."""
+
+    value: float
+    s: Values  # (N,) P(the first is preferred) by its utility and the bias
+    p: Values  # and with carelessness
+    q: Values  # P(the second is preferred)
+    care: Values  # 1 - eps
+    below_a: Values  # P(the first is bad)
+    below_b: Values
+    both: Values
+
+
+def _answers(data: Evidence, unknowns: Values) -> _Answers:
     weights, bias, eps, threshold = data.parts(unknowns)
     r, care = data.rater, 1 - eps[data.rater]
     s = sigmoid(data.difference @ weights + bias[r])
     p, q = care * s + (1 - care) / 2, care * (1 - s) + (1 - care) / 2
-    tiny = np.finfo(float).tiny
-    compared = ~data.bad
-    value = np.where(compared, data.choice * np.log(p + tiny) + (1 - data.choice) * np.log(q + tiny), 0.0).sum()
-    pull = np.where(compared, data.choice / (p + tiny) - (1 - data.choice) / (q + tiny), 0.0)
-    by_d = pull * care * s * (1 - s)
-    by_eps = pull * (0.5 - s) * care * (1 - care)
+    value = np.where(~data.bad, data.choice * np.log(p + TINY) + (1 - data.choice) * np.log(q + TINY), 0.0).sum()
     below_a, below_b = sigmoid(threshold[r] - data.first @ weights), sigmoid(threshold[r] - data.second @ weights)
     both = below_a * below_b
-    value += np.where(data.judging, np.where(data.bad, np.log(both + tiny), np.log1p(-both + tiny)), 0.0).sum()
-    factor = np.where(data.judging, np.where(data.bad, 1.0, -both / (1 - both + tiny)), 0.0)
-    by_a, by_b = -factor * (1 - below_a), -factor * (1 - below_b)
+    value += np.where(data.judging, np.where(data.bad, np.log(both + TINY), np.log1p(-both + TINY)), 0.0).sum()
+    return _Answers(float(value), s, p, q, care, below_a, below_b, both)
+
+
+def _likelihood(data: Evidence, unknowns: Values) -> tuple[float, Values, Values]:
+    """The log-likelihood, its gradient, and the information (N,) that each compared pair has on u(a) - u(b)."""
+    told, compared = _answers(data, unknowns), ~data.bad
+    s, p, q, care, both = told.s, told.p, told.q, told.care, told.both
+    pull = np.where(compared, data.choice / (p + TINY) - (1 - data.choice) / (q + TINY), 0.0)
+    by_d = pull * care * s * (1 - s)
+    by_eps = pull * (0.5 - s) * care * (1 - care)
+    factor = np.where(data.judging, np.where(data.bad, 1.0, -both / (1 - both + TINY)), 0.0)
+    by_a, by_b = -factor * (1 - told.below_a), -factor * (1 - told.below_b)
     gradient = data.difference.T @ by_d + data.first.T @ by_a + data.second.T @ by_b
-    own = [np.bincount(r, by, minlength=data.raters) for by in (by_d, by_eps, -by_a - by_b)]
-    information = np.where(compared, (care * s * (1 - s)) ** 2 / (p * q + tiny), 0.0)
-    return float(value), np.concatenate([gradient, *own]), information
+    own = [np.bincount(data.rater, by, minlength=data.raters) for by in (by_d, by_eps, -by_a - by_b)]
+    information = np.where(compared, (care * s * (1 - s)) ** 2 / (p * q + TINY), 0.0)
+    return told.value, np.concatenate([gradient, *own]), information
 
 
 def most_likely(data: Evidence) -> tuple[Values, Values]:

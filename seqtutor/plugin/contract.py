@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm, TokenTerm, domain_class, load
+from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm, domain_class, load
 from seqtutor.errors import UserError, unknown
+from seqtutor.option import TYPES
 from seqtutor.plugins import installed, line_of, place
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -21,8 +22,8 @@ FLAGS = frozenset(  # of the commands; the fields of the configs come beside the
     function help
     item json keep model n name names no_open open output per_family port primer program rater resume
     reward_temperature revise seed
-    show_version source taste temperature terms texts transform trust version votes weight weights
-    without without_primer
+    show_version source taste temperature terms texts transform trust version votes weight weights without
+    without_primer
     """.split()  # noqa: SIM905 (a list of them would be thirty lines)
 )
 

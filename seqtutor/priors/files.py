@@ -21,10 +21,11 @@ from seqtutor.domain import Domain, own_prior
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, read_text, write_atomically
 from seqtutor.plugin.contract import inherited
-from seqtutor.priors.model import LstmModel, Model, TiltedModel, grown, without_value
-from seqtutor.vocabulary import Vocabulary
+from seqtutor.priors.model import LstmModel, Model, TiltedModel, without_value
+from seqtutor.vocabulary import SPECIAL, Vocabulary
 
 LARGEST = {"embedding": 1 << 16, "hidden": 1 << 16, "layers": 64}  # beyond these a description is a mistake, or worse
+RARE = 3.0  # nats; see `grown`
 
 
 def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **notes: Any) -> None:
@@ -59,6 +60,10 @@ def read_about(folder: Path, stem: str) -> dict[str, Any]:
             raise UserError(
                 f"{path} does not describe a model: {key} must lie between 1 and {most}, not {about[key]!r}"
             )
+    if type(about["fixed_length"]) is not bool:
+        raise UserError(f"{path} does not describe a model: fixed_length must be true or false")
+    if not (type(about.get("dropout", 0)) in (int, float) and 0 <= about.get("dropout", 0) <= 1):
+        raise UserError(f"{path} does not describe a model: dropout must lie between 0 and 1")
     return dict(about)
 
 
@@ -95,7 +100,10 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
             if shapes != wanted:
                 wrong = sorted(k for k in shapes.keys() | wanted.keys() if shapes.get(k) != wanted.get(k))
                 raise UserError(f"{path} does not fit its description: {', '.join(wrong[:3])}")
-            tensors = {key: file.get_tensor(key).to(torch.float32) for key in wanted}
+            found = {key: file.get_tensor(key) for key in wanted}
+            if whole := next((key for key, tensor in found.items() if not tensor.is_floating_point()), None):
+                raise UserError(f"{path} does not fit its description: {whole} holds {found[whole].dtype}, no weights")
+            tensors = {key: tensor.to(torch.float32) for key, tensor in found.items()}
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read the weights {path}: {error}") from error
     if odd := next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None):
@@ -138,7 +146,7 @@ def shipped_priors() -> list[str]:
     return sorted({path.parent.name for root in _shipped() for path in root.glob("*/model.safetensors")})
 
 
-def load_prior(name: str, domain: Domain, *, device: str = "cpu", grow: bool = False) -> LstmModel:
+def load_prior(name: str, domain: Domain, *, grow: bool = False) -> LstmModel:
     """A prior that fits `domain`: a shipped one, a folder, or a run whose policy is tuned further (not one of `g`).
 
     `grow`: it may lack the last tokens of the domain, and gets them. Raises UserError where there is none, or where its
@@ -146,7 +154,7 @@ def load_prior(name: str, domain: Domain, *, device: str = "cpu", grow: bool = F
     """
     folder = model_folder(name)
     stem = "policy" if (folder / "policy.safetensors").is_file() else "model"
-    model = load_model(folder, stem, device=device)
+    model = load_model(folder, stem)
     ours, theirs = domain.vocabulary.tokens, model.vocabulary.tokens
     if grow and isinstance(model, LstmModel) and len(theirs) < len(ours) and ours[: len(theirs)] == theirs:
         model = grown(model, domain.vocabulary)
@@ -154,6 +162,25 @@ def load_prior(name: str, domain: Domain, *, device: str = "cpu", grow: bool = F
     if not isinstance(model, LstmModel):
         raise UserError(f"'{name}' is a tuned policy that stands on a prior of its own; a prior is one plain network")
     return without_value(model)
+
+
+@torch.no_grad()
+def grown(model: LstmModel, vocabulary: Vocabulary) -> LstmModel:
+    """The same model with the tokens of `vocabulary` that it has not, which must stand behind its own.
+
+    A new token reads as the mean of the others, and is RARE nats less likely than the least likely of them on average.
+    """
+    before = len(model.vocabulary)
+    larger = LstmModel(vocabulary, **model.shape, fixed_length=model.fixed_length)
+    state = larger.state_dict()
+    for name, weight in model.state_dict().items():
+        state[name][: len(weight)] = weight
+    for name in ("embedding.weight", *[f"there.{i}.weight" for i in range(len(model.lookback))]):
+        state[name][before:] = model.get_parameter(name)[len(SPECIAL) :].mean(0)
+    state["head.weight"][before:] = model.head.weight[len(SPECIAL) :].mean(0)
+    state["head.bias"][before:] = model.head.bias[len(SPECIAL) :].min() - RARE
+    larger.load_state_dict(state)
+    return larger
 
 
 def about_model(name: str | Path) -> dict[str, Any]:

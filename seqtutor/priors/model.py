@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtutor.vocabulary import BOS, EOS, PAD, SPECIAL, Vocabulary
+from seqtutor.priors.stepping import State, Step, cells, hand
+from seqtutor.vocabulary import BOS, EOS, PAD, Vocabulary
 
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
 FORBIDDEN = -1e9
-RARE = 3.0  # nats; see `grown`
 FARTHEST = 1 << 16  # tokens that a model looks back
-
-State = tuple[Tensor, ...]  # whatever a model remembers of what it has read: the rows of each part belong to sequences
-Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 def forbidden(dtype: torch.dtype) -> float:
@@ -203,7 +200,7 @@ class LstmModel(Model):
             read = read + seen[-1] + again((past[:, :length] == before).long())
         if self.clock is not None:
             left = (tokens != PAD).sum(-1, keepdim=True) - torch.arange(tokens.shape[1], device=tokens.device)
-            read = read + self.clock(_hand(left, self.clock))
+            read = read + self.clock(hand(left, self.clock))
         output, _ = self.lstm(self.dropout(read))
         return self._gated(self.dropout(output), seen)
 
@@ -245,73 +242,16 @@ class LstmModel(Model):
 
         return step
 
-    @torch.no_grad()
     def cells(self) -> Step:
-        """Of the weights as they stand: tokens (B,), state -> hidden states (B, H), new state. No gradient.
-
-        The weights are laid out for one token at a time, which on a CPU is quicker than the LSTM's own single step: the
-        embedding times the first layer's input weights is a table with a row a token, the two products of any other
-        layer are one, and tanh(x) = 2 sigmoid(2x) - 1 lets one sigmoid serve the four gates.
-        """
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        layers = [
-            [_doubled(getattr(self.lstm, f"{kind}_l{layer}")) for kind in kinds]
-            for layer in range(self.lstm.num_layers)
-        ]
-        into, first, *biases = layers[0]
-        table = F.linear(self.embedding.weight, into, biases[0] + biases[1])
-        clock = self.clock
-        times = None if clock is None else F.linear(clock.weight, into)
-        tables, repeats = ([rows.get_parameter("weight") for rows in kind] for kind in (self.there, self.again))
-        looks = [
-            (distance, there, F.linear(there, into), F.linear(again, into))
-            for distance, there, again in zip(self.lookback, tables, repeats, strict=True)
-        ]
-        deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
-        count = 2 * len(layers)
+        """Of the weights as they stand: tokens (B,), state -> hidden states (B, H), new state. No gradient."""
+        advance = cells(self)
 
         @torch.no_grad()
-        def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
-            gates = table.index_select(0, tokens).addmm_(state[0], first.T)
-            rest: State = ()
-            seen: list[Tensor] = []
-            if looks:
-                past = torch.cat([state[count], tokens[:, None]], 1)
-                for distance, there, of_there, of_again in looks:
-                    seen.append(there.index_select(0, past[:, -distance]))
-                    gates += of_there.index_select(0, past[:, -distance])
-                    gates += of_again.index_select(0, (past[:, -distance - 1] == tokens).long())
-                rest = (past[:, 1:],)
-            if clock is not None and times is not None:
-                gates += times.index_select(0, _hand(state[-1], clock))
-                rest += (state[-1] - 1,)
-            after: State = _cell(gates, state[1])
-            for layer, (weight, bias) in enumerate(deeper, start=1):
-                below, here = after[-2], state[2 * layer]
-                gates = F.linear(torch.cat([below, here], 1), weight, bias)
-                after += _cell(gates, state[2 * layer + 1])
-            return self._gated(after[-2], seen), after + rest
+        def gated(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            output, seen, state = advance(tokens, state)
+            return self._gated(output, seen), state
 
-        return advance
-
-
-def _hand(left: Tensor, clock: nn.Embedding) -> Tensor:
-    """Tokens left (...) -> the row of the clock that is read there; of padding any."""
-    return (left - 1).clamp(min=0) % clock.num_embeddings
-
-
-def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """Gates (B, 4 H) before their sigmoid, cells (B, H) -> h, c of an LSTM layer; `gates` is used up."""
-    into, kept, new, out = gates.sigmoid_().chunk(4, 1)
-    c = (kept * c).addcmul_(into, new, value=2).sub_(into)  # into * tanh(x) = into * (2 sigmoid(2x) - 1)
-    h = (out * (2 * c).sigmoid_()).mul_(2).sub_(out)
-    return h, c
-
-
-def _doubled(weight: Tensor) -> Tensor:
-    """LSTM weights (4 H, ...) in the order input, forget, cell, output: those of the cell candidate twice as large."""
-    into, kept, new, out = weight.chunk(4)
-    return torch.cat([into, kept, 2 * new, out])
+        return gated
 
 
 class TiltedModel(Model):
@@ -370,25 +310,6 @@ def without_value(model: LstmModel) -> LstmModel:
     nn.init.zeros_(model.value_head.weight)
     nn.init.zeros_(model.value_head.bias)
     return model
-
-
-@torch.no_grad()
-def grown(model: LstmModel, vocabulary: Vocabulary) -> LstmModel:
-    """The same model with the tokens of `vocabulary` that it has not, which must stand behind its own.
-
-    A new token reads as the mean of the others, and is RARE nats less likely than the least likely of them on average.
-    """
-    before = len(model.vocabulary)
-    larger = LstmModel(vocabulary, **model.shape, fixed_length=model.fixed_length)
-    state = larger.state_dict()
-    for name, weight in model.state_dict().items():
-        state[name][: len(weight)] = weight
-    for name in ("embedding.weight", *[f"there.{i}.weight" for i in range(len(model.lookback))]):
-        state[name][before:] = model.get_parameter(name)[len(SPECIAL) :].mean(0)
-    state["head.weight"][before:] = model.head.weight[len(SPECIAL) :].mean(0)
-    state["head.bias"][before:] = model.head.bias[len(SPECIAL) :].min() - RARE
-    larger.load_state_dict(state)
-    return larger
 
 
 def frozen(model: LstmModel) -> LstmModel:

@@ -224,17 +224,15 @@ class Scorer:
 
     def _note(self, scores: Scores, new: Sequence[int]) -> None:
         """Count the batch: calls, failures and their share."""
-        failures, quarantined = self._failures_of_steps(scores), []
+        failures, quarantined, totals = self._failures_of_steps(scores), [], scores.totals
         for term in self.oracles:
             for i in new:  # in the order of the batch, not of the workers
                 text = scores.texts[i] or ""
                 if outcome := self.answers.reasons.get((term.name, text)):
                     failures.append((term.name, text, outcome.reason))
                     quarantined += failures[-1:] if outcome.kind == "quarantine" else []
-        totals, first = scores.totals, self.calls + 1
-        calls = (
-            [(first + k, scores.texts[i] or "", float(totals[i])) for k, i in enumerate(new)] if self.oracles else []
-        )
+        counted = enumerate(new if self.oracles else (), self.calls + 1)
+        calls = [(k, scores.texts[i] or "", float(totals[i])) for k, i in counted]
         self.calls += len(calls)
         self.failed += failures
         self.news = News(calls, failures, quarantined)
@@ -242,12 +240,9 @@ class Scorer:
 
     def _failures_of_steps(self, scores: Scores) -> list[tuple[str, str, str]]:
         """The sequences for which a token-level term gave no number."""
-        names = [term.name for term in self.terms if isinstance(term, TokenTerm)]
-        return [
-            (name, scores.texts[i] or "", NO_NUMBER)
-            for name in names
-            for i in np.flatnonzero(~np.isfinite(scores.terms[name])).tolist()
-        ]
+        odd = {term.name: ~np.isfinite(scores.terms[term.name]) for term in self.terms if isinstance(term, TokenTerm)}
+        places = [(name, i) for name, rows in odd.items() for i in np.flatnonzero(rows).tolist()]
+        return [(name, scores.texts[i] or "", NO_NUMBER) for name, i in places]
 
     def _count_failures(self, scores: Scores) -> None:
         """Note for each term whether it failed on too large a share of this batch; texts beyond the budget aside."""
@@ -310,9 +305,11 @@ class Scorer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
-        self.calls, self.seen, self.idle = state["calls"], set(state["seen"]), state.get("idle", 0)
+        self.calls, self.seen, self.idle = state["calls"], set(state["seen"]), state["idle"]
         self.failed = [(term, text, reason) for term, text, reason in state["failed"]]
-        self.streaks = state["streaks"]
+        self.streaks = {}
+        for name, bad in state["streaks"].items():
+            self.streaks[name] = [(int(asked), [str(reason) for reason in reasons]) for asked, reasons in bad]
         self.payment.members = Counter(state["members"])
 
     def start(self, text: str = "") -> None:

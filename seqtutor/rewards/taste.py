@@ -86,10 +86,10 @@ class Tasted:
         return f"taste {FORMAT} {self.votes().digest[:16]} {self.caution:g} {weights} {self.domain.options}"
 
 
-def learnt(votes: Votes, lens: Lens, count: int = 0) -> tuple[Taste, list[str]]:
+def learnt(votes: Votes, lens: Lens) -> tuple[Taste, list[str]]:
     """The taste that votes tell of, and which of them were left out since they name no item of the domain."""
     from seqtutor.people.lens import wrong
-    from seqtutor.people.taste import MEMBERS, evidence, learn
+    from seqtutor.people.taste import evidence, learn
 
     reasons = {text: wrong(lens.domain, text) for vote in votes.rows for text in (vote.a, vote.b)}
     bad = [(vote.id, reason) for vote in votes.rows if (reason := reasons[vote.a] or reasons[vote.b])]
@@ -99,7 +99,7 @@ def learnt(votes: Votes, lens: Lens, count: int = 0) -> tuple[Taste, list[str]]:
         why = f"; the first of the others, {left[0]}" if left else ""
         raise UserError(f"{len(rows)} votes compare items of domain '{lens.domain.name}'; {LEAST} are needed{why}")
     first, second = lens([vote.a for vote in rows]), lens([vote.b for vote in rows])
-    return learn(evidence(rows, first, second, lens.sd), count=count or MEMBERS), left
+    return learn(evidence(rows, first, second, lens.sd)), left
 
 
 def figures(terms: Sequence[RewardTerm], scores: Scores) -> dict[str, float]:

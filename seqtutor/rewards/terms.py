@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.domain import TYPES, Domain, RewardTerm, SequenceTerm, TokenTerm
+from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
+from seqtutor.option import TYPES
 from seqtutor.plugins import released
 from seqtutor.rewards.distilled import Distilled
 from seqtutor.rewards.outside import Function, Program

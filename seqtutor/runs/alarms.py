@@ -131,7 +131,12 @@ class Watch:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
+        """Take back what `state` gave. Raises ValueError for rows that no run writes."""
+        rows = state["rows"]
+        if not all({"reward", SPREAD + "reward", "valid"} <= row.keys() == rows[0].keys() for row in rows):
+            raise ValueError("the figures that its alarms watch are not all there")
+        if not all(len(ends) in (0, 2) for ends in state["ranges"].values()):
+            raise ValueError("the ranges that its alarms watch have two ends")
         self.ranges = dict(state["ranges"])
         self.rows, self.raised = list(state["rows"]), [Alarm(**alarm) for alarm in state["raised"]]
 

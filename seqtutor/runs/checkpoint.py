@@ -8,6 +8,8 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,11 +85,15 @@ def save_checkpoint(folder: Path, parts: Mapping[str, Stateful], state: Mapping[
 
 
 def load_checkpoint(
-    folder: Path, parts: Mapping[str, Stateful], check: Callable[[dict[str, Any]], None] = lambda state: None
+    folder: Path,
+    parts: Mapping[str, Stateful],
+    check: Callable[[dict[str, Any]], None] = lambda state: None,
+    take: Callable[[dict[str, Any]], None] = lambda state: None,
 ) -> dict[str, Any]:
     """Put the newest readable checkpoint back into `parts` and return its state; {} where there is none.
 
-    `check` sees the state before anything is put back, and may refuse it with a UserError.
+    `check` sees the state before anything is put back, and `take` puts the state itself back. What either raises of a
+    state that no run wrote becomes a UserError; so do tensors that are not those of `parts`.
     """
     path, problem = folder / CURRENT, None
     for candidate in (path, folder / PREVIOUS):
@@ -104,9 +110,18 @@ def load_checkpoint(
         raise _unfit(path, problem) from problem
     try:
         check(state)
+        if odd := next((key for key in tensors if "/" not in key or key.partition("/")[0] not in parts), None):
+            raise ValueError(f"{odd} is no part of it")
+        found = {
+            name: {k.removeprefix(f"{name}/"): t for k, t in tensors.items() if k.startswith(f"{name}/")}
+            for name in parts
+        }
         for name, part in parts.items():
-            _restore(part, {k.removeprefix(f"{name}/"): t for k, t in tensors.items() if k.startswith(f"{name}/")})
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            _check_tensors(name, part, found[name])
+        for name, part in parts.items():
+            _restore(part, found[name])
+        take(state)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, ArithmeticError) as error:
         raise _unfit(candidate, error) from error
     return state
 
@@ -147,6 +162,73 @@ def _tensors(part: Stateful) -> dict[str, Tensor]:
         return part.state()
     moments = part.state_dict()["state"]
     return {f"{i}.{key}": torch.as_tensor(value) for i, entry in moments.items() for key, value in entry.items()}
+
+
+def check_state(state: Mapping[str, Any], form: Mapping[str, Any]) -> None:
+    """See that every entry of a state has its `form`. Raises ValueError, which names the first that has not."""
+    for key in sorted(state.keys() | form.keys()):
+        if key not in state or key not in form or not has_form(state[key], form[key]):
+            raise ValueError(f"its '{key}' is not what a run writes")
+
+
+def has_form(found: Any, form: Any) -> bool:
+    """Whether JSON has a form.
+
+    A form is a type (`int` a count from 0 on, `float` a finite number, `Real` any), a list with the form of each entry,
+    a dictionary with the form of each key (`str`: of all values), or a tuple of forms of which one must fit.
+
+    >>> has_form({"a": [1, 2]}, {str: [int]}), has_form({"a": [1, "b"]}, {"a": [(int, None)]})
+    (True, False)
+    """
+    if isinstance(form, tuple):
+        return any(has_form(found, one) for one in form)
+    if isinstance(form, list):
+        return isinstance(found, list) and all(has_form(entry, form[0]) for entry in found)
+    if isinstance(form, dict):
+        if not isinstance(found, dict) or (str not in form and found.keys() != form.keys()):
+            return False
+        return all(has_form(value, form[str] if str in form else form[key]) for key, value in found.items())
+    whole = type(found) is int and abs(found) < 1 << 53
+    if form is int:
+        return whole and found >= 0
+    if form in (float, Real):
+        return whole or (type(found) is float and (form is Real or isfinite(found)))
+    return found is None if form is None else type(found) is form
+
+
+def _check_tensors(name: str, part: Stateful, found: Mapping[str, Tensor]) -> None:
+    """See that the tensors `found` are those of `part`, in their shapes and types; a Restorable checks its own."""
+    if isinstance(part, torch.optim.Optimizer):
+        parameters = [p for group in part.param_groups for p in group["params"]]
+        indices = {int(key.partition(".")[0]) for key in found}
+        if odd := next((i for i in indices if not 0 <= i < len(parameters)), None):
+            raise ValueError(f"{name}/{odd} is of no parameter")
+        moments = {"exp_avg": None, "exp_avg_sq": None, "step": torch.zeros(())}
+        wanted = {f"{i}.{key}": parameters[i] if m is None else m for i in indices for key, m in moments.items()}
+    elif isinstance(part, torch.Generator | nn.Module):
+        wanted = _tensors(part)
+    else:
+        return
+    check_alike(name, found, {key: (tensor.shape, tensor.dtype) for key, tensor in wanted.items()})
+    squares = found if isinstance(part, torch.optim.Optimizer) else {}
+    if negative := [key for key, tensor in squares.items() if not key.endswith("exp_avg") and tensor.lt(0).any()]:
+        raise ValueError(f"{name}/{negative[0]} holds a number below 0")
+
+
+def check_alike(name: str, found: Mapping[str, Tensor], wanted: Mapping[str, tuple[torch.Size, torch.dtype]]) -> None:
+    """See that tensors have the names, shapes and types that are wanted. Raises ValueError, which names one."""
+    for key in sorted(found.keys() | wanted.keys()):
+        if key not in wanted or key not in found:
+            raise ValueError(f"{name}/{key} is {'missing' if key in wanted else 'no part of it'}")
+        (shape, dtype), tensor = wanted[key], found[key]
+        if (tensor.shape, tensor.dtype) != (shape, dtype):
+            raise ValueError(
+                f"{name}/{key} is {_kind(tensor.shape, tensor.dtype)}, and should be {_kind(shape, dtype)}"
+            )
+
+
+def _kind(shape: torch.Size, dtype: torch.dtype) -> str:
+    return f"{'x'.join(map(str, shape)) or 'one'} {str(dtype).removeprefix('torch.')}"
 
 
 def _restore(part: Stateful, tensors: Mapping[str, Tensor]) -> None:

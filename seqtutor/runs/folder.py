@@ -221,9 +221,9 @@ def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
     return config, load(config.domain, config.options)
 
 
-def load_policy(folder: Path, *, device: str = "cpu") -> Model:
+def load_policy(folder: Path) -> Model:
     """The tuned policy of a run folder."""
-    return load_model(folder, "policy", device=device)
+    return load_model(folder, "policy")
 
 
 def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:

@@ -119,6 +119,7 @@ def test_every_row_but_those_of_copies_says_what_real_tunes_have():
 
 
 def test_what_real_tunes_have_can_be_made_anew(tmp_path, monkeypatch):
+    real()  # it is read once, from where it lies
     tune = "C4 - - - G4 - - - E4 - - - F4 - - - " * 4 + "G4 - - - E4 - - - C4 - - - - - - - "
     monkeypatch.setattr(corpus, "corpus", lambda _: [tune.strip(), "C4 - - -"])
     monkeypatch.setattr(measures, "REAL", tmp_path / "real.json")

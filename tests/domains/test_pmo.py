@@ -190,7 +190,8 @@ def test_the_table_has_medians_over_seeds_and_sums_with_and_without_the_tasks_of
 
 
 def test_a_task_runs_once_and_its_result_is_kept(tmp_path):
-    arguments = ["isomers_c7h8n2o2", "--calls", "40", "--set", "learning_steps=1", "--output", str(tmp_path)]
+    small = [word for name in ("learning_steps=1", "samples=20", "best_of=2") for word in ("--set", name)]
+    arguments = ["isomers_c7h8n2o2", "--calls", "40", *small, "--output", str(tmp_path)]
     ran = CliRunner().invoke(pmo.main, arguments, catch_exceptions=False)
     kept = json.loads((tmp_path / "isomers_c7h8n2o2-0.json").read_text())
     assert "isomers_c7h8n2o2, seed 0: AUC" in ran.output
@@ -204,7 +205,7 @@ def test_a_task_runs_once_and_its_result_is_kept(tmp_path):
 
 
 def test_a_run_that_was_stopped_goes_on_in_its_folder(tmp_path):
-    settings = {"learning_steps": 1, "priority": "reward", "vary": 0.5}
+    settings = {"learning_steps": 1, "samples": 20, "best_of": 2, "priority": "reward", "vary": 0.5}
     pmo.run_one("median1", 0, 30, settings, tmp_path / "run")
     first = (tmp_path / "run" / "ledger.csv").read_text()
     result = pmo.run_one("median1", 0, 90, settings, tmp_path / "run")

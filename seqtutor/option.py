@@ -1,0 +1,64 @@
+"""Settings as fields of a dataclass: a default, a help text, what is allowed, and the check of all that."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import Any
+
+from seqtutor.errors import UserError, unknown
+
+TYPES: Mapping[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def option(
+    default: Any,
+    help: str,  # noqa: A002
+    choices: Sequence[str] | None = None,
+    *,
+    above: float | None = None,
+    between: tuple[float, float] | None = None,
+    lasting: bool = False,
+) -> Any:
+    """A field of a domain's `Options`, of an objective's `Settings` or of a config: its default and its help.
+
+    `choices`: what a text may be. `above`: a number must be finite and larger. `between`: it must lie there, the ends
+    included. `lasting`: a resumed run must keep it.
+    """
+    return field(
+        default=default,
+        metadata={"help": help, "choices": choices, "above": above, "between": between, "lasting": lasting},
+    )
+
+
+def checked(record: Any) -> Any:
+    """`record`, a dataclass made of `option` fields. Raises UserError for a value that its field does not allow."""
+    for item in dataclasses.fields(record):
+        value, about = getattr(record, item.name), item.metadata
+        if about.get("choices") and value not in about["choices"]:
+            raise unknown(f"value of {item.name}", str(value), about["choices"])
+        if about.get("above") is not None and not about["above"] < value <= sys.float_info.max:
+            raise UserError(f"{item.name} must be above {about['above']:g}, not {value}")
+        low, high = about.get("between") or (None, None)
+        if low is not None and not low <= value <= high:
+            raise UserError(f"{item.name} must lie between {low:g} and {high:g}, not {value}")
+    return record
+
+
+def check_type(key: str, value: Any, hint: Any, origin: str) -> None:
+    """Raise UserError where `value` is not of the type `hint`."""
+    wanted, name = _KINDS.get(hint, (Mapping, "a table"))
+    fits = isinstance(value, wanted) and isinstance(value, bool) == (hint is bool)
+    if not fits or (hint == Sequence[str] and not all(isinstance(item, str) for item in value)):
+        raise UserError(f"{key} in {origin} must be {name}, not {value!r}")
+
+
+_KINDS: Mapping[Any, tuple[Any, str]] = {
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
+    str: (str, "text"),
+    Sequence[str]: ((list, tuple), "a list of texts"),
+}
