@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,8 +35,6 @@ from seqtutor.runs.checkpoint import Stateful
 from seqtutor.runs.metrics import Row, known_mean, row_of
 from seqtutor.temperature import Dial
 from seqtutor.vocabulary import PAD
-
-VALUE_SPEED = 10.0  # how much faster the value heads learn, which start from nothing, than the pre-trained body
 
 
 class Collected(NamedTuple):
@@ -77,7 +75,7 @@ class Tuner:
         self.policy = starting_policy(self.prior, tilt=self.objective.tilt)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
         self.sampler, self.healthy = copy.deepcopy(self.target), copy.deepcopy(self.target)
-        self.optimiser = torch.optim.Adam(parameter_groups(self.policy))
+        self.optimiser = torch.optim.Adam(self.policy.parameter_groups())
         self.generator = torch.Generator(config.device).manual_seed(config.seed)
         self.scorer = new_scorer(self.domain, config)
         self.offline = open_record(self.domain, config, self.prior, self.scorer) if config.log else None
@@ -338,14 +336,6 @@ class Tuner:
             f"{float(self.reward(batch).sum(-1).min()):g} to {float(self.reward(batch).sum(-1).max()):g}; "
             f"the policy before it is kept: give the terms a transform, or the reward a larger temperature"
         )
-
-
-def parameter_groups(policy: Model) -> list[dict[str, Any]]:
-    """The body with its token head, and the value head, which learns VALUE_SPEED times as fast."""
-    of_values = list(policy.value_parameters())
-    known = {id(p) for p in of_values}
-    body = [p for p in policy.parameters() if p.requires_grad and id(p) not in known]
-    return [{"params": body, "speed": 1.0}, {"params": of_values, "speed": VALUE_SPEED}]
 
 
 def prior_mean(reward: Tensor, domain: Domain, gamma: float) -> Tensor:
