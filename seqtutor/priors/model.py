@@ -16,6 +16,7 @@ from seqtutor.vocabulary import BOS, EOS, PAD, Vocabulary
 
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
 FORBIDDEN = -1e9
+VALUE_SPEED = 10.0  # how much faster the value heads learn, which start from nothing, than the pre-trained body
 FARTHEST = 1 << 16  # tokens that a model looks back
 
 
@@ -75,6 +76,13 @@ class Model(nn.Module, ABC):
     def valued(self, hidden: Tensor) -> Tensor:
         """The same of hidden states (..., H)."""
         return self.logits(hidden).log_softmax(-1) + self.value(hidden)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """For an optimiser: the body with its token head, and the value head, which learns VALUE_SPEED times as fast."""
+        of_values = list(self.value_parameters())
+        known = {id(p) for p in of_values}
+        body = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        return [{"params": body, "speed": 1.0}, {"params": of_values, "speed": VALUE_SPEED}]
 
     @torch.no_grad()
     def scale_values(self, factor: float) -> None:
