@@ -78,7 +78,7 @@ class Model(nn.Module, ABC):
         return self.logits(hidden).log_softmax(-1) + self.value(hidden)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """For an optimiser: the body with its token head, and the value head, which learns VALUE_SPEED times as fast."""
+        """For an optimiser: the body with its token head; the value head, which learns VALUE_SPEED times as fast."""
         of_values = list(self.value_parameters())
         known = {id(p) for p in of_values}
         body = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
