@@ -146,14 +146,8 @@ class LstmModel(Model):
         if not isinstance(lookback, Sequence) or not all(type(d) is int and 1 <= d <= FARTHEST for d in lookback):
             raise ValueError(f"lookback must be a list of distances from 1 to {FARTHEST} tokens, not {lookback!r}")
         self.vocabulary = vocabulary
-        self.shape: dict[str, Any] = {
-            "embedding": embedding,
-            "hidden": hidden,
-            "layers": layers,
-            "dropout": dropout,
-            "clock": clock,
-            "lookback": list(lookback),
-        }
+        self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout, "clock": clock}
+        self.shape["lookback"] = list(lookback)
         self.fixed_length = fixed_length
         self.embedding = _Embedding(len(vocabulary), embedding)
         self.clock = _Embedding(clock, embedding) if clock else None
