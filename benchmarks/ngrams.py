@@ -1,0 +1,73 @@
+"""Are tuned melodies nearer to real ones by what no rule pays for? python benchmarks/ngrams.py RUN ...
+
+Jensen-Shannon divergence, nats, between 1,000 samples and the phrases of the corpus, of three kinds of neighbours: two
+intervals in a row; a note's place in its bar with its distance to the next note; intervals and distances together. The
+floor is what 1,000 of the phrases are from the others.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from seqtutor_music import MusicDomain
+from seqtutor_music.events import VOCABULARY, parse, sounding
+from seqtutor_music.real import phrases
+
+BAR, COUNT = 16, 1000
+Counts = tuple[Counter[object], Counter[object], Counter[object]]
+
+
+def neighbours(melodies: Iterable[Sequence[str]]) -> Counts:
+    """How often each pair of intervals, each place with a distance, and each pair of both occurs."""
+    intervals: Counter[object] = Counter()
+    places: Counter[object] = Counter()
+    both: Counter[object] = Counter()
+    for events in melodies:
+        notes = sounding(VOCABULARY.encode(events))
+        moves = [(b.midi - a.midi, b.start - a.start) for a, b in pairwise(notes)]
+        intervals.update((a, b) for (a, _), (b, _) in pairwise(moves))
+        places.update((note.start % BAR, after) for note, (_, after) in zip(notes, moves, strict=False))
+        both.update(pairwise(moves))
+    return intervals, places, both
+
+
+def divergence(one: Counter[object], other: Counter[object]) -> float:
+    """Jensen-Shannon divergence of two tables of counts, nats."""
+    total = 0.0
+    for key in one.keys() | other.keys():
+        p, q = one[key] / one.total(), other[key] / other.total()
+        total += sum(x / 2 * math.log(2 * x / (p + q)) for x in (p, q) if x)
+    return total
+
+
+def samples(run: Path, model: str) -> list[list[str]]:
+    """The first texts that `model` ('prior' or 'policy') of a run wrote, as events."""
+    with (run / "samples.csv").open(encoding="utf-8", newline="") as file:
+        return [parse(row["text"]) for row in csv.DictReader(file) if row["model"] == model][:COUNT]
+
+
+def main() -> None:
+    """Print a row for the phrases themselves, and one for either model of each run."""
+    found = phrases(MusicDomain())
+    others = neighbours(found[COUNT:])
+
+    def row(name: str, counts: Counts) -> None:
+        print(
+            f"| {name} | " + " | ".join(f"{divergence(a, b):.4f}" for a, b in zip(counts, others, strict=True)) + " |"
+        )
+
+    print("| | two intervals | place and distance | both |\n|---|---|---|---|")
+    row("phrases, the others", neighbours(found[:COUNT]))
+    for run in map(Path, sys.argv[1:]):
+        for model in ("prior", "policy"):
+            row(f"{run.name}, {model}", neighbours(samples(run, model)))
+
+
+if __name__ == "__main__":
+    main()
