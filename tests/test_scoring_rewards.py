@@ -249,6 +249,19 @@ def test_what_is_on_disk_is_not_asked_again_failures_included(tmp_path):
     assert asked == ["ab", "b"]
 
 
+def test_a_scorer_aside_does_not_ask_again_what_is_on_disk_and_was_not_looked_up(tmp_path):
+    """As at the end of a resumed run: most of what it ever asked is on disk, and not in its memory."""
+    asked = []
+    first, second = (Scorer(DOMAIN, [lengths(asked)]) for _ in range(2))
+    with first.remembering(tmp_path / "answers.sqlite"):
+        score(first, "ab", "b")
+    with second.remembering(tmp_path / "answers.sqlite"):
+        score(second.aside(second.terms), "ab", "b", "c")
+    with first.remembering(tmp_path / "answers.sqlite"):
+        score(first.aside(first.terms), "c")  # nor what a scorer aside has asked
+    assert asked == ["ab", "b", "c"]
+
+
 def test_a_shared_file_gives_values_to_other_runs_and_no_failures(tmp_path):
     asked = []
     term = lengths(asked, lambda text: None if text == "b" else float(len(text)))

@@ -270,13 +270,13 @@ class Scorer:
                 )
 
     def aside(self, terms: Sequence[RewardTerm]) -> Scorer:
-        """A scorer of `terms` that knows the answers of this one and counts on its own, for a final table."""
+        """A scorer of `terms` that has the answers of this one, those on disk too, and counts on its own."""
         fresh: dict[str, Any] = {"calls": 0, "seen": set(), "idle": 0, "failed": [], "news": News(), "streaks": {}}
-        fresh["recorded"] = {name: {} for name in self.recorded}
-        other = replace(self, terms=terms, failures=1.0, payment=Payment(), budget=0, **fresh)
-        for name, values in self.answers.known.items():
-            other.answers.known.setdefault(name, {}).update(values)
+        fresh |= {"recorded": {name: {} for name in self.recorded}, "payment": Payment(), "budget": 0, "failures": 1.0}
+        other = replace(self, terms=terms, **fresh)
+        other.answers.known |= {name: dict(values) for name, values in self.answers.known.items()}
         other.answers.reasons.update(self.answers.reasons)
+        other.answers.stores = self.answers.stores
         return other
 
     @contextmanager
