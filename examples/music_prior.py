@@ -36,16 +36,14 @@ class Step(NamedTuple):
     weights: Mapping[str, float] = MappingProxyType({})  # in place of the fitted ones
 
 
+LAST = {"shared_rhythm": 0.3, "dotted": -1.0, "to_and_fro": -0.6, "imitation": 0.8, "accents": 0.3}
 STEPS = (
     Step("original", "likelihood", "", 0, 5, 60, 6e-4),
     Step("joint", "likelihood", "original", 2.5, 6, 90, 1.2e-3),
     Step("second", "joint", "joint", 1.5, 12, 60, 1e-3),
     Step("third", "second", "second", 1.3, 10, 60, 8e-4),
     Step("fourth", "third", "third", 1.4, 8, 60, 8e-4, {"shared_rhythm": 1.2}),
-    Step(
-        *("fifth", "fourth", "fourth", 1.5, 8, 50, 8e-4),
-        {"shared_rhythm": 0.3, "dotted": -1.0, "to_and_fro": -0.6, "imitation": 0.8, "accents": 0.3},
-    ),
+    Step("fifth", "fourth", "fourth", 1.5, 8, 50, 8e-4, LAST),
 )
 AVERAGE = {"fifth": 0.5, "third": 0.4, "likelihood": 0.1}
 
