@@ -17,7 +17,7 @@ from seqtutor.vocabulary import BOS, EOS, PAD, Vocabulary
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
 FORBIDDEN = -1e9
 VALUE_SPEED = 10.0  # how much faster the value heads learn, which start from nothing, than the pre-trained body
-FARTHEST = 1 << 16  # tokens that a model looks back
+LOOKS, FARTHEST = 16, 1 << 16  # at how many places, at the most, a model looks back, and how many tokens
 
 
 def forbidden(dtype: torch.dtype) -> float:
@@ -143,8 +143,9 @@ class LstmModel(Model):
         super().__init__()
         if clock < 0 or (clock and not fixed_length):
             raise ValueError(f"a clock of {clock} steps, in a model whose items end where they like")
-        if not isinstance(lookback, Sequence) or not all(type(d) is int and 1 <= d <= FARTHEST for d in lookback):
-            raise ValueError(f"lookback must be a list of distances from 1 to {FARTHEST} tokens, not {lookback!r}")
+        listed = isinstance(lookback, Sequence) and len(lookback) <= LOOKS
+        if not listed or not all(type(d) is int and 1 <= d <= FARTHEST for d in lookback):
+            raise ValueError(f"lookback must be a list of at most {LOOKS} distances from 1 to {FARTHEST} tokens")
         self.vocabulary = vocabulary
         self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout, "clock": clock}
         self.shape["lookback"] = list(lookback)
