@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
+import os
 import signal
 from importlib.metadata import EntryPoint
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core: with two threads each they wait for one another
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script started this in its background; processes inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
