@@ -50,13 +50,13 @@ def dotted(ids: Ids) -> Values:
 
 
 def pulse(ids: Ids) -> Values:
-    """Charges note lengths that are too many to be one rhythm (over 1.5 bits of entropy), or all the same (under .6).
+    """Charges note lengths that are too many to be one rhythm (over 1.9 bits of entropy), or all the same (under .2).
 
     >>> irregular, rhythm, even = "C4 D4 - E4 - - F4 - - - G4 - - - - C4", "C4 - D4 - E4 - - - " * 2, "C4 - " * 8
     >>> pulse(batch(irregular, rhythm, even)).sum(axis=1).round(2)
     array([-3.75,  0.  , -2.  ])
     """
-    return paid(ids, np.where(count(pitched(ids)) > 1, outside(entropy(ids), 0.6, 1.5, 0.3), 0.0))
+    return paid(ids, np.where(count(pitched(ids)) > 1, outside(entropy(ids), 0.2, 1.9, 0.3), 0.0))
 
 
 def entropy(ids: Ids) -> Values:
