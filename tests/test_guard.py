@@ -36,6 +36,7 @@ HOOKS = {
     "kinds": (),
     "measure": (["r"],),
     "picture": ("r",),
+    "notation": ("r",),
     "caption": ("r",),
     "parts": ("r",),
     "coloured": ("r", (0.5,)),

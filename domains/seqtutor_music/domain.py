@@ -23,7 +23,7 @@ from seqtutor import (
     silent,
     unknown,
 )
-from seqtutor_music import corpus, files, harmony, keys, measures, pictures, rules, variation, writing
+from seqtutor_music import corpus, files, harmony, keys, measures, pictures, rules, staff, variation, writing
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
     STEPS,
@@ -169,6 +169,11 @@ class MusicDomain(Domain):
     def picture(self, text: str) -> str:
         """A piano roll."""
         return pictures.piano_roll(self._sounding(text), len(self.encode(text)), self.options.key, self.options.seconds)
+
+    def notation(self, text: str) -> str:
+        """Staff notation, where verovio is installed."""
+        sheet = Sheet("", self.options.key, self.options.tempo, tuple(self.options.progression))
+        return staff.staff(self._sounding(text), len(self.encode(text)), sheet)
 
     def parts(self, text: str) -> list[tuple[str, int]]:
         """Notes and rests, each with its bar and beat."""

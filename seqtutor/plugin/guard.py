@@ -249,6 +249,10 @@ class Guarded(Domain):
         """As Domain.picture."""
         return self._text("picture", self._call("picture", text))
 
+    def notation(self, text: str) -> str:
+        """As Domain.notation."""
+        return self._text("notation", self._call("notation", text))
+
     def parts(self, text: str) -> list[tuple[str, int]]:
         """As Domain.parts: as many tokens in all as `encode` gives."""
         found, tokens = self._call("parts", text), len(self.encode(text))
@@ -318,29 +322,3 @@ def _of_texts(term: SequenceTerm) -> SequenceTerm:
 def guarded(domain: Domain) -> Guarded:
     """A domain behind the border, where it is not there yet."""
     return domain if type(domain) is Guarded else Guarded(domain)
-
-
-def measured(domain: Domain, texts: Sequence[str | None]) -> list[Measure]:
-    """The figures of N samples; where a plugin fails, unknown ones and a complaint, so that a run still ends well."""
-    try:
-        return list(domain.measure(texts))
-    except UserError as error:
-        if type(domain) is not Guarded:
-            raise
-        domain.complaints.append(str(error))
-        return domain.unmeasured(len(texts))
-
-
-def written(domain: Domain, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> None:
-    """Write the files of the field; where a plugin fails, there is a complaint in their place."""
-    try:
-        domain.write(texts, folder, figures)
-    except UserError as error:
-        if type(domain) is not Guarded:
-            raise
-        domain.complaints.append(str(error))
-
-
-def complaints(domain: Domain) -> list[str]:
-    """What a plugin failed at since it was loaded, each once."""
-    return list(dict.fromkeys(domain.complaints)) if type(domain) is Guarded else []
