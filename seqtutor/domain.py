@@ -274,6 +274,13 @@ class Domain(ABC):
         """Which of `texts` the corpus holds, where that is cheap to say; by default none is known to be."""
         return [False] * len(texts)
 
+    def commonest(self, texts: Sequence[str]) -> list[float]:
+        """Of each of `texts` the share that consists of what all of them have most of; by default nobody looks.
+
+        A model that puts different items together from ever the same pieces is seen by its mean: docs/alarms.md.
+        """
+        return [0.0] * len(texts)
+
     def offers(self, hook: str) -> bool:
         """Whether this domain has an answer of its own to an optional question, such as "vary" or "rewrite"."""
         return getattr(type(self), hook) is not getattr(Domain, hook)

@@ -117,6 +117,10 @@ class BeadsDomain(Domain):
     def family(self, text):
         return text[:2]
 
+    def commonest(self, texts):
+        (bead,) = max("rgb", key="".join(texts).count)
+        return [text.count(bead) / len(text) for text in texts]
+
     def in_corpus(self, texts):
         known = set(self.corpus())
         return [text in known for text in texts]

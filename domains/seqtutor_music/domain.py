@@ -23,7 +23,7 @@ from seqtutor import (
     silent,
     unknown,
 )
-from seqtutor_music import corpus, files, harmony, keys, measures, pictures, rules, staff, variation, writing
+from seqtutor_music import cells, corpus, files, harmony, keys, measures, pictures, rules, staff, variation, writing
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
     STEPS,
@@ -155,6 +155,10 @@ class MusicDomain(Domain):
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """Whether 24 events in a row, with 4 notes or more, stand in the corpus."""
         return [bool(copy) for copy in copied(self._ids(texts), corpus.known())]
+
+    def commonest(self, texts: Sequence[str]) -> list[float]:
+        """Of each melody the share of its half bars that are among the ten commonest of all."""
+        return cells.commonest(texts)
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """The rows of the paper's Table 1, and how near to real tunes the samples are; see `measures`."""

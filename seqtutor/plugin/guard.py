@@ -301,12 +301,17 @@ class Guarded(Domain):
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """As Domain.in_corpus."""
-        found = self._call("in_corpus", tuple(texts))
+        return [bool(copy) for copy in self._each("in_corpus", texts, "True or False")]
+
+    def commonest(self, texts: Sequence[str]) -> list[float]:
+        """As Domain.commonest."""
+        return [float(share) for share in self._each("commonest", texts, "a share")]
+
+    def _each(self, hook: str, texts: Sequence[str], wanted: str) -> Any:
+        found = self._call(hook, tuple(texts))
         if not hasattr(found, "__len__") or len(found) != len(texts):
-            raise wrong(
-                self.cls, "in_corpus", f"gave {found!r:.60} for {len(texts)} texts; True or False for each is needed"
-            )
-        return [bool(copy) for copy in found]
+            raise wrong(self.cls, hook, f"gave {found!r:.60} for {len(texts)} texts; {wanted} for each is needed")
+        return found
 
     def offers(self, hook: str) -> bool:
         """As Domain.offers."""
