@@ -45,7 +45,9 @@ def read_midi(path: Path) -> tuple[str, list[str]]:
     before the first note are left out. A key signature decides the key; without one it is the likely one.
     """
     ticks, tracks = _tracks(read_bytes(path, MOST))
-    metre, pickup = _metre([change for track in tracks for change in track.metres], ticks)
+    if not any(track.notes for track in tracks):
+        raise UserError("it has no notes")
+    metre, pickup = _metre(tracks, ticks)
     per_quarter = STEPS // bar_quarters([metre])
     bar = STEPS * ticks // per_quarter
     parts = [
@@ -75,21 +77,30 @@ def _sharps(tracks: Sequence[Track], line: Sequence[Note]) -> int:
     return stated.pop() if stated else likely_sharps(line)
 
 
-def _metre(changes: Sequence[tuple[int, str]], ticks: int) -> tuple[str, int]:
-    """The metre, and the ticks of a pickup: a first metre that lasts for one bar, shorter than those that follow."""
-    ordered = sorted(dict(changes).items())
-    if not ordered:
+def _metre(tracks: Sequence[Track], ticks: int) -> tuple[str, int]:
+    """The metre, and the ticks from the beginning to the first bar line: a pickup.
+
+    A bar begins where a time signature stands. A signature that lasts for one bar, shorter than the others, is that of
+    a part of a bar: of a pickup, of what a repeat sign cuts off, of a last bar that lacks the pickup.
+    """
+    end = max((start if stop is None else stop) for track in tracks for notes in track.notes.values()
+              for start, stop, _ in notes)  # fmt: skip
+    changes = sorted({at: name for track in tracks for at, name in track.metres if at < end}.items())
+    if not changes:
         return "4/4", 0
-    (start, first), later = ordered[0], ordered[1:]
-    length = int(Fraction(first) * 4 * ticks)
-    if start == 0 and later and later[0][0] == length and Fraction(first) < Fraction(later[0][1]):
-        ordered = later
-    else:
-        length = 0
-    metres = {metre for _, metre in ordered}
-    if len(metres) > 1:
+    stops = [*(at for at, _ in changes[1:]), end]
+    full = max((name for _, name in changes), key=Fraction)
+    bar = Fraction(full) * 4 * ticks
+    lines = []
+    for (start, name), stop in zip(changes, stops, strict=True):
+        own, length, last = Fraction(name) * 4 * ticks, stop - start, stop == end
+        if own < bar and not (length == own or (last and length < own)):
+            raise UserError("it changes its metre")
+        if own == bar and (length >= bar or last):
+            lines.append(start)
+    if len({line % bar for line in lines}) != 1:
         raise UserError("it changes its metre")
-    return metres.pop(), length
+    return full, int(lines[0] % bar)
 
 
 def _ended(notes: Sequence[tuple[int, int | None, int]], end: int, bar: int, pickup: int) -> list[Note]:

@@ -204,6 +204,68 @@ def test_a_short_first_bar_is_a_pickup(tmp_path):
     assert "it changes its metre" in of(tmp_path, changed).problem
 
 
+def metres(*changes):
+    """A track of time signatures (quarter, "n/d")."""
+    content, now = b"", 0
+    for at, metre in changes:
+        beats, unit = map(int, metre.split("/"))
+        content += variable(int(at * 480) - now) + meta(0x58, beats, unit.bit_length() - 1, 24, 8)
+        now = int(at * 480)
+    return content + b"\0" + meta(0x2F)
+
+
+@pytest.mark.parametrize(
+    ("upbeat", "changes"),
+    [
+        (1, [(0, "1/4"), (1, "4/4")]),
+        (0.5, [(0, "1/8"), (0.5, "4/4")]),
+        (0.25, [(0, "1/16"), (0.25, "4/4")]),
+        (1.25, [(0, "5/16"), (1.25, "2/2")]),
+        (1.5, [(0, "3/8"), (1.5, "4/4")]),
+        (3, [(0, "3/4"), (3, "4/4")]),
+        (3.5, [(0, "7/8"), (3.5, "4/4")]),
+        (1, [(1, "4/4")]),  # the first bar comes before any time signature
+        (1, [(0, "4/4"), (1, "4/4")]),  # a bar begins where a time signature stands
+        (0.5, [(0, "4/4"), (0.5, "4/4"), (8.5, "4/4")]),
+        (1, [(0, "1/4"), (1, "4/4"), (13, "3/4")]),  # the last bar lacks what the first one has
+        (1, [(0, "1/4"), (1, "4/4"), (5, "3/4"), (8, "1/4"), (9, "4/4")]),  # a repeat sign within a bar
+        (1, [(0, "1/4"), (1, "4/4"), (40.5, "3/4")]),  # behind the last note
+    ],
+)
+def test_the_bars_are_where_the_time_signatures_say(tmp_path, upbeat, changes):
+    content = midi([(0, upbeat, 67), *line(SCALE[:15], start=upbeat)])
+    steps = int(4 * upbeat)
+    before = " ".join(["-"] * (16 - steps) + ["G4"] + ["-"] * (steps - 1))
+    found = of(tmp_path, with_second_track(content, metres(*changes)))
+    assert found.text == f"{before} {quarters(' '.join(map(spell, SCALE[:15])))} . - - -"
+
+
+def test_of_a_tune_in_2_4_too(tmp_path):
+    content = midi([(0, 0.25, 67), *line(SCALE, 0.5, 0.25)])
+    found = of(tmp_path, with_second_track(content, metres((0, "1/16"), (0.25, "2/4"))))
+    assert found.text == "- - - - - - - - - - - - - - G4 - " + IN_QUARTERS
+
+
+def test_an_upbeat_behind_rests_stays_in_its_bar(tmp_path):
+    content = midi([(3, 1, 67), *line(SCALE, start=4)])
+    assert of(tmp_path, content).text == "- - - - " * 3 + "G4 - - - " + IN_QUARTERS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(0, "1/4"), (4, "4/4")],  # four bars of 1/4
+        [(0, "4/4"), (8, "2/4"), (10, "4/4")],  # half a bar too much
+        [(0, "4/4"), (4, "3/4")],
+        [(0, "4/4"), (4, "6/8"), (7, "4/4")],
+        [(0, "4/4"), (2, "4/4"), (8, "4/4")],
+    ],
+)
+def test_other_changes_of_metre_are_refused(tmp_path, changes):
+    found = of(tmp_path, with_second_track(midi(line(SCALE)), metres(*changes)))
+    assert found.problem == "it changes its metre"
+
+
 def with_second_track(content, events):
     return content + b"MTrk" + struct.pack(">I", len(events)) + events
 
