@@ -14,6 +14,7 @@ from pathlib import Path
 
 from seqtutor import UserError
 from seqtutor.files import read_bytes
+from seqtutor_music.barlines import bar_lines, unsaid_pickup
 from seqtutor_music.events import STEPS, VOCABULARY, Note
 from seqtutor_music.parts import Part, melody_part, skyline
 from seqtutor_music.scores import LONGEST, bar_quarters, fitted, likely_sharps
@@ -24,6 +25,7 @@ DATA_BYTES = {0xC: 1, 0xD: 1}  # of a message by the upper half of its status by
 SYSTEM, META = 0xF0, 0xFF
 NAME, END, METRE, KEY = 0x03, 0x2F, 0x58, 0x59  # kinds of meta events
 MOST = 5_000_000  # bytes of a file
+UNSAID = "with a pickup, by its length"
 NEAR = Fraction(1, 4)  # of a sixteenth: how far from the grid a note of a performance may begin; triplets are 1/3 off
 
 
@@ -37,19 +39,44 @@ class Track:
     sharps: list[int] = field(default_factory=list)
     end: int = 0
 
+    @property
+    def last(self) -> int:
+        """Where its last note ends, as far as that is known."""
+        return max(start if stop is None else stop for notes in self.notes.values() for start, stop, _ in notes)
+
 
 def read_midi(path: Path) -> tuple[str, list[str]]:
-    """Which part is the melody (empty where there is but one), and its events.
+    """What was decided that the file does not say (which of several parts is the melody, a pickup), and its events.
 
     Notes begin on the sixteenths of the file's own beats or near them; a triplet does not, and is refused. Silent bars
     before the first note are left out. A key signature decides the key; without one it is the likely one.
     """
     ticks, tracks = _tracks(read_bytes(path, MOST))
-    if not any(track.notes for track in tracks):
+    sounding = [track for track in tracks if track.notes]
+    if not sounding:
         raise UserError("it has no notes")
-    metre, pickup = _metre(tracks, ticks)
+    changes = [change for track in tracks for change in track.metres]
+    metre, pickup = bar_lines(changes, max(track.last for track in sounding), ticks)
     per_quarter = STEPS // bar_quarters([metre])
     bar = STEPS * ticks // per_quarter
+    parts = _parts(tracks, bar, pickup or 0)
+    chosen = parts[melody_part(parts)]
+    said = [chosen.name] if len(parts) > 1 else []
+    if pickup is None:
+        pickup = unsaid_pickup(chosen.notes, max(track.end for track in sounding), Fraction(ticks, per_quarter))
+        said += [UNSAID] if pickup else []
+    line = skyline([_on_grid(note, (bar - pickup) % bar, ticks, per_quarter) for note in chosen.notes])
+    silent = line[0].start // STEPS * STEPS
+    line = [note._replace(start=note.start - silent) for note in line]
+    steps = max(note.start + note.length for note in line)
+    if steps > LONGEST * STEPS:
+        raise UserError("it is longer than any melody")
+    words = VOCABULARY.decode(fitted(line, steps + -steps % STEPS, _sharps(tracks, line)))
+    return ", ".join(said), words
+
+
+def _parts(tracks: Sequence[Track], bar: int, pickup: int) -> list[Part]:
+    """What each channel of each track plays, but for drums."""
     parts = [
         Part(f"track {number}" + f" '{track.name}'" * bool(track.name), _ended(notes, track.end, bar, pickup))
         for number, track in enumerate(tracks, start=1)
@@ -58,16 +85,7 @@ def read_midi(path: Path) -> tuple[str, list[str]]:
     ]
     if not parts:
         raise UserError("it has no notes")
-    chosen = parts[melody_part(parts)]
-    offset = (bar - pickup) % bar
-    line = skyline([_on_grid(note, offset, ticks, per_quarter) for note in chosen.notes])
-    silent = line[0].start // STEPS * STEPS
-    line = [note._replace(start=note.start - silent) for note in line]
-    steps = max(note.start + note.length for note in line)
-    if steps > LONGEST * STEPS:
-        raise UserError("it is longer than any melody")
-    words = VOCABULARY.decode(fitted(line, steps + -steps % STEPS, _sharps(tracks, line)))
-    return chosen.name if len(parts) > 1 else "", words
+    return parts
 
 
 def _sharps(tracks: Sequence[Track], line: Sequence[Note]) -> int:
@@ -75,32 +93,6 @@ def _sharps(tracks: Sequence[Track], line: Sequence[Note]) -> int:
     if len(stated) > 1:
         raise UserError("it changes its key")
     return stated.pop() if stated else likely_sharps(line)
-
-
-def _metre(tracks: Sequence[Track], ticks: int) -> tuple[str, int]:
-    """The metre, and the ticks from the beginning to the first bar line: a pickup.
-
-    A bar begins where a time signature stands. A signature that lasts for one bar, shorter than the others, is that of
-    a part of a bar: of a pickup, of what a repeat sign cuts off, of a last bar that lacks the pickup.
-    """
-    end = max((start if stop is None else stop) for track in tracks for notes in track.notes.values()
-              for start, stop, _ in notes)  # fmt: skip
-    changes = sorted({at: name for track in tracks for at, name in track.metres if at < end}.items())
-    if not changes:
-        return "4/4", 0
-    stops = [*(at for at, _ in changes[1:]), end]
-    full = max((name for _, name in changes), key=Fraction)
-    bar = Fraction(full) * 4 * ticks
-    lines = []
-    for (start, name), stop in zip(changes, stops, strict=True):
-        own, length, last = Fraction(name) * 4 * ticks, stop - start, stop == end
-        if own < bar and not (length == own or (last and length < own)):
-            raise UserError("it changes its metre")
-        if own == bar and (length >= bar or last):
-            lines.append(start)
-    if len({line % bar for line in lines}) != 1:
-        raise UserError("it changes its metre")
-    return full, int(lines[0] % bar)
 
 
 def _ended(notes: Sequence[tuple[int, int | None, int]], end: int, bar: int, pickup: int) -> list[Note]:

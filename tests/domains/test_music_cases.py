@@ -246,6 +246,40 @@ def test_of_a_tune_in_2_4_too(tmp_path):
     assert found.text == "- - - - - - - - - - - - - - G4 - " + IN_QUARTERS
 
 
+@pytest.mark.parametrize("upbeat", [1, 0.5, 0.25, 0.75])
+def test_a_pickup_that_no_time_signature_tells_is_known_by_the_length(tmp_path, upbeat):
+    steps = int(4 * upbeat)
+    found = of(tmp_path, midi([(0, upbeat, 67), *line(SCALE, start=upbeat)]))
+    assert found.text == " ".join(["-"] * (16 - steps) + ["G4"] + ["-"] * (steps - 1)) + " " + IN_QUARTERS
+    assert found.where == "a.mid, with a pickup, by its length"
+
+
+def longer(content, quarters):
+    """The file with silence before the end of its one track."""
+    body = content[22:-4] + variable(480 * quarters) + meta(0x2F)
+    return content[:18] + struct.pack(">I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        midi(line(SCALE[:6])),  # a bar and a half
+        midi([*line(SCALE), (16, 2, 67)]),  # half a bar more
+        longer(midi(line([67, *SCALE])), 3),  # its track ends with a bar
+        midi([(0, 1.5, 67), *line(SCALE, start=1)]),  # a note over another: played
+        midi([(0, 1, 67), (1.02, 1, 60), *line(SCALE[1:], start=2)]),  # off the grid: played
+        midi([(0, 2, 67), *line(SCALE[1:], start=2)]),  # a note over the bar line that there would be
+        midi([*line(SCALE, 4), (64, 1, 60)]),  # whole notes: they begin with their bars
+        midi([(1, 1, 67), *line(SCALE[1:], start=2)]),  # silence first
+    ],
+)
+def test_what_says_nothing_of_a_pickup_has_none(tmp_path, content):
+    found = of(tmp_path, content)
+    assert not found.problem
+    assert found.where == "a.mid"
+    assert found.text.split()[0] in ("G4", "C4") or found.text.startswith("- - - - G4")
+
+
 def test_an_upbeat_behind_rests_stays_in_its_bar(tmp_path):
     content = midi([(3, 1, 67), *line(SCALE, start=4)])
     assert of(tmp_path, content).text == "- - - - " * 3 + "G4 - - - " + IN_QUARTERS
