@@ -10,6 +10,8 @@ from seqtutor import UserError
 from seqtutor_music.events import STEPS, Note
 
 BEGINNING = 4  # of a bar: a pickup of which nothing is said lasts at most the fourth part
+HELD = 0.85  # of a file's bar lines: where notes begin on no more of them, and on all others, these are the bar lines
+ENOUGH = 8  # bars of which that can be said
 
 
 def bar_lines(changes: Sequence[tuple[int, str]], end: int, ticks: int) -> tuple[str, int | None]:
@@ -40,25 +42,36 @@ def bar_lines(changes: Sequence[tuple[int, str]], end: int, ticks: int) -> tuple
     return full, int(lines[0] % bar)
 
 
-def unsaid_pickup(notes: Sequence[Note], end: int, step: Fraction) -> int:
-    """The ticks of a pickup of which no time signature tells; 0 where there is none.
+def unsaid_pickup(notes: Sequence[Note], end: int, step: Fraction) -> tuple[int, str]:
+    """The ticks of a pickup of which no time signature tells, and by what it is known; 0 where there is none.
 
-    Some programs give a short first bar no signature of its own: then the music ends so much behind a bar line. That is
-    taken for a pickup where it is at most a quarter of a bar, in one line that was written, not played: on the grid, no
-    note over another. It must begin at once, and strike no fewer bar lines so. `step`: the ticks of a sixteenth.
+    Some programs give a short first bar no signature of its own: their bar lines come too late by the rest of a bar. A
+    pickup of at most a quarter of a bar is known by its length, where the music ends so much behind a bar line; or by
+    its bar lines, where notes begin on all of them, and of eight or more of the file's own one in seven is held over.
+    The music must be one line that was written, not played: begun at once, on the grid, no note over another.
+
+    Of 5,887 tunes (`benchmarks/pickups.py`), 3,733 of them with a pickup, this moves 1,047, of which 988 to where they
+    belong; none without a pickup. `step`: the ticks of a sixteenth.
 
     >>> beats = [Note(480 * beat, 480, 60) for beat in range(17)]
     >>> unsaid_pickup(beats, 17 * 480, Fraction(120)), unsaid_pickup(beats[:16], 16 * 480, Fraction(120))
-    (480, 0)
+    ((480, 'length'), (0, ''))
     """
     bar, end = STEPS * step, int(round(end / step) * step)
-    left, starts = end % bar, {note.start for note in notes}
+    starts = {note.start for note in notes}
     written = all(start % step == 0 for start in starts) and all(
         one.start + one.length <= other.start for one, other in pairwise(sorted(notes))
     )
-    if not (written and min(starts) == 0 and 0 < left <= bar / BEGINNING and left in starts and end > 2 * bar):
-        return 0
-    return int(left) if _struck(starts, left, end, bar) >= _struck(starts, Fraction(0), end, bar) else 0
+    if not written or min(starts) > 0 or end <= 2 * bar:
+        return 0, ""
+    struck = [_struck(starts, steps * step, end, bar) for steps in range(STEPS // BEGINNING + 1)]
+    left = int(end % bar / step)
+    if 0 < left < len(struck) and left * step in starts and struck[left] >= struck[0]:
+        return int(left * step), "length"
+    better = [steps for steps, share in enumerate(struck) if share == 1]
+    if len(better) == 1 and struck[0] <= HELD and end >= ENOUGH * bar:
+        return int(better[0] * step), "bar lines"
+    return 0, ""
 
 
 def _struck(starts: set[int], first: Fraction, end: int, bar: Fraction) -> float:

@@ -25,7 +25,6 @@ DATA_BYTES = {0xC: 1, 0xD: 1}  # of a message by the upper half of its status by
 SYSTEM, META = 0xF0, 0xFF
 NAME, END, METRE, KEY = 0x03, 0x2F, 0x58, 0x59  # kinds of meta events
 MOST = 5_000_000  # bytes of a file
-UNSAID = "with a pickup, by its length"
 NEAR = Fraction(1, 4)  # of a sixteenth: how far from the grid a note of a performance may begin; triplets are 1/3 off
 
 
@@ -63,8 +62,8 @@ def read_midi(path: Path) -> tuple[str, list[str]]:
     chosen = parts[melody_part(parts)]
     said = [chosen.name] if len(parts) > 1 else []
     if pickup is None:
-        pickup = unsaid_pickup(chosen.notes, max(track.end for track in sounding), Fraction(ticks, per_quarter))
-        said += [UNSAID] if pickup else []
+        pickup, by = unsaid_pickup(chosen.notes, max(track.end for track in sounding), Fraction(ticks, per_quarter))
+        said += [f"with a pickup, by its {by}"] if pickup else []
     line = skyline([_on_grid(note, (bar - pickup) % bar, ticks, per_quarter) for note in chosen.notes])
     silent = line[0].start // STEPS * STEPS
     line = [note._replace(start=note.start - silent) for note in line]

@@ -254,6 +254,28 @@ def test_a_pickup_that_no_time_signature_tells_is_known_by_the_length(tmp_path, 
     assert found.where == "a.mid, with a pickup, by its length"
 
 
+DANCE = [60, 62, 64, 65, 67, 64, 62, 65, 64, 60, 62, 59, 60, 64, 67, 72, 71, 67, 69, 65, 64, 62, 62, 60]
+
+
+def dance(upbeat, bars=8, last=3):
+    """An upbeat, and bars of two quarters and a half note."""
+    starts = [4 * bar + beat for bar in range(bars) for beat in (0, 1, 2)]
+    tune = [(upbeat + start, 1 + (start % 4 == 2), pitch) for start, pitch in zip(starts, DANCE, strict=False)]
+    tune[-1] = (tune[-1][0], last - 2, tune[-1][2])
+    return [(0, upbeat, 55), *tune] if upbeat else tune
+
+
+@pytest.mark.parametrize("upbeat", [1, 0.5, 0.25, 0.75])
+def test_a_pickup_that_no_time_signature_tells_is_known_by_the_bar_lines(tmp_path, upbeat):
+    found = of(tmp_path, midi(dance(upbeat, last=4 - upbeat if upbeat < 1 else 3)))  # it ends with a bar of the file
+    assert found.where == "a.mid, with a pickup, by its bar lines"
+    events = found.text.split()
+    assert events[16 - int(4 * upbeat)] == "G3"
+    assert all(events[at] not in ("-", ".") for at in range(16, len(events), 16))
+    assert of(tmp_path, midi(dance(0, last=4))).where == "a.mid"
+    assert of(tmp_path, midi(dance(upbeat, bars=6, last=4 - upbeat))).where == "a.mid"  # too few bars to tell
+
+
 def longer(content, quarters):
     """The file with silence before the end of its one track."""
     body = content[22:-4] + variable(480 * quarters) + meta(0x2F)
