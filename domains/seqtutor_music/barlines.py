@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from seqtutor import UserError
 from seqtutor_music.events import STEPS, Note
+from seqtutor_music.scores import LONGEST
 
 BEGINNING = 4  # of a bar: a pickup of which nothing is said lasts at most the fourth part
 HELD = 0.85  # of a file's bar lines: where notes begin on no more of them, and on all others, these are the bar lines
@@ -62,7 +63,7 @@ def unsaid_pickup(notes: Sequence[Note], end: int, step: Fraction) -> tuple[int,
     written = all(start % step == 0 for start in starts) and all(
         one.start + one.length <= other.start for one, other in pairwise(sorted(notes))
     )
-    if not written or min(starts) > 0 or end <= 2 * bar:
+    if not written or min(starts) > 0 or not 2 * bar < end <= LONGEST * bar:
         return 0, ""
     struck = [_struck(starts, steps * step, end, bar) for steps in range(STEPS // BEGINNING + 1)]
     left = int(end % bar / step)

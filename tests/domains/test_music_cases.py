@@ -276,6 +276,13 @@ def test_a_pickup_that_no_time_signature_tells_is_known_by_the_bar_lines(tmp_pat
     assert of(tmp_path, midi(dance(upbeat, bars=6, last=4 - upbeat))).where == "a.mid"  # too few bars to tell
 
 
+def test_a_day_of_silence_takes_no_time(tmp_path):
+    silence = b"\xff\xff\xff\x7f\xb0\0\0" * 2000
+    body = variable(0) + bytes([0x90, 60, 80]) + variable(1) + bytes([0x80, 60, 0]) + silence + b"\0" + meta(0x2F)
+    content = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 1) + b"MTrk" + struct.pack(">I", len(body)) + body
+    assert of(tmp_path, content).text == "C4 - - - . - - - - - - - - - - -"
+
+
 def longer(content, quarters):
     """The file with silence before the end of its one track."""
     body = content[22:-4] + variable(480 * quarters) + meta(0x2F)
