@@ -20,6 +20,7 @@ from seqtutor_music.sheets import Sheet, musicxml
 
 MOST = 32  # bars that are drawn: a picture of more is larger than all else on a page
 LINE = 2  # bars side by side: they can be read on a page 390 pixels wide
+SCALE = 0.04  # pixels of verovio's unit where nobody sets the width: as wide as the piano roll of four bars
 OPTIONS = {
     "pageWidth": 1200,
     "pageHeight": 60_000,  # the most: all of it stands on one page
@@ -54,9 +55,11 @@ def staff(notes: Sequence[Note], steps: int, sheet: Sheet) -> str:
     root = ElementTree.fromstring(re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", engraver.renderToSVG(1)))  # noqa: S314 (ours)
     signs = {sign.get("id", ""): sign[0] for sign in root.iterfind("defs/g")}
     (drawing,) = root.iterfind("svg")
-    told = f"staff notation: {describe(notes, sheet.key)}"
+    box, told = drawing.get("viewBox", ""), f"staff notation: {describe(notes, sheet.key)}"
+    width, height = (float(side) * SCALE for side in box.split()[2:])
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{drawing.get("viewBox")}" role="img" aria-label="{told}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" width="{width:g}" height="{height:g}" '
+        f'role="img" aria-label="{told}" style="max-width:100%;height:auto" '
         f'fill="currentColor" stroke="currentColor" font-family="Georgia,serif"><title>{told}</title>'
         f"{''.join(_drawn(drawing, signs))}</svg>"
     )
