@@ -23,7 +23,7 @@ from seqtutor import (
     silent,
     unknown,
 )
-from seqtutor_music import corpus, files, harmony, keys, measures, pictures, rules, variation, writing
+from seqtutor_music import cells, corpus, files, harmony, keys, measures, pictures, rules, staff, variation, writing
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
     STEPS,
@@ -156,6 +156,10 @@ class MusicDomain(Domain):
         """Whether two bars in a row, 32 events with 4 notes or more, stand in the corpus."""
         return [bool(copy) for copy in copied(self._ids(texts), corpus.known())]
 
+    def commonest(self, texts: Sequence[str]) -> list[float]:
+        """Of each melody the share of its half bars that are among the ten commonest of all."""
+        return cells.commonest(texts)
+
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """The rows of the paper's Table 1, and how near to real tunes the samples are; see `measures`."""
         return measures.measure(self._ids(texts))
@@ -169,6 +173,11 @@ class MusicDomain(Domain):
     def picture(self, text: str) -> str:
         """A piano roll."""
         return pictures.piano_roll(self._sounding(text), len(self.encode(text)), self.options.key, self.options.seconds)
+
+    def notation(self, text: str) -> str:
+        """Staff notation, where verovio is installed."""
+        sheet = Sheet("", self.options.key, self.options.tempo, tuple(self.options.progression))
+        return staff.staff(self._sounding(text), len(self.encode(text)), sheet)
 
     def parts(self, text: str) -> list[tuple[str, int]]:
         """Notes and rests, each with its bar and beat."""

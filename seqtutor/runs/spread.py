@@ -12,7 +12,7 @@ from seqtutor.calibration import real_items
 from seqtutor.domain import Measure, SequenceTerm
 from seqtutor.errors import UserError
 from seqtutor.hits import tokens_of
-from seqtutor.plugin.guard import measured
+from seqtutor.plugin.complaints import measured
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.evaluation import Evaluation
