@@ -192,7 +192,8 @@ def compared(
     """
     lengths, parts = sequence_mask(tokens).sum(-1), []
     order = lengths.argsort(stable=True)
-    for rows in order.split(CHUNK):
+    for start in range(0, len(tokens), CHUNK):
+        rows = order[start : start + CHUNK]
         some = tokens[rows, : int(lengths[rows].max())]
         mask, barred = chosen(script, some), barring(script, some)
         log_policy, log_prior = within(policy(some), barred), within(prior(some), barred)
