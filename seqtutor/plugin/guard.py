@@ -59,8 +59,8 @@ class Guarded(Domain):
         self.last_figures: list[Measure] = []  # as they were measured last: their names must not change
         with border(self.cls, "__init__"):
             self.options = plugin.options
-            same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "joined", "prior")
-            self.__dict__.update({key: getattr(plugin, key) for key in same})
+            same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "joined", "oracle")
+            self.__dict__.update({key: getattr(plugin, key) for key in (*same, "prior")})
         with border(self.cls, "vocabulary"):
             self._vocabulary = self._checked_vocabulary(plugin.vocabulary)
         with border(self.cls, "max_length"):
