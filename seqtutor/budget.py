@@ -31,7 +31,9 @@ def share(config: TrainConfig, update: int, seconds: float, oracle_calls: int) -
     [0.0, 0.5, 1.0, 1.0]
     """
     done = {"update": update, "seconds": seconds, "oracle_calls": oracle_calls}
-    found = limits(config.updates - 1, config.minutes, config.oracle_calls)  # the last update has spent all others
+    found = limits(config.updates, config.minutes, config.oracle_calls)
+    if "update" in found:
+        found["update"] = max(1, found["update"] - 1)  # of several, the last one is at the end
     return min(1.0, max((done[column] / whole for column, whole in found.items()), default=0.0))
 
 
