@@ -177,6 +177,8 @@ class TrainConfig:
             raise _misplaced(key, given[key], objective, numbers)
         if (given.get("minutes") or given.get("oracle_calls")) and "updates" not in given:
             usual["updates"] = NO_LIMIT
+            if not given.get("minutes"):  # few calls are learnt from at full speed: the fall is for the usual updates
+                usual.pop("learning_rate_end", None)
         merged = {**usual, **given}
         for name, item in own.items():
             value = merged.get(name, item.default_factory() if callable(item.default_factory) else item.default)

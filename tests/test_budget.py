@@ -61,6 +61,16 @@ def test_schedules_fall_along_minutes_and_calls(limit, monkeypatch):
     assert temperatures == pytest.approx([4.0 * 4.0**-spent for spent in shares])
 
 
+def test_a_domains_own_fall_is_left_out_where_calls_alone_end_a_run():
+    """It is measured for the domain's own number of updates: over 5,000 calls molecules lose by it."""
+    own = TrainConfig(domain="molecules").learning_rate_end
+    assert own > 0
+    assert TrainConfig(domain="molecules", oracle_calls=5000).learning_rate_end == 0.0
+    for stated in ({"minutes": 5.0}, {"minutes": 5.0, "oracle_calls": 5000}, {"updates": 80, "oracle_calls": 5000}):
+        assert TrainConfig(domain="molecules", **stated).learning_rate_end == own
+    assert TrainConfig(domain="molecules", oracle_calls=5000, learning_rate_end=1e-5).learning_rate_end == 1e-5
+
+
 def test_a_resumed_run_goes_on_with_the_minutes_that_are_left(tmp_path):
     settings = {"minutes": 1.0, "updates": NO_LIMIT, "learning_rate": 0.04, "learning_rate_end": 0.01}
     first, run = tuner_of("tb", **settings), run_in(tmp_path / "run")
