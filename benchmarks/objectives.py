@@ -6,7 +6,8 @@ optimum prior * exp(R/c) at falling c. Both are told from 8,192 samples of the p
 worth fewer than 50 of the optimum.
 
     python benchmarks/objectives.py music --updates 100
-    python benchmarks/objectives.py molecules tb --weight qed=1 --weight makeability=0 --goal qed=.9 \
+    python benchmarks/objectives.py molecules tb --goal qed=.9 \
+        --weight qed=1 --weight makeability=0 --weight saturation=0 \
         --set temperature=.006 --set learning_steps=8 --set repeats=unpaid --updates 110
 """
 

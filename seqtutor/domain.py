@@ -18,6 +18,7 @@ from seqtutor.option import TYPES, checked
 from seqtutor.option import option as option
 from seqtutor.plugin import plain
 from seqtutor.plugins import find, installed
+from seqtutor.template import Template as Template
 from seqtutor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # a command's help must not wait for these
@@ -105,22 +106,6 @@ class DataLine:
 @dataclass(frozen=True)
 class NoOptions:
     """The options of a domain that has none."""
-
-
-@dataclass(frozen=True)
-class Template:
-    """What every item has: tokens, and holes that a model fills.
-
-    A hole in the middle ends with the `closing` token that has no `opening` one in it, and the template goes on with
-    that token; a hole at the end of the template ends with the item. `first`: tokens that a hole may begin with, so
-    that none stays empty. `barred`: of each hole, tokens that it may not hold.
-    """
-
-    tokens: tuple[str | None, ...]  # None is a hole
-    opening: str
-    closing: str
-    first: frozenset[str]
-    barred: tuple[frozenset[str], ...]
 
 
 class Domain(ABC):
@@ -247,6 +232,10 @@ class Domain(ABC):
         """
         return plain.text_picture(text)
 
+    def notation(self, text: str) -> str:
+        """The item as the field writes it down, as SVG beside the picture: staff notation; by default empty: none."""
+        return ""
+
     def parts(self, text: str) -> list[tuple[str, int]]:
         """What a person tells apart in an item, in order: name, and how many tokens of `encode`; by default each."""
         return [(token, 1) for token in self.encode(text)]
@@ -285,6 +274,13 @@ class Domain(ABC):
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """Which of `texts` the corpus holds, where that is cheap to say; by default none is known to be."""
         return [False] * len(texts)
+
+    def commonest(self, texts: Sequence[str]) -> list[float]:
+        """Of each of `texts` the share that consists of what all of them have most of; by default nobody looks.
+
+        A model that puts different items together from ever the same pieces is seen by its mean: docs/alarms.md.
+        """
+        return [0.0] * len(texts)
 
     def offers(self, hook: str) -> bool:
         """Whether this domain has an answer of its own to an optional question, such as "vary" or "rewrite"."""

@@ -14,7 +14,7 @@ import numpy as np
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
 from seqtutor.errors import UserError
 from seqtutor.files import csv_text, write_atomically
-from seqtutor.plugin.guard import written
+from seqtutor.plugin.complaints import written
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.folder import figure_text

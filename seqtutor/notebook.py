@@ -33,7 +33,8 @@ class Item(str):
         notes = self.domain.notes(self)
         sound = f'<audio controls src="data:audio/wav;base64,{wav(notes)}"></audio>' if notes else ""
         caption = html.escape(self.domain.caption(self))
-        return f"<figure>{self.domain.picture(self)}{sound}<figcaption>{caption}</figcaption></figure>"
+        pictures = self.domain.picture(self) + self.domain.notation(self)
+        return f"<figure>{pictures}{sound}<figcaption>{caption}</figcaption></figure>"
 
 
 def wav(notes: Sequence[tuple[float, float, int]]) -> str:

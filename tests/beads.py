@@ -86,6 +86,9 @@ class BeadsDomain(Domain):
     def picture(self, text):
         return f'<svg viewBox="0 0 {9 * len(text)} 20"><text y="15">{text}</text></svg>'
 
+    def notation(self, text):
+        return self.picture(text).replace("</text>", "!</text>")
+
     def caption(self, text):
         return f"{len(text)} beads"
 
@@ -113,6 +116,10 @@ class BeadsDomain(Domain):
 
     def family(self, text):
         return text[:2]
+
+    def commonest(self, texts):
+        (bead,) = max("rgb", key="".join(texts).count)
+        return [text.count(bead) / len(text) for text in texts]
 
     def in_corpus(self, texts):
         known = set(self.corpus())

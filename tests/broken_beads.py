@@ -363,6 +363,9 @@ TRYING = [
         "picture: ZeroDivisionError: division by zero (beads.py, line 87) (of '",
     ),
     ("pictures", "9 * len(text)} 20", "random.random()} 20", "picture: it is another one the second time"),
+    ("pictures", '"!</text>"', "f'{random.random()}</text>'", "notation: it is another one the second time"),
+    ("pictures", '"!</text>"', "'</text><script/>'", "notation: <script> would be dropped from a page"),
+    ("pictures", '"</text>", "!</text>"', "'svg', 'b'", "notation: the picture is a <b>; it must begin with <svg"),
     ("pictures", '{len(text)} beads"', '{len(text)}\\nbeads"', "caption: it has more than one line"),
     ("pictures", "range(len(text))]", "range(1)]", "parts: they have 1 tokens, and the item"),
     ("pictures", "0.5, 60 +", "0.5, 600 +", "notes: each is (start in seconds, length above 0, MIDI number 0 to 127)"),
@@ -453,6 +456,8 @@ TRYING = [
         "[text.upper() in known for",
         "it knows none of 40 items of the corpus; compare canonical texts",
     ),
+    ("commonest", "[text.count(bead) / len(text) for", "[0.5 for _ in 'ab' for", "; a share for each is needed"),
+    ("commonest", "text.count(bead) / len(text)", "text.count(bead) / 1", "; a share is 0 to 1"),
     (
         "another_process",
         'Vocabulary("rgb")',

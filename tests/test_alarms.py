@@ -13,6 +13,7 @@ from letters import A, FixedLettersDomain, LettersDomain, new_model
 
 from seqtutor import Domain, TokenTerm, UserError
 from seqtutor.config import TrainConfig, build, to_toml
+from seqtutor.plugin.guard import Guarded
 from seqtutor.rewards.reward import Scores
 from seqtutor.runs.alarms import START, WINDOW, Watch
 from seqtutor.runs.folder import RunFolder, load_policy
@@ -268,3 +269,29 @@ def test_what_is_held_out_is_saved_and_read_again(installed):
         build(TrainConfig, {"hold_out": "rises"})
     with pytest.raises(UserError, match="stop_on_collapse in the config must be true or false, not 1"):
         build(TrainConfig, {"stop_on_collapse": 1})
+
+
+def test_what_the_samples_have_most_of_alarms_when_it_takes_over():
+    class Patterned(LettersDomain):
+        def commonest(self, texts):
+            return [text.count("b") / len(text) for text in texts]
+
+    assert shares(Patterned(), ["ab", "b", None, "c"]) == {"largest_family": 1 / 3, "commonest": 0.5}
+    assert shares(Patterned(), [None])["commonest"] == 0.0
+    for share, columns in ((0.32, []), (0.33, ["commonest"])):
+        watch, found = Watch(Patterned()), []
+        for update in range(1, ENOUGH + 1):
+            now = RISEN | {"commonest": share} if update > START else {"commonest": 0.1}
+            found += watch.look(row_of(update, **now), scores_of(("ab", "b", "ca")))
+        assert [alarm.column for alarm in found] == columns
+    (alarm,) = found
+    assert alarm.text == "b"
+    assert f"update {ENOUGH}: the share of the commonest passages grows from 10% to 33%" in alarm.message
+
+
+def test_a_plugin_that_cannot_say_what_is_commonest_ends_no_run():
+    class Torn(LettersDomain):
+        def commonest(self, texts):
+            return [0.5]
+
+    assert np.isnan(shares(Guarded(Torn()), ["ab", "b"])["commonest"])

@@ -138,6 +138,7 @@ def test_an_item_shows_its_picture_and_sounds_where_it_can():
     shown = Item("C4 - - - E4 - - - G4 - - - C5 - - -", music)._repr_html_()
     assert "<svg" in shown
     assert "data:audio/wav;base64," in shown
+    assert shown.count("<svg") == 1 + bool(music.notation("C4 - - -"))
     assert "audio" not in Item("abc", LettersDomain())._repr_html_()
 
 

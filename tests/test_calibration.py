@@ -55,7 +55,9 @@ def test_every_term_of_a_profile_is_asked_and_the_scorer_then_knows_the_answers(
         "tpsa": {"transform": {"kind": "reverse_sigmoid", "low": 40, "high": 90}, "weight": 1.0},
         "neutral": {"kind": "substructure", "smarts": ["[+,-]"], "wanted": "none", "filter": True},
     }
-    config = TrainConfig(domain="molecules", terms=terms, weights={"qed": 0, "makeability": 0, "logp": -1})
+    config = TrainConfig(
+        domain="molecules", terms=terms, weights={"qed": 0, "makeability": 0, "saturation": 0, "logp": -1}
+    )
     texts = real_items(domain, 30, 1)
     assert len(set(texts)) == 30
     with closing(new_scorer(domain, config)) as scorer:

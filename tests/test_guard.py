@@ -36,6 +36,7 @@ HOOKS = {
     "kinds": (),
     "measure": (["r"],),
     "picture": ("r",),
+    "notation": ("r",),
     "caption": ("r",),
     "parts": ("r",),
     "coloured": ("r", (0.5,)),
@@ -45,6 +46,7 @@ HOOKS = {
     "rewrite": ("r", np.random.default_rng(0)),
     "family": ("r",),
     "in_corpus": (["r"],),
+    "commonest": (["r"],),
 }
 
 
@@ -105,7 +107,7 @@ def test_a_term_can_change_neither_ids_nor_texts():
     assert ids.tolist() == [[3, 4, 2], [4, 5, 2]]
 
 
-@pytest.mark.parametrize("hook", ["measure", "write", "vary", "in_corpus"])
+@pytest.mark.parametrize("hook", ["measure", "write", "vary", "in_corpus", "commonest"])
 def test_a_hook_gets_texts_that_it_cannot_change(hook):
     seen = []
     domain = Guarded(type("Bad", (BeadsDomain,), {hook: lambda self, texts, *_: seen.append(texts)})())

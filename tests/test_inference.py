@@ -15,7 +15,7 @@ from letters import FixedLettersDomain, LettersDomain, Options, every, language,
 from seqtutor import TokenTerm, UserError
 from seqtutor.cli import main
 from seqtutor.cli.inferred import _gain, _guard
-from seqtutor.inference import Inference, correlated, features, infer, tilt, usable
+from seqtutor.inference import Inference, correlated, examination, features, infer, tilt, usable
 from seqtutor.inference.features import offered, prior_base, score
 from seqtutor.inference.sharing import share
 from seqtutor.priors.files import save_model
@@ -456,3 +456,14 @@ def test_pretraining_ends_with_what_was_not_learnt():
     assert few.exit_code == 0
     assert "what it did not learn is not known:" in few.output
     assert "unlearnt" not in json.loads(Path("other/config.json").read_text(encoding="utf-8"))["figures"]
+
+
+def test_a_term_that_sets_the_held_out_items_apart_gets_no_weight():
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(2000, 2))
+    items = np.column_stack([rng.normal(size=100) + 0.3, np.full(100, base[:, 1].max())])
+    found = examination._told(items, base, ["usual", "in the corpus"], np.ones(100))
+    assert found.names == ("usual",)
+    assert found.dropped == {"in the corpus": "sets the held-out items apart from nearly every text of the prior"}
+    with pytest.raises(UserError, match="furthest: in the corpus"):
+        examination._told(items[:, 1:], base[:, 1:], ["in the corpus"], np.ones(100))

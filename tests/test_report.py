@@ -71,6 +71,9 @@ class Tunes(Domain):
         )
         return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {len(text) * 10} 40">{bars}</svg>'
 
+    def notation(self, text: str) -> str:
+        return '<svg viewBox="0 0 9 9"><script>alert(1)</script><path stroke="currentColor" d="M0 9h9"/></svg>'
+
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         return [(i * 0.25, 0.22, 50 + 2 * (ord(c) % 16)) for i, c in enumerate(text) if c.isalpha()]
 
@@ -80,6 +83,9 @@ class Graphs(Tunes):
 
     name = "graphs"
     summary = "Drawings"
+
+    def notation(self, text: str) -> str:
+        return ""
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         return []
@@ -325,6 +331,23 @@ def test_samples_say_how_they_were_picked(page: str) -> None:
             if row["model"] == "policy" and row["text"]
         ][:6]
     )
+
+
+def test_the_notation_stands_cleaned_under_the_picture(page: str, tmp_path: Path) -> None:
+    shown = sum(bool(row["text"]) for row in samples() if row["number"] <= 6) + 6
+    assert page.count('class="picture notation"') == page.count("M0 9h9") == shown
+    assert "alert(1)" not in page
+    assert 'notation"' not in render(write_run(tmp_path), Graphs()).split("</style>")[1]
+
+
+def test_a_notation_that_fails_costs_its_place(tmp_path: Path) -> None:
+    class Torn(Tunes):
+        def notation(self, text: str) -> str:
+            return "<svg"
+
+    page = render(write_run(tmp_path), Torn())
+    assert 'class="picture"' in page
+    assert "It could not be written down: the picture is no well-formed SVG" in page
 
 
 def test_notes_travel_to_the_player(page: str) -> None:

@@ -38,6 +38,7 @@ Property = Callable[[str], float]
 Values = NDArray[np.float64]
 
 _remembered = partial(lru_cache, maxsize=1 << 16)
+ROUND = 0.4  # Fsp3 from which on a molecule is round enough
 _rdkit_qed: Callable[[Mol], float] = QED.qed
 _average_weight = Properties(["amw"])
 
@@ -122,6 +123,15 @@ def fsp3(smiles: str) -> float:
     (0.14285714285714285, 1.0)
     """
     return float(CalcFractionCSP3(molecule(smiles)))
+
+
+def saturation(smiles: str) -> float:
+    """Fsp3 as far as it is wanted: 0 where a molecule is flat, 1 from `ROUND` on.
+
+    >>> saturation("Cc1ccccc1O"), saturation("CCO")
+    (0.3571428571428571, 1.0)
+    """
+    return min(1.0, fsp3(smiles) / ROUND)
 
 
 def aromatic_rings(smiles: str) -> int:

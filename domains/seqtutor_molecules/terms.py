@@ -56,6 +56,11 @@ _TERMS = (
         "Ertl and Schuffenhauer, J. Cheminformatics 1 (2009) 8",
     ),
     _term(
+        properties.saturation,
+        "how little of it is flat: the share of sp3 carbons over .4, and 1 from .4 on",
+        "after Lovering et al., J. Med. Chem. 52 (2009) 6752",
+    ),
+    _term(
         properties.logp,
         "lipophilicity logP as it is, some -3 to 7; a positive weight asks for greasy molecules without end",
         "Wildman and Crippen, J. Chem. Inf. Comput. Sci. 39 (1999) 868",

@@ -1,6 +1,8 @@
 """Which stretches of events stand elsewhere: melodies that copy the corpus, and tunes that are variants of others.
 
-For scale: a third of the four-bar windows of this corpus share 24 events in a row, mostly 12 notes, with another tune.
+Tunes of one tradition share their phrases. Of 362 four-bar phrases that were held out, this many quote the others by so
+many events in a row, and as many of 3,000 samples of a prior that only fits them: 20: 62 %, 55 %; 24: 35 %, 22 %; 28:
+19 %, 6 %; 32: 10 %, 2 %; 40: 3 %, 0. Two whole bars are more than the tradition explains.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ __all__ = ["batch", "copied", "quoted", "stretches", "variants"]  # batch, for t
 
 Codes = NDArray[np.uint64]
 
-LENGTH = 24  # events in a row that make a copy
+LENGTH = 32  # events in a row that make a copy: two bars
+SHARED = 24  # in a row by which two tunes are told to be variants of one
 NOTES = 4  # that a stretch must strike to be anybody's
 SCATTER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: spreads ids over 64 bits
 BITS = 40  # of a stretch's number: of 90,000 melodies of 4 bars one seems a copy and is none
@@ -51,7 +54,7 @@ def stretches(ids: Ids, length: int = LENGTH) -> Codes:
 def variants(tunes: Sequence[Sequence[int]], share: float = 0.25) -> list[bool]:
     """Whether more than a `share` of a tune's stretches stand in tunes before it that are no variants themselves."""
     ids = stack(tunes)
-    codes, counts = _windows(ids, LENGTH), _substantial(ids, LENGTH)
+    codes, counts = _windows(ids, SHARED), _substantial(ids, SHARED)
     seen: set[int] = set()
     out: list[bool] = []
     for row, wanted in zip(codes, counts, strict=True):

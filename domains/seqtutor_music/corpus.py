@@ -62,7 +62,7 @@ def known() -> Codes:
 
 
 def quoting(ids: Ids) -> Values:
-    """-1 for each event that completes 24 in a row, 4 notes or more, which stand in the corpus."""
+    """-1 for each event that completes two bars in a row, 4 notes or more, which stand in the corpus."""
     return np.where(quoted(ids, known()), -1.0, 0.0)
 
 

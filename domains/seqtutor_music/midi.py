@@ -14,6 +14,7 @@ from pathlib import Path
 
 from seqtutor import UserError
 from seqtutor.files import read_bytes
+from seqtutor_music.barlines import bar_lines, unsaid_pickup
 from seqtutor_music.events import STEPS, VOCABULARY, Note
 from seqtutor_music.parts import Part, melody_part, skyline
 from seqtutor_music.scores import LONGEST, bar_quarters, fitted, likely_sharps
@@ -37,17 +38,44 @@ class Track:
     sharps: list[int] = field(default_factory=list)
     end: int = 0
 
+    @property
+    def last(self) -> int:
+        """Where its last note ends, as far as that is known."""
+        return max(start if stop is None else stop for notes in self.notes.values() for start, stop, _ in notes)
+
 
 def read_midi(path: Path) -> tuple[str, list[str]]:
-    """Which part is the melody (empty where there is but one), and its events.
+    """What was decided that the file does not say (which of several parts is the melody, a pickup), and its events.
 
     Notes begin on the sixteenths of the file's own beats or near them; a triplet does not, and is refused. Silent bars
     before the first note are left out. A key signature decides the key; without one it is the likely one.
     """
     ticks, tracks = _tracks(read_bytes(path, MOST))
-    metre, pickup = _metre([change for track in tracks for change in track.metres], ticks)
+    sounding = [track for track in tracks if track.notes]
+    if not sounding:
+        raise UserError("it has no notes")
+    changes = [change for track in tracks for change in track.metres]
+    metre, pickup = bar_lines(changes, max(track.last for track in sounding), ticks)
     per_quarter = STEPS // bar_quarters([metre])
     bar = STEPS * ticks // per_quarter
+    parts = _parts(tracks, bar, pickup or 0)
+    chosen = parts[melody_part(parts)]
+    said = [chosen.name] if len(parts) > 1 else []
+    if pickup is None:
+        pickup, by = unsaid_pickup(chosen.notes, max(track.end for track in sounding), Fraction(ticks, per_quarter))
+        said += [f"with a pickup, by its {by}"] if pickup else []
+    line = skyline([_on_grid(note, (bar - pickup) % bar, ticks, per_quarter) for note in chosen.notes])
+    silent = line[0].start // STEPS * STEPS
+    line = [note._replace(start=note.start - silent) for note in line]
+    steps = max(note.start + note.length for note in line)
+    if steps > LONGEST * STEPS:
+        raise UserError("it is longer than any melody")
+    words = VOCABULARY.decode(fitted(line, steps + -steps % STEPS, _sharps(tracks, line)))
+    return ", ".join(said), words
+
+
+def _parts(tracks: Sequence[Track], bar: int, pickup: int) -> list[Part]:
+    """What each channel of each track plays, but for drums."""
     parts = [
         Part(f"track {number}" + f" '{track.name}'" * bool(track.name), _ended(notes, track.end, bar, pickup))
         for number, track in enumerate(tracks, start=1)
@@ -56,16 +84,7 @@ def read_midi(path: Path) -> tuple[str, list[str]]:
     ]
     if not parts:
         raise UserError("it has no notes")
-    chosen = parts[melody_part(parts)]
-    offset = (bar - pickup) % bar
-    line = skyline([_on_grid(note, offset, ticks, per_quarter) for note in chosen.notes])
-    silent = line[0].start // STEPS * STEPS
-    line = [note._replace(start=note.start - silent) for note in line]
-    steps = max(note.start + note.length for note in line)
-    if steps > LONGEST * STEPS:
-        raise UserError("it is longer than any melody")
-    words = VOCABULARY.decode(fitted(line, steps + -steps % STEPS, _sharps(tracks, line)))
-    return chosen.name if len(parts) > 1 else "", words
+    return parts
 
 
 def _sharps(tracks: Sequence[Track], line: Sequence[Note]) -> int:
@@ -73,23 +92,6 @@ def _sharps(tracks: Sequence[Track], line: Sequence[Note]) -> int:
     if len(stated) > 1:
         raise UserError("it changes its key")
     return stated.pop() if stated else likely_sharps(line)
-
-
-def _metre(changes: Sequence[tuple[int, str]], ticks: int) -> tuple[str, int]:
-    """The metre, and the ticks of a pickup: a first metre that lasts for one bar, shorter than those that follow."""
-    ordered = sorted(dict(changes).items())
-    if not ordered:
-        return "4/4", 0
-    (start, first), later = ordered[0], ordered[1:]
-    length = int(Fraction(first) * 4 * ticks)
-    if start == 0 and later and later[0][0] == length and Fraction(first) < Fraction(later[0][1]):
-        ordered = later
-    else:
-        length = 0
-    metres = {metre for _, metre in ordered}
-    if len(metres) > 1:
-        raise UserError("it changes its metre")
-    return metres.pop(), length
 
 
 def _ended(notes: Sequence[tuple[int, int | None, int]], end: int, bar: int, pickup: int) -> list[Note]:

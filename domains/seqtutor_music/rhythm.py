@@ -50,13 +50,13 @@ def dotted(ids: Ids) -> Values:
 
 
 def pulse(ids: Ids) -> Values:
-    """Charges note lengths that are too many to be one rhythm (over 1.5 bits of entropy), or all the same (under .6).
+    """Charges note lengths that are too many to be one rhythm (over 1.75 bits of entropy), or all the same (under .2).
 
     >>> irregular, rhythm, even = "C4 D4 - E4 - - F4 - - - G4 - - - - C4", "C4 - D4 - E4 - - - " * 2, "C4 - " * 8
     >>> pulse(batch(irregular, rhythm, even)).sum(axis=1).round(2)
-    array([-3.75,  0.  , -2.  ])
+    array([-4.09,  0.  , -0.5 ])
     """
-    return paid(ids, np.where(count(pitched(ids)) > 1, outside(entropy(ids), 0.6, 1.5, 0.3), 0.0))
+    return paid(ids, np.where(count(pitched(ids)) > 1, outside(entropy(ids), 0.2, 1.75, 0.2), 0.0))
 
 
 def entropy(ids: Ids) -> Values:
@@ -75,14 +75,14 @@ def entropy(ids: Ids) -> Values:
 
 
 def activity(ids: Ids) -> Values:
-    """Charges fewer than 3.2 notes a bar, and more than 9, as if a bar of 6 had stood before.
+    """Charges fewer than 3.4 notes a bar, and more than 9, as if a bar of 6 had stood before.
 
     >>> activity(batch(("C4" + " -" * 15 + " ") * 4, "C4 - - - D4 - - - E4 - - - F4 - - - " * 4)).sum(axis=1)
-    array([-2.88,  0.  ])
+    array([-3.92,  0.  ])
     """
     bars = (np.arange(ids.shape[1]) + 1) / STEPS
     density = (count(pitched(ids)) + 6.0) / (bars + 1.0)
-    return paid(ids, outside(density, 3.2, 9.0, 0.5))
+    return paid(ids, outside(density, 3.4, 9.0, 0.5))
 
 
 def pauses(ids: Ids) -> Values:

@@ -136,25 +136,29 @@ def _abc_bar(bar: Sequence[Value], sheet: Sheet, number: int) -> str:
     return text
 
 
-def musicxml(notes: Sequence[Note], steps: int, sheet: Sheet) -> str:
-    """A MusicXML score of one part."""
+def musicxml(notes: Sequence[Note], steps: int, sheet: Sheet, line: int = 0) -> str:
+    """A MusicXML score of one part; with `line` bars in a line, and then without what stands around the notes."""
     found = bars(notes, steps, sheet)
-    measures = "".join(_measure(number, bar, sheet, last=number == len(found)) for number, bar in enumerate(found, 1))
+    measures = "".join(
+        _measure(number, bar, sheet, line, last=number == len(found)) for number, bar in enumerate(found, 1)
+    )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 3.1 Partwise//EN" '
         '"http://www.musicxml.org/dtds/partwise.dtd">\n'
         f'<score-partwise version="3.1"><work><work-title>{escape(sheet.title)}</work-title></work>'
-        '<part-list><score-part id="P1"><part-name>Melody</part-name></score-part></part-list>\n'
+        f'<part-list><score-part id="P1"><part-name>{"" if line else "Melody"}</part-name></score-part></part-list>\n'
         f'<part id="P1">{measures}</part></score-partwise>\n'
     )
 
 
-def _measure(number: int, bar: Sequence[Value], sheet: Sheet, *, last: bool) -> str:
+def _measure(number: int, bar: Sequence[Value], sheet: Sheet, line: int, *, last: bool) -> str:
     head = (
         f"<attributes><divisions>4</divisions><key><fifths>{sheet.key.sharps}</fifths>"
         f"<mode>{'minor' if sheet.key.minor else 'major'}</mode></key>"
         "<time><beats>4</beats><beat-type>4</beat-type></time><clef><sign>G</sign><line>2</line></clef></attributes>"
+    )
+    tempo = (
         '<direction placement="above"><direction-type><metronome><beat-unit>quarter</beat-unit>'
         f"<per-minute>{sheet.tempo}</per-minute></metronome></direction-type>"
         f'<sound tempo="{sheet.tempo}"/></direction>'
@@ -164,7 +168,10 @@ def _measure(number: int, bar: Sequence[Value], sheet: Sheet, *, last: bool) -> 
     for value, beam in zip(bar, _beams(bar), strict=True):
         notes += _xml_chord(over[value.start]) if value.start in over else ""
         notes += _xml_note(value, beam, sheet.key)
-    return f'<measure number="{number}">{head if number == 1 else ""}{notes}{end}</measure>\n'
+    begins = (
+        head + tempo * (not line) if number == 1 else '<print new-system="yes"/>' * (line > 0 and number % line == 1)
+    )
+    return f'<measure number="{number}">{begins}{notes}{end}</measure>\n'
 
 
 def _beams(bar: Sequence[Value]) -> list[str]:

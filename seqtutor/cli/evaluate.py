@@ -54,7 +54,7 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
     from seqtutor.cli.generate import strangers
     from seqtutor.cli.tables import side_by_side
     from seqtutor.drawing import open_model
-    from seqtutor.plugin.guard import complaints
+    from seqtutor.plugin.complaints import complaints
     from seqtutor.runs import evaluation
 
     config = open_model(names[0]).config

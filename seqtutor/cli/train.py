@@ -201,7 +201,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.api import conclude
     from seqtutor.cli.console import console
     from seqtutor.cli.tables import comparison_table, optimum_line
-    from seqtutor.plugin.guard import complaints
+    from seqtutor.plugin.complaints import complaints
     from seqtutor.runs.recorded import sentences
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples

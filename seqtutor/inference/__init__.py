@@ -44,6 +44,14 @@ STEPS = 100  # of Newton's method; five are usual
 NEAR, DONE = 1e-9, 1e-20  # what is left to win: below the first a whole step is safe, below the second the last
 
 
+class TooFarError(UserError):
+    """The examples are unlike nearly all of the base; `term` is the one whose weight is the largest."""
+
+    def __init__(self, message: str, term: str) -> None:
+        super().__init__(message)
+        self.term = term
+
+
 @dataclass(frozen=True)
 class Inference:
     """Weights of K terms, nats per standard deviation of the base, with how sure they are."""
@@ -153,9 +161,10 @@ def _standardised(examples: Values, base: Values, base_weights: Values) -> tuple
 def _check_size(ess: float, base: int, names: Sequence[str], weights: Values) -> None:
     if ess < LOWEST:
         far = names[int(np.abs(weights).argmax())]
-        raise UserError(
+        raise TooFarError(
             f"the examples are too far from what they are compared with: {base:,} texts are worth {ess:.0f}, and "
-            f"{LOWEST:.0f} are needed (furthest: {far}); learn a prior from nearer items, or take more texts of it"
+            f"{LOWEST:.0f} are needed (furthest: {far}); learn a prior from nearer items, or take more texts of it",
+            far,
         )
 
 

@@ -249,6 +249,10 @@ class Guarded(Domain):
         """As Domain.picture."""
         return self._text("picture", self._call("picture", text))
 
+    def notation(self, text: str) -> str:
+        """As Domain.notation."""
+        return self._text("notation", self._call("notation", text))
+
     def parts(self, text: str) -> list[tuple[str, int]]:
         """As Domain.parts: as many tokens in all as `encode` gives."""
         found, tokens = self._call("parts", text), len(self.encode(text))
@@ -297,12 +301,17 @@ class Guarded(Domain):
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """As Domain.in_corpus."""
-        found = self._call("in_corpus", tuple(texts))
+        return [bool(copy) for copy in self._each("in_corpus", texts, "True or False")]
+
+    def commonest(self, texts: Sequence[str]) -> list[float]:
+        """As Domain.commonest."""
+        return [float(share) for share in self._each("commonest", texts, "a share")]
+
+    def _each(self, hook: str, texts: Sequence[str], wanted: str) -> Any:
+        found = self._call(hook, tuple(texts))
         if not hasattr(found, "__len__") or len(found) != len(texts):
-            raise wrong(
-                self.cls, "in_corpus", f"gave {found!r:.60} for {len(texts)} texts; True or False for each is needed"
-            )
-        return [bool(copy) for copy in found]
+            raise wrong(self.cls, hook, f"gave {found!r:.60} for {len(texts)} texts; {wanted} for each is needed")
+        return found
 
     def offers(self, hook: str) -> bool:
         """As Domain.offers."""
@@ -318,29 +327,3 @@ def _of_texts(term: SequenceTerm) -> SequenceTerm:
 def guarded(domain: Domain) -> Guarded:
     """A domain behind the border, where it is not there yet."""
     return domain if type(domain) is Guarded else Guarded(domain)
-
-
-def measured(domain: Domain, texts: Sequence[str | None]) -> list[Measure]:
-    """The figures of N samples; where a plugin fails, unknown ones and a complaint, so that a run still ends well."""
-    try:
-        return list(domain.measure(texts))
-    except UserError as error:
-        if type(domain) is not Guarded:
-            raise
-        domain.complaints.append(str(error))
-        return domain.unmeasured(len(texts))
-
-
-def written(domain: Domain, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> None:
-    """Write the files of the field; where a plugin fails, there is a complaint in their place."""
-    try:
-        domain.write(texts, folder, figures)
-    except UserError as error:
-        if type(domain) is not Guarded:
-            raise
-        domain.complaints.append(str(error))
-
-
-def complaints(domain: Domain) -> list[str]:
-    """What a plugin failed at since it was loaded, each once."""
-    return list(dict.fromkeys(domain.complaints)) if type(domain) is Guarded else []

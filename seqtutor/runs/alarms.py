@@ -26,7 +26,7 @@ START = 5  # first updates, nearly the prior's: what the later ones are held aga
 WINDOW = 10  # updates that a figure is averaged over
 RISE = 0.2  # standard deviations, of single sequences at the start, from which on the reward counts as risen
 LEAST = {"valid": 0.8, "distinct": 0.8, "entropy": 0.5}  # of what it was at the start
-JOINING = 0.25  # of the items outside the largest family, or the corpus, at the start: the most that may join it
+JOINING = 0.25  # of what is outside the largest family, the corpus or the commonest: the most that may join it
 PARTED = 0.5  # of the agreement at the start, that the members of a taste may lose
 FALL = 0.5  # standard deviations, of single sequences at the start, that a held-out term, or the reward, may fall
 HEALTHY = 0.5  # of the way to a limit: up to here a policy is worth going back to
@@ -41,6 +41,7 @@ CHANGES = {  # column -> what it does when it alarms, and how its values are wri
     "entropy": ("the entropy in nats per token falls", ".2f"),
     "largest_family": ("the share of the largest family grows", ".0%"),
     "in_corpus": ("the share of samples that copy the corpus grows", ".0%"),
+    "commonest": ("the share of the commonest passages grows", ".0%"),
 }
 
 
@@ -68,7 +69,7 @@ class Watch:
         """Take in one update's figures and what its sequences earned -> the alarms that are new."""
         held = [column for column in row if column.startswith(HELD)]
         agreed = [column for column in row if column.startswith(AGREED)]
-        watched = ["reward", "valid", "entropy", "largest_family", "in_corpus", *held, *agreed]
+        watched = ["reward", "valid", "entropy", "largest_family", "in_corpus", "commonest", *held, *agreed]
         figures = {column: row[column] for column in watched if column in row}
         distinct = row["distinct"] / row["valid"] if row["valid"] else np.nan
         self.rows.append(figures | {"distinct": distinct} | _spreads(scores, held))
@@ -158,7 +159,9 @@ class Watch:
         return Alarm(update, column, message + (f", as in '{_short(text)}'" if text else ""), text)
 
     def _sample(self, column: str, scores: Scores) -> str:
-        """What shows it: the worst by reward or held-out term, a copy, or the commonest text of the largest family."""
+        """What shows it: the worst by reward or held-out term, a copy, the text most made of what
+        is commonest, or the commonest text of the largest family.
+        """
         if column == "reward":
             return _worst(scores, -scores.totals, scores.totals)
         if column.startswith(AGREED):
@@ -169,6 +172,8 @@ class Watch:
         try:
             if column == "in_corpus":
                 items = [text for text, copy in zip(items, self.domain.in_corpus(items), strict=True) if copy]
+            if column == "commonest":
+                return max(zip(self.domain.commonest(items), items, strict=True), default=(0.0, ""))[1]
             family = largest_family(self.domain, items)
         except UserError:  # a plugin that cannot say it now could a moment ago
             return ""

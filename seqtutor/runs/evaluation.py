@@ -13,7 +13,7 @@ import torch
 
 from seqtutor.domain import Domain, Measure
 from seqtutor.optimum import Optimum, Point, Written, best_of
-from seqtutor.plugin.guard import measured
+from seqtutor.plugin.complaints import measured
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import compared, draw
 from seqtutor.priors.script import script_of

@@ -16,7 +16,7 @@ from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_to
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
 from seqtutor.files import NO_LINK, append, check_tree, csv_text, opened, read_table, write_atomically
-from seqtutor.plugin.guard import written
+from seqtutor.plugin.complaints import written
 from seqtutor.priors.files import load_model, save_model
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores

@@ -27,7 +27,8 @@ from platformdirs import user_cache_dir
 from seqtutor.domain import Domain, Measure, domain_class
 from seqtutor.errors import UserError
 from seqtutor.files import read_bytes, write_atomically
-from seqtutor.plugin import guard
+from seqtutor.plugin import complaints
+from seqtutor.plugin.guard import Guarded
 from seqtutor.plugins import installed
 from seqtutor.priors import sampling
 from seqtutor.priors.model import Model
@@ -98,7 +99,7 @@ def score(scorer: Scorer, tokens: Ids, truncated: Flags) -> Scores:
 
 
 def measured(domain: Domain, texts: Sequence[str | None]) -> list[Measure]:
-    """As `guard.measured`."""
+    """As `complaints.measured`."""
 
     def read(kept: Any) -> list[Measure]:
         found = [Measure(**row) for row in kept["measures"]]
@@ -109,12 +110,12 @@ def measured(domain: Domain, texts: Sequence[str | None]) -> list[Measure]:
     path = _path(domain, "measures", list(texts))
     found = _read(path, read)
     if found is None:
-        before = guard.complaints(domain)
-        found = guard.measured(domain, texts)
-        if guard.complaints(domain) == before:
+        before = complaints.complaints(domain)
+        found = complaints.measured(domain, texts)
+        if complaints.complaints(domain) == before:
             rows = [{**asdict(m), "values": m.values.tolist(), "weights": m.weights.tolist()} for m in found]
             _write(path, {"measures": rows})
-    elif isinstance(domain, guard.Guarded):
+    elif isinstance(domain, Guarded):
         domain.last_figures = list(found)
     return found
 

@@ -68,7 +68,9 @@ def known_mean(values: Values) -> float:
 
 
 def shares(domain: Domain, texts: Sequence[str | None]) -> Mapping[str, float]:
-    """Shares of the items among B texts (None: no item): the largest family, and copies where the domain can say.
+    """Shares of the items among B texts (None: no item): the largest family; copies, and what they have most of.
+
+    The last two where the domain can say it.
 
     NaN where the plugin fails to say it: a figure that is missing must not end a run.
     """
@@ -76,10 +78,12 @@ def shares(domain: Domain, texts: Sequence[str | None]) -> Mapping[str, float]:
     counts = {"largest_family": _counted(lambda: len(largest_family(domain, items)))}
     if domain.offers("in_corpus"):
         counts["in_corpus"] = _counted(lambda: sum(domain.in_corpus(items)))
+    if domain.offers("commonest"):
+        counts["commonest"] = _counted(lambda: sum(domain.commonest(items)))
     return {column: count / max(len(items), 1) for column, count in counts.items()}
 
 
-def _counted(count: Callable[[], int]) -> float:
+def _counted(count: Callable[[], float]) -> float:
     try:
         return float(count())
     except UserError:

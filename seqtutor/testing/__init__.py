@@ -37,6 +37,7 @@ CHECKS: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     "rewrite": hooks.rewrite,
     "family": hooks.family,
     "in_corpus": hooks.in_corpus,
+    "commonest": hooks.commonest,
     "another_process": items.another_process,
 }
 QUICK = ("round_trip", "terms", "figures", "pictures", "files", "vary", "rewrite", "family")

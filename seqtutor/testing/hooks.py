@@ -92,3 +92,16 @@ def in_corpus(subject: Subject) -> Iterator[str]:
     domain.in_corpus(())
     if subject.corpus and texts and not any(known):
         yield f"in_corpus: it knows none of {len(texts)} items of the corpus; compare canonical texts"
+
+
+def commonest(subject: Subject) -> Iterator[str]:
+    """A share for each text, whatever their order."""
+    domain, texts = subject.domain, subject.texts
+    if not domain.offers("commonest"):
+        return
+    shares = domain.commonest(texts)
+    domain.commonest(())
+    if not all(0 <= share <= 1 for share in shares):
+        yield f"commonest: it gave {min(shares):g} to {max(shares):g}; a share is 0 to 1"
+    if not np.allclose(domain.commonest(texts[::-1]), shares[::-1]):
+        yield "commonest: the shares hang on the order of the texts; leave chance and memory out of it"

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.plugin.contract import PluginError
 from seqtutor.runs.report.svg import clean
@@ -19,17 +20,13 @@ def pictures(subject: Subject) -> Iterator[str]:
     """Well-formed SVG that holds nothing but a drawing; parts; a caption of one line; notes that can be played."""
     domain = subject.domain
     for text in subject.texts[:6]:
+        if problem := _misdrawn(domain, "picture", text) or _misdrawn(domain, "notation", text):
+            yield f"{problem} (of {shown(text)})"
+            return
         try:
-            picture, dropped = clean(domain.picture(text))
             domain.coloured(text, [float(count) for _, count in domain.parts(text) for _ in range(count)])
         except UserError as error:
-            yield f"{'' if isinstance(error, PluginError) else 'picture: '}{said(error)} (of {shown(text)})"
-            return
-        if dropped:
-            yield f"picture: {', '.join(sorted(set(dropped)))} would be dropped from a page; use shapes and text alone"
-            return
-        if "viewBox" not in picture or len(picture) > LARGE:
-            yield f"picture: it needs a viewBox, and at most {LARGE:,} characters (of {shown(text)})"
+            yield f"{_named('coloured', error)} (of {shown(text)})"
             return
         if "\n" in domain.caption(text):
             yield f"caption: it has more than one line (of {shown(text)})"
@@ -37,8 +34,30 @@ def pictures(subject: Subject) -> Iterator[str]:
         if any(start < 0 or length <= 0 or not 0 <= note < 128 for start, length, note in domain.notes(text)):
             yield "notes: each is (start in seconds, length above 0, MIDI number 0 to 127)"
             return
-    if subject.texts and differs(lambda: domain.picture(subject.texts[0])):
-        yield "picture: it is another one the second time; leave chance out of it"
+    for hook in ("picture", "notation") if subject.texts else ():
+        if differs(lambda: getattr(domain, hook)(subject.texts[0])):  # noqa: B023 (called at once)
+            yield f"{hook}: it is another one the second time; leave chance out of it"
+
+
+def _misdrawn(domain: Domain, hook: str, text: str) -> str:
+    """What is wrong with a picture or a notation; empty where nothing is, or where there is no notation."""
+    try:
+        given = getattr(domain, hook)(text)
+        if hook == "notation" and not given:
+            return ""
+        picture, dropped = clean(given)
+    except UserError as error:
+        return _named(hook, error)
+    if dropped:
+        return f"{hook}: {', '.join(sorted(set(dropped)))} would be dropped from a page; use shapes and text alone"
+    if "viewBox" not in picture or len(picture) > LARGE:
+        return f"{hook}: it needs a viewBox, and at most {LARGE:,} characters"
+    return ""
+
+
+def _named(hook: str, error: UserError) -> str:
+    """What an error says, with the hook before it where it does not name that itself."""
+    return f"{'' if isinstance(error, PluginError) else f'{hook}: '}{said(error)}"
 
 
 def files(subject: Subject) -> Iterator[str]:

@@ -83,7 +83,11 @@ def test_a_profile_that_makes_no_term_says_why(settings, message):
 
 def scored(texts, tables, weights):
     settings = settings_of(tables)
-    terms = [term for term in weighted_terms(DOMAIN, {"makeability": 0.0, **weights}, settings) if term.counts]
+    terms = [
+        term
+        for term in weighted_terms(DOMAIN, {"makeability": 0.0, "saturation": 0.0, **weights}, settings)
+        if term.counts
+    ]
     rows = [DOMAIN.vocabulary.encode(DOMAIN.encode(text)) for text in texts]
     tokens = np.zeros((len(rows), 40), np.int64)
     for row, ids in zip(tokens, rows, strict=True):

@@ -204,6 +204,131 @@ def test_a_short_first_bar_is_a_pickup(tmp_path):
     assert "it changes its metre" in of(tmp_path, changed).problem
 
 
+def metres(*changes):
+    """A track of time signatures (quarter, "n/d")."""
+    content, now = b"", 0
+    for at, metre in changes:
+        beats, unit = map(int, metre.split("/"))
+        content += variable(int(at * 480) - now) + meta(0x58, beats, unit.bit_length() - 1, 24, 8)
+        now = int(at * 480)
+    return content + b"\0" + meta(0x2F)
+
+
+@pytest.mark.parametrize(
+    ("upbeat", "changes"),
+    [
+        (1, [(0, "1/4"), (1, "4/4")]),
+        (0.5, [(0, "1/8"), (0.5, "4/4")]),
+        (0.25, [(0, "1/16"), (0.25, "4/4")]),
+        (1.25, [(0, "5/16"), (1.25, "2/2")]),
+        (1.5, [(0, "3/8"), (1.5, "4/4")]),
+        (3, [(0, "3/4"), (3, "4/4")]),
+        (3.5, [(0, "7/8"), (3.5, "4/4")]),
+        (1, [(1, "4/4")]),  # the first bar comes before any time signature
+        (1, [(0, "4/4"), (1, "4/4")]),  # a bar begins where a time signature stands
+        (0.5, [(0, "4/4"), (0.5, "4/4"), (8.5, "4/4")]),
+        (1, [(0, "1/4"), (1, "4/4"), (13, "3/4")]),  # the last bar lacks what the first one has
+        (1, [(0, "1/4"), (1, "4/4"), (5, "3/4"), (8, "1/4"), (9, "4/4")]),  # a repeat sign within a bar
+        (1, [(0, "1/4"), (1, "4/4"), (40.5, "3/4")]),  # behind the last note
+    ],
+)
+def test_the_bars_are_where_the_time_signatures_say(tmp_path, upbeat, changes):
+    content = midi([(0, upbeat, 67), *line(SCALE[:15], start=upbeat)])
+    steps = int(4 * upbeat)
+    before = " ".join(["-"] * (16 - steps) + ["G4"] + ["-"] * (steps - 1))
+    found = of(tmp_path, with_second_track(content, metres(*changes)))
+    assert found.text == f"{before} {quarters(' '.join(map(spell, SCALE[:15])))} . - - -"
+
+
+def test_of_a_tune_in_2_4_too(tmp_path):
+    content = midi([(0, 0.25, 67), *line(SCALE, 0.5, 0.25)])
+    found = of(tmp_path, with_second_track(content, metres((0, "1/16"), (0.25, "2/4"))))
+    assert found.text == "- - - - - - - - - - - - - - G4 - " + IN_QUARTERS
+
+
+@pytest.mark.parametrize("upbeat", [1, 0.5, 0.25, 0.75])
+def test_a_pickup_that_no_time_signature_tells_is_known_by_the_length(tmp_path, upbeat):
+    steps = int(4 * upbeat)
+    found = of(tmp_path, midi([(0, upbeat, 67), *line(SCALE, start=upbeat)]))
+    assert found.text == " ".join(["-"] * (16 - steps) + ["G4"] + ["-"] * (steps - 1)) + " " + IN_QUARTERS
+    assert found.where == "a.mid, with a pickup, by its length"
+
+
+DANCE = [60, 62, 64, 65, 67, 64, 62, 65, 64, 60, 62, 59, 60, 64, 67, 72, 71, 67, 69, 65, 64, 62, 62, 60]
+
+
+def dance(upbeat, bars=8, last=3):
+    """An upbeat, and bars of two quarters and a half note."""
+    starts = [4 * bar + beat for bar in range(bars) for beat in (0, 1, 2)]
+    tune = [(upbeat + start, 1 + (start % 4 == 2), pitch) for start, pitch in zip(starts, DANCE, strict=False)]
+    tune[-1] = (tune[-1][0], last - 2, tune[-1][2])
+    return [(0, upbeat, 55), *tune] if upbeat else tune
+
+
+@pytest.mark.parametrize("upbeat", [1, 0.5, 0.25, 0.75])
+def test_a_pickup_that_no_time_signature_tells_is_known_by_the_bar_lines(tmp_path, upbeat):
+    found = of(tmp_path, midi(dance(upbeat, last=4 - upbeat if upbeat < 1 else 3)))  # it ends with a bar of the file
+    assert found.where == "a.mid, with a pickup, by its bar lines"
+    events = found.text.split()
+    assert events[16 - int(4 * upbeat)] == "G3"
+    assert all(events[at] not in ("-", ".") for at in range(16, len(events), 16))
+    assert of(tmp_path, midi(dance(0, last=4))).where == "a.mid"
+    assert of(tmp_path, midi(dance(upbeat, bars=6, last=4 - upbeat))).where == "a.mid"  # too few bars to tell
+
+
+def test_a_day_of_silence_takes_no_time(tmp_path):
+    silence = b"\xff\xff\xff\x7f\xb0\0\0" * 2000
+    body = variable(0) + bytes([0x90, 60, 80]) + variable(1) + bytes([0x80, 60, 0]) + silence + b"\0" + meta(0x2F)
+    content = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 1) + b"MTrk" + struct.pack(">I", len(body)) + body
+    assert of(tmp_path, content).text == "C4 - - - . - - - - - - - - - - -"
+
+
+def longer(content, quarters):
+    """The file with silence before the end of its one track."""
+    body = content[22:-4] + variable(480 * quarters) + meta(0x2F)
+    return content[:18] + struct.pack(">I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        midi(line(SCALE[:6])),  # a bar and a half
+        midi([*line(SCALE), (16, 2, 67)]),  # half a bar more
+        longer(midi(line([67, *SCALE])), 3),  # its track ends with a bar
+        midi([(0, 1.5, 67), *line(SCALE, start=1)]),  # a note over another: played
+        midi([(0, 1, 67), (1.02, 1, 60), *line(SCALE[1:], start=2)]),  # off the grid: played
+        midi([(0, 2, 67), *line(SCALE[1:], start=2)]),  # a note over the bar line that there would be
+        midi([*line(SCALE, 4), (64, 1, 60)]),  # whole notes: they begin with their bars
+        midi([(1, 1, 67), *line(SCALE[1:], start=2)]),  # silence first
+    ],
+)
+def test_what_says_nothing_of_a_pickup_has_none(tmp_path, content):
+    found = of(tmp_path, content)
+    assert not found.problem
+    assert found.where == "a.mid"
+    assert found.text.split()[0] in ("G4", "C4") or found.text.startswith("- - - - G4")
+
+
+def test_an_upbeat_behind_rests_stays_in_its_bar(tmp_path):
+    content = midi([(3, 1, 67), *line(SCALE, start=4)])
+    assert of(tmp_path, content).text == "- - - - " * 3 + "G4 - - - " + IN_QUARTERS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(0, "1/4"), (4, "4/4")],  # four bars of 1/4
+        [(0, "4/4"), (8, "2/4"), (10, "4/4")],  # half a bar too much
+        [(0, "4/4"), (4, "3/4")],
+        [(0, "4/4"), (4, "6/8"), (7, "4/4")],
+        [(0, "4/4"), (2, "4/4"), (8, "4/4")],
+    ],
+)
+def test_other_changes_of_metre_are_refused(tmp_path, changes):
+    found = of(tmp_path, with_second_track(midi(line(SCALE)), metres(*changes)))
+    assert found.problem == "it changes its metre"
+
+
 def with_second_track(content, events):
     return content + b"MTrk" + struct.pack(">I", len(events)) + events
 

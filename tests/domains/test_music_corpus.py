@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import quotes
 
 from seqtutor import UserError
 from seqtutor_music import MusicDomain, corpus
@@ -209,3 +210,11 @@ def test_copied_wants_a_stretch_in_a_row_with_notes_in_it():
     assert copied(batch("C4 " + "- " * 15), book, length=10).tolist() == [False]  # a held note is nobody's
     assert copied(batch("C4 - D4"), book, length=10).tolist() == [False]
     assert copied(batch("A4 - B4 - C5 - C4 - - -"), book, length=10).tolist() == [False]  # not over the end of a tune
+
+
+def test_the_share_that_quotes_falls_with_the_length():
+    book = "C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 - A4 - F4 - D4 - B3 - "
+    half = book[: len(book) // 2] + "E4 - E4 - C4 - E4 - D4 - D4 - B3 - C4 - "
+    found = quotes.shares(batch(book + book, half + half, "G4 - - A4 " * 16), batch(book))
+    assert found[:2] == [pytest.approx(1 / 3)] * 2  # 20 and 24 events
+    assert found[2:] == [0] * 4  # 28 and more are longer than the book

@@ -98,7 +98,7 @@ def test_copies_are_found_in_the_key_of_the_options(monkeypatch):
     monkeypatch.setattr(corpus, "known", lambda: stretches(batch(tune)))
     assert d.in_corpus([in_g, tune]) == [True, False]
     ids = np.array([VOCABULARY.encode(d.encode(text)) for text in (in_g, tune)])
-    assert corpus.quoting(ids).sum(axis=1).tolist() == [-(len(ids[0]) - 23), 0]
+    assert corpus.quoting(ids).sum(axis=1).tolist() == [-(len(ids[0]) - 31), 0]
     copies = next(m for m in d.measure([tune, in_g, None, in_g]) if m.name == "melodies that quote the corpus")
     assert copies.mean == pytest.approx(2 / 3)
 

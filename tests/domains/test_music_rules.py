@@ -112,7 +112,7 @@ def test_each_rule_knows_an_absurdity_from_a_tune(rule):
 
 def test_terms_take_their_weights_from_the_preset():
     *ours, quoting = MusicDomain().terms()
-    assert (quoting.name, quoting.weight) == ("quoting", 3)
+    assert (quoting.name, quoting.weight) == ("quoting", 2)
     assert [term.name for term in ours] == [rule.values.__name__ for rule in rules.OURS]
     assert all(0 <= term.weight <= 5 and term.summary and term.source for term in ours)
 

@@ -21,10 +21,10 @@ from markupsafe import Markup
 
 from seqtutor.domain import Domain, TokenTerm
 from seqtutor.errors import UserError
-from seqtutor.plugin.guard import complaints
+from seqtutor.plugin.complaints import complaints
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
-from seqtutor.runs.report.drawing import drawn
+from seqtutor.runs.report.drawing import drawn, written_down
 from seqtutor.runs.report.figures import Verdicts
 from seqtutor.runs.report.hits import read_hits
 from seqtutor.runs.report.reading import HELD_OUT, TERM, Estimate, Figure, Run, Sample, Summary, read
@@ -36,7 +36,7 @@ __all__ = ["render"]
 SAMPLES = 6  # of each model
 CARDS = 4  # figures in the headline, better and worse alike
 # Logged columns that explain a run to its maker.
-FURTHER = ("valid", "distinct", "entropy", "largest_family", "in_corpus", "length", "loss", "temperature")
+FURTHER = ("valid", "distinct", "entropy", "largest_family", "in_corpus", "commonest", "length", "loss", "temperature")
 
 TASTED = ("sd.", "agreement.")  # of each term that is a taste: its doubt, and how far its members agree
 
@@ -76,7 +76,8 @@ class Item:
     text: str
     caption: str
     picture: Markup | None
-    problem: str  # why an item has no picture, "" where it has one or is none
+    notation: Markup | None  # a second picture, where the domain writes its items down
+    problem: str  # why an item has no picture or notation, "" where it has them or is none
     notes: str  # JSON for the player, "" where nothing sounds
     reward: str
     terms: list[tuple[str, str]]
@@ -234,6 +235,7 @@ def _best(samples: Iterable[Sample]) -> list[Sample]:
 def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]] | None = None) -> Item:
     text = sample.text
     picture, problem = drawn(text, domain)
+    notation, unwritten = written_down(text, domain) if picture else ("", "")
     caption, sounds = _told(text, domain)
     notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in sounds]
     return Item(
@@ -241,7 +243,8 @@ def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[i
         text=text,
         caption=caption,
         picture=Markup(picture) if picture else None,  # noqa: S704 (cleaned)
-        problem=problem,
+        notation=Markup(notation) if notation else None,  # noqa: S704 (cleaned)
+        problem=problem or unwritten,
         notes=json.dumps(notes, separators=(",", ":")) if notes else "",
         reward=figures.number(sample.reward),
         terms=[(name, figures.number(value)) for name, value in sample.terms.items()],

@@ -13,3 +13,12 @@ def drawn(text: str, domain: Domain) -> tuple[str, str]:
         return (clean(domain.picture(text))[0], "") if text else ("", "")
     except (UserError, ValueError) as error:  # a plugin's mistake, or a table that somebody else wrote
         return "", str(error)
+
+
+def written_down(text: str, domain: Domain) -> tuple[str, str]:
+    """The notation, cleaned, and why there is none; neither where the domain has none for it."""
+    try:
+        notation = domain.notation(text) if text else ""
+        return (clean(notation)[0], "") if notation else ("", "")
+    except (UserError, ValueError) as error:
+        return "", str(error)

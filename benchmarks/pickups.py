@@ -1,0 +1,60 @@
+"""How often a pickup of which no time signature tells is known: tunes of music21's corpus, their bar lines taken away.
+
+    python benchmarks/pickups.py
+
+A tune is played from its first note on, as by a program that gives a short first bar no signature of its own. A row a
+collection: tunes in a duple metre, those with a pickup; those that `unsaid_pickup` moves, and moves to where they
+belong; and those without a pickup among the moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from seqtutor import UserError
+from seqtutor_music.abc import read_tune, tunes
+from seqtutor_music.barlines import unsaid_pickup
+from seqtutor_music.corpus import COLLECTIONS, DUPLE
+from seqtutor_music.events import STEPS, Note
+from seqtutor_music.scores import _notes, _starts, bar_quarters
+
+
+def played(collection: str) -> Iterator[tuple[int, list[Note]]]:
+    """The steps of its pickup, and its notes in steps from the first on, of each tune that can be read."""
+    from music21.corpus import getComposer
+
+    for path in sorted(path for path in map(Path, getComposer(collection)) if path.suffix == ".abc"):
+        for source in filter(DUPLE.search, tunes(path.read_text(encoding="utf-8", errors="replace"))):
+            try:
+                score = read_tune(source)
+                quarters = bar_quarters(score.metres)
+                starts = _starts(score.bars, Fraction(quarters))
+                notes = _notes(score.bars, starts, STEPS // quarters)
+            except UserError:
+                continue
+            bar = max(i for i, bar in enumerate(score.bars) if bar.sounds)
+            last = score.bars[bar].sounds[-1]
+            end = int((starts[bar] + last.start + last.length) * STEPS // quarters)  # not held to the bar line
+            first = notes[0].start
+            notes = [note._replace(start=note.start - first) for note in notes]
+            notes[-1] = notes[-1]._replace(length=end - first - notes[-1].start)
+            yield -first % STEPS, notes
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"{'collection':16}{'tunes':>8}{'pickups':>9}{'moved':>8}{'right':>8}{'none':>8}")
+    for collection in (*COLLECTIONS, "essenFolksong"):
+        found = list(played(collection))
+        said = [unsaid_pickup(notes, notes[-1].start + notes[-1].length, Fraction(1))[0] for _, notes in found]
+        moved = [(told, true) for told, (true, _) in zip(said, found, strict=True) if told]
+        print(
+            f"{collection:16}{len(found):8}{sum(true > 0 for true, _ in found):9}{len(moved):8}"
+            f"{sum(told == true for told, true in moved):8}{sum(true == 0 for _, true in moved):8}"
+        )
+
+
+if __name__ == "__main__":
+    main()
