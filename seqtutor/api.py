@@ -51,6 +51,7 @@ from seqtutor.tuner import Tuner
 
 COMPARED = 2000  # samples of each model, at most, that are read by both: the distance to prior and optimum
 HITS, PER_FAMILY = 100, 2  # items that a run hands over, and the most of one family; `seqtutor score` takes others
+APART = 1 << 63  # added to a seed, it is one that nobody can give
 TRIED = 32  # samples of the prior that the plugin is tried on before a run
 Terms = Mapping[str, Any]  # by name: a function of texts, or a table as `[terms.NAME]` in a config
 
@@ -213,14 +214,14 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
     """Sample `count` of the prior and of the policy, write summary, samples and page -> the summary, the page."""
     domain, config = tuner.domain, tuner.config
     scorer = tuner.scorer.aside(weighted_terms(domain, config.term_weights, tuner.scorer.settings))
-    generator = torch.Generator(config.device).manual_seed(config.seed + 1)
+    generator, apart = (torch.Generator(config.device).manual_seed(config.seed + by) for by in (1, APART))
     with closing(scorer), scorer.remembering(run.answers):
-        prior = evaluation.evaluate(tuner.prior, domain, scorer, count, generator)
+        prior = evaluation.evaluate_prior(tuner.prior, domain, scorer, count, generator)
         policy = evaluation.evaluate(tuner.kept.eval(), domain, scorer, count, generator)
         own, kl = evaluation.written(policy, tuner.kept, tuner.prior, COMPARED)
         others, _ = evaluation.written(prior, tuner.kept, tuner.prior, COMPARED)
         judge = odds_of(tuner.kept, tuner.prior) if tuner.offline else None
-        best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), generator, judge)
+        best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), apart, judge)
         spreads = spread(prior, policy, scorer, config.seed)
     steps = chosen(tuner.script, torch.from_numpy(policy.tokens[:COMPARED])).sum()
     summary = {

@@ -98,10 +98,12 @@ class TrainConfig:
     temperature: float = option(1.0, "Temperature c of the reward, in reward per nat: large stays close to the prior.")
     learning_rate: float = option(1e-3, "Adam's learning rate.", above=0)
     learning_rate_end: float = option(
-        0.0, "Learning rate at the last update, approached in equal steps; 0: constant.", between=(0, math.inf)
+        0.0, "Learning rate at the end of the budget, approached as that is spent; 0: constant.", between=(0, math.inf)
     )
     temperature_end: float = option(
-        0.0, "Temperature at the last update, approached by equal factors; 0: constant.", between=(0, math.inf)
+        0.0,
+        "Temperature at the end of the budget, approached by equal factors; 0: constant.",
+        between=(0, math.inf),
     )
     kl_budget: float = option(
         math.inf,
@@ -175,6 +177,8 @@ class TrainConfig:
             raise _misplaced(key, given[key], objective, numbers)
         if (given.get("minutes") or given.get("oracle_calls")) and "updates" not in given:
             usual["updates"] = NO_LIMIT
+            if not given.get("minutes"):  # few calls are learnt from at full speed: the fall is for the usual updates
+                usual.pop("learning_rate_end", None)
         merged = {**usual, **given}
         for name, item in own.items():
             value = merged.get(name, item.default_factory() if callable(item.default_factory) else item.default)
@@ -209,26 +213,6 @@ class TrainConfig:
                 f"replay ({replay}) cannot hold one update's rollouts ({self.rollouts}); "
                 f"try --replay {8 * self.rollouts}"
             )
-
-    def rate(self, update: int) -> float:
-        """The learning rate of an update, the first being 0.
-
-        >>> [TrainConfig(learning_rate=0.3, learning_rate_end=0.1, updates=3).rate(update) for update in range(4)]
-        [0.3, 0.2, 0.1, 0.1]
-        """
-        end = self.learning_rate_end or self.learning_rate
-        return self.learning_rate + min(1.0, update / max(1, self.updates - 1)) * (end - self.learning_rate)
-
-    @property
-    def goal(self) -> tuple[str, float]:
-        """The column of `metrics.csv` that says how far a run is, and what it has come to at the end.
-
-        >>> TrainConfig(updates=9).goal, TrainConfig(minutes=2.0).goal, TrainConfig(oracle_calls=50).goal
-        (('update', 9), ('seconds', 120.0), ('oracle_calls', 50))
-        """
-        if self.minutes:
-            return "seconds", 60 * self.minutes
-        return ("update", self.updates) if self.updates < NO_LIMIT else ("oracle_calls", self.oracle_calls)
 
     @property
     def term_weights(self) -> Mapping[str, float]:

@@ -124,6 +124,7 @@ class Domain(ABC):
     unit: ClassVar[int] = 1  # tokens of what a person counts where items have a fixed length, such as a bar
     lookback: ClassVar[Sequence[int]] = ()  # at which distances, in tokens, a form returns; see `LstmModel`
     joined: ClassVar[Mapping[str, str]] = {}  # suffix of a file of `write` that holds an item after another -> its end
+    oracle: ClassVar[str] = "cheap"  # "dear": what its terms cost is counted in calls, not in time; see `budget`
     prior: ClassVar[Path | None] = None  # the folder of the prior that the plugin ships, in its own package
 
     def __init__(self, options: Any = None) -> None:

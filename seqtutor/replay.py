@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqtutor.config import check_memory
+from seqtutor.domain import Domain
 from seqtutor.priors.sampling import sequence_mask
 from seqtutor.rewards.reward import Reward
 from seqtutor.runs.checkpoint import check_alike
@@ -209,3 +210,13 @@ class Replay:
         odd |= {"terms": state["terms"].isinf(), "error": state["error"].isnan()}
         if wrong := next((name for name, places in odd.items() if places.any()), None):
             raise ValueError(f"replay/{wrong} holds a number that is not finite")
+
+
+def prior_mean(reward: Tensor, domain: Domain, gamma: float) -> Tensor:
+    """The baseline (max_length,), from what the first rollouts (B, T), which are the prior's own, earned."""
+    baseline = torch.zeros(domain.max_length)
+    if domain.fixed_length:
+        baseline[: reward.shape[1]] = reward.mean(0)
+    elif gamma == 1.0:
+        baseline[:] = reward.sum(-1).mean()
+    return baseline

@@ -33,15 +33,14 @@ class Dial:
         """The c of the next gradient step."""
         return math.exp(self.log_c)
 
-    def turn(self, kl: float, update: int) -> None:
-        """Note the KL (nats per token) of the rollouts of `update`, and set the next c."""
+    def turn(self, kl: float, spent: float) -> None:
+        """Note the KL (nats per token) of an update, and set the next c, by the share of the budget that is `spent`."""
         config = self.config
         if config.kl_budget < math.inf:
             self._towards_budget(kl)
         elif config.temperature_end:
-            share = update / max(1, config.updates - 1)
             start, end = math.log(config.temperature), math.log(config.temperature_end)
-            self.log_c = start + min(1.0, share) * (end - start)
+            self.log_c = start + spent * (end - start)
 
     def _towards_budget(self, kl: float) -> None:
         """A proportional and an integral answer to log(kl / budget), in steps: log c += quick * change + slow * error.

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqtutor.budget import rate, share
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
@@ -25,7 +26,7 @@ from seqtutor.priors.model import LstmModel, Model, follow, frozen, starting_pol
 from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
 from seqtutor.priors.script import barring, script_of, within
 from seqtutor.proposals import rewritten, variations
-from seqtutor.replay import Batch, Replay, reward_of
+from seqtutor.replay import Batch, Replay, prior_mean, reward_of
 from seqtutor.rewards import taste
 from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
@@ -198,7 +199,7 @@ class Tuner:
         parts = (values, self.reference(values, batch.tokens), batch.prior_logp, batch.tokens, reward, batch.mask)
         loss = self.objective(*parts, temperature=self.dial.temperature, **self.numbers)
         for group in self.optimiser.param_groups:
-            group["lr"] = group["speed"] * self.config.rate(self.update)
+            group["lr"] = group["speed"] * rate(self.config, self.share)
         self.optimiser.zero_grad()
         loss.mean().backward()  # type: ignore[no-untyped-call]
         if not torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0).isfinite():
@@ -254,7 +255,7 @@ class Tuner:
         fall short of a V that is far too high, and whatever had been sampled would be unlearnt.
         """
         before = self.dial.temperature
-        self.dial.turn(kl, self.update)
+        self.dial.turn(kl, self.share)
         self.rescale(before)
 
     def rescale(self, before: float) -> None:
@@ -302,6 +303,11 @@ class Tuner:
         return self.healthy_update - 1 if self.kept is self.healthy else self.update
 
     @property
+    def share(self) -> float:
+        """How much of its budget the run has spent."""
+        return share(self.config, self.update, self.seconds, self.scorer.calls)
+
+    @property
     def done(self) -> bool:
         """Whether a limit is reached: of updates, minutes or calls, or an alarm that ends the run.
 
@@ -336,13 +342,3 @@ class Tuner:
             f"{float(self.reward(batch).sum(-1).min()):g} to {float(self.reward(batch).sum(-1).max()):g}; "
             f"the policy before it is kept: give the terms a transform, or the reward a larger temperature"
         )
-
-
-def prior_mean(reward: Tensor, domain: Domain, gamma: float) -> Tensor:
-    """The baseline (max_length,), from what the first rollouts (B, T), which are the prior's own, earned."""
-    baseline = torch.zeros(domain.max_length)
-    if domain.fixed_length:
-        baseline[: reward.shape[1]] = reward.mean(0)
-    elif gamma == 1.0:
-        baseline[:] = reward.sum(-1).mean()
-    return baseline

@@ -39,6 +39,14 @@ def installed(monkeypatch):
     return entries
 
 
+@pytest.fixture(autouse=True)
+def kept_here(tmp_path, monkeypatch):
+    """What runs of one prior keep for one another (`runs/keeping.py`): every test begins without any of it."""
+    folder = tmp_path.with_name(f"{tmp_path.name}-kept")
+    monkeypatch.setattr("seqtutor.runs.keeping.user_cache_dir", lambda name: str(folder))
+    return folder
+
+
 def replace_installed(monkeypatch, kind, entries):
     """Have `entries` (name to entry point) as the only plugins of `kind`; those of other kinds stay.
 

@@ -211,3 +211,20 @@ def test_the_first_token_is_drawn_after_bos():
     wanted = after_bos.detach()[0, rollout.tokens[:, 0]]
     torch.testing.assert_close(rollout.logp[:, 0], wanted, rtol=0, atol=1e-5)
     assert len(rollout) == 3
+
+
+def test_of_sequences_that_are_compared_little_padding_is_read(monkeypatch):
+    """Those of like length are read together, up to the longest of them; each gets its own figures all the same."""
+    monkeypatch.setattr(sampling, "CHUNK", 4)
+    policy, prior = new_model(seed=1), new_model(seed=2)
+    words = every(4)
+    tokens = torch.cat([words, torch.zeros(len(words), 6, dtype=torch.int64)], 1)  # as `draw` pads
+    tokens = tokens[torch.randperm(len(tokens), generator=torch.Generator().manual_seed(0))]
+    widths = []
+    monkeypatch.setattr(policy, "hidden", lambda some, read=policy.hidden: widths.append(some.shape) or read(some))
+    found = sampling.compared(policy, prior, tokens)
+    assert max(width for _, width in widths) == 4
+    assert min(width for _, width in widths) == 2
+    for row, figures in zip(tokens, zip(*found, strict=True), strict=True):
+        alone = sampling.compared(policy, prior, row[None])
+        torch.testing.assert_close(torch.stack(figures), torch.cat(alone), rtol=1e-5, atol=1e-5)

@@ -85,10 +85,11 @@ def test_a_wrong_sign_is_found(monkeypatch):
 
 def test_the_command_prints_a_row_an_objective_and_ends_well(monkeypatch):
     monkeypatch.setattr(verification, "train", lambda world, name: (0.9, 0.001))
-    result = CliRunner().invoke(main, ["verify", "tb", "q"])
+    result = CliRunner().invoke(main, ["verify", "tb", "reinforce", "q"])
     assert result.exit_code == 0, result.output
     rows = {line.split()[0]: line.rstrip() for line in result.output.splitlines() if line.strip()}
     assert rows["tb"].endswith("proven")
+    assert rows["reinforce"].endswith("proven")  # whole, in 80 columns
     assert "-2.000000" in rows["tb"]
     assert "%" in rows["tb"]
     assert rows["q"].endswith("no claim")

@@ -122,11 +122,11 @@ def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int
 
 def proof_table(proofs: Sequence[Proof]) -> Table:
     """What `seqtutor verify` found, one row an objective."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # so that it fits into 80 columns
+    table.add_column("", no_wrap=True)
     for heading in ("loss at pi*", "beside", "grad J/c", "off, shipped", "KL to pi*, nats", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for proof in proofs:
         along = f"{proof.multiple:+.6f}" if proof.climbs else "-"
         kl = f"{proof.before:.2f} -> {proof.after:.4f}"

@@ -99,6 +99,7 @@ def _weight(text: str) -> tuple[str, float]:
 
 def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.api import opened
+    from seqtutor.budget import sentence
     from seqtutor.cli.console import console
 
     with opened(None, settings, output, resume or "") as (tuner, run):
@@ -110,6 +111,7 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
         )
         threads = f"{tuner.config.threads} thread{'s' if tuner.config.threads > 1 else ''}"
         console.print(f"computing with {threads}, learning in {tuner.config.precision}")
+        console.print(sentence(tuner.config, tuner.scorer))
         for name, table in tuner.scorer.settings.items():
             console.print(f"  {name}: {table.sentence}", markup=False)
         if tuner.forgotten:
@@ -172,12 +174,13 @@ def _explained(row: Row) -> str:
 
 def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | None:
     """Tune to the end -> None; what stopped it after Ctrl-C or another signal."""
+    from seqtutor.budget import goals
     from seqtutor.cli.console import console, progress
     from seqtutor.runs.alarms import Alarm
     from seqtutor.tuning import tune
 
     with progress("tuning") as bar:
-        column, whole = tuner.config.goal
+        (column, whole), *_ = goals(tuner.config, tuner.scorer)
 
         def report(row: Row) -> None:
             learnt = f"reward {row['reward']:.3f}" if math.isfinite(row["reward"]) else _explained(row)

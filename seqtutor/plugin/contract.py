@@ -69,6 +69,8 @@ def _problems(name: str, cls: type[Domain]) -> Iterator[tuple[str, str]]:
         yield "lookback", f"it must be distances in tokens, whole numbers from 1, not {cls.lookback!r}"
     if not isinstance(cls.joined, Mapping) or not all(isinstance(end, str) and end for end in cls.joined.values()):
         yield "joined", f"it must be a table such as {{'.sdf': '$$$$\\n'}}, not {cls.joined!r}"
+    if cls.oracle not in ("cheap", "dear"):
+        yield "oracle", f"it must be 'cheap' or 'dear', not {cls.oracle!r}"
     if not isinstance(cls.prior, Path | None):
         yield "prior", f"it must be a Path in the package, such as Path(__file__).parent / 'prior', not {cls.prior!r}"
     yield from (("Options", problem) for problem in _of_options(cls))

@@ -56,11 +56,11 @@ class Guarded(Domain):
     def __init__(self, plugin: Domain) -> None:
         self.plugin, self.cls = plugin, type(plugin)
         self.complaints: list[str] = []  # of answers that a page or a table had to do without
-        self._figures: list[Measure] = []  # as they were measured last: their names must not change
+        self.last_figures: list[Measure] = []  # as they were measured last: their names must not change
         with border(self.cls, "__init__"):
             self.options = plugin.options
-            same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "joined", "prior")
-            self.__dict__.update({key: getattr(plugin, key) for key in same})
+            same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "joined", "oracle")
+            self.__dict__.update({key: getattr(plugin, key) for key in (*same, "prior")})
         with border(self.cls, "vocabulary"):
             self._vocabulary = self._checked_vocabulary(plugin.vocabulary)
         with border(self.cls, "max_length"):
@@ -223,18 +223,18 @@ class Guarded(Domain):
             if len(item.values) != len(texts):
                 said = f"'{item.name}' has {len(item.values)} values for {len(texts)} texts; one each is needed"
                 raise wrong(self.cls, "measure", said)
-        names, before = [item.name for item in found], [item.name for item in self._figures]
+        names, before = [item.name for item in found], [item.name for item in self.last_figures]
         if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
             raise wrong(self.cls, "measure", f"each figure needs a name of its own, not {', '.join(map(repr, names))}")
         if before and names != before:
             said = f"gave {', '.join(names) or 'nothing'} and before {', '.join(before)}; always give the same figures"
             raise wrong(self.cls, "measure", said)
-        self._figures = list(found)
+        self.last_figures = list(found)
         return list(found)
 
     def unmeasured(self, count: int) -> list[Measure]:
         """The figures that `measure` gave before, as unknown ones of `count` samples."""
-        return [replace(item, values=np.zeros(count), weights=np.zeros(count)) for item in self._figures]
+        return [replace(item, values=np.zeros(count), weights=np.zeros(count)) for item in self.last_figures]
 
     def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
         """As Domain.write; a plugin whose `write` takes no figures gets none."""

@@ -188,15 +188,18 @@ def compared(
     """Of `tokens` (N, T), whoever wrote them: log pi and log p of each sequence, and its exact KL, nats, (N,) each.
 
     All three are of the steps that `script` leaves to a model, and of both models given what it bars there.
+    Sequences of like length are read together, so that little padding is.
     """
-    parts = []
+    lengths, parts = sequence_mask(tokens).sum(-1), []
+    order = lengths.argsort(stable=True)
     for start in range(0, len(tokens), CHUNK):
-        some = tokens[start : start + CHUNK]
+        rows = order[start : start + CHUNK]
+        some = tokens[rows, : int(lengths[rows].max())]
         mask, barred = chosen(script, some), barring(script, some)
         log_policy, log_prior = within(policy(some), barred), within(prior(some), barred)
-        taken = [rows.gather(-1, some[..., None])[..., 0] for rows in (log_policy, log_prior)]
+        taken = [part.gather(-1, some[..., None])[..., 0] for part in (log_policy, log_prior)]
         parts.append([(values * mask).sum(-1) for values in (*taken, exact_kl(log_policy, log_prior))])
-    logp, prior_logp, kl = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    logp, prior_logp, kl = (torch.cat(columns)[order.argsort()] for columns in zip(*parts, strict=True))
     return logp, prior_logp, kl
 
 

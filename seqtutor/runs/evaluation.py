@@ -19,6 +19,7 @@ from seqtutor.priors.sampling import compared, draw
 from seqtutor.priors.script import script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
+from seqtutor.runs import keeping
 
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values
@@ -57,15 +58,27 @@ def evaluate(model: Model, domain: Domain, scorer: Scorer, n: int, generator: to
     return evaluation(domain, scorer, *draw(model, domain, n, generator))
 
 
+def evaluate_prior(prior: Model, domain: Domain, scorer: Scorer, n: int, generator: torch.Generator) -> Evaluation:
+    """As `evaluate`, of a model that other runs will ask the same of: see `keeping`."""
+    tokens, truncated = keeping.draw(prior, domain, n, generator)
+    scores = keeping.score(scorer, tokens, truncated)
+    return described(domain, tokens, scores, keeping.measured(domain, scores.texts))
+
+
 def evaluation(domain: Domain, scorer: Scorer, tokens: Ids, truncated: Flags) -> Evaluation:
     """Score and measure sequences that are drawn already."""
     scores = scorer.score(tokens, truncated)
+    return described(domain, tokens, scores, measured(domain, scores.texts))
+
+
+def described(domain: Domain, tokens: Ids, scores: Scores, measures: list[Measure]) -> Evaluation:
+    """What was found of sequences, as figures."""
     terms = [_measure(name.removeprefix("term."), values) for name, values in scores.columns.items()]
-    return Evaluation(domain, tokens, scores, _measure("reward", scores.totals), terms, measured(domain, scores.texts))
+    return Evaluation(domain, tokens, scores, _measure("reward", scores.totals), terms, measures)
 
 
 def best_of_n(
-    model: Model,
+    prior: Model,
     domain: Domain,
     scorer: Scorer,
     n: int,
@@ -76,11 +89,12 @@ def best_of_n(
     """The best of n by reward, drawn `draws` times: a set like any other, whose figures need no weights.
 
     `draws` sets of n samples are scored by the terms that have a weight, the winners by all; ties go to the first.
-    `judge`: what says which is best where nobody knows the reward: of tokens (N, T), a number each.
+    `prior`: other runs will ask the same of it, see `keeping`. `judge`: what says which is best where nobody knows the
+    reward: of tokens (N, T), a number each.
     """
-    tokens, truncated = draw(model, domain, n * draws, generator)
+    tokens, truncated = keeping.draw(prior, domain, n * draws, generator)
     with closing(scorer.aside([term for term in scorer.terms if term.counts])) as choosing:
-        totals = judge(tokens) if judge else choosing.score(tokens, truncated).totals
+        totals = judge(tokens) if judge else keeping.score(choosing, tokens, truncated).totals
     best = np.nan_to_num(totals, nan=-np.inf).reshape(draws, n).argmax(1) + n * np.arange(draws)
     return evaluation(domain, scorer, tokens[best], truncated[best])
 

@@ -12,9 +12,9 @@ from seqtutor.calibration import real_items
 from seqtutor.domain import Measure, SequenceTerm
 from seqtutor.errors import UserError
 from seqtutor.hits import tokens_of
-from seqtutor.plugin.complaints import measured
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
+from seqtutor.runs import keeping
 from seqtutor.runs.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def spread(prior: Evaluation, policy: Evaluation, scorer: Scorer, seed: int) -> 
     for name, values in before.items():
         bins = binned({"prior": values, "policy": after[name], "real": real.get(name, np.zeros(0))})
         found.append({"kind": "term", "name": name, **bins})
-    of_real = measured(scorer.domain, texts) if texts else [None] * len(prior.measures)
+    of_real = keeping.measured(scorer.domain, texts) if texts else [None] * len(prior.measures)
     for one, other, third in zip(prior.measures, policy.measures, of_real, strict=True):
         if not one.of_set:
             groups = {"prior": _items(one), "policy": _items(other), "real": _items(third) if third else np.zeros(0)}
@@ -129,6 +129,8 @@ def _worth(scorer: Scorer, texts: list[str]) -> Scores | None:
         return None
     with closing(replace(scorer.aside(own), workers=0)) as asked:
         try:
-            return asked.of_texts(texts, tokens_of(scorer.domain, asked, texts))
+            with keeping.answers(asked, texts) as told:
+                told += texts
+                return asked.of_texts(texts, tokens_of(scorer.domain, asked, texts))
         except UserError:  # a run ends well without them
             return None

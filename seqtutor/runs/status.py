@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from seqtutor.budget import limits
 from seqtutor.config import NO_LIMIT, read_toml
 from seqtutor.errors import UserError
 from seqtutor.files import check_tree
@@ -39,7 +40,7 @@ def status_of(folder: Path) -> Lines:
         lines.append(("reward", f"{rows[-1].get('reward', '')}, KL {rows[-1].get('kl_per_token', '')} nats per token"))
         lines.append(("oracle calls", _calls(rows[-1], config)))
     if process:
-        lines.append(("time left", _left(rows, *_goal(config))))
+        lines.append(("time left", _left(rows, config)))
     failures = whole_rows(folder / "failures.csv")
     if failures:
         term, text, reason = (failures[-1].get(key, "") for key in ("term", "text", "reason"))
@@ -72,21 +73,16 @@ def _since(path: Path) -> str:
     return f"{datetime.fromtimestamp(then):%Y-%m-%d %H:%M:%S}, {duration(max(0.0, time.time() - then))} ago"
 
 
-def _goal(config: Mapping[str, object]) -> tuple[str, float]:
-    """As TrainConfig.goal, of a config that may be somebody else's."""
-    updates, minutes, calls = (_number(str(config.get(key, 0))) for key in ("updates", "minutes", "oracle_calls"))
-    if minutes:
-        return "seconds", 60 * minutes
-    return ("update", updates) if updates < NO_LIMIT else ("oracle_calls", calls)
-
-
-def _left(rows: list[dict[str, str]], column: str, goal: float) -> str:
+def _left(rows: list[dict[str, str]], config: Mapping[str, object]) -> str:
+    """The time to the first of the limits, at the pace of the last updates."""
     first, last = rows[-RECENT - 1 :][0] if rows else {}, rows[-1] if rows else {}
-    took, came = (_number(last.get(name, "0")) - _number(first.get(name, "0")) for name in ("seconds", column))
-    if came <= 0:
-        return "not known yet"
-    missing = max(0.0, goal - _number(last.get(column, "0")))
-    return f"about {duration(missing * took / came)}, and the final table"
+    wholes = limits(*(_number(str(config.get(key, 0))) for key in ("updates", "minutes", "oracle_calls")))
+    left = []
+    for column, whole in wholes.items():
+        took, came = (_number(last.get(name, "0")) - _number(first.get(name, "0")) for name in ("seconds", column))
+        if came > 0:
+            left.append(max(0.0, whole - _number(last.get(column, "0"))) * took / came)
+    return f"about {duration(min(left))}, and the final table" if left else "not known yet"
 
 
 def duration(seconds: float) -> str:
