@@ -32,7 +32,8 @@ import torch
 
 import seqtutor
 from seqtutor import UserError
-from seqtutor.config import TrainConfig, build, read_toml
+from seqtutor.config import TrainConfig, build
+from seqtutor.files import read_toml
 from seqtutor.priors.files import load_model, save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.rewards.terms import settings_of

@@ -27,7 +27,7 @@ from objectives import setting
 from pmo_tasks import TASKS, oracle
 
 from seqtutor import tune
-from seqtutor.config import read_toml
+from seqtutor.files import read_toml
 from seqtutor_molecules.filters import passes_brenk, passes_pains
 from seqtutor_molecules.measures import measure
 from seqtutor_molecules.properties import largest_ring, logp, molecular_weight

@@ -13,20 +13,11 @@ from typing import Any
 import torch
 
 from seqtutor import __version__, hits, pretraining, tuning
-from seqtutor.config import (
-    MADE_BY,
-    PretrainConfig,
-    TrainConfig,
-    build,
-    changed,
-    fitting,
-    flat,
-    read_toml,
-)
+from seqtutor.config import MADE_BY, PretrainConfig, TrainConfig, build, changed, fitting, flat
 from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
-from seqtutor.files import read_text
+from seqtutor.files import read_text, read_toml
 from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.optimum import Written

@@ -16,7 +16,6 @@ from seqtutor.errors import UserError, unknown
 from seqtutor.objectives import OnPolicy, load_objective
 from seqtutor.option import check_type, checked, option
 from seqtutor.plugins import installed
-from seqtutor.toml import read_toml as read_toml
 
 FURTHER: Mapping[str, Any] = {  # what is usual for a prior that goes on from another one, by few items
     "epochs": 40.0,

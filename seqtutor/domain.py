@@ -18,7 +18,6 @@ from seqtutor.option import TYPES, checked
 from seqtutor.option import option as option
 from seqtutor.plugin import plain
 from seqtutor.plugins import find, installed
-from seqtutor.template import Template as Template
 from seqtutor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # a command's help must not wait for these
@@ -101,6 +100,22 @@ class DataLine:
     where: str
     text: str | None
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class Template:
+    """What every item has by the options of its domain: tokens, and holes that a model fills.
+
+    A hole in the middle ends with the `closing` token that has no `opening` one in it, and the template goes on with
+    that token; a hole at the end of the template ends with the item. `first`: tokens that a hole may begin with, so
+    that none stays empty. `barred`: of each hole, tokens that it may not hold.
+    """
+
+    tokens: tuple[str | None, ...]  # None is a hole
+    opening: str
+    closing: str
+    first: frozenset[str]
+    barred: tuple[frozenset[str], ...]
 
 
 @dataclass(frozen=True)
@@ -325,9 +340,3 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     with border(cls, "__init__"):
         plugin = cls(made)
     return Guarded(plugin)
-
-
-def own_prior(name: str) -> list[Path]:
-    """The folder of the prior that the plugin of domain `name` ships; none where there is no such domain or prior."""
-    prior = domain_class(name).prior if name in available() else None
-    return [prior] if prior else []

@@ -20,7 +20,7 @@ from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_text
 from seqtutor.optimum import effective, log_mean, resample
-from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about
+from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about, stem_of
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import CHUNK, draw, logp_of, sample
 from seqtutor.priors.script import Script, script_of
@@ -82,16 +82,16 @@ def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()
 def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> Source:
     """A run's policy by its folder, or a prior by its name or folder; `options` of the domain over its own."""
     folder = model_folder(name)
-    tuned = (folder / "policy.safetensors").is_file()
-    if tuned:
+    stem = stem_of(folder)
+    if tuned := stem == "policy":
         config, domain = open_run(folder)
     else:
-        about = read_about(folder, "model")
+        about = read_about(folder, stem)
         domain = load(str(about.get("domain", name)), about.get("training", {}).get("options"))
         config = TrainConfig(domain=domain.name)
     if options:
         domain = load(domain.name, fitting_options(name, domain.name, options))
-    model = load_model(folder, "policy" if tuned else "model")
+    model = load_model(folder, stem)
     check_fit(model, domain, str(name))
     return Source(model, domain, config, folder, tuned)
 

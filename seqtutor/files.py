@@ -1,4 +1,4 @@
-"""Files that a stranger may have put there: regular ones are opened, nothing else; and ours, written whole."""
+"""Files that a stranger may have put there, configs too: only regular ones are opened; and ours, written whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,29 @@ def read_text(path: Path) -> str:
         return read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The keys of a config file. Raises UserError with the place of a syntax error, or a number beyond 64 bits."""
+    try:
+        read = tomllib.loads(read_text(path))
+    except FileNotFoundError:
+        raise UserError(f"there is no config file {path}") from None
+    except (OSError, UserError, ValueError, RecursionError) as error:  # tomllib's and int's are ValueErrors
+        raise UserError(f"cannot read the config {path}: {error}") from error
+    for key, value in read.items():
+        if any(not -(2**63) <= number < 2**63 for number in _integers(value)):
+            raise UserError(f"cannot read the config {path}: a whole number in {key} has more than 64 bits")
+    return read
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """Every whole number in a value of a TOML file."""
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _integers(item)
 
 
 def read_table(path: Path) -> list[list[str]]:

@@ -10,10 +10,9 @@ import copy
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from seqtutor.config import TrainConfig
-from seqtutor.domain import DataLine, Domain, Figures, Measure, Progress, TokenTerm, silent
+from seqtutor.domain import Domain, TokenTerm
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import taken
 from seqtutor.priors.model import FORBIDDEN, LstmModel, Model, frozen
@@ -36,16 +35,11 @@ ZERO = 1e-10
 UPDATES, ROLLOUTS, RATE = 200, 512, 0.02
 
 
-@dataclass(frozen=True)
-class NoOptions:
-    """The words have none."""
-
-
 @final
 class Words(Domain):
     """Words over a, b, c of at most three letters; the reward of a step is a random table's entry."""
 
-    name, summary, Options = "words", "every word of at most three letters", NoOptions
+    name, summary = "words", "every word of at most three letters"
     vocabulary, max_length = Vocabulary("abc"), LENGTH
 
     def __init__(self, seed: int = 0) -> None:
@@ -65,33 +59,9 @@ class Words(Domain):
         """The table."""
         return [TokenTerm("table", 1.0, "a random reward for each step", "", self.rewards)]
 
-    def corpus(self, progress: Progress = silent) -> list[str]:
-        """None: its prior is random."""
-        return []
-
-    def read(self, path: Path) -> Iterator[DataLine]:
-        """Nothing."""
-        return iter(())
-
-    def encode(self, text: str) -> list[str]:
-        """The letters."""
-        return list(text)
-
     def decode(self, tokens: Sequence[str]) -> str:
-        """The word, a cut one with a mark that makes it another."""
+        """The letters joined; here the empty word is one too."""
         return "".join(tokens)
-
-    def measure(self, texts: Sequence[str | None]) -> list[Measure]:
-        """Nothing."""
-        return []
-
-    def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
-        """Nothing."""
-        return []
-
-    def picture(self, text: str) -> str:
-        """Nothing."""
-        return ""
 
 
 @dataclass(frozen=True)

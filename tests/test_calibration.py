@@ -13,7 +13,8 @@ import seqtutor
 from seqtutor import SequenceTerm
 from seqtutor.calibration import Calibrated, calibrated, passing, real_items
 from seqtutor.cli import main
-from seqtutor.config import TrainConfig, build, changed, read_toml
+from seqtutor.config import TrainConfig, build, changed
+from seqtutor.files import read_toml
 from seqtutor.priors.files import load_prior
 from seqtutor.rewards.scorer import new_scorer
 from seqtutor.tuner import Tuner

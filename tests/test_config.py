@@ -10,7 +10,8 @@ import pytest
 
 from seqtutor import UserError
 from seqtutor.cli.options import layered
-from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_toml
+from seqtutor.config import PretrainConfig, TrainConfig, build, to_toml
+from seqtutor.files import read_toml
 
 
 def test_core_defaults_give_way_to_the_domain_then_the_file_then_what_is_typed(installed):

@@ -18,7 +18,8 @@ from conftest import replace_installed
 import seqtutor.domain
 from seqtutor.cli import COMMANDS, main
 from seqtutor.cli.options import DomainCommand, ModelCommand
-from seqtutor.config import TrainConfig, build, read_toml
+from seqtutor.config import TrainConfig, build
+from seqtutor.files import read_toml
 from seqtutor.plugins import installed
 from seqtutor.priors.files import save_model
 from seqtutor.priors.model import LstmModel

@@ -14,7 +14,8 @@ from letters import LettersDomain, ids
 
 import seqtutor
 from seqtutor import SequenceTerm, TokenTerm, UserError
-from seqtutor.config import TrainConfig, build, read_toml
+from seqtutor.config import TrainConfig, build
+from seqtutor.files import read_toml
 from seqtutor.rewards.scorer import Scorer, new_scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.rewards.transforms import transform_of

@@ -13,13 +13,13 @@ from letters import LettersDomain, language, new_model
 
 from seqtutor import UserError
 from seqtutor.cli import main
+from seqtutor.files import read_toml
 from seqtutor.people.lens import new_lens
 from seqtutor.people.votes import Vote, append
 from seqtutor.priors.files import save_model
 from seqtutor.rewards.taste import INVALID, Tasted
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs.alarms import START, WINDOW, Watch
-from seqtutor.toml import read_toml
 
 
 def train(*words):

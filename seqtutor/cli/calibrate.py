@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from seqtutor.cli.outside import refuse_strangers
-from seqtutor.config import NO_LIMIT, TrainConfig, build, read_toml
+from seqtutor.config import NO_LIMIT, TrainConfig, build
 from seqtutor.errors import UserError
+from seqtutor.files import read_toml
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,22 +61,22 @@ def calibrate(config: Path, count: int, seed: int, trust: bool) -> None:
 def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) -> None:
     """Print the table, what is proposed, and what the items are worth and cost all in all."""
     from seqtutor import calibration
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import console, say
 
     console.print(_table(found, len(totals)))
     for one in found:
         if one.failed:
-            console.print(f"{one.term.name}: failed on {one.failed:.1%} of the items", markup=False)
+            console.print(f"{one.term.name}: failed on {one.failed:.1%} of the items")
         if one.proposal:
-            console.print(f"{one.term.name}: transform = {one.proposal}", markup=False, soft_wrap=True)
+            say(f"{one.term.name}: transform = {one.proposal}")
     low, half, high = calibration.percentiles(totals, 5, 50, 95)
     passing = f"{calibration.passing(found):.1%} of the items pass every filter"
-    console.print(f"reward: {low:.3g} .. {half:.3g} .. {high:.3g} at 5, 50 and 95 %; {passing}", soft_wrap=True)
+    say(f"reward: {low:.3g} .. {half:.3g} .. {high:.3g} at 5, 50 and 95 %; {passing}")
     each, run = sum(one.seconds for one in found) / len(totals), ""
     if settings.updates < NO_LIMIT:
         seconds = each * settings.rollouts * settings.updates
         run = f", {seconds:,.0f} s a run of {settings.updates:,} updates of {settings.rollouts:,}"
-    console.print(f"scoring takes {each * 1e6:,.0f} us an item{run}", soft_wrap=True)
+    say(f"scoring takes {each * 1e6:,.0f} us an item{run}")
 
 
 def _table(found: Sequence[Calibrated], count: int) -> Table:

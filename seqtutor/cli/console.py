@@ -27,6 +27,11 @@ class _Console(Console):
 console = _Console(highlight=False, markup=False, emoji=False)  # a name may hold brackets
 
 
+def say(line: str) -> None:
+    """Print a line of any length unbroken, so that a path or a command in it can be copied."""
+    console.print(line, soft_wrap=True)
+
+
 class _Progress(Progress):
     """rich's own bar; into a file or a pipe, plain lines instead."""
 
@@ -40,7 +45,7 @@ class _Progress(Progress):
         if self.disable and done > self.printed:
             self.printed = done
             line = f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}  {task.fields['figures']}"
-            self.console.print(line.rstrip(), markup=False, soft_wrap=True)
+            say(line.rstrip())
 
 
 @contextmanager

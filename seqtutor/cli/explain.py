@@ -28,7 +28,7 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
     seqtutor explain outputs/music-reinforce-20260101-120000 tune.mid
     seqtutor explain music --taste music-votes.jsonl
     """
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import console, say
     from seqtutor.cli.generate import strangers
     from seqtutor.cli.tables import explanation_table
     from seqtutor.cli.tasting import explain_taste
@@ -56,4 +56,4 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
             (folder / f"{number:04}.svg").write_text(picture, encoding="utf-8")
     for explanation in found[:SHOWN]:
         console.print(explanation_table(explanation))
-    console.print(f"{len(found)} explained; written to {folder}", markup=False, soft_wrap=True)
+    say(f"{len(found)} explained; written to {folder}")

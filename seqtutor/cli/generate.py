@@ -67,7 +67,7 @@ def generate(
     seqtutor generate molecules -n 100 --draws 64 --reward-temperature 0.05
     """
     _check(temperature, draws, reward_temperature, primer, without_primer)
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import say
     from seqtutor.drawing import open_model
     from seqtutor.priors.given import given_steps
     from seqtutor.runs.folder import new_folder, write_samples
@@ -79,8 +79,7 @@ def generate(
     folder = new_folder(output, f"{source.domain.name}-samples")
     write_samples(folder / "samples.csv", {model: scores})
     valid = _write(source.domain, scores.items(count), folder, given if without_primer else None)
-    line = f"{said}{valid} of {count} samples are valid; written to {folder}"
-    console.print(line, markup=False, soft_wrap=True)
+    say(f"{said}{valid} of {count} samples are valid; written to {folder}")
 
 
 def _scored(

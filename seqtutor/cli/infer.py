@@ -90,7 +90,7 @@ def _infer(
     output: str,
     options: dict[str, Any],
 ) -> None:
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import columns, config, notes, table
     from seqtutor.inference.features import TEXTS, offered, prior_base, read_items
     from seqtutor.inference.sharing import share
@@ -100,7 +100,7 @@ def _infer(
     with console.status("reading, sampling and scoring"):
         items = {name: read_items(domain, path, terms) for name, path in paths.items()}
         for name, some in items.items():
-            console.print(_read(name, some), markup=False, soft_wrap=True)
+            say(_read(name, some))
         if among:
             base, whole = _list(read_items(domain, Path(among), terms), items)
             against = f"{len(base.values):,} items of {among}" + ("" if whole else ", which does not hold them all")
@@ -112,13 +112,13 @@ def _infer(
     (only, *others) = found.values()
     console.print(columns(found, shared, against) if shared else table(only, against))
     for line in notes(only if not others else min(found.values(), key=lambda one: one.ess)):
-        console.print(line, markup=False, soft_wrap=True)
+        say(line)
     if output:
         text, warning = config(domain, options, prior, terms, shared or only, only, base, ", ".join(paths), against)
         _write(Path(output), text)
         if warning:
-            console.print(warning, markup=False, soft_wrap=True)
-        console.print(f"written: {output}; tune with: seqtutor train --config {output}", markup=False, soft_wrap=True)
+            say(warning)
+        say(f"written: {output}; tune with: seqtutor train --config {output}")
 
 
 def _without(terms: list[RewardTerm], names: tuple[str, ...]) -> list[RewardTerm]:

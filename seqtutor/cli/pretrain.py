@@ -12,9 +12,10 @@ import click
 
 from seqtutor.cli.inspect import outcome, read_lines
 from seqtutor.cli.options import DomainCommand, config_options, gather, layered
-from seqtutor.config import PretrainConfig, build, read_toml
+from seqtutor.config import PretrainConfig, build
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.errors import UserError, UserStopped
+from seqtutor.files import read_toml
 
 if TYPE_CHECKING:
     from seqtutor import pretraining
@@ -54,7 +55,7 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
 
 def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> None:
     from seqtutor import pretraining
-    from seqtutor.cli.console import console, progress
+    from seqtutor.cli.console import progress, say
     from seqtutor.priors.files import check_device
     from seqtutor.runs.folder import RunFolder, new_folder
     from seqtutor.signals import Stopped, stoppable
@@ -82,13 +83,11 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
             onwards = f"go on with: seqtutor pretrain --resume {folder}"
             if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
                 raise UserStopped(f"stopped by {stopped.name}; {onwards}", stopped.status) from stopped
-            console.print(f"stopped; {onwards}", markup=False, soft_wrap=True)
+            say(f"stopped; {onwards}")
             sys.exit(INTERRUPTED)
-    console.print(
+    say(
         f"held-out loss {figures['held_out_nll']:.4f} nats per token, accuracy {figures['held_out_accuracy']:.1%}; "
         f"prior written to {folder}",
-        markup=False,
-        soft_wrap=True,
     )
     _say_validity(domain, model, settings)
     _examine(domain, data, folder)
@@ -96,7 +95,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
 
 def _say_validity(domain: Domain, model: LstmModel, settings: PretrainConfig) -> None:
     """Print which share of samples is valid, with a warning where it has fallen by more than chance, or is low."""
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import say
     from seqtutor.measure import verdict
     from seqtutor.priors.files import load_prior
 
@@ -110,9 +109,9 @@ def _say_validity(domain: Domain, model: LstmModel, settings: PretrainConfig) ->
             warning += f"--learning-rate than {settings.learning_rate:g}"
     elif share < LOW:
         warning = "few samples are valid: go on from a prior that knows the field, with --prior, or learn from more"
-    for line in (said, f"warning: {warning}" if warning else ""):
-        if line:
-            console.print(line, markup=False, soft_wrap=True)
+    say(said)
+    if warning:
+        say(f"warning: {warning}")
 
 
 def _valid(domain: Domain, model: LstmModel, seed: int) -> tuple[float, float]:
@@ -147,7 +146,7 @@ def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
     """Print which terms the prior did not learn from its data, and write the table beside it."""
     from rich.console import Console
 
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import notes, table
     from seqtutor.inference.examination import examine
 
@@ -155,7 +154,7 @@ def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
         with console.status("what it did not learn: its own texts beside the held-out items"):
             found = examine(domain, data, folder)
     except UserError as error:
-        console.print(f"what it did not learn is not known: {error}", markup=False, soft_wrap=True)
+        say(f"what it did not learn is not known: {error}")
         return
     with (folder / "unlearnt.txt").open("w", encoding="utf-8") as file:
         for out in (console, Console(file=file, width=100, markup=False)):
@@ -183,7 +182,7 @@ def _usable(lines: Sequence[DataLine], domain: Domain, settings: PretrainConfig)
     if bad:
         console.print(f"{len(bad):,} of {len(lines):,} items left out; the first {min(SHOWN, len(bad))}:")
         for line in bad[:SHOWN]:
-            console.print(f"  {line.where}: {line.problem}", markup=False)
+            console.print(f"  {line.where}: {line.problem}")
     needed = ENOUGH_FURTHER if settings.prior else ENOUGH
     if len(good) < needed:
         onwards = "" if settings.prior else f", or {ENOUGH_FURTHER} to go on from a prior (--prior)"

@@ -15,10 +15,10 @@ def report(folder: Path) -> None:
     \b
     seqtutor report outputs/music-reinforce-20260101-120000
     """
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import say
     from seqtutor.runs.folder import RunFolder, open_run
     from seqtutor.runs.report import render
 
     _, domain = open_run(folder)
     page = RunFolder(folder).save_page(render(folder, domain))
-    console.print(f"the page: {page}", markup=False, soft_wrap=True)
+    say(f"the page: {page}")

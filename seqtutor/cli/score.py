@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.options import DomainCommand, layered, typed
-from seqtutor.config import TrainConfig, build, read_toml
+from seqtutor.config import TrainConfig, build
 from seqtutor.errors import UserError
+from seqtutor.files import read_toml
 
 if TYPE_CHECKING:
     from seqtutor.domain import Domain
@@ -50,7 +51,7 @@ def score(
     seqtutor score outputs/molecules-tb-20260101-120000 -n 50 --per-family 1
     """
     from seqtutor import hits
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import say
     from seqtutor.cli.generate import strangers
     from seqtutor.domain import load
     from seqtutor.drawing import scorer_of
@@ -69,8 +70,7 @@ def score(
     kept = hits.best(rows, count, per_family)
     hits.write_hits(domain, kept, folder / "hits")
     passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
-    said = f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)} in {folder}/hits"
-    console.print(said, markup=False, soft_wrap=True)
+    say(f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)} in {folder}/hits")
 
 
 def _rows(domain: Domain, scorer: Scorer, texts: list[str], folder: Path, answers: Path | None) -> list[Found]:

@@ -21,7 +21,7 @@ PROBLEMS = 3  # lines of the file that were passed over
 
 def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
     """Print what the votes of a file tell, and what the model of them says of `items`."""
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import console, say
     from seqtutor.drawing import texts_of
     from seqtutor.people.lens import new_lens, wrong
     from seqtutor.people.telling import tell
@@ -38,12 +38,12 @@ def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
         told = tell(rows, taste.data, lens, lens(pool))
     problems = [*votes.problems, *left]
     for problem in problems[:PROBLEMS]:
-        console.print(problem, markup=False, soft_wrap=True)
+        say(problem)
     if len(problems) > PROBLEMS:
         console.print(f"{len(problems):,} votes were passed over in all")
     console.print(_table(told))
     for line in [*sentences(told, len(rows)), *_of_items(taste, lens, items)]:
-        console.print(line, markup=False, soft_wrap=True)
+        say(line)
 
 
 def _table(told: Told) -> Table:

@@ -11,9 +11,10 @@ import click
 
 from seqtutor.cli.options import DomainCommand, config_options, gather, layered
 from seqtutor.cli.outside import refuse_strangers, typed_terms, with_taste, with_terms, within_budget
-from seqtutor.config import TrainConfig, build, fitting, read_toml
+from seqtutor.config import TrainConfig, build, fitting
 from seqtutor.domain import RewardTerm, SequenceTerm
 from seqtutor.errors import UserError, UserStopped
+from seqtutor.files import read_toml
 
 if TYPE_CHECKING:
     from seqtutor.records import Record
@@ -113,7 +114,7 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
         console.print(f"computing with {threads}, learning in {tuner.config.precision}")
         console.print(sentence(tuner.config, tuner.scorer))
         for name, table in tuner.scorer.settings.items():
-            console.print(f"  {name}: {table.sentence}", markup=False)
+            console.print(f"  {name}: {table.sentence}")
         if tuner.forgotten:
             console.print(f"the stored sequences do not know {tuner.forgotten}, which is new: they are forgotten")
         if tuner.offline:
@@ -123,11 +124,11 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
 
 def _print_record(record: Record) -> None:
     """What was read, and the first lines that could not be."""
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import console, say
 
-    console.print(f"  the record: {record.sentence}", markup=False, soft_wrap=True)
+    say(f"  the record: {record.sentence}")
     for line in record.problems[:SHOWN]:
-        console.print(f"  left out: {line.where}: {line.problem}", markup=False, soft_wrap=True)
+        say(f"  left out: {line.where}: {line.problem}")
     if len(record.problems) > SHOWN:
         console.print(f"  left out: {len(record.problems):,} lines in all")
 
@@ -138,7 +139,7 @@ def _worth(term: RewardTerm) -> str:
 
 def _run(tuner: Tuner, run: RunFolder) -> int:
     """Tune, and write the table and the page -> the exit status. A signal but Ctrl-C may leave no time for those."""
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import console, say
     from seqtutor.rewards.scorer import IDLE
     from seqtutor.signals import Stopped, stoppable
 
@@ -151,10 +152,9 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
         if tuner.scorer.spent:
             console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
         elif tuner.scorer.idle >= IDLE:
-            console.print(
+            say(
                 f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} of {tuner.scorer.budget:,} oracle "
                 "calls were spent; a larger --temperature, --repeats unpaid or --vary may find more",
-                soft_wrap=True,
             )
         try:
             _conclude(tuner, run, stopped is not None)
@@ -175,7 +175,7 @@ def _explained(row: Row) -> str:
 def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | None:
     """Tune to the end -> None; what stopped it after Ctrl-C or another signal."""
     from seqtutor.budget import goals
-    from seqtutor.cli.console import console, progress
+    from seqtutor.cli.console import progress, say
     from seqtutor.runs.alarms import Alarm
     from seqtutor.tuning import tune
 
@@ -188,7 +188,7 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
             bar.update(bar.task_ids[0], completed=row[column], total=whole, figures=figures)
 
         def warn(alarm: Alarm) -> None:
-            console.print(f"alarm: {alarm.message}", markup=False, soft_wrap=True)
+            say(f"alarm: {alarm.message}")
 
         try:
             tune(tuner, run, report, warn)
@@ -199,7 +199,7 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
 
 def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.api import conclude
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import comparison_table, optimum_line
     from seqtutor.plugin.complaints import complaints
     from seqtutor.runs.recorded import sentences
@@ -209,7 +209,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         summary, page = conclude(tuner, run, count, interrupted=interrupted)
     console.print(comparison_table(summary))
     for complaint in complaints(tuner.domain):
-        console.print(f"missing from the table or the folder: {complaint}", markup=False, soft_wrap=True)
+        say(f"missing from the table or the folder: {complaint}")
     kl, bound = summary["kl"], summary["best_of_kl"]
     console.print(
         f"KL(policy || prior): {kl['token']:.3f} nats per token, {kl['sequence']:.1f} per sequence; "
@@ -217,7 +217,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     )
     if "record" in summary:
         for line in sentences(summary["record"]):
-            console.print(line, markup=False, soft_wrap=True)
+            say(line)
     else:
         console.print(optimum_line(summary["optimum"]))
     if (best := summary["best_scored"])["items"]:
@@ -231,9 +231,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     if tuner.dial.verdict:
         console.print(tuner.dial.verdict)
     if tuner.scorer.failed:
-        console.print(
+        say(
             f"{len(tuner.scorer.failed):,} failures to score a text: {run.folder}/failures.csv",
-            markup=False,
-            soft_wrap=True,
         )
-    console.print(f"{'stopped early; ' if interrupted else ''}the page: {page}", markup=False, soft_wrap=True)
+    say(f"{'stopped early; ' if interrupted else ''}the page: {page}")

@@ -180,11 +180,10 @@ def _sample(domain: Domain, prior: str, texts: int, seed: int) -> tuple[Ids, np.
 
 def _key(domain: Domain, terms: Sequence[RewardTerm], prior: str, texts: int, seed: int) -> str:
     """What the base depends on: the prior's own bytes, the domain with its options, the terms with their versions."""
-    from seqtutor.priors.files import model_folder
+    from seqtutor.priors.files import model_folder, stem_of
 
     folder = model_folder(prior)
-    tuned = folder / "policy.safetensors"
-    weights = tuned if tuned.is_file() else folder / "model.safetensors"
+    weights = folder / f"{stem_of(folder)}.safetensors"
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     versions = [(term.name, version_of(domain, term, {})) for term in terms]
     about = [FORMAT, digest, domain.name, asdict(domain.options), versions, texts, seed]

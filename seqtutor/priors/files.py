@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 import seqtutor
-from seqtutor.domain import Domain, own_prior
+from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, read_text, write_atomically
 from seqtutor.plugin.contract import inherited
@@ -125,8 +125,9 @@ def model_folder(name: str | Path) -> Path:
         return name
     if written_as_path(name):
         return Path(name).expanduser()
-    for place in [*(root / name for root in _shipped()), *own_prior(name)]:
-        if (place / "model.safetensors").is_file():
+    own = domain_class(name).prior if name in available() else None
+    for place in [*(root / name for root in _shipped()), own]:
+        if place and (place / "model.safetensors").is_file():
             return place
     here = f"; there is a folder of that name here: type {Path(name)}{os.sep}" if Path(name).is_dir() else ""
     looked = ", ".join(map(str, _shipped()))
@@ -134,6 +135,11 @@ def model_folder(name: str | Path) -> Path:
         f"no prior is called '{name}' (there are: {', '.join(shipped_priors()) or 'none'}){here}; "
         f"make one with: seqtutor pretrain; looked in {looked}"
     )
+
+
+def stem_of(folder: Path) -> str:
+    """What the model of a folder is called there: a run's `policy`, a prior's `model`."""
+    return "policy" if (folder / "policy.safetensors").is_file() else "model"
 
 
 def _shipped() -> list[Path]:
@@ -153,8 +159,7 @@ def load_prior(name: str, domain: Domain, *, grow: bool = False) -> LstmModel:
     vocabulary is another one.
     """
     folder = model_folder(name)
-    stem = "policy" if (folder / "policy.safetensors").is_file() else "model"
-    model = load_model(folder, stem)
+    model = load_model(folder, stem_of(folder))
     ours, theirs = domain.vocabulary.tokens, model.vocabulary.tokens
     if grow and isinstance(model, LstmModel) and len(theirs) < len(ours) and ours[: len(theirs)] == theirs:
         model = grown(model, domain.vocabulary)
@@ -186,7 +191,7 @@ def grown(model: LstmModel, vocabulary: Vocabulary) -> LstmModel:
 def about_model(name: str | Path) -> dict[str, Any]:
     """What stands beside a prior, or beside a run's policy."""
     folder = model_folder(name)
-    return read_about(folder, "policy" if (folder / "policy.safetensors").is_file() else "model")
+    return read_about(folder, stem_of(folder))
 
 
 def options_of(name: str | Path) -> dict[str, Any] | None:

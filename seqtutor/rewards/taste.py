@@ -78,11 +78,11 @@ class Tasted:
 
     def version(self) -> str:
         """It changes with the votes, the caution, the prior's weights and the domain's options."""
-        from seqtutor.priors.files import model_folder
+        from seqtutor.priors.files import model_folder, stem_of
 
         folder = model_folder(self.prior)
-        found = [path for path in (folder / f"{stem}.safetensors" for stem in ("policy", "model")) if path.is_file()]
-        weights = hashlib.sha256(found[0].read_bytes()).hexdigest()[:16] if found else ""
+        path = folder / f"{stem_of(folder)}.safetensors"
+        weights = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
         return f"taste {FORMAT} {self.votes().digest[:16]} {self.caution:g} {weights} {self.domain.options}"
 
 

@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from seqtutor.config import PretrainConfig, TrainConfig, build, read_toml, to_toml
+from seqtutor.config import PretrainConfig, TrainConfig, build, to_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
-from seqtutor.files import NO_LINK, append, check_tree, csv_text, opened, read_table, write_atomically
+from seqtutor.files import NO_LINK, append, check_tree, csv_text, opened, read_table, read_toml, write_atomically
 from seqtutor.plugin.complaints import written
 from seqtutor.priors.files import load_model, save_model
 from seqtutor.priors.model import Model

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from seqtutor.budget import limits
-from seqtutor.config import NO_LIMIT, read_toml
+from seqtutor.config import NO_LIMIT
 from seqtutor.errors import UserError
-from seqtutor.files import check_tree
+from seqtutor.files import check_tree, read_toml
 from seqtutor.runs.folder import owner, whole_rows
 
 RECENT = 20  # updates that the time left is reckoned from
