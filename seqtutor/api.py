@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from seqtutor import __version__, hits, pretraining, tuning
-from seqtutor.config import MADE_BY, PretrainConfig, TrainConfig, build, changed, fitting, flat
+from seqtutor.config import MADE_BY, PretrainConfig, TrainConfig, build, changed, fitting, flat, layered
 from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
@@ -119,7 +119,8 @@ def tune(
     given = {**settings, "terms": terms, "weights": weights, "options": options}
     known = {key: value for key, value in given.items() if value is not None}
     if resume:
-        known = {**build_values(Path(resume), known)}
+        read = read_toml(Path(resume) / "config.toml")
+        known = layered(fitting(read, known.get("objective")), known)
     made = domain if isinstance(domain, Domain) else None
     name = made.name if made else domain or known.get("domain", "")
     defaults = dict(made.defaults) if made else {}
@@ -128,15 +129,6 @@ def tune(
         tuning.tune(tuner, run, report)
         conclude(tuner, run, config.samples, interrupted=False)
     return Run(run.folder, tuner.domain, tuner.config, tuner.kept.eval())
-
-
-def build_values(folder: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run folder with what was typed over them, tables key by key."""
-    values = fitting(read_toml(folder / "config.toml"), typed.get("objective"))
-    for key, value in typed.items():
-        both = isinstance(value, Mapping) and isinstance(values.get(key), dict)
-        values[key] = {**values[key], **value} if both else value
-    return values
 
 
 @contextmanager

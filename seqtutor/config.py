@@ -256,7 +256,7 @@ def fitting(read: Mapping[str, Any], objective: Any) -> dict[str, Any]:
 Config = TypeVar("Config", PretrainConfig, TrainConfig)
 
 
-def hints_of(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
+def hints_of(cls: type) -> dict[str, Any]:
     """The type of every key that a config of `cls` takes, the numbers of all installed objectives among them."""
     hints = {key: hint for key, hint in get_type_hints(cls).items() if key != "settings"}
     if cls is TrainConfig:
@@ -267,7 +267,7 @@ def hints_of(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config") -> Config:
     """A config from keys and values as they stand in `origin`. Raises UserError for a wrong name or type."""
-    hints, given = hints_of(cls, given), {key: value for key, value in given.items() if key != MADE_BY}
+    hints, given = hints_of(cls), {key: value for key, value in given.items() if key != MADE_BY}
     if cls is PretrainConfig and given.get("prior"):
         given = {**FURTHER, **given}
     for key, value in given.items():
@@ -276,6 +276,16 @@ def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config
         check_type(key, value, hints[key], origin)
     make: Mapping[Any, Callable[[Any], Any]] = {float: float, Sequence[str]: tuple}
     return cls(**{k: make[hints[k]](v) if hints[k] in make else v for k, v in given.items()})
+
+
+def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Later layers over earlier ones; tables (options, weights) are merged key by key."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both_tables = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = {**result[key], **value} if both_tables else value
+    return result
 
 
 def flat(config: PretrainConfig | TrainConfig) -> dict[str, Any]:

@@ -22,6 +22,11 @@ class Undecodable(UserError):
     """These tokens are no item of the domain (an invalid SMILES, say): not a failure, and never scored."""
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """A text for a message: at most `most` characters of it."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist: with the nearest one, and all there are.
 

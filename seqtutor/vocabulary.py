@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, shortened
 
 PAD, BOS, EOS = 0, 1, 2
 SPECIAL = ("<pad>", "<bos>", "<eos>")
@@ -65,6 +65,5 @@ class UnknownToken(UserError):
 
     def __init__(self, tokens: Sequence[str], place: int) -> None:
         self.token, self.place = tokens[place], place + 1
-        text = "".join(tokens)
-        shown = text if len(text) <= 60 else text[:57] + "..."
-        super().__init__(f"the vocabulary has no token '{self.token}' (token {self.place} of '{shown}')")
+        text = shortened("".join(tokens))
+        super().__init__(f"the vocabulary has no token '{self.token}' (token {self.place} of '{text}')")

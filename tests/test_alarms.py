@@ -14,9 +14,10 @@ from letters import A, FixedLettersDomain, LettersDomain, new_model
 from seqtutor import Domain, TokenTerm, UserError
 from seqtutor.config import TrainConfig, build, to_toml
 from seqtutor.plugin.guard import Guarded
+from seqtutor.priors.files import load_model
 from seqtutor.rewards.reward import Scores
 from seqtutor.runs.alarms import START, WINDOW, Watch
-from seqtutor.runs.folder import RunFolder, load_policy
+from seqtutor.runs.folder import RunFolder
 from seqtutor.runs.metrics import largest_family, shares
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import resume, tune
@@ -212,7 +213,7 @@ def test_a_collapse_is_taken_back_when_asked_for(tmp_path):
     assert tuner.went_back
     assert tuner.update == warned[0].update == len(rows(run.folder / "metrics.csv"))
     assert 0 < tuner.healthy_update < tuner.update
-    saved = load_policy(run.folder)
+    saved = load_model(run.folder, "policy")
     for one, other in zip(saved.parameters(), tuner.healthy.parameters(), strict=True):
         assert one.equal(other)
     table = rows(run.folder / "metrics.csv")

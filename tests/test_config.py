@@ -9,8 +9,7 @@ import tomllib
 import pytest
 
 from seqtutor import UserError
-from seqtutor.cli.options import layered
-from seqtutor.config import PretrainConfig, TrainConfig, build, to_toml
+from seqtutor.config import PretrainConfig, TrainConfig, build, layered, to_toml
 from seqtutor.files import read_toml
 
 

@@ -20,13 +20,14 @@ from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
+from seqtutor.priors.files import load_model
 from seqtutor.priors.model import follow
 from seqtutor.priors.sampling import logp_of
 from seqtutor.proposals import rewritten, variations
 from seqtutor.rewards.scorer import IDLE, Scorer
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs.checkpoint import load_checkpoint, save_checkpoint
-from seqtutor.runs.folder import RunFolder, load_policy
+from seqtutor.runs.folder import RunFolder
 from seqtutor.temperature import FALL, FAR, FASTEST, SLOW, Dial
 from seqtutor.tuner import Tuner
 from seqtutor.tuning import checkpoint, resume, tune
@@ -235,7 +236,7 @@ def test_a_term_that_fails_too_often_stops_the_run_and_leaves_what_was_learnt(tm
         tune(tuner_of(domain=Failing(), failures=0.05), run, lambda row: None)
     assert len(rows_of(run)) == 3  # one bad batch, or two, may be chance
     assert "fragile" in (run.folder / "failures.csv").read_text()
-    load_policy(run.folder)
+    load_model(run.folder, "policy")
 
 
 def test_what_stops_a_run_within_an_update_leaves_the_last_checkpoint(tmp_path, monkeypatch):
@@ -251,7 +252,7 @@ def test_what_stops_a_run_within_an_update_leaves_the_last_checkpoint(tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         tune(tuner, run, lambda row: None)
     assert len(rows_of(run)) == tuner.update == 0  # an update that broke off: back to the last checkpoint
-    assert same(parameters(load_policy(run.folder)), parameters(tuner.policy))
+    assert same(parameters(load_model(run.folder, "policy")), parameters(tuner.policy))
     again = tuner_of(updates=9)
     resume(again, run)
     assert again.update == 0
@@ -611,7 +612,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_on_the_last_finite_policy(t
     run = run_in(tmp_path / "run")
     with pytest.raises(UserError, match=r"update 3: the gradient is not finite, learning from '"):
         tune(tuner, run, lambda row: None)
-    assert all(value.isfinite().all() for value in parameters(load_policy(run.folder)).values())
+    assert all(value.isfinite().all() for value in parameters(load_model(run.folder, "policy")).values())
     assert len(rows_of(run)) == tuner.update
 
 

@@ -51,14 +51,13 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
 
     from seqtutor import api
     from seqtutor.cli.console import console
-    from seqtutor.cli.generate import strangers
+    from seqtutor.cli.outside import left_out
     from seqtutor.cli.tables import side_by_side
     from seqtutor.drawing import open_model
     from seqtutor.plugin.complaints import complaints
     from seqtutor.runs import evaluation
 
-    config = open_model(names[0]).config
-    leave_out = () if trust else strangers(config)
+    leave_out = left_out(open_model(names[0]).config, trust)
     with console.status(f"sampling and measuring {count:,} of each"):
         evaluations = api.evaluate(*names, n=count, seed=seed, leave_out=leave_out)
         rows = evaluation.side_by_side(evaluations)

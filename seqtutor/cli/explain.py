@@ -29,7 +29,7 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
     seqtutor explain music --taste music-votes.jsonl
     """
     from seqtutor.cli.console import console, say
-    from seqtutor.cli.generate import strangers
+    from seqtutor.cli.outside import left_out
     from seqtutor.cli.tables import explanation_table
     from seqtutor.cli.tasting import explain_taste
     from seqtutor.drawing import open_model
@@ -46,7 +46,7 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
         return
     if not item:
         raise UserError("name what to explain: an item, as text or file, or votes with --taste FILE")
-    with closing(source.scorer([] if trust else strangers(source.config))) as scorer:
+    with closing(source.scorer(left_out(source.config, trust))) as scorer:
         found = [explained(source, scorer, word) for word in words]
     folder = new_folder(output, f"{domain.name}-explained")
     write_table(found, folder / "explained.csv")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.options import ModelCommand, typed
-from seqtutor.config import TrainConfig
+from seqtutor.cli.outside import foreign, left_out
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
@@ -97,8 +96,7 @@ def _scored(
     paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
     if among and paid and not trust:
         raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
-    left_out = [] if trust else strangers(source.config)
-    with closing(source.scorer(left_out)) as scorer:
+    with closing(source.scorer(left_out(source.config, trust))) as scorer:
         if among is None:
             return scorer.score(*drawn(source.model, source.domain, count, seed, temperature, given)), ""
         draws, reward_temperature = among
@@ -106,13 +104,13 @@ def _scored(
         return found.scores, f"{found.sentence}\n"
 
 
-def _write(domain: Domain, items: Scores, folder: Path, left_out: Fixed | None) -> int:
-    """Write the files of the items, without a beginning that is `left_out` -> how many."""
+def _write(domain: Domain, items: Scores, folder: Path, primer: Fixed | None) -> int:
+    """Write the files of the items, without a `primer` that they begin with -> how many."""
     from seqtutor.priors.given import behind
 
     texts = [text or "" for text in items.texts]
-    if left_out is not None:
-        texts = [behind(domain, text, len(left_out.ids)) for text in texts]
+    if primer is not None:
+        texts = [behind(domain, text, len(primer.ids)) for text in texts]
     domain.write(texts, folder, items.figures)
     return len(texts)
 
@@ -126,18 +124,3 @@ def _check(temperature: float, draws: int, reward_temperature: float | None, pri
         raise UserError("--draws keeps samples of the model as it is: leave --temperature at 1, or --draws at 1")
     if draws == 1 and reward_temperature is not None:
         raise UserError("--reward-temperature is for choosing among many draws: give --draws too, 16 say")
-
-
-def foreign(config: TrainConfig) -> list[str]:
-    """The terms that a config has from outside."""
-    outside = {"function", "program", "session"}
-    return [name for name, table in config.terms.items() if isinstance(table, Mapping) and outside & set(table)]
-
-
-def strangers(config: TrainConfig) -> list[str]:
-    """The same, which run only with --trust, and a line says so."""
-    names = foreign(config)
-    if names:
-        shown = ", ".join(names)
-        click.echo(f"left out: {shown}, scored by a function or a program; --trust runs them", err=True)
-    return names

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand
+from seqtutor.cli.options import DomainCommand, typed
 from seqtutor.config import check_seed
 from seqtutor.domain import Domain, RewardTerm, load
 from seqtutor.errors import UserError, unknown
@@ -62,8 +62,8 @@ def infer(
         raise UserError("--among replaces the prior's texts: leave out --prior and --texts")
     if output and Path(output).exists():
         raise UserError(f"{output} exists; name another file with --output, or remove it")
-    typed = {key: value for key, value in options.items() if value is not None}
-    _infer(load(domain, typed), _named(examples), among, prior, texts, without, seed, output, typed)
+    own = typed(options)
+    _infer(load(domain, own), _named(examples), among, prior, texts, without, seed, output, own)
 
 
 def _named(examples: tuple[str, ...]) -> dict[str, Path]:

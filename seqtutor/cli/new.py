@@ -12,8 +12,7 @@ import click
 
 from seqtutor.domain import available
 from seqtutor.errors import UserError
-
-NAME = re.compile(r"[a-z][a-z0-9_-]*")
+from seqtutor.plugin.contract import NAME
 
 
 @click.command()

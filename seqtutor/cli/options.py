@@ -175,13 +175,3 @@ def gather(cls: type, given: dict[str, Any], domain: type[Domain] | None) -> dic
     values = {key: value for key, value in typed.items() if key not in names}
     options = {key: value for key, value in typed.items() if key in names}
     return {**values, **({"options": options} if options else {})}
-
-
-def layered(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Later layers over earlier ones; tables (options, weights) are merged key by key."""
-    result: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            both_tables = isinstance(value, dict) and isinstance(result.get(key), dict)
-            result[key] = {**result[key], **value} if both_tables else value
-    return result

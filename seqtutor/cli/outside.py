@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
 from seqtutor.config import TrainConfig, changed
 from seqtutor.errors import UserError
 
@@ -97,3 +99,18 @@ def with_terms(read: dict[str, Any], typed: Tables) -> dict[str, Any]:
     if not typed or not isinstance(tables, dict):
         return read
     return {**read, "terms": {**tables, **{name: {**tables.get(name, {}), **table} for name, table in typed.items()}}}
+
+
+def foreign(config: TrainConfig) -> list[str]:
+    """The terms that a config has from outside."""
+    outside = {"function", "program", "session"}
+    return [name for name, table in config.terms.items() if isinstance(table, Mapping) and outside & set(table)]
+
+
+def left_out(config: TrainConfig, trust: bool) -> list[str]:
+    """The terms from outside, which run only with --trust: none with it; without it a line says which."""
+    names = [] if trust else foreign(config)
+    if names:
+        shown = ", ".join(names)
+        click.echo(f"left out: {shown}, scored by a function or a program; --trust runs them", err=True)
+    return names

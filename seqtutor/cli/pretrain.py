@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.inspect import outcome, read_lines
-from seqtutor.cli.options import DomainCommand, config_options, gather, layered
-from seqtutor.config import PretrainConfig, build
+from seqtutor.cli.options import DomainCommand, config_options, gather
+from seqtutor.config import PretrainConfig, build, layered
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.errors import UserError, UserStopped
 from seqtutor.files import read_toml

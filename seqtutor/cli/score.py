@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, layered, typed
-from seqtutor.config import TrainConfig, build
+from seqtutor.cli.options import DomainCommand, typed
+from seqtutor.config import TrainConfig, build, layered
 from seqtutor.errors import UserError
 from seqtutor.files import read_toml
 
@@ -52,7 +52,7 @@ def score(
     """
     from seqtutor import hits
     from seqtutor.cli.console import say
-    from seqtutor.cli.generate import strangers
+    from seqtutor.cli.outside import left_out
     from seqtutor.domain import load
     from seqtutor.drawing import scorer_of
     from seqtutor.runs.folder import new_folder
@@ -64,8 +64,7 @@ def score(
     if not texts:
         raise UserError(f"{source} holds nothing to score")
     folder = new_folder(output, f"{domain.name}-scored")
-    left_out = () if trust else strangers(settings)
-    with closing(scorer_of(domain, settings, left_out, workers)) as scorer:
+    with closing(scorer_of(domain, settings, left_out(settings, trust), workers)) as scorer:
         rows = _rows(domain, scorer, texts, folder, source / "answers.sqlite" if run else None)
     kept = hits.best(rows, count, per_family)
     hits.write_hits(domain, kept, folder / "hits")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, config_options, gather, layered
+from seqtutor.cli.options import DomainCommand, config_options, gather
 from seqtutor.cli.outside import refuse_strangers, typed_terms, with_taste, with_terms, within_budget
-from seqtutor.config import TrainConfig, build, fitting
+from seqtutor.config import TrainConfig, build, fitting, layered
 from seqtutor.domain import RewardTerm, SequenceTerm
 from seqtutor.errors import UserError, UserStopped
 from seqtutor.files import read_toml

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, shortened
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import version_of, weighted_terms
 from seqtutor.vocabulary import EOS, PAD
@@ -111,16 +111,12 @@ def features(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[str]) 
         except UserError as error:
             excerpts, problem = [], str(error)
         if problem:
-            problems.append(f"'{_short(text)}': {problem}")
+            problems.append(f"'{shortened(text, 40)}': {problem}")
         else:
             kept.append(text)
             groups.append(excerpts)
     values, counts = grouped(domain, terms, groups)
     return Items(kept, values, counts, problems, len(texts) - len(distinct))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def grouped(

@@ -25,7 +25,7 @@ from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.people.asking import Session
 from seqtutor.people.votes import ANSWERS
-from seqtutor.runs.report.drawing import drawn
+from seqtutor.runs.report.svg import drawn
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 1 << 16  # bytes of a body

@@ -128,12 +128,13 @@ def _of_defaults(defaults: Any) -> Iterator[str]:
         used = {"objective": defaults.get("objective", TrainConfig().objective)}
         numbers = {key for key in defaults if key not in core}
         try:
-            for key in numbers - set(hints_of(TrainConfig, {})):
-                raise unknown("key in the domain's defaults", key, hints_of(TrainConfig, {}))
+            known = hints_of(TrainConfig)
+            for key in numbers - set(known):
+                raise unknown("key in the domain's defaults", key, known)
             for name in [used["objective"], *(installed("objective") if numbers else ())]:
                 own = core | {field.name for field in dataclasses.fields(settings_class(name))}
-                known = {key: value for key, value in defaults.items() if key in own}
-                build(TrainConfig, {**known, "objective": name}, "the domain's defaults")
+                fitting = {key: value for key, value in defaults.items() if key in own}
+                build(TrainConfig, {**fitting, "objective": name}, "the domain's defaults")
         except UserError as error:
             yield str(error)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, shortened
 from seqtutor.files import read_text
 from seqtutor.vocabulary import Vocabulary
 
@@ -35,11 +35,6 @@ def split(text: str, vocabulary: Vocabulary) -> list[str]:
         tokens.append(found[0])
         place = found.end()
     return tokens
-
-
-def shortened(text: str) -> str:
-    """At most 60 characters of a text."""
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def lines_of(path: Path, judge: Callable[[str], str]) -> Iterator[tuple[str, str, str]]:

@@ -42,14 +42,14 @@ class Distilled:
         """Read both models and find the cap. Raises UserError where there is no such run, or it speaks other tokens."""
         import torch
 
-        from seqtutor.priors.files import check_fit, load_prior
+        from seqtutor.priors.files import check_fit, load_model, load_prior
         from seqtutor.priors.sampling import draw
-        from seqtutor.runs.folder import load_policy, open_run
+        from seqtutor.runs.folder import open_run
 
         config, _ = open_run(self.folder)
         if config.domain != self.domain.name:
             raise UserError(f"the run {self.folder} is of domain '{config.domain}', not of '{self.domain.name}'")
-        policy = load_policy(self.folder)
+        policy = load_model(self.folder, "policy")
         check_fit(policy, self.domain, str(self.folder))
         prior = load_prior(config.prior or config.domain, self.domain)
 

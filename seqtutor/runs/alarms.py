@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqtutor.domain import Domain
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, shortened
 from seqtutor.rewards.reward import Scores
 from seqtutor.runs.metrics import items_of, largest_family
 
@@ -30,7 +30,6 @@ JOINING = 0.25  # of what is outside the largest family, the corpus or the commo
 PARTED = 0.5  # of the agreement at the start, that the members of a taste may lose
 FALL = 0.5  # standard deviations, of single sequences at the start, that a held-out term, or the reward, may fall
 HEALTHY = 0.5  # of the way to a limit: up to here a policy is worth going back to
-SHOWN = 60  # characters of a text in a message
 
 AGREED = "agreement."  # of a taste: how far its members rank the samples alike
 HELD, SPREAD = "held_out.", "spread."  # prefixes of columns; the second, of standard deviations, is known here only
@@ -97,7 +96,7 @@ class Watch:
                 update,
                 f"term.{name}",
                 f"update {update}: the term {name} has said {self.ranges[name][0]:g} of every item so far, "
-                f"'{_short(text)}' among them: nothing can be learnt from it",
+                f"'{shortened(text)}' among them: nothing can be learnt from it",
                 text,
             )
             for name in same
@@ -156,7 +155,7 @@ class Watch:
             message += " (nobody knows the reward of these)"
         elif column != "reward":
             message += f" while the reward rises from {before['reward']:.3g} to {now['reward']:.3g}"
-        return Alarm(update, column, message + (f", as in '{_short(text)}'" if text else ""), text)
+        return Alarm(update, column, message + (f", as in '{shortened(text)}'" if text else ""), text)
 
     def _sample(self, column: str, scores: Scores) -> str:
         """What shows it: the worst by reward or held-out term, a copy, the text most made of what
@@ -209,7 +208,3 @@ def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The mean of each column, over the rows where it is known."""
     table = {column: np.array([row[column] for row in rows]) for column in rows[0]}
     return {name: float(np.nanmean(v)) if np.isfinite(v).any() else np.nan for name, v in table.items()}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

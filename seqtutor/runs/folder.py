@@ -17,7 +17,7 @@ from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
 from seqtutor.files import NO_LINK, append, check_tree, csv_text, opened, read_table, read_toml, write_atomically
 from seqtutor.plugin.complaints import written
-from seqtutor.priors.files import load_model, save_model
+from seqtutor.priors.files import save_model
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import News
@@ -85,7 +85,7 @@ class RunFolder:
 
     def best_scored(self, share: float) -> tuple[int, float]:
         """The best `share` of the texts that were scored: how many, and their mean reward; NaN where there are none."""
-        known = (_figure(row["reward"]) for row in self.ledger)
+        known = (figure_of(row["reward"]) for row in self.ledger)
         rewards = sorted((reward for reward in known if math.isfinite(reward)), reverse=True)
         count = round(share * len(rewards))
         return count, sum(rewards[:count]) / count if count else math.nan
@@ -221,11 +221,6 @@ def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
     return config, load(config.domain, config.options)
 
 
-def load_policy(folder: Path) -> Model:
-    """The tuned policy of a run folder."""
-    return load_model(folder, "policy")
-
-
 def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:
     """One row a sample: its number, its model, its text (empty: no item), its reward, and every term's figures."""
     names = list(next(iter(groups.values())).columns)
@@ -238,8 +233,8 @@ def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:
     write_atomically(path, csv_text(rows).encode())
 
 
-def _figure(cell: str) -> float:
-    """A cell as `figure_text` wrote it; NaN for any other."""
+def figure_of(cell: str | None) -> float:
+    """The figure of a cell as `figure_text` wrote it; NaN for any other."""
     try:
         return float(cell or "nan")
     except ValueError:

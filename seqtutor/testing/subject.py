@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqtutor.domain import Domain
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, shortened
 from seqtutor.plugin.contract import PluginError
 from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.vocabulary import EOS, PAD, UnknownToken
@@ -157,4 +157,4 @@ def same(one: Any, other: Any) -> bool:
 
 def shown(text: str) -> str:
     """At most 40 characters of a text, in quotes."""
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+    return repr(shortened(text, 40))

@@ -24,12 +24,11 @@ from seqtutor.errors import UserError
 from seqtutor.plugin.complaints import complaints
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
-from seqtutor.runs.report.drawing import drawn, written_down
 from seqtutor.runs.report.figures import Verdicts
 from seqtutor.runs.report.hits import read_hits
 from seqtutor.runs.report.reading import HELD_OUT, TERM, Estimate, Figure, Run, Sample, Summary, read
 from seqtutor.runs.report.spread import drifts, histograms
-from seqtutor.runs.report.svg import clean
+from seqtutor.runs.report.svg import clean, drawn, written_down
 
 __all__ = ["render"]
 

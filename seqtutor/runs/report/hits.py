@@ -13,9 +13,10 @@ from markupsafe import Markup
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.files import read_text
-from seqtutor.runs.report.drawing import drawn
+from seqtutor.runs.folder import figure_of
 from seqtutor.runs.report.figures import number
 from seqtutor.runs.report.reading import SCORE, TERM, Run, rows
+from seqtutor.runs.report.svg import drawn
 
 MOST = 2000  # rows that a page carries
 PICTURES = 100  # of them that are drawn
@@ -61,9 +62,9 @@ def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | N
     if not chosen:
         return None
     scored = rows(folder / "scored.csv")
-    passed = [row for row in scored if not row["failed_filter"] and math.isfinite(_value(row["reward"]))]
+    passed = [row for row in scored if not row["failed_filter"] and math.isfinite(figure_of(row["reward"]))]
     taken = {row["text"] for row in chosen}
-    others = sorted((row for row in passed if row["text"] not in taken), key=lambda row: -_value(row["reward"]))
+    others = sorted((row for row in passed if row["text"] not in taken), key=lambda row: -figure_of(row["reward"]))
     columns = _columns(chosen[0])
     carried = [*chosen, *others][:MOST]
     families = Counter(row["family"] for row in passed if row["family"])
@@ -93,7 +94,7 @@ def _columns(row: Row) -> list[tuple[str, str]]:
 def _data(carried: Iterable[Row], keys: list[str]) -> list[list[str | float | None]]:
     found = []
     for row in carried:
-        values = [_value(row[key]) for key in keys]
+        values = [figure_of(row[key]) for key in keys]
         found.append([row["text"], row["family"], *(v if math.isfinite(v) else None for v in values)])
     return found
 
@@ -112,11 +113,4 @@ def _entries(folder: Path, domain: Domain, count: int) -> dict[str, list[str]]:
 def _hit(place: int, row: Row, domain: Domain) -> Hit:
     text = row["text"] or ""
     picture, _ = drawn(text, domain)
-    return Hit(place, text, number(_value(row["reward"])), Markup(picture) if picture else None)  # noqa: S704 (cleaned)
-
-
-def _value(cell: str | None) -> float:
-    try:
-        return float(cell or "nan")
-    except ValueError:
-        return math.nan
+    return Hit(place, text, number(figure_of(row["reward"])), Markup(picture) if picture else None)  # noqa: S704 (cleaned)

@@ -1,4 +1,4 @@
-"""A plugin's picture made harmless: SVG read as XML, all but drawing dropped, and written anew."""
+"""A domain's pictures for the page, made harmless: SVG read as XML, all but drawing dropped, and written anew."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 
 LARGEST = 1_000_000  # characters
-SVG = "{http://www.w3.org/2000/svg}"
 DRAWING = frozenset(
     """
     svg g defs symbol use title desc path rect circle ellipse line polyline polygon text tspan
@@ -18,6 +18,23 @@ DRAWING = frozenset(
 )
 DATA = ("data-seconds", "data-from", "data-to")  # what the page's player reads
 _UNSAFE = re.compile(r"url\s*\(\s*['\"]?(?!#)|[@\\<]|/\*|position|expression|javascript:", re.IGNORECASE)
+
+
+def drawn(text: str, domain: Domain) -> tuple[str, str]:
+    """The picture, cleaned, and why there is none; neither where the text is empty."""
+    try:
+        return (clean(domain.picture(text))[0], "") if text else ("", "")
+    except (UserError, ValueError) as error:  # a plugin's mistake, or a table that somebody else wrote
+        return "", str(error)
+
+
+def written_down(text: str, domain: Domain) -> tuple[str, str]:
+    """The notation, cleaned, and why there is none; neither where the domain has none for it."""
+    try:
+        notation = domain.notation(text) if text else ""
+        return (clean(notation)[0], "") if notation else ("", "")
+    except (UserError, ValueError) as error:
+        return "", str(error)
 
 
 def clean(picture: str) -> tuple[str, list[str]]:
