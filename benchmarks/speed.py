@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from seqtutor import load
-from seqtutor.pretraining import bucketed, nll, padded
+from seqtutor.encoding import padded
+from seqtutor.pretraining import bucketed, nll
 from seqtutor.priors.model import LstmModel
 from seqtutor.priors.sampling import sample_tokens
 from seqtutor.priors.stepping import State, Step
@@ -118,7 +119,7 @@ def trained(model: LstmModel, sequences: list[list[int]]) -> int:
     for i, batch in enumerate(bucketed(sequences, 64, np.random.default_rng(0))):
         if i == 12:
             break
-        tokens = padded(batch)
+        tokens = torch.from_numpy(padded(batch))
         optimiser.zero_grad()
         nll(model, tokens).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -20,7 +20,7 @@ from seqtutor.errors import UserError
 from seqtutor.files import read_text, read_toml
 from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
-from seqtutor.optimum import Written
+from seqtutor.optimum import Written, best_of_n_kl
 from seqtutor.plugin.guard import guarded
 from seqtutor.plugins import released
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
@@ -31,7 +31,7 @@ from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.taste import pinned
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs import evaluation
-from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, best_of_n_kl, comparison
+from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, comparison
 from seqtutor.runs.folder import RunFolder, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.recorded import odds_of, of_record

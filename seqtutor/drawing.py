@@ -22,7 +22,7 @@ from seqtutor.files import read_text
 from seqtutor.optimum import effective, log_mean, resample
 from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about, stem_of
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import CHUNK, draw, logp_of, sample
+from seqtutor.priors.sampling import CHUNK, array_of, draw, logp_of, sample
 from seqtutor.priors.script import Script, script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
@@ -186,7 +186,7 @@ def _draws(
         tokens[rows, : rollout.tokens.shape[1]] = rollout.tokens.cpu().numpy()
         truncated[rows] = rollout.truncated.cpu().numpy()
         prior_logp = rollout.prior_logp if script is None else logp_of(source.prior, rollout.tokens)
-        odds[rows] = (prior_logp - rollout.logp).sum(-1).double().cpu().numpy()
+        odds[rows] = array_of((prior_logp - rollout.logp).sum(-1))
     return tokens, truncated, odds if script is None else odds - log_mean(odds)
 
 

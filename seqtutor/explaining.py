@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from seqtutor.domain import Domain, SequenceTerm
 from seqtutor.drawing import Source
+from seqtutor.encoding import padded, with_end
 from seqtutor.files import csv_text
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import logp_of
+from seqtutor.priors.sampling import array_of, logp_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.folder import figure_text
-from seqtutor.vocabulary import EOS
 
 Values = NDArray[np.float64]
 
@@ -70,8 +70,8 @@ def explain(source: Source, scorer: Scorer, word: str) -> Explanation:
     """
     domain = source.domain
     text = domain.decode(domain.encode(word))
-    tokens = domain.vocabulary.encode(domain.encode(text))
-    ids = np.array([tokens if domain.fixed_length else [*tokens, EOS]], np.int64)
+    tokens = domain.encode(text)
+    ids = padded([with_end(domain, tokens)])
     scores = scorer.of_texts([text], ids)
     paid, whole = _earned(scorer, scores)
     prior_logp = _logp(source.prior, ids)
@@ -100,7 +100,7 @@ def _named(domain: Domain, text: str) -> list[tuple[str, int]]:
 
 def _logp(model: Model, ids: NDArray[np.int64]) -> Values:
     """Log-probability (T,) of each token of one sequence (1, T)."""
-    return np.asarray(logp_of(model, torch.from_numpy(ids))[0].double().cpu().numpy())
+    return array_of(logp_of(model, torch.from_numpy(ids))[0])
 
 
 def _earned(scorer: Scorer, scores: Scores) -> tuple[dict[str, Values], dict[str, float]]:

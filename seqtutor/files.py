@@ -9,7 +9,7 @@ import secrets
 import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,16 @@ def read_text(path: Path) -> str:
         return read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}") from error
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[None]:
+    """Turn what the system says of a user's file, read in the block, into a UserError of one line."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text file"
+        raise UserError(f"cannot read {path}: {reason}") from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:

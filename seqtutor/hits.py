@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
+from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError
 from seqtutor.files import csv_text, write_atomically
 from seqtutor.plugin.complaints import written
@@ -72,12 +73,7 @@ def tokens_of(domain: Domain, scorer: Scorer, texts: Sequence[str]) -> Ids:
     """Ids (B, T) where a term reads them; else an end alone: what is scored as text need not be spelt in tokens."""
     if not _reads_tokens(scorer.terms):
         return np.full((len(texts), 1), EOS)
-    rows = [domain.vocabulary.encode(domain.encode(text)) for text in texts]
-    tokens = np.zeros((len(rows), max(map(len, rows)) + 1), np.int64)
-    for row, ids in zip(tokens, rows, strict=True):
-        ended = ids if domain.fixed_length else [*ids, EOS]
-        row[: len(ended)] = ended
-    return tokens
+    return padded([with_end(domain, domain.encode(text)) for text in texts])
 
 
 def _family(domain: Domain, text: str) -> str:

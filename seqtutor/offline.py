@@ -19,11 +19,11 @@ from torch import Tensor
 
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
+from seqtutor.encoding import padded
 from seqtutor.errors import UserError
 from seqtutor.optimum import NORMAL, Estimate, log_mean
-from seqtutor.pretraining import padded
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import CHUNK, logp_of, sequence_mask
+from seqtutor.priors.sampling import CHUNK, array_of, logp_of, sequence_mask
 from seqtutor.records import Record, check_digests, read_record
 from seqtutor.replay import STORED, Batch, Replay, reward_of
 from seqtutor.rewards.reward import Reward, Scores
@@ -69,13 +69,8 @@ class Offline:
             return Estimate(math.nan, math.nan)
         rows = np.arange(0, len(self.held), max(1, math.ceil(len(self.held) / most)) if most else 1)
         held = self.held.select(torch.from_numpy(rows))
-        rewards = self.worth(held).sum(-1).double().cpu().numpy()
-        ratio = (
-            (torch.cat([logp_of(policy, part) for part in torch.split(held.tokens, CHUNK)]) - held.prior_logp)
-            .sum(-1)
-            .double()
-            .cpu()
-            .numpy()
+        rewards, ratio = (
+            array_of(steps.sum(-1)) for steps in (self.worth(held), _logp(policy, held.tokens) - held.prior_logp)
         )
         return share_explained(rewards, temperature * ratio, self.groups[rows])
 
@@ -123,7 +118,7 @@ class Offline:
     def of_texts(self) -> tuple[Values, Values]:
         """Of each different text: the mean of its R, and log p of the spelling that it has in the record."""
         place = np.unique([line.text for line in self.record.lines], return_inverse=True)[1]
-        rewards, logp = (x.sum(-1).double().cpu().numpy() for x in (self.worth(self.batch), self.batch.prior_logp))
+        rewards, logp = (array_of(steps.sum(-1)) for steps in (self.worth(self.batch), self.batch.prior_logp))
         count = np.bincount(place)
         return np.bincount(place, rewards) / count, np.bincount(place, logp) / count
 
@@ -186,18 +181,21 @@ def open_record(domain: Domain, config: TrainConfig, prior: Model, scorer: Score
 
 def batch_of(domain: Domain, record: Record, prior: Model, scorer: Scorer) -> Batch:
     """Every line as a sequence with what its terms said; terms that no record says are computed."""
-    tokens = padded([line.ids for line in record.lines])
-    texts = [line.text for line in record.lines]
-    of_texts = scorer.of_texts(texts, tokens.numpy()).values.sum(1)
+    ids = padded([line.ids for line in record.lines])
+    of_texts = scorer.of_texts([line.text for line in record.lines], ids).values.sum(1)
     for k, term in enumerate(scorer.terms):
         if term.name in scorer.recorded:
             own = record.names.index(term.name)
             of_texts[:, k] = [line.values[own] for line in record.lines]
-    terms = torch.from_numpy(scorer.respelt(tokens.numpy(), of_texts)).float()
-    device = next(prior.parameters()).device
-    prior_logp = torch.cat([logp_of(prior, part.to(device)).cpu() for part in torch.split(tokens, CHUNK)])
-    full = torch.ones(len(tokens))
+    terms = torch.from_numpy(scorer.respelt(ids, of_texts)).float()
+    tokens, full = torch.from_numpy(ids), torch.ones(len(ids))
+    prior_logp = _logp(prior, tokens.to(next(prior.parameters()).device)).cpu()
     return Batch(tokens, sequence_mask(tokens), prior_logp, terms, full.bool(), full)
+
+
+def _logp(model: Model, tokens: Tensor) -> Tensor:
+    """Log-probability (N, T) of each token, of however many sequences."""
+    return torch.cat([logp_of(model, part) for part in torch.split(tokens, CHUNK)])
 
 
 def completed(unseen: str, scorer: Scorer, batch: Batch, columns: Mapping[str, str]) -> Reward:
@@ -205,8 +203,7 @@ def completed(unseen: str, scorer: Scorer, batch: Batch, columns: Mapping[str, s
 
     Where no transform and no setting says it, a sequence that is no item scores the least of the record.
     """
-    parts = (part.cpu().numpy() for part in (batch.terms.double(), batch.valid))
-    values, valid = parts
+    values, valid = array_of(batch.terms), batch.valid.cpu().numpy()
     settings, scores = dict(scorer.settings), {}
     for k, term in enumerate(scorer.terms):
         if term.name in columns:

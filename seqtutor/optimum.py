@@ -160,10 +160,15 @@ def effective(logs: Values) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
+def best_of_n_kl(n: int) -> float:
+    """The most that the best of n samples can be from their source, nats a sequence (Beirami et al., 2024)."""
+    return math.log(n) - (n - 1) / n
+
+
 def best_of(reward: Values) -> list[tuple[int, Point]]:
     """Best of n = 2, 4, 8, ... of these N rewards: n, its mean over all sets of n, at the most KL that it can have.
 
-    Up to n = N / 16. The KL is at most log n - (n - 1)/n nats (Beirami et al., 2024).
+    Up to n = N / 16.
     """
     ranked, count = np.sort(reward), len(reward)
     found = []
@@ -171,7 +176,7 @@ def best_of(reward: Values) -> list[tuple[int, Point]]:
         chance = np.zeros(count)  # that the i-th smallest is the largest of n drawn without replacement
         below = np.arange(n, count + 1)
         chance[n - 1 :] = n / count * np.cumprod(np.append((below[1:] - n) / (below[1:] - 1), 1.0)[::-1])[::-1]
-        found.append((n, Point(math.log(n) - (n - 1) / n, float(chance @ ranked))))
+        found.append((n, Point(best_of_n_kl(n), float(chance @ ranked))))
     return found
 
 

@@ -20,13 +20,14 @@ from torch import Tensor
 
 from seqtutor.config import PretrainConfig, check_memory
 from seqtutor.domain import Domain
+from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError
 from seqtutor.inference.features import encoded
 from seqtutor.priors.files import load_prior, save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, check_state, load_checkpoint, save_checkpoint
 from seqtutor.signals import whole
-from seqtutor.vocabulary import EOS, PAD
+from seqtutor.vocabulary import PAD
 
 POOL = 50  # batches that are sorted by length together
 
@@ -81,7 +82,8 @@ def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Ex
     aside = {text for members in families.values() for text in members}
     kept = [text for text in order if text in aside] or order[:most]
     rest = [text for text in order if text not in aside] if aside else order[most:]
-    items, learnt = [encoded(domain, text) for text in kept], [lessons(domain, text) for text in rest]
+    items = [encoded(domain, text) for text in kept]
+    learnt = [[with_end(domain, lesson) for lesson in domain.lessons(text)] for text in rest]
     held_out, train = ([s for item in part for s in item] for part in (items, learnt))
     if not train or not held_out:
         raise UserError(
@@ -108,20 +110,6 @@ def whole_families(domain: Domain, texts: Sequence[str], most: int) -> dict[str,
     return kept
 
 
-def lessons(domain: Domain, text: str) -> list[list[int]]:
-    """The lessons of one item as ids, EOS included where there is one."""
-    end = [] if domain.fixed_length else [EOS]
-    return [domain.vocabulary.encode(tokens) + end for tokens in domain.lessons(text)]
-
-
-def padded(sequences: Sequence[Sequence[int]]) -> Tensor:
-    """Sequences of ids -> (B, T) int64 with PAD behind."""
-    out = np.full((len(sequences), max(map(len, sequences))), PAD, np.int64)
-    for row, sequence in zip(out, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return torch.from_numpy(out)
-
-
 def bucketed(sequences: Sequence[Sequence[int]], batch: int, rng: np.random.Generator) -> Iterator[list[Sequence[int]]]:
     """One pass over `sequences` in random order, each batch of nearly one length, so that little of it is padding."""
     order = rng.permutation(len(sequences))
@@ -145,7 +133,7 @@ def held_out_figures(model: LstmModel, sequences: Sequence[Sequence[int]], batch
     ordered, device = sorted(sequences, key=len), next(model.parameters()).device
     total, right, count = 0.0, 0, 0
     for start in range(0, len(ordered), batch):
-        tokens = padded(ordered[start : start + batch]).to(device)
+        tokens = torch.from_numpy(padded(ordered[start : start + batch])).to(device)
         real, logp = tokens != PAD, model(tokens)
         total -= float(logp.gather(-1, tokens[..., None])[..., 0][real].double().sum())
         right += int((logp.argmax(-1) == tokens)[real].sum())
@@ -187,7 +175,7 @@ class Trainer:
         The loss is divided by a constant, not by the batch's own tokens: batches hold sequences of one length, and a
         token of a short one must not weigh more than a token of a long one (a model would learn to end too early).
         """
-        tokens = padded(sequences).to(next(self.model.parameters()).device)
+        tokens = torch.from_numpy(padded(sequences)).to(next(self.model.parameters()).device)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
@@ -258,9 +246,8 @@ def respelt(
     """The sequences of ids, a `share` of them in another spelling of the same item."""
 
     def other(ids: Sequence[int]) -> list[int]:
-        end = [] if domain.fixed_length else [EOS]
         text = domain.decode(domain.vocabulary.decode(ids))
-        return domain.vocabulary.encode(domain.rewrite(text, rng)) + end
+        return with_end(domain, domain.rewrite(text, rng))
 
     return [other(ids) if rng.random() < share else ids for ids in sequences]
 

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from seqtutor.domain import Domain
+from seqtutor.encoding import fits, padded, with_end
 from seqtutor.errors import UserError
-from seqtutor.pretraining import padded
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import logp_of, sequence_mask
 from seqtutor.replay import RANK, Batch, Replay
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.vocabulary import EOS
 
 PARENTS = 2  # stored items that are offered to `Domain.vary` for each variation wanted
 
@@ -36,7 +35,7 @@ def variations(scorer: Scorer, replay: Replay, count: int, rng: np.random.Genera
     parents = [text for row in rows if (text := scorer.text(row)) is not None]
     new = [text for text in domain.vary(parents, rng) if text not in scorer.seen]
     spelt = [ids for text in new if (ids := _ids(domain, domain.encode(text)))]
-    return padded(spelt[:count]) if spelt else torch.zeros(0, 1, dtype=torch.int64)
+    return torch.from_numpy(padded(spelt[:count])) if spelt else torch.zeros(0, 1, dtype=torch.int64)
 
 
 def rewritten(scorer: Scorer, prior: Model, batch: Batch, share: float, rng: np.random.Generator) -> Batch:
@@ -50,9 +49,9 @@ def rewritten(scorer: Scorer, prior: Model, batch: Batch, share: float, rng: np.
     for i in np.flatnonzero(rng.random(len(rows)) < share):
         if (text := texts[i]) is not None:
             rows[i] = _ids(scorer.domain, scorer.domain.rewrite(text, rng)) or rows[i]
-    tokens = padded(rows)
-    terms = torch.from_numpy(scorer.respelt(tokens.numpy(), batch.terms.sum(1).cpu().numpy())).float()
-    tokens = tokens.to(batch.tokens.device)
+    spelt = padded(rows)
+    terms = torch.from_numpy(scorer.respelt(spelt, batch.terms.sum(1).cpu().numpy())).float()
+    tokens = torch.from_numpy(spelt).to(batch.tokens.device)
     return replace(
         batch,
         tokens=tokens,
@@ -65,8 +64,7 @@ def rewritten(scorer: Scorer, prior: Model, batch: Batch, share: float, rng: np.
 def _ids(domain: Domain, tokens: Sequence[str]) -> list[int] | None:
     """The ids of an item with its EOS; None where it does not fit the model."""
     try:
-        ids = domain.vocabulary.encode(tokens) + ([] if domain.fixed_length else [EOS])
+        ids = with_end(domain, tokens)
     except UserError:
         return None
-    fits = len(ids) == domain.max_length if domain.fixed_length else len(ids) <= domain.max_length
-    return ids if fits else None
+    return ids if fits(domain, len(ids)) else None

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from seqtutor.domain import DataLine, Domain
+from seqtutor.encoding import fits, with_end
 from seqtutor.errors import UserError
 from seqtutor.files import check_tree, read_bytes
-from seqtutor.vocabulary import EOS
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 DELIMITERS = ",;\t|"
@@ -204,10 +204,10 @@ def _ids(domain: Domain, cell: str) -> tuple[str, list[int]] | str:
     """The item that a cell stands for and its ids; what is wrong with it where it is none that the model can write."""
     try:
         text = domain.prepared(cell)
-        ids = domain.vocabulary.encode(domain.encode(text)) + ([] if domain.fixed_length else [EOS])
+        ids = with_end(domain, domain.encode(text))
     except UserError as error:
         return f"{cell!r:.60}: {error}"
-    if len(ids) > domain.max_length or (domain.fixed_length and len(ids) < domain.max_length):
+    if not fits(domain, len(ids)):
         return f"{cell!r:.60} has {len(ids)} tokens, and an item has at most {domain.max_length}"
     return text, ids
 

@@ -24,7 +24,8 @@ from letters import (
 
 from seqtutor import EOS, PAD, UserError, pretraining
 from seqtutor.config import FURTHER, PretrainConfig, build
-from seqtutor.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, padded, pretrain, save_prior
+from seqtutor.encoding import padded
+from seqtutor.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, pretrain, save_prior
 from seqtutor.priors.files import load_prior, read_about
 from seqtutor.priors.sampling import sample_tokens
 
@@ -189,10 +190,10 @@ def test_a_pass_that_goes_on_takes_the_batches_that_were_left():
 
 def test_the_loss_is_the_sum_over_real_tokens():
     model, sequences = new_model(), [[3, 4, EOS], [5, EOS]]
-    rows = model(padded(sequences)).detach()
+    rows = model(torch.from_numpy(padded(sequences))).detach()
     logp = [float(rows[i, t, a]) for i, sequence in enumerate(sequences) for t, a in enumerate(sequence)]
-    assert nll(model, padded(sequences)).item() == pytest.approx(-np.sum(logp), abs=1e-4)
-    wider = torch.nn.functional.pad(padded(sequences), (0, 4), value=PAD)
+    assert nll(model, torch.from_numpy(padded(sequences))).item() == pytest.approx(-np.sum(logp), abs=1e-4)
+    wider = torch.nn.functional.pad(torch.from_numpy(padded(sequences)), (0, 4), value=PAD)
     assert nll(model, wider).item() == pytest.approx(-np.sum(logp), abs=1e-4)
     found, accuracy = held_out_figures(model, sequences, batch=1)
     assert found == pytest.approx(-np.mean(logp), abs=1e-5)

@@ -9,6 +9,7 @@ import click
 
 from seqtutor.domain import available, load
 from seqtutor.errors import UserError
+from seqtutor.files import readable
 
 
 @click.command()
@@ -39,10 +40,8 @@ def check(names: tuple[str, ...], data: str) -> None:
 
 def _items(name: str, data: str) -> list[str]:
     """The good items of a user's file."""
-    try:
+    with readable(data):
         texts = [line.text for line in load(name).read(Path(data)) if line.text and not line.problem]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {data}: {error}") from error
     if not texts:
         raise UserError(f"{data} holds no item of domain '{name}'")
     return texts

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 PARTS = 10  # of a long work: where no terminal shows a bar, a line is printed after each
 
@@ -30,6 +31,13 @@ console = _Console(highlight=False, markup=False, emoji=False)  # a name may hol
 def say(line: str) -> None:
     """Print a line of any length unbroken, so that a path or a command in it can be copied."""
     console.print(line, soft_wrap=True)
+
+
+def new_table(title: str) -> Table:
+    """A table whose first column names the rows."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    return table
 
 
 class _Progress(Progress):

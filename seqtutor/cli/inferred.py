@@ -11,6 +11,7 @@ import tomli_w
 from rich.table import Table
 from scipy.special import logsumexp
 
+from seqtutor.cli.console import new_table
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.inference import LOW, Inference, correlated
 from seqtutor.inference.features import Base
@@ -21,7 +22,7 @@ STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
 
 def table(found: Inference, against: str) -> Table:
     """One row a term, the strongest first."""
-    out = _table(f"{found.items:,} items against {against}; w in nats per sd")
+    out = new_table(f"{found.items:,} items against {against}; w in nats per sd")
     for heading in ("mean, sd", "w", "95 % interval", "p"):
         out.add_column(heading, justify="right", no_wrap=True)
     out.add_column("")
@@ -35,12 +36,6 @@ def table(found: Inference, against: str) -> Table:
             _probability(found.p_values[k]),
             words(float(found.mean[k]), bool(found.matters[k])),
         )
-    return out
-
-
-def _table(title: str) -> Table:
-    out = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    out.add_column("")
     return out
 
 
@@ -63,7 +58,7 @@ def words(w: float, matters: bool) -> str:
 
 def columns(found: Mapping[str, Inference], shared: Shared, against: str) -> Table:
     """One column a set of examples, and what they share."""
-    out = _table(f"against {against}; w in nats per sd, ± 95 % interval")
+    out = new_table(f"against {against}; w in nats per sd, ± 95 % interval")
     for name in found:
         out.add_column(f"{name} ({found[name].items:,})", justify="right", no_wrap=True)
     for heading in ("shared", "p they differ"):

@@ -9,6 +9,7 @@ import click
 
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.errors import UserError
+from seqtutor.files import readable
 
 
 @click.command()
@@ -33,13 +34,10 @@ def inspect(data: str, domain: str) -> None:
 
 def read_lines(domain: Domain, path: str) -> Iterator[DataLine]:
     """The items of a user's file or folder; what the vocabulary cannot spell has that as its problem."""
-    try:
+    with readable(path):
         for line in domain.read(Path(path)):
             problem = line.problem or _misfit(domain, line.text or "")
             yield DataLine(line.where, None if problem else line.text, problem)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text file"
-        raise UserError(f"cannot read {path}: {reason}") from error
 
 
 def outcome(domain: Domain, line: DataLine) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from seqtutor.cli.console import new_table
 from seqtutor.domain import verdict
 from seqtutor.optimum import LEAST
 
@@ -36,7 +37,7 @@ def _digits(mean: float) -> int:
 def comparison_table(summary: Mapping[str, Any]) -> Table:
     """Before and after, with best of n from the prior between them; every figure with its 95 % interval."""
     columns = ("prior", "best_of_n", "policy")
-    table = _table(f"{summary['samples']:,} samples each, mean ± 95 % interval")
+    table = new_table(f"{summary['samples']:,} samples each, mean ± 95 % interval")
     rows = [summary["reward"], *summary["terms"], *summary["measures"]]
     real = any(row["reference"] is not None for row in rows)
     for heading in ("prior", f"best of {summary['best_of']} from it", "tuned", *(["real"] if real else []), ""):
@@ -53,7 +54,7 @@ def comparison_table(summary: Mapping[str, Any]) -> Table:
 def explanation_table(found: Explanation) -> Table:
     """A row for each part: what the models thought of it, what it earned, and by which terms, the largest first."""
     tuned = found.logp is not None
-    table = _table(f"reward {found.reward:.4g}; nats are log-probabilities")
+    table = new_table(f"reward {found.reward:.4g}; nats are log-probabilities")
     for heading in ("nats, prior", *(["nats, tuned"] if tuned else []), "paid"):
         table.add_column(heading, justify="right")
     table.add_column("by", overflow="fold")
@@ -76,12 +77,6 @@ def _by(paid: Mapping[str, float]) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.2f}" if abs(value) >= LEAST_PAID else ""
-
-
-def _table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
-    return table
 
 
 def _judged(row: Mapping[str, Any]) -> str:
@@ -110,7 +105,7 @@ def optimum_line(found: Mapping[str, Any]) -> str:
 
 def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int) -> Table:
     """The figures of several sets of samples, one column each, and of real items. `rows`: the same Measure of each."""
-    table = _table(f"mean ± 95 % interval, up to {count:,} items each")
+    table = new_table(f"mean ± 95 % interval, up to {count:,} items each")
     real = any(row[0].reference is not None for row in rows)
     for name in [*names, *(["real"] if real else [])]:
         table.add_column(name, justify="right")

@@ -47,11 +47,12 @@ def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
 
 
 def _table(told: Told) -> Table:
-    from rich.table import Table
+    from seqtutor.cli.console import new_table
 
-    table = Table(box=None, pad_edge=False, title="what the votes say is liked", title_justify="left")
-    for name, side in (("", "left"), ("nats per sd", "right"), ("95 % interval", "right"), ("", "left")):
-        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    table = new_table("what the votes say is liked")
+    for name in ("nats per sd", "95 % interval"):
+        table.add_column(name, justify="right")
+    table.add_column("")
     for one in told.likings[:SHOWN]:
         word = ("liked" if one.mean > 0 else "disliked") if one.shown else "not shown"
         table.add_row(one.name, f"{one.mean:+.2f}", f"{one.low:+.2f} .. {one.high:+.2f}", word)

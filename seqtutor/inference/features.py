@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqtutor.domain import Domain, RewardTerm
+from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError, shortened
+from seqtutor.files import readable
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import version_of, weighted_terms
-from seqtutor.vocabulary import EOS, PAD
 
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values
@@ -56,9 +57,8 @@ def offered(domain: Domain) -> list[RewardTerm]:
 
 def encoded(domain: Domain, text: str) -> list[list[int]]:
     """The excerpts of one item as ids, EOS included where there is one; none if its length does not fit."""
-    end = [] if domain.fixed_length else [EOS]
-    excerpts = domain.excerpts(text)
-    return [domain.vocabulary.encode(e) + end for e in excerpts if len(e) + len(end) <= domain.max_length]
+    most = domain.max_length - (not domain.fixed_length)
+    return [with_end(domain, excerpt) for excerpt in domain.excerpts(text) if len(excerpt) <= most]
 
 
 def read_items(domain: Domain, path: Path, terms: Sequence[RewardTerm]) -> Items:
@@ -74,14 +74,11 @@ def read_items(domain: Domain, path: Path, terms: Sequence[RewardTerm]) -> Items
 
 
 def _read(domain: Domain, path: Path) -> tuple[list[str], list[str]]:
-    try:
+    with readable(path):
         samples = _samples(path)
         if samples is not None:
             return samples, []
         lines = list(domain.read(path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text file"
-        raise UserError(f"cannot read {path}: {reason}") from error
     good = [line.text for line in lines if line.text is not None and not line.problem]
     return good, [f"{line.where}: {line.problem}" for line in lines if line.problem]
 
@@ -124,9 +121,7 @@ def grouped(
 ) -> tuple[Values, Values]:
     """Raw terms (N, K) of items that are given as the ids of their excerpts, and how many excerpts each has (N,)."""
     counts = np.array([len(group) for group in groups], np.int64)
-    tokens = np.full((int(counts.sum()), domain.max_length), PAD, np.int64)
-    for row, sequence in zip(tokens, (sequence for group in groups for sequence in group), strict=True):
-        row[: len(sequence)] = sequence
+    tokens = padded([sequence for group in groups for sequence in group], domain.max_length)
     values, valid = score(domain, terms, tokens, np.zeros(len(tokens), bool))
     values[~valid] = np.nan
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)

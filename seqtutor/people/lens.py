@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqtutor.domain import Domain, RewardTerm
+from seqtutor.encoding import fits, padded, with_end
 from seqtutor.errors import UserError
 from seqtutor.inference.features import offered
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.vocabulary import EOS, PAD
+from seqtutor.vocabulary import PAD
 
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values
@@ -98,9 +99,8 @@ def wrong(domain: Domain, text: str) -> str:
         domain.decode(domain.vocabulary.decode(domain.vocabulary.encode(tokens)))
     except UserError as error:
         return str(error)
-    count, most = len(tokens) + (not domain.fixed_length), domain.max_length
-    fits = count == most if domain.fixed_length else count <= most
-    return "" if fits else f"it has {count} tokens, and items of this domain have {most}"
+    count = len(tokens) + (not domain.fixed_length)
+    return "" if fits(domain, count) else f"it has {count} tokens, and items of this domain have {domain.max_length}"
 
 
 def named_figures(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[str]) -> tuple[list[str], Values]:
@@ -116,12 +116,7 @@ def named_figures(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[s
 
 def tokens_of(domain: Domain, texts: Sequence[str]) -> Ids:
     """Ids (N, max_length) of texts, EOS included where there is one, then PAD."""
-    tokens = np.full((len(texts), domain.max_length), PAD, np.int64)
-    for row, text in zip(tokens, texts, strict=True):
-        ids = domain.vocabulary.encode(domain.encode(text))
-        ended = ids if domain.fixed_length else [*ids, EOS]
-        row[: len(ended)] = ended
-    return tokens
+    return padded([with_end(domain, domain.encode(text)) for text in texts], domain.max_length)
 
 
 def states(domain: Domain, prior: Model, texts: Sequence[str]) -> Values:

@@ -203,6 +203,11 @@ def compared(
     return logp, prior_logp, kl
 
 
+def array_of(tensor: Tensor) -> NDArray[np.float64]:
+    """A tensor of any device as float64."""
+    return np.asarray(tensor.double().cpu().numpy())
+
+
 def sequence_mask(tokens: Tensor) -> Tensor:
     """(B, T) -> (B, T) bool: True up to and including EOS."""
     return tokens != PAD

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from seqtutor.domain import Domain, Measure
 from seqtutor.optimum import Optimum, Point, Written, best_of
 from seqtutor.plugin.complaints import measured
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import compared, draw
+from seqtutor.priors.sampling import array_of, compared, draw
 from seqtutor.priors.script import script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
@@ -102,9 +101,7 @@ def best_of_n(
 def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[Written, Values]:
     """Of the first `most` sequences: what is known of those with a score, and KL(pi || p) along each of all (N,)."""
     tokens = torch.from_numpy(found.tokens[:most]).to(next(policy.parameters()).device)
-    logp, prior_logp, kl = (
-        part.double().cpu().numpy() for part in compared(policy, prior, tokens, script_of(found.domain))
-    )
+    logp, prior_logp, kl = map(array_of, compared(policy, prior, tokens, script_of(found.domain)))
     reward = found.scores.totals[:most]
     known = np.isfinite(reward)
     return Written(reward[known], logp[known], prior_logp[known]), kl
@@ -124,11 +121,6 @@ def against_optimum(policy: Written, prior: Written, temperature: float, kl: flo
         "frontier": [list(point) for point in found.frontier()],
         "best_of": [[n, *point] for n, point in best_of(prior.reward)],
     }
-
-
-def best_of_n_kl(n: int) -> float:
-    """The most that the best of n samples can be from their source: log n - (n-1)/n nats a sequence."""
-    return math.log(n) - (n - 1) / n
 
 
 def _measure(name: str, values: Values) -> Measure:

@@ -211,12 +211,18 @@ def cannot_write(folder: Path, error: OSError, remedy: str) -> UserError:
     return UserError(f"cannot write to {folder}: {error.strerror}; {remedy}")
 
 
-def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
-    """The config and the domain of a run folder."""
+def checked_run(folder: Path) -> Path:
+    """The config of a run folder. Raises UserError where it is none, or holds what no run leaves there."""
     path = folder / "config.toml"
     if not path.is_file():
-        raise UserError(f"{folder} is no run folder: it has no config.toml")
+        raise UserError(f"{folder} is no run folder: it has no config.toml; give a folder that 'seqtutor train' made")
     check_tree(folder)
+    return path
+
+
+def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
+    """The config and the domain of a run folder."""
+    path = checked_run(folder)
     config = build(TrainConfig, read_toml(path), str(path))
     return config, load(config.domain, config.options)
 

@@ -10,7 +10,7 @@ import numpy as np
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.optimum import Written, log_mean
-from seqtutor.priors.sampling import Rollout, sequence_mask
+from seqtutor.priors.sampling import Rollout, array_of, sequence_mask
 from seqtutor.rewards.reward import Scores
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def row_of(
 
 def gap_of(rollout: Rollout, scores: Scores, temperature: float) -> float:
     """KL(pi || pi*) as the batch alone tells it, nats a sequence: log mean exp(net) - mean net; too low while large."""
-    parts = (scores.totals, *(part.sum(-1).double().cpu().numpy() for part in (rollout.logp, rollout.prior_logp)))
+    parts = (scores.totals, *(array_of(part.sum(-1)) for part in (rollout.logp, rollout.prior_logp)))
     net = Written(*(part[scores.scored] for part in parts)).net(temperature)
     return log_mean(net) - float(net.mean()) if len(net) else float("nan")
 

@@ -13,9 +13,9 @@ import numpy as np
 from seqtutor.drawing import Source, drawn, open_model
 from seqtutor.errors import UserError
 from seqtutor.offline import batch_of
-from seqtutor.optimum import Estimate
+from seqtutor.optimum import NORMAL, Estimate
 from seqtutor.priors.files import load_prior
-from seqtutor.priors.sampling import compared
+from seqtutor.priors.sampling import array_of, compared
 from seqtutor.priors.script import script_of
 from seqtutor.records import Record, read_record
 from seqtutor.replay import Batch, reward_of
@@ -65,7 +65,7 @@ def told_by(source: Source, paths: list[str], column: str, text: str, seed: int)
     paths = [str(Path(path) / "samples.csv") if (Path(path) / "samples.csv").is_file() else path for path in paths]
     record, batch, reward = _scored(source, paths, column, text)
     tokens = batch.tokens
-    logp = compared(source.model, source.model, tokens)[0].double().cpu().numpy()
+    logp = array_of(compared(source.model, source.model, tokens)[0])
     found, worth = weighted(reward, logp - writer_logp(record, paths, batch))
     if worth < REFUSED:
         raise UserError(
@@ -74,7 +74,7 @@ def told_by(source: Source, paths: list[str], column: str, text: str, seed: int)
             "a longer one, would do"
         )
     own, _ = drawn(source.model, source.domain, DRAWN, seed)
-    kl = _mean(compared(source.model, source.prior, tokens.new_tensor(own))[2].double().cpu().numpy())
+    kl = _mean(array_of(compared(source.model, source.prior, tokens.new_tensor(own))[2]))
     return Told(found, worth, len(record.lines), float(reward.mean()), kl, source.temperature)
 
 
@@ -91,7 +91,7 @@ def _scored(source: Source, paths: list[str], column: str, text: str) -> tuple[R
         scorer.terms = [term for term in scorer.terms if term.counts]
         scorer.recorded.update(record.means())
         batch = batch_of(source.domain, record, source.prior, scorer)
-        return record, batch, reward_of(scorer.reward, batch).sum(-1).double().cpu().numpy()
+        return record, batch, array_of(reward_of(scorer.reward, batch).sum(-1))
 
 
 def _column(record: Record) -> Values:
@@ -111,7 +111,7 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
         run = open_model(path.parent)
         prior = load_prior(run.config.prior or run.domain.name, run.domain)
         both = compared(run.model, prior, batch.tokens)[:2]
-        return np.asarray(np.logaddexp(*(x.double().cpu().numpy() for x in both)) - math.log(2))
+        return np.asarray(np.logaddexp(*map(array_of, both)) - math.log(2))
     ledger = (
         "; a ledger was written by as many policies as its run had updates, and the run has kept the last: use its "
         "samples.csv"
@@ -125,4 +125,4 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
 
 
 def _mean(values: Values) -> Estimate:
-    return Estimate(float(values.mean()), 1.96 * float(values.std(ddof=1)) / math.sqrt(len(values)))
+    return Estimate(float(values.mean()), NORMAL * float(values.std(ddof=1)) / math.sqrt(len(values)))

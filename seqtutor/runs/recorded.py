@@ -13,7 +13,7 @@ from seqtutor.config import TrainConfig
 from seqtutor.offline import Offline
 from seqtutor.optimum import NORMAL, Estimate, effective
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import compared
+from seqtutor.priors.sampling import array_of, compared
 from seqtutor.rewards.reward import Scores
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def odds_of(policy: Model, prior: Model) -> Callable[[Ids], Values]:
 
     def odds(tokens: Ids) -> Values:
         logp, prior_logp, _ = compared(policy, prior, torch.from_numpy(tokens).to(next(policy.parameters()).device))
-        return np.asarray((logp - prior_logp).double().cpu().numpy())
+        return array_of(logp - prior_logp)
 
     return odds
 
@@ -72,8 +72,8 @@ def _estimate(offline: Offline, policy: Model) -> dict[str, Any]:
     beta = np.array([line.logp for line in offline.record.lines])
     if not np.isfinite(beta).all():
         return {"effective": None, "why": NO_WRITER}
-    logp = compared(policy, policy, offline.batch.tokens)[0].double().cpu().numpy()
-    found, worth = weighted(offline.worth(offline.batch).sum(-1).double().cpu().numpy(), logp - beta)
+    logp = array_of(compared(policy, policy, offline.batch.tokens)[0])
+    found, worth = weighted(array_of(offline.worth(offline.batch).sum(-1)), logp - beta)
     why = (
         ""
         if worth >= REFUSED

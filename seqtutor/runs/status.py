@@ -11,8 +11,8 @@ from pathlib import Path
 from seqtutor.budget import limits
 from seqtutor.config import NO_LIMIT
 from seqtutor.errors import UserError
-from seqtutor.files import check_tree, read_toml
-from seqtutor.runs.folder import owner, whole_rows
+from seqtutor.files import read_toml
+from seqtutor.runs.folder import checked_run, owner, whole_rows
 
 RECENT = 20  # updates that the time left is reckoned from
 Lines = list[tuple[str, str]]
@@ -20,10 +20,7 @@ Lines = list[tuple[str, str]]
 
 def status_of(folder: Path) -> Lines:
     """Labels and texts, one a line, without what would steer a terminal. Raises UserError where there is no run."""
-    if not (folder / "config.toml").is_file():
-        raise UserError(f"{folder} is no run folder: it has no config.toml")
-    check_tree(folder)
-    config = read_toml(folder / "config.toml")
+    config = read_toml(checked_run(folder))
     rows, process = whole_rows(folder / "metrics.csv"), owner(folder)
     done, updates = (
         (int(_number(rows[-1].get("update", "0"))) if rows else 0),

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqtutor.domain import Domain
+from seqtutor.encoding import fits, padded, with_end
 from seqtutor.errors import UserError, shortened
 from seqtutor.plugin.contract import PluginError
 from seqtutor.plugin.guard import Guarded, guarded
-from seqtutor.vocabulary import EOS, PAD, UnknownToken
+from seqtutor.vocabulary import EOS, UnknownToken
 
 if TYPE_CHECKING:
     from seqtutor.domain import Ids
@@ -36,30 +37,20 @@ class Subject:
     quick: bool = False
     folder: Path = field(default_factory=Path)  # where checks may write
 
-    @property
-    def end(self) -> list[int]:
-        """What stands behind an item's ids."""
-        return [] if self.domain.fixed_length else [EOS]
-
     def fits(self, tokens: Sequence[str]) -> bool:
         """Whether an item's tokens are as many as the domain allows."""
-        length = len(tokens) + len(self.end)
-        most = self.domain.max_length
-        return length == most if self.domain.fixed_length else 0 < length <= most
+        return fits(self.domain, len(tokens) + (not self.domain.fixed_length))
 
     @property
     def rows(self) -> Ids:
         """Ids (N, max_length) of some items, of the same with a token changed, of random tokens, cut and ended."""
         domain, rng = self.domain, np.random.default_rng(0)
-        rows = [domain.vocabulary.encode(domain.encode(text)) + self.end for text in self.texts[:12]]
-        rows += [domain.vocabulary.encode(tokens) + self.end for tokens in sequences(domain, rng, 12)]
+        rows = [with_end(domain, domain.encode(text)) for text in self.texts[:12]]
+        rows += [with_end(domain, tokens) for tokens in sequences(domain, rng, 12)]
         if not domain.fixed_length:
             full = rng.integers(EOS + 1, len(domain.vocabulary), domain.max_length).tolist()
             rows += [[EOS], full]  # nothing at all; cut at the length
-        table = np.full((len(rows), domain.max_length), PAD, np.int64)
-        for line, row in zip(table, rows, strict=True):
-            line[: min(len(row), len(line))] = row[: len(line)]
-        return table
+        return padded([row[: domain.max_length] for row in rows], domain.max_length)
 
 
 def sequences(domain: Domain, rng: np.random.Generator, count: int) -> list[list[str]]:

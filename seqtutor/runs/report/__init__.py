@@ -26,7 +26,7 @@ from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.figures import Verdicts
 from seqtutor.runs.report.hits import read_hits
-from seqtutor.runs.report.reading import HELD_OUT, TERM, Estimate, Figure, Run, Sample, Summary, read
+from seqtutor.runs.report.reading import HELD_OUT, TERM, Figure, Run, Sample, Summary, read
 from seqtutor.runs.report.spread import drifts, histograms
 from seqtutor.runs.report.svg import clean, drawn, written_down
 
@@ -173,7 +173,8 @@ def _verdicts(summary: Summary) -> Verdicts:
 def _card(figure: Figure) -> Card:
     before, after = figures.before_after(figure)
     bars = (figure.prior.mean, figure.policy.mean) if figure.percent else None
-    summary = figure.summary if figure.reference is None else f"{figure.summary} (real items: {_real(figure)})".strip()
+    real = figures.real(figure)
+    summary = f"{figure.summary} (real items: {real})".strip() if real else figure.summary
     return Card(_title(figure.name), before, after, figures.verdict(figure), summary, bars)
 
 
@@ -183,14 +184,7 @@ def _row(figure: Figure) -> Row:
     word = figures.NEAR.get(kind, word) if figure.better == "near" else word
     weight = "" if figure.weight is None else f" × {figures.number(figure.weight)}"
     prior, best, policy = (figures.estimate(e, figure.percent) for e in (figure.prior, figure.best_of_n, figure.policy))
-    return Row(figure.name + weight, figure.summary, prior, best, policy, _real(figure), kind, sign, word)
-
-
-def _real(figure: Figure) -> str:
-    """What real items have; empty where nobody says it."""
-    if figure.reference is None:
-        return ""
-    return figures.estimate(Estimate(figure.reference, math.nan), figure.percent)[0]
+    return Row(figure.name + weight, figure.summary, prior, best, policy, figures.real(figure), kind, sign, word)
 
 
 def _title(name: str) -> str:
@@ -303,10 +297,6 @@ def _main_chart(run: Run) -> Chart:
     """The reward; for a run that learnt from a record what its held-out lines say."""
     if "explained" in run.metrics:
         return _column(run, "explained", "Share of the held-out reward's variance that is explained")
-    return _reward_chart(run)
-
-
-def _reward_chart(run: Run) -> Chart:
     reward = run.summary.reward if run.summary else None
     levels = {"prior": reward.prior.mean, "best": reward.best_of_n.mean} if reward else {}
     return charts.curve("Reward", run.metrics["reward"], run.metrics["update"], levels, size=(520, 220))

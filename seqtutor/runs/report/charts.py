@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.optimum import Estimate
+from seqtutor.runs.metrics import known_mean
 from seqtutor.runs.report.figures import number
-from seqtutor.runs.report.reading import Estimate, Summary
+from seqtutor.runs.report.reading import Summary
 
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values
@@ -219,12 +221,7 @@ def _thin(updates: Values, values: Values) -> tuple[Values, Values]:
     """At most MOST_POINTS points, each the mean of its neighbours."""
     size = _thinned(len(values))
     starts = range(0, len(values), size)
-    return updates[::size], np.array([_mean(values[i : i + size]) for i in starts])
-
-
-def _mean(values: Values) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else math.nan
+    return updates[::size], np.array([known_mean(values[i : i + size]) for i in starts])
 
 
 def _scale(values: Values, start: float, end: float, pad: float = 0.06) -> Scale:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from seqtutor import domain
-from seqtutor.runs.report.reading import Estimate, Figure
+from seqtutor.optimum import Estimate
+from seqtutor.runs.report.reading import Figure
 
 UNKNOWN = "–"
 WORDS = {
@@ -112,6 +113,11 @@ def estimate(value: Estimate, percent: bool) -> tuple[str, str]:
         return number(mean, 4) + unit, "0"
     decimals = min(max(1 - math.floor(math.log10(halfwidth)), 0), 6)
     return _minus(f"{mean:,.{decimals}f}") + unit, f"{halfwidth:.{decimals}f}"
+
+
+def real(figure: Figure) -> str:
+    """What real items have, as text; empty where nobody says it."""
+    return "" if figure.reference is None else estimate(Estimate(figure.reference, math.nan), figure.percent)[0]
 
 
 def before_after(figure: Figure) -> tuple[str, str]:

@@ -13,7 +13,9 @@ import numpy as np
 
 from seqtutor.domain import Better
 from seqtutor.errors import UserError
-from seqtutor.files import check_tree, read_table, read_text
+from seqtutor.files import read_table, read_text
+from seqtutor.optimum import Estimate
+from seqtutor.runs.folder import checked_run
 from seqtutor.runs.recorded import sentences
 
 if TYPE_CHECKING:
@@ -24,14 +26,6 @@ HELD_OUT = "held_out."
 LARGEST = 1e100  # what lies beyond it is no figure that a run can have logged, and would overflow in a chart
 SIDES = get_args(Better)
 NEEDED = ("update", "reward", "kl", "kl_per_token")  # columns of `metrics.csv` that a page is made of
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean and half the width of its 95 % interval; NaN where the run could not say."""
-
-    mean: float
-    halfwidth: float
 
 
 @dataclass(frozen=True)
@@ -135,10 +129,7 @@ def read(folder: Path) -> Run:
 
 
 def _read(folder: Path) -> Run:
-    config = folder / "config.toml"
-    if not config.is_file():
-        raise UserError(f"'{folder}' is no run folder: it has no config.toml; give a folder that 'seqtutor train' made")
-    check_tree(folder)
+    config = checked_run(folder)
     text = read_text(config)
     try:
         keys = tomllib.loads(text)

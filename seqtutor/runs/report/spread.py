@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from seqtutor.runs.report import figures
 from seqtutor.runs.report.charts import Scale, Tick
-from seqtutor.runs.report.reading import Estimate, Figure, Spread, Summary
+from seqtutor.runs.report.reading import Figure, Spread, Summary
 
 WIDTH, HEIGHT, FLOOR, SIDE = 240, 110, 88, 6  # of a histogram: its box, where its bars stand, the margins beside them
 
@@ -86,11 +86,9 @@ def drifts(summary: Summary) -> list[tuple[str, str]]:
 def _sentence(figure: Figure, pull: tuple[str, float] | None) -> str:
     before, after = figures.before_after(figure)
     change = figure.policy.mean - figure.prior.mean
-    real = ""
-    if figure.reference is not None:
-        real = figures.estimate(Estimate(figure.reference, math.nan), figure.percent)[0]
-        real = f", away from the {real} of real items"
+    real = figures.real(figure)
+    away = f", away from the {real} of real items" if real else ""
     why = "no single term pays for that in the prior’s own samples"
     if pull and pull[1] * change > 0:
         why = f"{pull[0]} pays for that already in the prior’s own samples (correlation {figures.number(pull[1], 2)})"
-    return f"{'rose' if change > 0 else 'fell'} from {before} to {after}{real}: {why}."
+    return f"{'rose' if change > 0 else 'fell'} from {before} to {after}{away}: {why}."

@@ -1,0 +1,32 @@
+"""Items as rows of ids: with their end, whether they fit, padded to one width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqtutor.vocabulary import EOS, PAD
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Domain, Ids
+
+
+def with_end(domain: Domain, tokens: Sequence[str]) -> list[int]:
+    """The ids of an item's tokens, and EOS where items have an end. Raises UnknownToken."""
+    ids = domain.vocabulary.encode(tokens)
+    return ids if domain.fixed_length else [*ids, EOS]
+
+
+def fits(domain: Domain, length: int) -> bool:
+    """Whether an item of so many ids, its end among them, is one that a model of the domain can write."""
+    return length == domain.max_length if domain.fixed_length else length <= domain.max_length
+
+
+def padded(sequences: Sequence[Sequence[int]], width: int = 0) -> Ids:
+    """Sequences of ids -> (B, T) int64 with PAD behind; T is `width`, or as long as the longest."""
+    rows = np.full((len(sequences), width or max(map(len, sequences))), PAD, np.int64)
+    for row, ids in zip(rows, sequences, strict=True):
+        row[: len(ids)] = ids
+    return rows
