@@ -100,9 +100,7 @@ class TrainConfig:
         0.0, "Learning rate at the end of the budget, approached as that is spent; 0: constant.", between=(0, math.inf)
     )
     temperature_end: float = option(
-        0.0,
-        "Temperature at the end of the budget, approached by equal factors; 0: constant.",
-        between=(0, math.inf),
+        0.0, "Temperature at the end of the budget, approached by equal factors; 0: constant.", between=(0, math.inf)
     )
     kl_budget: float = option(
         math.inf,

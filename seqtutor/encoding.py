@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.errors import UserError
 from seqtutor.vocabulary import EOS, PAD
 
 if TYPE_CHECKING:
@@ -17,6 +18,15 @@ def with_end(domain: Domain, tokens: Sequence[str]) -> list[int]:
     """The ids of an item's tokens, and EOS where items have an end. Raises UnknownToken."""
     ids = domain.vocabulary.encode(tokens)
     return ids if domain.fixed_length else [*ids, EOS]
+
+
+def misfit(domain: Domain, text: str) -> str:
+    """Why the domain's vocabulary cannot spell a text; empty where it can."""
+    try:
+        domain.vocabulary.encode(domain.encode(text))
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def fits(domain: Domain, length: int) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
-from seqtutor.encoding import padded, with_end
+from seqtutor.encoding import misfit, padded, with_end
 from seqtutor.errors import UserError
 from seqtutor.files import csv_text, write_atomically
 from seqtutor.plugin.complaints import written
@@ -57,12 +57,7 @@ def _scored(domain: Domain, scorer: Scorer, texts: Sequence[str]) -> Iterator[Fo
 
 def problem(domain: Domain, text: str) -> str:
     """Why an item cannot be scored, though it is one: a term reads tokens, and it has others. Empty where it can."""
-    try:
-        if _reads_tokens(domain.terms()):
-            domain.vocabulary.encode(domain.encode(text))
-    except UserError as error:
-        return str(error)
-    return ""
+    return misfit(domain, text) if _reads_tokens(domain.terms()) else ""
 
 
 def _reads_tokens(terms: Sequence[RewardTerm]) -> bool:

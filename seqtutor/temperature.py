@@ -9,7 +9,9 @@ from seqtutor.config import TrainConfig
 
 FASTEST = 0.2  # the most that log c moves in an update
 QUICK, SLOW = 1.0, 0.16  # how log c answers to the error of log KL: at once, and to its sum
-DOWN, FALL = 0.06, 0.02  # SLOW below the budget, and its most: what has not learnt yet must not be pulled ever harder
+# SLOW while the KL is below the budget, and the most that it lowers log c in an update: a policy that has not caught up
+# yet must not see an ever smaller temperature.
+DOWN, FALL = 0.06, 0.02
 FAR = 1.0  # the largest error: farther below, the KL tells nothing yet
 MEMORY = 0.5  # of the running mean of the KL
 FARTHEST = 30.0  # the most that c is divided by: a reward of thousands of nats is more than a policy can learn from

@@ -15,9 +15,8 @@ from letters import FixedLettersDomain, LettersDomain, Options, every, language,
 from seqtutor import TokenTerm, UserError
 from seqtutor.cli import main
 from seqtutor.cli.inferred import _gain, _guard
-from seqtutor.inference import Inference, correlated, examination, features, infer, tilt, usable
+from seqtutor.inference import Inference, correlated, examination, features, infer, share, tilt, usable
 from seqtutor.inference.features import offered, prior_base, score
-from seqtutor.inference.sharing import share
 from seqtutor.priors.files import save_model
 
 NAMES = ("one", "two", "three")

@@ -92,8 +92,8 @@ def _infer(
 ) -> None:
     from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import columns, config, notes, table
+    from seqtutor.inference import share
     from seqtutor.inference.features import TEXTS, offered, prior_base, read_items
-    from seqtutor.inference.sharing import share
 
     terms = _without(offered(domain), without)
     names = [term.name for term in terms]

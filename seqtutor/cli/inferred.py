@@ -13,9 +13,8 @@ from scipy.special import logsumexp
 
 from seqtutor.cli.console import new_table
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.inference import LOW, Inference, correlated
+from seqtutor.inference import LOW, Inference, Shared, correlated
 from seqtutor.inference.features import Base
-from seqtutor.inference.sharing import Shared
 
 STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
 

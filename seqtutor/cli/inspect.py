@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from seqtutor.domain import DataLine, Domain, load
+from seqtutor.encoding import misfit
 from seqtutor.errors import UserError
 from seqtutor.files import readable
 
@@ -36,18 +37,10 @@ def read_lines(domain: Domain, path: str) -> Iterator[DataLine]:
     """The items of a user's file or folder; what the vocabulary cannot spell has that as its problem."""
     with readable(path):
         for line in domain.read(Path(path)):
-            problem = line.problem or _misfit(domain, line.text or "")
+            problem = line.problem or misfit(domain, line.text or "")
             yield DataLine(line.where, None if problem else line.text, problem)
 
 
 def outcome(domain: Domain, line: DataLine) -> str:
     """One line: where an item stands, and what was understood of it or why not."""
     return f"{line.where}: {f'left out: {line.problem}' if line.text is None else domain.caption(line.text)}"
-
-
-def _misfit(domain: Domain, text: str) -> str:
-    try:
-        domain.vocabulary.encode(domain.encode(text))
-    except UserError as error:
-        return str(error)
-    return ""

@@ -87,7 +87,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
             sys.exit(INTERRUPTED)
     say(
         f"held-out loss {figures['held_out_nll']:.4f} nats per token, accuracy {figures['held_out_accuracy']:.1%}; "
-        f"prior written to {folder}",
+        f"prior written to {folder}"
     )
     _say_validity(domain, model, settings)
     _examine(domain, data, folder)

@@ -32,15 +32,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the items and of their order.")
 @click.option("--open/--no-open", "browser", default=True, show_default=True, help="Open the page in a browser.")
 def rate(
-    model: str,
-    against: str,
-    count: int,
-    rater: str,
-    votes: str,
-    port: int,
-    seed: int,
-    browser: bool,
-    **options: Any,
+    model: str, against: str, count: int, rater: str, votes: str, port: int, seed: int, browser: bool, **options: Any
 ) -> None:
     """Choose between two items of MODEL, a run folder or a prior, on a page that only this machine can open.
 
@@ -69,9 +61,9 @@ def _session(source: Source, model: str, against: str, path: Path, rater: str, s
     """A session over items of the model and of its prior, or of two models that stand against each other."""
     import numpy as np
 
-    from seqtutor.drawing import open_model, texts_of
+    from seqtutor.drawing import open_model
     from seqtutor.people.asking import POOL, Session
-    from seqtutor.people.lens import wrong
+    from seqtutor.people.lens import different_items
 
     models = {"policy": source.model, "prior": source.prior} if source.tuned else {"prior": source.model}
     if against:
@@ -82,10 +74,10 @@ def _session(source: Source, model: str, against: str, path: Path, rater: str, s
                 f"'{model}' of '{source.domain.name}' {source.domain.options}: they cannot be compared"
             )
         models = {model: source.model, against if against != model else f"{against} again": other.model}
-    writers = {}
-    for place, (name, one) in enumerate(models.items()):
-        drawn = texts_of(one, source.domain, POOL, seed + place)
-        writers[name] = [text for text in dict.fromkeys(drawn) if text and not wrong(source.domain, text)]
+    writers = {
+        name: different_items(one, source.domain, POOL, seed + place)
+        for place, (name, one) in enumerate(models.items())
+    }
     return Session(source.domain, writers, path, rater, np.random.default_rng(seed), bool(against))
 
 

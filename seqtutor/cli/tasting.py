@@ -22,8 +22,7 @@ PROBLEMS = 3  # lines of the file that were passed over
 def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
     """Print what the votes of a file tell, and what the model of them says of `items`."""
     from seqtutor.cli.console import console, say
-    from seqtutor.drawing import texts_of
-    from seqtutor.people.lens import new_lens, wrong
+    from seqtutor.people.lens import different_items, new_lens, wrong
     from seqtutor.people.telling import tell
     from seqtutor.people.votes import read
     from seqtutor.rewards.taste import learnt
@@ -32,8 +31,7 @@ def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
     with console.status("reading the votes, and what the prior writes"):
         lens = new_lens(source.domain, source.prior)
         taste, left = learnt(votes, lens)
-        drawn = texts_of(source.prior, source.domain, POOL, 1)
-        pool = [text for text in dict.fromkeys(drawn) if text and not wrong(source.domain, text)]
+        pool = different_items(source.prior, source.domain, POOL, 1)
         rows = [vote for vote in votes.rows if not (wrong(source.domain, vote.a) or wrong(source.domain, vote.b))]
         told = tell(rows, taste.data, lens, lens(pool))
     problems = [*votes.problems, *left]

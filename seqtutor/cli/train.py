@@ -143,25 +143,22 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
     from seqtutor.rewards.scorer import IDLE
     from seqtutor.signals import Stopped, stoppable
 
+    onwards = f"go on with: seqtutor train --resume {run.folder}"
     with stoppable():
         stopped = _tune_with_progress(tuner, run)
         if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
-            raise UserStopped(
-                f"stopped by {stopped.name}; go on with: seqtutor train --resume {run.folder}", stopped.status
-            )
+            raise UserStopped(f"stopped by {stopped.name}; {onwards}", stopped.status)
         if tuner.scorer.spent:
             console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
         elif tuner.scorer.idle >= IDLE:
             say(
                 f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} of {tuner.scorer.budget:,} oracle "
-                "calls were spent; a larger --temperature, --repeats unpaid or --vary may find more",
+                "calls were spent; a larger --temperature, --repeats unpaid or --vary may find more"
             )
         try:
             _conclude(tuner, run, stopped is not None)
         except Stopped as late:
-            raise UserStopped(
-                f"stopped by {late.name}; go on with: seqtutor train --resume {run.folder}", late.status
-            ) from late
+            raise UserStopped(f"stopped by {late.name}; {onwards}", late.status) from late
     return INTERRUPTED if stopped else 0
 
 
@@ -231,7 +228,5 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     if tuner.dial.verdict:
         console.print(tuner.dial.verdict)
     if tuner.scorer.failed:
-        say(
-            f"{len(tuner.scorer.failed):,} failures to score a text: {run.folder}/failures.csv",
-        )
+        say(f"{len(tuner.scorer.failed):,} failures to score a text: {run.folder}/failures.csv")
     say(f"{'stopped early; ' if interrupted else ''}the page: {page}")

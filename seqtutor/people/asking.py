@@ -28,6 +28,9 @@ SWAPPED = {"a": "b", "b": "a", "same": "same", "bad": "bad"}
 SHAKY, SURE = 0.6, 50  # agreement with oneself below which a page warns, after so many votes
 
 
+Drawn = tuple[tuple[str, str], tuple[str, str]]  # of either side who wrote it, and the text
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two items as they are shown."""
@@ -169,7 +172,7 @@ class Session:
         (source_a, a), (source_b, b) = fresh[int(self.rng.integers(len(fresh)))]
         return Pair(secrets.token_hex(8), a, b, source_a, source_b, why)
 
-    def _drawn(self, count: int) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    def _drawn(self, count: int) -> list[Drawn]:
         """Pairs of (writer, text): of each writer alike, or one of either where they stand against each other."""
         names, found = list(self.writers), []
         for _ in range(count):
@@ -178,9 +181,7 @@ class Session:
             found.append((one, two))
         return found
 
-    def _telling(
-        self, pairs: list[tuple[tuple[str, str], tuple[str, str]]], taste: Taste, lens: Lens
-    ) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    def _telling(self, pairs: list[Drawn], taste: Taste, lens: Lens) -> list[Drawn]:
         """Of many pairs those that would tell most of the taste."""
         sides: list[Values] = [taste.members(lens([pair[side][1] for pair in pairs])) for side in (0, 1)]
         told = np.nan_to_num(information(*sides), nan=-1.0)

@@ -92,6 +92,14 @@ def new_lens(domain: Domain, prior: Model, count: int = TEXTS) -> Lens:
     return Lens(domain, prior, terms, [names[i] for i in kept], kept, centre[kept], scale[kept], middle, directions)
 
 
+def different_items(model: Model, domain: Domain, count: int, seed: int) -> list[str]:
+    """The different items among `count` samples of a model."""
+    from seqtutor.drawing import texts_of
+
+    drawn = dict.fromkeys(texts_of(model, domain, count, seed))
+    return [text for text in drawn if text and not wrong(domain, text)]
+
+
 def wrong(domain: Domain, text: str) -> str:
     """Why a text is no item that the domain's models can read; empty where it is one."""
     try:

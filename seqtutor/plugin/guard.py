@@ -130,7 +130,6 @@ class Guarded(Domain):
         return found
 
     def corpus(self, progress: Progress = silent) -> list[str]:
-        """As Domain.corpus."""
         return self._texts("corpus", self._call("corpus", progress))
 
     def read(self, path: Path) -> Iterator[DataLine]:
@@ -147,7 +146,6 @@ class Guarded(Domain):
             yield line
 
     def encode(self, text: str) -> list[str]:
-        """As Domain.encode."""
         return self._texts("encode", self._call("encode", text))
 
     def decode(self, tokens: Sequence[str]) -> str:
@@ -158,22 +156,18 @@ class Guarded(Domain):
         return text
 
     def prepared(self, text: str) -> str:
-        """As Domain.prepared."""
         return self._text("prepared", self._call("prepared", text))
 
     def template(self) -> Template | None:
-        """As Domain.template."""
         found = self._call("template")
         if not (found is None or isinstance(found, Template)):
             raise wrong(self.cls, "template", f"gave {found!r:.60}; a seqtutor.Template, or None")
         return found
 
     def excerpts(self, text: str) -> list[list[str]]:
-        """As Domain.excerpts."""
         return self._lists("excerpts", text)
 
     def lessons(self, text: str) -> list[list[str]]:
-        """As Domain.lessons."""
         return self._lists("lessons", text)
 
     def _lists(self, hook: str, text: str) -> list[list[str]]:
@@ -188,14 +182,12 @@ class Guarded(Domain):
         return [self._of_steps(term) if isinstance(term, TokenTerm) else _of_texts(term) for term in terms]
 
     def kinds(self) -> Mapping[str, type[TermKind]]:
-        """As Domain.kinds."""
         found = self._call("kinds")
         if not isinstance(found, Mapping) or not all(issubclass(kind, TermKind) for kind in found.values()):
             raise wrong(self.cls, "kinds", f"gave {found!r:.80}; a table of names and subclasses of TermKind is needed")
         return dict(found)
 
     def made(self, name: str, kind: str, settings: Mapping[str, Any]) -> SequenceTerm:
-        """As Domain.made."""
         with border(self.cls, f"kind '{kind}'"):
             term = self.plugin.made(name, kind, settings)
         (checked,) = check_terms(self.cls, [term])
@@ -246,11 +238,9 @@ class Guarded(Domain):
         return list(found)
 
     def picture(self, text: str) -> str:
-        """As Domain.picture."""
         return self._text("picture", self._call("picture", text))
 
     def notation(self, text: str) -> str:
-        """As Domain.notation."""
         return self._text("notation", self._call("notation", text))
 
     def parts(self, text: str) -> list[tuple[str, int]]:
@@ -265,11 +255,9 @@ class Guarded(Domain):
         return parts
 
     def coloured(self, text: str, paid: Sequence[float]) -> str:
-        """As Domain.coloured."""
         return self._text("coloured", self._call("coloured", text, tuple(paid)))
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
-        """As Domain.notes."""
         found = self._call("notes", text)
         try:
             return [(float(start), float(length), int(number)) for start, length, number in found]
@@ -278,11 +266,9 @@ class Guarded(Domain):
             raise wrong(self.cls, "notes", said) from None
 
     def caption(self, text: str) -> str:
-        """As Domain.caption."""
         return self._text("caption", self._call("caption", text))
 
     def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
-        """As Domain.vary."""
         found = self._texts("vary", self._call("vary", tuple(texts), rng))
         if len(found) > len(texts):
             raise wrong(self.cls, "vary", f"gave {len(found)} items for {len(texts)}; at most one for each")
@@ -292,19 +278,15 @@ class Guarded(Domain):
         return found
 
     def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
-        """As Domain.rewrite."""
         return self._texts("rewrite", self._call("rewrite", text, rng))
 
     def family(self, text: str) -> str:
-        """As Domain.family."""
         return self._text("family", self._call("family", text))
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
-        """As Domain.in_corpus."""
         return [bool(copy) for copy in self._each("in_corpus", texts, "True or False")]
 
     def commonest(self, texts: Sequence[str]) -> list[float]:
-        """As Domain.commonest."""
         return [float(share) for share in self._each("commonest", texts, "a share")]
 
     def _each(self, hook: str, texts: Sequence[str], wanted: str) -> Any:
@@ -314,7 +296,6 @@ class Guarded(Domain):
         return found
 
     def offers(self, hook: str) -> bool:
-        """As Domain.offers."""
         return self.plugin.offers(hook)
 
 

@@ -193,7 +193,6 @@ class LstmModel(Model):
         without_value(self)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """As Model.hidden."""
         before, length = F.pad(tokens[:, :-1], (1, 0), value=BOS), tokens.shape[1]
         read = self.embedding(before)
         seen: list[Tensor] = []
@@ -212,12 +211,10 @@ class LstmModel(Model):
         return torch.cat([output, self.gate(output).sigmoid() * torch.cat(seen, -1)], -1) if self.gate else output
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """As Model.logits."""
         logits: Tensor = self.head(hidden)
         return logits.masked_fill(self.never, forbidden(logits.dtype))
 
     def value(self, hidden: Tensor) -> Tensor:
-        """As Model.value."""
         value: Tensor = self.value_head(hidden)
         return value
 
@@ -236,7 +233,6 @@ class LstmModel(Model):
         return *cells, *past, *left
 
     def stepper(self) -> Step:
-        """As Model.stepper."""
         advance = self.cells()
 
         def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
@@ -297,7 +293,6 @@ class TiltedModel(Model):
         return *self.prior.start(batch, length), *self.tilt.start(batch, length)
 
     def stepper(self) -> Step:
-        """As Model.stepper."""
         step, advance, cut = self.prior.stepper(), self.tilt.cells(), len(self.prior.start(0, 0))
 
         def tilted(tokens: Tensor, state: State) -> tuple[Tensor, State]:

@@ -42,17 +42,14 @@ class Fixed(Script):
     ids: Tensor
 
     def start(self, n: int, device: torch.device) -> Places:
-        """As Script.start."""
         return (torch.zeros(n, dtype=torch.int64, device=device),)
 
     def must(self, places: Places) -> Tensor:
-        """As Script.must."""
         (step,) = places
         ids = self.ids.to(step.device)
         return torch.where(step < len(ids), ids[step.clamp(max=len(ids) - 1)], PAD)
 
     def move(self, places: Places, tokens: Tensor) -> Places:
-        """As Script.move."""
         return (places[0] + 1,)
 
 
@@ -79,18 +76,15 @@ class Holes(Script):
         return tuple(torch.zeros(n, dtype=torch.int64, device=device) for _ in range(3))
 
     def must(self, places: Places) -> Tensor:
-        """As Script.must."""
         return self.ids.to(places[0].device)[places[0]]
 
     def barred(self, places: Places) -> Tensor:
-        """As Script.barred."""
         place, depth, length = places
         barred = self.never.to(place.device)[place] | (length == 0)[:, None] & self.late.to(place.device)
         barred[:, self.closing] |= (place == self.last) & (depth == 0)  # nothing is open that it could close
         return barred
 
     def move(self, places: Places, tokens: Tensor) -> Places:
-        """As Script.move."""
         place, depth, length = places
         within = self.must(places) == PAD
         closes = within & (tokens == self.closing) & (depth == 0) & (place != self.last)

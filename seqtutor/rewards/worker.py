@@ -125,11 +125,7 @@ def main() -> None:
     sys.dont_write_bytecode = True  # it knows a file by its second and its size: an edit within one would be missed
     leave_with(int(sys.argv[2]))
     number = int(sys.argv[1])
-    with (
-        suppress(ConnectionError),
-        open(number, "rb", closefd=False) as questions,
-        open(number, "wb") as answers,
-    ):
+    with suppress(ConnectionError), open(number, "rb", closefd=False) as questions, open(number, "wb") as answers:
         serve(questions, answers)
     for started in descendants(os.getpid()):  # what a scorer started goes with it
         with suppress(ProcessLookupError, PermissionError):

@@ -68,11 +68,8 @@ def known_mean(values: Values) -> float:
 
 
 def shares(domain: Domain, texts: Sequence[str | None]) -> Mapping[str, float]:
-    """Shares of the items among B texts (None: no item): the largest family; copies, and what they have most of.
-
-    The last two where the domain can say it.
-
-    NaN where the plugin fails to say it: a figure that is missing must not end a run.
+    """Shares of the items among B texts: of the largest family, and, where the domain knows them, of copies of its
+    corpus and of the commonest passages. NaN where a plugin fails: a figure that is missing must not end a run.
     """
     items = items_of(texts)
     counts = {"largest_family": _counted(lambda: len(largest_family(domain, items)))}
