@@ -166,10 +166,8 @@ class TrainConfig:
         usual = dict(domain_class(domain).defaults) if domain in installed("domain") else {}
         objective = {**usual, **given}.get("objective", "psi")
         cls = load_objective(objective).Settings
-        own, numbers = (
-            {f.name: f for f in dataclasses.fields(self) if f.init},
-            [f.name for f in dataclasses.fields(cls)],
-        )
+        own = {f.name: f for f in dataclasses.fields(self) if f.init}
+        numbers = [f.name for f in dataclasses.fields(cls)]
         for key in given.keys() - own - set(numbers):
             raise _misplaced(key, given[key], objective, numbers)
         if (given.get("minutes") or given.get("oracle_calls")) and "updates" not in given:
@@ -332,6 +330,10 @@ def _writable(table: Any) -> Any:
     function = table if callable(table) else table.get("function")
     if not callable(function):
         return table
-    place = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__qualname__)}"
     rest = {} if callable(table) else {key: value for key, value in table.items() if key != "function"}
-    return {**rest, "session": place}
+    return {**rest, "session": place_of(function)}
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Where a function of this process was written: 'module:name'."""
+    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__qualname__)}"

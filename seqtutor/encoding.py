@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from seqtutor.errors import UserError
 from seqtutor.vocabulary import EOS, PAD
 
@@ -36,6 +34,8 @@ def fits(domain: Domain, length: int) -> bool:
 
 def padded(sequences: Sequence[Sequence[int]], width: int = 0) -> Ids:
     """Sequences of ids -> (B, T) int64 with PAD behind; T is `width`, or as long as the longest."""
+    import numpy as np  # not at the top: a command's help must not wait for it
+
     rows = np.full((len(sequences), width or max(map(len, sequences))), PAD, np.int64)
     for row, ids in zip(rows, sequences, strict=True):
         row[: len(ids)] = ids

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqtutor.domain import Domain, SequenceTerm
+from seqtutor.domain import SequenceTerm
 from seqtutor.drawing import Source
 from seqtutor.encoding import padded, with_end
 from seqtutor.files import csv_text
@@ -76,7 +76,7 @@ def explain(source: Source, scorer: Scorer, word: str) -> Explanation:
     paid, whole = _earned(scorer, scores)
     prior_logp = _logp(source.prior, ids)
     logp = _logp(source.model, ids) if source.tuned else None
-    named = _named(domain, text)
+    named = domain.parts(text) + ([] if domain.fixed_length else [("end", 1)])
     cuts = np.cumsum([0, *(count for _, count in named)])
     parts = tuple(
         Part(
@@ -91,11 +91,6 @@ def explain(source: Source, scorer: Scorer, word: str) -> Explanation:
         paid = {"": source.temperature * (logp - prior_logp)}
     steps = np.sum([np.zeros(len(ids[0])), *paid.values()], axis=0)[: len(tokens)]
     return Explanation(text, parts, tuple(steps.tolist()), whole, float(scores.totals[0]))
-
-
-def _named(domain: Domain, text: str) -> list[tuple[str, int]]:
-    """The parts with the number of their tokens, and the end as one where items have an end."""
-    return domain.parts(text) if domain.fixed_length else [*domain.parts(text), ("end", 1)]
 
 
 def _logp(model: Model, ids: NDArray[np.int64]) -> Values:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,7 +139,8 @@ class World:
         data = (self.prior_logp, self.tokens, self.reward, self.mask)
         some = [tensor[words] for tensor in (values, values.detach(), *data)]
         numbers = objective.numbers(objective.Settings())
-        numbers = objective.squared(numbers) if squared else numbers
+        if squared and "huber" in numbers:
+            numbers["huber"] = math.inf
         return objective(*some, temperature=self.temperature, **numbers)
 
     def gap(self, model: Model) -> float:
@@ -185,10 +187,8 @@ def gradient_of_j(world: World, objective: Objective, seed: int = 0, *, squared:
     probability = logp.detach().exp()
     values = state_value[prefix] + log_policy
     pairs = torch.cartesian_prod(torch.arange(len(logp)), torch.arange(len(logp)))
-    losses = torch.func.vmap(lambda pair: world.loss(objective, values, pair, squared=squared).mean(), chunk_size=400)(
-        pairs
-    )
-    total = (probability[pairs].prod(-1) * losses).sum()
+    loss_of = torch.func.vmap(lambda pair: world.loss(objective, values, pair, squared=squared).mean(), chunk_size=400)
+    total = (probability[pairs].prod(-1) * loss_of(pairs)).sum()
     (found,) = torch.autograd.grad(total, logits)
     multiple = float((found * climb).sum() / climb.square().sum())
     return multiple, float((found - multiple * climb).norm() / found.norm())

@@ -15,7 +15,7 @@ from seqtutor.priors import sampling
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
-from seqtutor.runs.evaluation import best_of_n, comparison, evaluate, side_by_side
+from seqtutor.runs.evaluation import best_of_n, comparison, evaluate
 
 DOMAIN = LettersDomain()
 MODEL = new_model(seed=1)
@@ -160,7 +160,8 @@ def test_the_table_sets_prior_best_of_n_and_policy_side_by_side():
     assert table["reward"]["best_of_n"]["mean"] == best.reward.mean > prior.reward.mean
     assert table["measures"][1]["policy"]["halfwidth"] == policy.measures[1].halfwidth
     assert table["best_of_draws"] == 60
-    names = [row[0].name for row in side_by_side([prior, policy])]
+    assert [m.name for m in prior.figures] == [m.name for m in policy.figures]
+    names = [m.name for m in prior.figures]
     assert names == ["reward", "rises", "variety", "valid", "letters"]
 
 

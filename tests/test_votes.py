@@ -43,7 +43,7 @@ def test_files_put_behind_each_other_count_each_vote_once(tmp_path):
     both = tmp_path / "both"
     both.write_text(one.read_text() + two.read_text() + one.read_text())
     assert list(read(both, "letters").rows) == votes
-    assert read(both, "letters").raters == ["anna", "bert"]
+    assert {vote.rater for vote in read(both, "letters").rows} == {"anna", "bert"}
 
 
 def test_a_cut_last_line_is_passed_over_and_the_next_vote_does_not_stick_to_it(tmp_path):

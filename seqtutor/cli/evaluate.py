@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import click
@@ -55,18 +54,15 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
     from seqtutor.cli.tables import side_by_side
     from seqtutor.drawing import open_model
     from seqtutor.plugin.complaints import complaints
-    from seqtutor.runs import evaluation
+    from seqtutor.runs.folder import jsonable
 
     leave_out = left_out(open_model(names[0]).config, trust)
     with console.status(f"sampling and measuring {count:,} of each"):
         evaluations = api.evaluate(*names, n=count, seed=seed, leave_out=leave_out)
-        rows = evaluation.side_by_side(evaluations)
+        rows = list(zip(*(found.figures for found in evaluations), strict=True))
     if as_json:
-        found = {
-            n: {row[i].name: [_number(row[i].mean), _number(row[i].halfwidth)] for row in rows}
-            for i, n in enumerate(names)
-        }
-        click.echo(json.dumps(found, indent=1))
+        found = {name: {row[i].name: [row[i].mean, row[i].halfwidth] for row in rows} for i, name in enumerate(names)}
+        click.echo(json.dumps(jsonable(found), indent=1))
     else:
         console.print(side_by_side([Path(name).name for name in names], rows, count))
     for complaint in complaints(evaluations[0].domain):
@@ -86,8 +82,3 @@ def _from_log(model: str, log: list[str], column: str, text: str, seed: int, as_
         click.echo(json.dumps(figures, indent=1))
     else:
         click.echo(told.sentence)
-
-
-def _number(value: float) -> float | None:
-    """A figure as JSON can hold it: null where there is none."""
-    return value if math.isfinite(value) else None

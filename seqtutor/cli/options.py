@@ -12,7 +12,6 @@ import click
 
 from seqtutor.config import settings_class
 from seqtutor.domain import Domain, domain_class
-from seqtutor.errors import UserError
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 
@@ -65,7 +64,7 @@ class DomainCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the domain and the objective before click reads the options, since they depend on them."""
         domain = self.domain_named(args)
-        ctx.meta["seqtutor.domain"] = _domain(domain) if domain else None
+        ctx.meta["seqtutor.domain"] = domain_class(domain) if domain else None
         ctx.meta["seqtutor.objective"] = named("objective", args)
         return super().parse_args(ctx, args)
 
@@ -86,10 +85,7 @@ class DomainCommand(click.Command):
             return []
         usual = {} if cls is None else dict(cls.defaults)
         name = ctx.meta.get("seqtutor.objective") or usual.get("objective", "psi")
-        try:
-            used = {option.name: option for option in _parameters(load_objective(name).Settings, changed=usual)}
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
+        used = {option.name: option for option in _parameters(load_objective(name).Settings, changed=usual)}
         for other in installed("objective"):  # a number of another objective is refused by name, not as unknown
             for option in _parameters(settings_class(other)):
                 option.hidden = True
@@ -134,13 +130,6 @@ class ModelCommand(DomainCommand):
 def named(key: str, args: Sequence[str]) -> str:
     """The value of a setting that `args`, or the file that they name, give; empty where they do not."""
     return _value(args, f"--{key}") or _in_file(_value(args, "--config"), _value(args, "--resume"), key)
-
-
-def _domain(name: str) -> type[Domain]:
-    try:
-        return domain_class(name)
-    except UserError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _value(args: Sequence[str], name: str) -> str:

@@ -164,9 +164,8 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
 
 def _explained(row: Row) -> str:
     """What held-out lines of a record say of an update; empty for a run without any."""
-    return (
-        f"held-out variance explained {row['explained']:.1%}" if math.isfinite(row.get("explained", math.nan)) else ""
-    )
+    explained = row.get("explained", math.nan)
+    return f"held-out variance explained {explained:.1%}" if math.isfinite(explained) else ""
 
 
 def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | None:

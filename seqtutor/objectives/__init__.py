@@ -132,10 +132,6 @@ class Objective:
         taken = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
         return {f.name: getattr(settings, f.name) for f in fields(settings) if f.name in taken}
 
-    def squared(self, numbers: dict[str, float]) -> dict[str, float]:
-        """The same numbers with no gap too large to be squared."""
-        return {**numbers, "huber": math.inf} if "huber" in numbers else numbers
-
 
 _LOSSES = "seqtutor.objectives.losses"
 q = Objective(f"{_LOSSES}:q", Bootstrap, "average", exact=False)

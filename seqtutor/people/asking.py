@@ -155,9 +155,8 @@ class Session:
         if not old:
             return None
         vote = old[int(self.rng.integers(len(old)))]
-        return Pair(
-            secrets.token_hex(8), vote.b, vote.a, vote.source_b, vote.source_a, "repeat", vote.id
-        )  # fmt: skip
+        sides = vote.b, vote.a, vote.source_b, vote.source_a
+        return Pair(secrets.token_hex(8), *sides, "repeat", vote.id)
 
     def _new(self) -> Pair:
         """A pair that was not asked yet, where there is one: at random, or among those that would tell most."""

@@ -53,11 +53,6 @@ class Votes:
     digest: str  # of the bytes that were read
     size: int  # how many those are
 
-    @property
-    def raters(self) -> list[str]:
-        """The names of those who voted."""
-        return list(dict.fromkeys(vote.rater for vote in self.rows))
-
 
 def new_vote(vote: Vote) -> Vote:
     """The same vote with an id of its own and the time, as a line of a file must have them."""
@@ -106,8 +101,7 @@ def read(path: Path, domain: str, *, size: int = 0, digest: str = "") -> Votes:
     if digest and digest != found:
         raise UserError(
             f"{path} no longer begins with the votes that the run was tuned by (sha256 {digest[:12]}, now "
-            f"{found[:12]}): "
-            "put that file back, or start another run with this one"
+            f"{found[:12]}): put that file back, or start another run with this one"
         )
     rows, problems = _rows(path, content)
     for number, vote in rows.items():

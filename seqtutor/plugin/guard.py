@@ -117,11 +117,10 @@ class Guarded(Domain):
 
     def _texts(self, method: str, found: Any) -> list[str]:
         """A list of texts, as `method` must give one."""
-        if not isinstance(found, list | tuple) or not all(isinstance(item, str) for item in found):
-            odd = (
-                next((repr(i) for i in found if not isinstance(i, str)), "") if isinstance(found, list | tuple) else ""
-            )
-            raise wrong(self.cls, method, f"gave {odd or type(found).__name__}; a list of texts is needed")
+        listed = isinstance(found, list | tuple)
+        if not listed or not all(isinstance(item, str) for item in found):
+            odd = next(repr(item) for item in found if not isinstance(item, str)) if listed else type(found).__name__
+            raise wrong(self.cls, method, f"gave {odd}; a list of texts is needed")
         return list(found)
 
     def _text(self, method: str, found: Any) -> str:

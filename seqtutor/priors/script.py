@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -109,24 +110,27 @@ def chosen(script: Script | None, tokens: Tensor) -> Tensor:
     mask = tokens != PAD
     if script is None:
         return mask
-    places, free = script.start(len(tokens), tokens.device), []
-    for column in tokens.unbind(1):
-        free.append(script.must(places) == PAD)
-        places = script.move(places, column)
-    return mask & torch.stack(free, 1)
+    return mask & torch.stack([script.must(places) == PAD for places in _along(script, tokens)], 1)
 
 
 def barring(script: Script | None, tokens: Tensor) -> Tensor | None:
     """(B, T, V) bool: at the chosen steps of `tokens` (B, T), what a model may not choose; None: it may choose all."""
     if script is None:
         return None
-    places, rows = script.start(len(tokens), tokens.device), []
-    for column in tokens.unbind(1):
+    rows = []
+    for places in _along(script, tokens):
         if (barred := script.barred(places)) is None:
             return None
         rows.append(barred & (script.must(places) == PAD)[:, None])
-        places = script.move(places, column)
     return torch.stack(rows, 1)
+
+
+def _along(script: Script, tokens: Tensor) -> Iterator[Places]:
+    """Where the sequences `tokens` (B, T) stand before each step."""
+    places = script.start(len(tokens), tokens.device)
+    for column in tokens.unbind(1):
+        yield places
+        places = script.move(places, column)
 
 
 def within(rows: Tensor, barred: Tensor | None) -> Tensor:

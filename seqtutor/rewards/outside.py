@@ -253,12 +253,10 @@ def lies_here(oracle: Oracle) -> bool:
     """Whether a function, or the class of a domain, is found in the current folder alone. Nothing is run."""
     if isinstance(oracle, Program):
         return False
-    top, here = (
-        (oracle.place if isinstance(oracle, Function) else oracle.domain).split(":")[0].split(".")[0],
-        str(Path.cwd()),
-    )
-    elsewhere = PathFinder.find_spec(top, path_elsewhere())
-    return elsewhere is None and PathFinder.find_spec(top, [here]) is not None
+    place = oracle.place if isinstance(oracle, Function) else oracle.domain
+    top = place.partition(":")[0].partition(".")[0]
+    elsewhere, here = (PathFinder.find_spec(top, places) for places in (path_elsewhere(), [str(Path.cwd())]))
+    return elsewhere is None and here is not None
 
 
 def path_elsewhere() -> list[str]:

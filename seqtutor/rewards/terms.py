@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqtutor.config import place_of
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
-from seqtutor.option import TYPES
+from seqtutor.option import check_type
 from seqtutor.plugins import released
 from seqtutor.rewards.distilled import Distilled
 from seqtutor.rewards.outside import Function, Program
@@ -166,8 +167,7 @@ def _directed(name: str, better: Any, transform: Transform | None) -> Transform 
 
 def _plain(name: str, key: str, value: Any) -> Any:
     wanted = type(PLAIN[key])
-    if type(value) is not wanted and not (wanted is float and type(value) is int):
-        raise UserError(f"{key} in [terms.{name}] must be {TYPES[wanted]}, not {value!r}")
+    check_type(key, value, wanted, f"[terms.{name}]")
     least: float = {"workers": 1, "timeout": 0.001}.get(key, 0)
     if key in LIMITED and not least <= value < math.inf:
         raise UserError(f"{key} in [terms.{name}] must be at least {least}, not {value}")
@@ -247,11 +247,6 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
 def unknown_to_all(texts: Sequence[str]) -> Values:
     """What is said of texts that no record has: nothing."""
     return np.full(len(texts), math.nan)
-
-
-def place_of(function: Callable[..., Any]) -> str:
-    """Where a function of this process was written: 'module:name'."""
-    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
 def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSettings]) -> str:

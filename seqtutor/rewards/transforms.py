@@ -86,6 +86,9 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+ALL = {**KINDS, "minus": Kind(minus, (), (), "lower", "lower is better: the score is minus the value")}  # not by name
+
+
 @dataclass(frozen=True)
 class Transform:
     """A transform with its numbers: values (B,) -> scores (B,), higher is better."""
@@ -95,9 +98,7 @@ class Transform:
 
     def __call__(self, values: Values) -> Values:
         """The score of each raw value; NaN stays NaN."""
-        if self.kind == "minus":
-            return minus(values)
-        scores: Values = KINDS[self.kind].function(values, **self.numbers)
+        scores: Values = ALL[self.kind].function(values, **self.numbers)
         return np.where(np.isfinite(values), scores, np.nan)
 
     @property
@@ -110,14 +111,12 @@ class Transform:
     @property
     def better(self) -> str:
         """'higher', 'lower', or '' where neither is."""
-        return "lower" if self.kind == "minus" else KINDS[self.kind].better
+        return ALL[self.kind].better
 
     @property
     def sentence(self) -> str:
         """Which direction is better, in words."""
-        if self.kind == "minus":
-            return "lower is better: the score is minus the value"
-        return KINDS[self.kind].sentence.format(**{"low": -math.inf, "high": math.inf, **self.numbers})
+        return ALL[self.kind].sentence.format(**{"low": -math.inf, "high": math.inf, **self.numbers})
 
 
 def transform_of(name: str, table: Mapping[str, Any]) -> Transform:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -149,8 +149,3 @@ def _row(prior: Measure, best: Measure, policy: Measure) -> dict[str, Any]:
     kept = ("name", "better", "percent", "summary", "reference")
     about = {key: getattr(prior, key) for key in kept}
     return {**about, **figures}
-
-
-def side_by_side(evaluations: Sequence[Evaluation]) -> list[list[Measure]]:
-    """Every figure of several evaluations, row by row: the reward, the terms, the measures."""
-    return [list(row) for row in zip(*(e.figures for e in evaluations), strict=True)]

@@ -126,18 +126,17 @@ class RunFolder:
             write_atomically(self.folder / "alarms.csv", csv_text(rows).encode())
 
     def save_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write `summary.json`; what is not a number becomes null."""
-        write_atomically(self.folder / "summary.json", (json.dumps(_jsonable(summary), indent=1) + "\n").encode())
+        """Write `summary.json`."""
+        write_atomically(self.folder / "summary.json", (json.dumps(jsonable(summary), indent=1) + "\n").encode())
 
     def save_page(self, html: str) -> Path:
         """Write `report.html`."""
+        page, content = self.folder / "report.html", html.encode(errors="replace")  # a path may hold what is no text
         try:
-            write_atomically(
-                self.folder / "report.html", html.encode(errors="replace")
-            )  # a path may hold a byte that is no text
+            write_atomically(page, content)
         except OSError as error:
             raise cannot_write(self.folder, error, "copy the run to where there is room") from error
-        return self.folder / "report.html"
+        return page
 
 
 LEDGER = ("call", "update", "text", "reward")  # columns of ledger.csv
@@ -254,9 +253,10 @@ def figure_text(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """The same with null for every number that JSON has not."""
     if isinstance(value, Mapping):
-        return {key: _jsonable(item) for key, item in value.items()}
+        return {key: jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
+        return [jsonable(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -112,12 +112,8 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
         prior = load_prior(run.config.prior or run.domain.name, run.domain)
         both = compared(run.model, prior, batch.tokens)[:2]
         return np.asarray(np.logaddexp(*map(array_of, both)) - math.log(2))
-    ledger = (
-        "; a ledger was written by as many policies as its run had updates, and the run has kept the last: use its "
-        "samples.csv"
-        if path.name in ("ledger.csv", "scored.csv")
-        else ""
-    )
+    ledger = "; a ledger was written by as many policies as its run had updates, and the run has kept the last"
+    ledger = f"{ledger}: use its samples.csv" if path.name in ("ledger.csv", "scored.csv") else ""
     raise UserError(
         f"no estimate is possible from {', '.join(paths)}: nobody knows with which probability its writer wrote each "
         f"text; that needs a column logp (nats), or the samples.csv of a run in its folder{ledger}"

@@ -74,12 +74,10 @@ def _estimate(offline: Offline, policy: Model) -> dict[str, Any]:
         return {"effective": None, "why": NO_WRITER}
     logp = array_of(compared(policy, policy, offline.batch.tokens)[0])
     found, worth = weighted(array_of(offline.worth(offline.batch).sum(-1)), logp - beta)
-    why = (
-        ""
-        if worth >= REFUSED
-        else f"the lines are worth {worth:.0f} samples of this policy, and {REFUSED:.0f} are needed"
-    )
-    return {"effective": worth, "why": why, **({} if why else {"reward": found._asdict()})}
+    if worth < REFUSED:
+        why = f"the lines are worth {worth:.0f} samples of this policy, and {REFUSED:.0f} are needed"
+        return {"effective": worth, "why": why}
+    return {"effective": worth, "why": "", "reward": found._asdict()}
 
 
 def sentences(found: Mapping[str, Any]) -> list[str]:

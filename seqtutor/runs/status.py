@@ -22,10 +22,8 @@ def status_of(folder: Path) -> Lines:
     """Labels and texts, one a line, without what would steer a terminal. Raises UserError where there is no run."""
     config = read_toml(checked_run(folder))
     rows, process = whole_rows(folder / "metrics.csv"), owner(folder)
-    done, updates = (
-        (int(_number(rows[-1].get("update", "0"))) if rows else 0),
-        int(_number(str(config.get("updates", 0)))),
-    )
+    done = int(_number(rows[-1].get("update", "0"))) if rows else 0
+    updates = int(_number(str(config.get("updates", 0))))
     finished = (folder / "summary.json").is_file() and not process
     lines = [
         ("doing", _doing(process, finished, done >= updates)),

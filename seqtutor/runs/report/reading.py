@@ -40,7 +40,6 @@ class Figure:
     percent: bool = False
     summary: str = ""
     weight: float | None = None  # of a term
-    source: str = ""
     reference: float | None = None  # what real items have
 
 
@@ -245,7 +244,6 @@ def _figure(raw: dict[str, Any], better: str) -> Figure:
         percent=bool(raw.get("percent", False)),
         summary=str(raw.get("summary", "")),
         weight=None if raw.get("weight") is None else _float(raw["weight"]),
-        source=str(raw.get("source", "")),
         reference=None if raw.get("reference") is None else _float(raw["reference"]),
     )
 
