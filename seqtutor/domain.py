@@ -14,7 +14,7 @@ from seqtutor.measure import Better as Better
 from seqtutor.measure import Measure as Measure
 from seqtutor.measure import judged as judged
 from seqtutor.measure import verdict as verdict
-from seqtutor.option import TYPES, checked
+from seqtutor.option import check_type, checked
 from seqtutor.option import option as option
 from seqtutor.plugin import plain
 from seqtutor.plugins import find, installed
@@ -332,9 +332,7 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     for key, value in (options or {}).items():
         if key not in fields:
             raise unknown(f"option of domain '{name}'", key, fields)
-        wanted = type(fields[key].default)
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
-            raise UserError(f"option {key} of domain '{name}' must be {TYPES[wanted]}, not {value!r}")
+        check_type(f"option {key}", value, type(fields[key].default), f"domain '{name}'")
     with border(cls, "Options"):
         made = checked(cls.Options(**(options or {})))
     with border(cls, "__init__"):

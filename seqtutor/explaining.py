@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seqtutor.domain import SequenceTerm
 from seqtutor.drawing import Source
 from seqtutor.encoding import padded, with_end
-from seqtutor.files import csv_text
+from seqtutor.files import write_csv
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, logp_of
 from seqtutor.rewards.reward import Scores
@@ -120,7 +120,7 @@ def write_table(found: Sequence[Explanation], path: Path) -> None:
             rows.append([number, part.name, *_row(part.prior_logp, part.logp, part.total, part.paid, names)])
         sums = {name: sum(part.paid[name] for part in item.parts) for name in names if name not in item.whole}
         rows.append([number, item.text, *_row(item.prior_logp, item.logp, item.reward, sums | item.whole, names)])
-    path.write_text(csv_text(rows), encoding="utf-8", newline="")
+    write_csv(path, rows)
 
 
 def _row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import secrets
 import stat
@@ -110,6 +111,16 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue()
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table whole."""
+    write_atomically(path, csv_text(rows).encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON whole, an entry a line, every letter as itself."""
+    write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def append(path: Path, head: str, text: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
 from seqtutor.encoding import misfit, padded, with_end
 from seqtutor.errors import UserError
-from seqtutor.files import csv_text, write_atomically
+from seqtutor.files import write_csv
 from seqtutor.plugin.complaints import written
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
@@ -107,7 +107,7 @@ def write_table(found: Iterable[Found], path: Path) -> list[Found]:
     for item in rows:
         figures = [figure_text(item.figures[name]) for name in names]
         lines.append([item.text, item.family, figure_text(item.reward), item.failed, *figures])
-    write_atomically(path, csv_text(lines).encode())
+    write_csv(path, lines)
     return rows
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.files import write_json
 from seqtutor.inference import FEWEST, Inference, TooFarError, infer
 from seqtutor.inference.features import grouped, offered, prior_base
 
@@ -51,11 +52,9 @@ def _told(items: Values, base: Values, names: Sequence[str], counts: Values) -> 
 
 
 def _note(found: Inference, path: Path) -> None:
-    from seqtutor.files import write_atomically
-
     about = json.loads(path.read_text(encoding="utf-8"))
     rows = zip(found.names, found.mean, found.halfwidth, found.p_values, strict=True)
     about["figures"]["unlearnt"] = {
         name: {"w": float(w), "halfwidth": float(halfwidth), "p": float(p)} for name, w, halfwidth, p in rows
     }
-    write_atomically(path, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(path, about)

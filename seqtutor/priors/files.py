@@ -19,7 +19,7 @@ from torch import Tensor
 import seqtutor
 from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError
-from seqtutor.files import check_file, read_text, write_atomically
+from seqtutor.files import check_file, read_text, write_atomically, write_json
 from seqtutor.plugin.contract import inherited
 from seqtutor.priors.model import LstmModel, Model, TiltedModel, without_value
 from seqtutor.vocabulary import SPECIAL, Vocabulary
@@ -38,7 +38,7 @@ def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **n
     about["vocabulary"] = list(model.vocabulary.own)
     tensors = {k: v.detach().to(torch.float16 if half else v.dtype).contiguous() for k, v in model.state_dict().items()}
     write_atomically(folder / f"{stem}.safetensors", save(tensors))
-    write_atomically(_description(folder, stem), (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(_description(folder, stem), about)
 
 
 def _description(folder: Path, stem: str) -> Path:

@@ -15,7 +15,17 @@ from typing import Any
 from seqtutor.config import PretrainConfig, TrainConfig, build, to_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
-from seqtutor.files import NO_LINK, append, check_tree, csv_text, opened, read_table, read_toml, write_atomically
+from seqtutor.files import (
+    NO_LINK,
+    append,
+    check_tree,
+    csv_text,
+    opened,
+    read_table,
+    read_toml,
+    write_atomically,
+    write_csv,
+)
 from seqtutor.plugin.complaints import written
 from seqtutor.priors.files import save_model
 from seqtutor.priors.model import Model
@@ -100,7 +110,7 @@ class RunFolder:
         for name in TABLES:
             path = self.folder / name
             if path.exists():
-                write_atomically(path, csv_text(_until(read_table(path), updates)).encode())
+                write_csv(path, _until(read_table(path), updates))
 
     def sync(self) -> None:
         """Let every table survive a power cut as it stands now."""
@@ -122,8 +132,7 @@ class RunFolder:
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Write `alarms.csv`: what the run warned of; no file where it never did."""
         if alarms:
-            rows = [ALARM_COLUMNS, *(dataclasses.astuple(alarm) for alarm in alarms)]
-            write_atomically(self.folder / "alarms.csv", csv_text(rows).encode())
+            write_csv(self.folder / "alarms.csv", [ALARM_COLUMNS, *map(dataclasses.astuple, alarms)])
 
     def save_summary(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`."""
@@ -235,7 +244,7 @@ def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:
         for i, text in enumerate(scores.texts):
             values = [figure_text(columns[name][i]) for name in names]
             rows.append([i + 1, model, text or "", figure_text(totals[i]), *values])
-    write_atomically(path, csv_text(rows).encode())
+    write_csv(path, rows)
 
 
 def figure_of(cell: str | None) -> float:
