@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import math
@@ -17,7 +16,7 @@ import numpy as np
 from seqtutor.domain import DataLine, Domain
 from seqtutor.encoding import fits, with_end
 from seqtutor.errors import UserError
-from seqtutor.files import check_tree, read_bytes
+from seqtutor.files import check_tree, digest, read_bytes
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 DELIMITERS = ",;\t|"
@@ -117,17 +116,12 @@ def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:
     return files
 
 
-def digests(paths: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """What tells the content of each file from any other, by its path."""
-    files = [file for given in paths for file in files_of(Path(given), columns)]
-    return {file.as_posix(): hashlib.sha256(read_bytes(file)).hexdigest()[:16] for file in files}
-
-
 def check_digests(paths: Sequence[str], columns: Mapping[str, str], before: Mapping[str, Any]) -> dict[str, str]:
-    """The digests as they are now. Raises UserError for a file that has changed since the config was written."""
-    now = digests(paths, columns)
-    for path, digest in now.items():
-        if before.get(path, digest) != digest:
+    """The digest of each file by its path. Raises UserError for one that has changed since the config was written."""
+    files = [file for given in paths for file in files_of(Path(given), columns)]
+    now = {file.as_posix(): digest(file) for file in files}
+    for path, found in now.items():
+        if before.get(path, found) != found:
             raise UserError(
                 f"the record {path} has changed since this run began: put it back as it was, or start another run "
                 "with it, by a config without [log_digests]"

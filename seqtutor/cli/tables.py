@@ -25,13 +25,9 @@ def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
     if mean is None or not math.isfinite(mean):
         return "-"
     scale, unit = (100.0, " %") if percent else (1.0, "")
-    digits = 1 if percent else _digits(mean)
+    digits = 1 if percent or abs(mean) >= 10 else 3
     spread = "" if halfwidth is None or not math.isfinite(halfwidth) else f" ± {halfwidth * scale:.{digits}f}"
     return f"{mean * scale:.{digits}f}{spread}{unit}"
-
-
-def _digits(mean: float) -> int:
-    return 3 if abs(mean) < 10 else 1
 
 
 def comparison_table(summary: Mapping[str, Any]) -> Table:

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,18 +54,15 @@ class Votes:
     size: int  # how many those are
 
 
-def new_vote(vote: Vote) -> Vote:
-    """The same vote with an id of its own and the time, as a line of a file must have them."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Vote(**{**asdict(vote), "id": vote.id or secrets.token_hex(8), "time": vote.time or now})
-
-
 def append(path: Path, vote: Vote) -> Vote:
-    """Add a vote to a file, which is made readable by its owner alone; it is on disk when this returns.
+    """Add a vote, with an id of its own and the time, to a file; it is on disk when this returns.
+
+    A new file is readable by its owner alone.
 
     A last line that a dying process left without its end stays where it is, and the vote gets a line of its own.
     """
-    vote = new_vote(vote)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    vote = replace(vote, id=vote.id or secrets.token_hex(8), time=vote.time or now)
     line = (json.dumps(asdict(vote), ensure_ascii=False) + "\n").encode()
     try:
         number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)

@@ -5,7 +5,6 @@ They are handed over as descriptions, and load themselves there.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import os
@@ -25,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from seqtutor.errors import UserError
-from seqtutor.files import read_bytes
+from seqtutor.files import digest
 from seqtutor.rewards.outcomes import Outcome, Shifted, WrongNumber, failure, outcome_of
 
 GRACE = 2.0  # seconds for a program whose pipes have closed to end by itself
@@ -55,7 +54,7 @@ class Function:
     def version(self) -> str:
         """Changes with the file that holds the function."""
         source = _source(self.place.partition(":")[0])
-        return f"function {self.place} {_digest(source) if source else ''}"
+        return f"function {self.place} {digest(source) if source else ''}"
 
     def open(self) -> None:
         """Import the function. Raises UserError where that fails."""
@@ -108,7 +107,7 @@ class Program:
     def version(self) -> str:
         """Changes with the arguments, and with each file that they name."""
         files = [Path(argument) for argument in self.arguments if Path(argument).is_file()]
-        return " ".join(["program", *self.arguments, *map(_digest, files)])
+        return " ".join(["program", *self.arguments, *map(digest, files)])
 
     def open(self) -> None:
         """Start the program, or start it again. Raises UserError where that fails."""
@@ -317,7 +316,3 @@ def _answer(found: dict[str, Any], text: str) -> Outcome:
     if found["value"] is None:
         return failure(str(found.get("reason", "gave no value")))
     return outcome_of(found["value"])
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(read_bytes(path)).hexdigest()[:16]

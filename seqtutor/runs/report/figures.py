@@ -30,15 +30,10 @@ def verdict(figure: Figure) -> str:
 
 def effect(figure: Figure) -> float:
     """The change in units of the half-width of its interval: what ranks figures of different units."""
-    change, noise = _change(figure)
-    return abs(change) / noise if noise > 0 else math.inf
-
-
-def _change(figure: Figure) -> tuple[float, float]:
     before, after = figure.prior, figure.policy
     noise = math.hypot(before.halfwidth, after.halfwidth)
     new, old = (domain.judged(figure.better, m, figure.reference) for m in (after.mean, before.mean))
-    return new - old, noise
+    return abs(new - old) / noise if noise > 0 else math.inf
 
 
 @dataclass(frozen=True)
