@@ -99,7 +99,7 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> So
 def generator_of(model: Model, seed: int) -> torch.Generator:
     """A generator where the model is. Raises UserError for what is no seed."""
     check_seed(seed)
-    return torch.Generator(next(model.parameters()).device).manual_seed(seed)
+    return torch.Generator(model.device).manual_seed(seed)
 
 
 def drawn(

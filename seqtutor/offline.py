@@ -189,7 +189,7 @@ def batch_of(domain: Domain, record: Record, prior: Model, scorer: Scorer) -> Ba
             of_texts[:, k] = [line.values[own] for line in record.lines]
     terms = torch.from_numpy(scorer.respelt(ids, of_texts)).float()
     tokens, full = torch.from_numpy(ids), torch.ones(len(ids))
-    prior_logp = _logp(prior, tokens.to(next(prior.parameters()).device)).cpu()
+    prior_logp = _logp(prior, tokens.to(prior.device)).cpu()
     return Batch(tokens, sequence_mask(tokens), prior_logp, terms, full.bool(), full)
 
 

@@ -130,7 +130,7 @@ def nll(model: LstmModel, tokens: Tensor) -> Tensor:
 def held_out_figures(model: LstmModel, sequences: Sequence[Sequence[int]], batch: int = 256) -> tuple[float, float]:
     """Negative log-likelihood (nats per token) and accuracy (share of tokens guessed right) of `sequences`."""
     model.eval()
-    ordered, device = sorted(sequences, key=len), next(model.parameters()).device
+    ordered, device = sorted(sequences, key=len), model.device
     total, right, count = 0.0, 0, 0
     for start in range(0, len(ordered), batch):
         tokens = torch.from_numpy(padded(ordered[start : start + batch])).to(device)
@@ -175,7 +175,7 @@ class Trainer:
         The loss is divided by a constant, not by the batch's own tokens: batches hold sequences of one length, and a
         token of a short one must not weigh more than a token of a long one (a model would learn to end too early).
         """
-        tokens = torch.from_numpy(padded(sequences)).to(next(self.model.parameters()).device)
+        tokens = torch.from_numpy(padded(sequences)).to(self.model.device)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.train()

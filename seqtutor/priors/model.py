@@ -36,6 +36,11 @@ class Model(nn.Module, ABC):
     fixed_length: bool  # True: items have exactly the domain's length, and EOS is never produced
     shape: dict[str, Any]  # what a model of this size is made from, as JSON can hold it
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters()).device
+
     @abstractmethod
     def hidden(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T) -> hidden states (B, T, H): the one at t has read BOS and the tokens before t."""

@@ -110,7 +110,7 @@ def draw(
 
 
 def _blank(policy: Model, n: int, max_length: int) -> Tensor:
-    return torch.full((n, max_length), PAD, dtype=torch.int64, device=next(policy.parameters()).device)
+    return torch.full((n, max_length), PAD, dtype=torch.int64, device=policy.device)
 
 
 def _steps(
@@ -126,7 +126,7 @@ def _steps(
     Sequences that have ended leave the batch, so that no step is spent on padding: at once on a CPU, every AHEAD steps
     on a device that would have to be waited for; until then they write PAD.
     """
-    device = next(policy.parameters()).device
+    device = policy.device
     places = () if script is None else script.start(n, device)
     every = looks(device)
     step, state, last = policy.stepper(), policy.start(n, max_length), torch.full((n,), BOS, device=device)

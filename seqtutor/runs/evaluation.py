@@ -100,7 +100,7 @@ def best_of_n(
 
 def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[Written, Values]:
     """Of the first `most` sequences: what is known of those with a score, and KL(pi || p) along each of all (N,)."""
-    tokens = torch.from_numpy(found.tokens[:most]).to(next(policy.parameters()).device)
+    tokens = torch.from_numpy(found.tokens[:most]).to(policy.device)
     logp, prior_logp, kl = map(array_of, compared(policy, prior, tokens, script_of(found.domain)))
     reward = found.scores.totals[:most]
     known = np.isfinite(reward)

@@ -39,7 +39,7 @@ def odds_of(policy: Model, prior: Model) -> Callable[[Ids], Values]:
     """Log pi/p of tokens (N, T): what a policy that learnt from a record says their reward is, over c and but for Z."""
 
     def odds(tokens: Ids) -> Values:
-        logp, prior_logp, _ = compared(policy, prior, torch.from_numpy(tokens).to(next(policy.parameters()).device))
+        logp, prior_logp, _ = compared(policy, prior, torch.from_numpy(tokens).to(policy.device))
         return array_of(logp - prior_logp)
 
     return odds
