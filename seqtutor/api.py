@@ -229,7 +229,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
     if tuner.scorer.calls:
         texts = [row["text"] for row in run.ledger]
         with tuner.scorer.remembering(run.answers):
-            found = hits.write_table(hits.scored(domain, tuner.scorer, texts), run.folder / "scored.csv")
+            found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
         hits.write_hits(domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
     return summary, run.save_page(render(run.folder, domain))
 

@@ -86,14 +86,12 @@ class Calibrated:
         return f'{{ kind = "{kind}", low = {low:.3g}, high = {high:.3g} }}'
 
 
-def calibrated(
-    domain: Domain, scorer: Scorer, texts: Sequence[str], progress: Progress = silent
-) -> Iterator[Calibrated]:
+def calibrated(scorer: Scorer, texts: Sequence[str], progress: Progress = silent) -> Iterator[Calibrated]:
     """Each term of `scorer` over `texts`, asked alone so that its time is its own; `scorer` then knows the answers.
 
     What several terms need, as the parsing of a text, is counted with the first of them.
     """
-    tokens = tokens_of(domain, scorer, texts)
+    tokens = tokens_of(scorer, texts)
     for done, term in enumerate(scorer.terms, 1):
         with closing(scorer.aside([term])) as alone:
             alone.start(texts[0])

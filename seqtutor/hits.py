@@ -39,20 +39,20 @@ class Found:
     figures: dict[str, float]  # raw and transformed, by column
 
 
-def scored(domain: Domain, scorer: Scorer, texts: Iterable[str], progress: Progress = silent) -> Iterator[Found]:
+def scored(scorer: Scorer, texts: Iterable[str], progress: Progress = silent) -> Iterator[Found]:
     """Score texts, each once, in their order."""
     different = list(dict.fromkeys(texts))
     for start in range(0, len(different), CHUNK):
-        yield from _scored(domain, scorer, different[start : start + CHUNK])
+        yield from _scored(scorer, different[start : start + CHUNK])
         progress(min(start + CHUNK, len(different)), len(different))
 
 
-def _scored(domain: Domain, scorer: Scorer, texts: Sequence[str]) -> Iterator[Found]:
-    scores = scorer.of_texts(texts, tokens_of(domain, scorer, texts))
+def _scored(scorer: Scorer, texts: Sequence[str]) -> Iterator[Found]:
+    scores = scorer.of_texts(texts, tokens_of(scorer, texts))
     columns, totals = scores.columns, scores.totals
     for i, text in enumerate(texts):
         figures = {name: float(values[i]) for name, values in columns.items()}
-        yield Found(text, _family(domain, text), float(totals[i]), _failed(scorer, scores, i), figures)
+        yield Found(text, _family(scorer.domain, text), float(totals[i]), _failed(scorer, scores, i), figures)
 
 
 def problem(domain: Domain, text: str) -> str:
@@ -64,11 +64,11 @@ def _reads_tokens(terms: Sequence[RewardTerm]) -> bool:
     return any(isinstance(term, TokenTerm) for term in terms)
 
 
-def tokens_of(domain: Domain, scorer: Scorer, texts: Sequence[str]) -> Ids:
+def tokens_of(scorer: Scorer, texts: Sequence[str]) -> Ids:
     """Ids (B, T) where a term reads them; else an end alone: what is scored as text need not be spelt in tokens."""
     if not _reads_tokens(scorer.terms):
         return np.full((len(texts), 1), EOS)
-    return padded([with_end(domain, domain.encode(text)) for text in texts])
+    return padded([with_end(scorer.domain, scorer.domain.encode(text)) for text in texts])
 
 
 def _family(domain: Domain, text: str) -> str:

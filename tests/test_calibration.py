@@ -62,7 +62,7 @@ def test_every_term_of_a_profile_is_asked_and_the_scorer_then_knows_the_answers(
     texts = real_items(domain, 30, 1)
     assert len(set(texts)) == 30
     with closing(new_scorer(domain, config)) as scorer:
-        found = {one.term.name: one for one in calibrated(domain, scorer, texts)}
+        found = {one.term.name: one for one in calibrated(scorer, texts)}
         assert {name: one.better for name, one in found.items()} == {
             "tpsa": "lower",
             "neutral": "higher",

@@ -53,8 +53,8 @@ def calibrate(config: Path, count: int, seed: int, trust: bool) -> None:
     with ExitStack() as stack:
         scorer = stack.enter_context(closing(new_scorer(domain, settings)))
         report = stack.enter_context(counting("calibrating"))
-        found = list(calibration.calibrated(domain, scorer, texts, report))
-        totals = scorer.of_texts(texts, tokens_of(domain, scorer, texts)).totals
+        found = list(calibration.calibrated(scorer, texts, report))
+        totals = scorer.of_texts(texts, tokens_of(scorer, texts)).totals
     _show(found, totals, settings)
 
 

@@ -65,21 +65,21 @@ def score(
         raise UserError(f"{source} holds nothing to score")
     folder = new_folder(output, f"{domain.name}-scored")
     with closing(scorer_of(domain, settings, left_out(settings, trust), workers)) as scorer:
-        rows = _rows(domain, scorer, texts, folder, source / "answers.sqlite" if run else None)
+        rows = _rows(scorer, texts, folder, source / "answers.sqlite" if run else None)
     kept = hits.best(rows, count, per_family)
     hits.write_hits(domain, kept, folder / "hits")
     passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
     say(f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)} in {folder}/hits")
 
 
-def _rows(domain: Domain, scorer: Scorer, texts: list[str], folder: Path, answers: Path | None) -> list[Found]:
+def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None) -> list[Found]:
     """Every text scored, with the answers that a run has had, and written down."""
     from seqtutor import hits
     from seqtutor.cli.console import counting
 
     with scorer.remembering(answers) if answers else nullcontext(), counting("scoring") as report:
         scorer.start(texts[0])
-        return hits.write_table(hits.scored(domain, scorer, texts, report), folder / "scored.csv")
+        return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv")
 
 
 def _settings(file: Path | None, domain: str, options: dict[str, Any]) -> TrainConfig:

@@ -131,6 +131,6 @@ def _worth(scorer: Scorer, texts: list[str]) -> Scores | None:
         try:
             with keeping.answers(asked, texts) as told:
                 told += texts
-                return asked.of_texts(texts, tokens_of(scorer.domain, asked, texts))
+                return asked.of_texts(texts, tokens_of(asked, texts))
         except UserError:  # a run ends well without them
             return None
