@@ -162,7 +162,7 @@ def open_record(domain: Domain, config: TrainConfig, prior: Model, scorer: Score
     now = check_digests(config.log, columns, config.log_digests)
     record = read_record(domain, config.log, columns, config.log_text)
     scorer.recorded.update(record.means())
-    batch = batch_of(domain, record, prior, scorer).to(config.device)
+    batch = batch_of(record, prior, scorer).to(config.device)
     reward = completed(config.unseen, scorer, batch, columns)
     held_out = record.held_out(config.seed)
     kept, held = (torch.from_numpy(np.flatnonzero(which)) for which in (~held_out, held_out))
@@ -179,7 +179,7 @@ def open_record(domain: Domain, config: TrainConfig, prior: Model, scorer: Score
     return Offline(record, now, reward, batch, batch.select(held), groups, replay, config.unseen_share)
 
 
-def batch_of(domain: Domain, record: Record, prior: Model, scorer: Scorer) -> Batch:
+def batch_of(record: Record, prior: Model, scorer: Scorer) -> Batch:
     """Every line as a sequence with what its terms said; terms that no record says are computed."""
     ids = padded([line.ids for line in record.lines])
     of_texts = scorer.of_texts([line.text for line in record.lines], ids).values.sum(1)

@@ -31,10 +31,7 @@ MOST = 10**7  # texts of the prior
 @click.option("--without", multiple=True, metavar="TERM", help="A term to leave out; may be repeated.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the prior's texts.")
 @click.option("--output", default="", help="Config to write, for 'seqtutor train --config'.")
-@click.pass_context
 def infer(
-    ctx: click.Context,
-    /,
     domain: str,
     examples: tuple[str, ...],
     among: str,

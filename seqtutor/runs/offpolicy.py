@@ -87,10 +87,10 @@ def _scored(source: Source, paths: list[str], column: str, text: str) -> tuple[R
             scorer.terms, scorer.recorded = [], {}
         record = read_record(source.domain, paths, columns, text)
         if not scorer.terms:
-            return record, batch_of(source.domain, record, source.prior, scorer), _column(record)
+            return record, batch_of(record, source.prior, scorer), _column(record)
         scorer.terms = [term for term in scorer.terms if term.counts]
         scorer.recorded.update(record.means())
-        batch = batch_of(source.domain, record, source.prior, scorer)
+        batch = batch_of(record, source.prior, scorer)
         return record, batch, array_of(reward_of(scorer.reward, batch).sum(-1))
 
 

@@ -299,11 +299,11 @@ def _main_chart(run: Run) -> Chart:
         return _column(run, "explained", "Share of the held-out reward's variance that is explained")
     reward = run.summary.reward if run.summary else None
     levels = {"prior": reward.prior.mean, "best": reward.best_of_n.mean} if reward else {}
-    return charts.curve("Reward", run.metrics["reward"], run.metrics["update"], levels, size=(520, 220))
+    return charts.curve("Reward", run.metrics["reward"], run.metrics["update"], levels, size=charts.WIDE)
 
 
 def _column(run: Run, name: str, title: str) -> Chart:
-    size = charts.SMALL if name in _further(run.metrics) else (520, 220)
+    size = charts.SMALL if name in _further(run.metrics) else charts.WIDE
     return charts.curve(title, run.metrics[name], run.metrics["update"], {}, size=size)
 
 

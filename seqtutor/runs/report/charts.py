@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 26  # margins around the plot
 MOST_POINTS = 240  # more cannot be told apart on a page
 
-SMALL = (340, 170)  # width, height
+SMALL, WIDE, LARGE = (340, 170), (520, 220), (700, 340)  # width, height
 
 Size = tuple[int, int]
 Tick = tuple[float, str]  # place, label
@@ -137,7 +137,7 @@ def curve(
     )
 
 
-def frontier(metrics: dict[str, Values], summary: Summary | None, size: Size = (700, 340)) -> Chart:
+def frontier(metrics: dict[str, Values], summary: Summary | None) -> Chart:
     """Reward against KL along the updates, with the prior, the tuned model and best of n from the prior.
 
     Where the run knows it, with the frontier of pi* and best of more and of fewer.
@@ -153,8 +153,8 @@ def frontier(metrics: dict[str, Values], summary: Summary | None, size: Size = (
     title = "Reward against KL"
     told = [f"{label}: reward {number(value.mean)} at {number(nats)} nats" for _, label, nats, value in places]
     if not ys:
-        return _nothing(title, "", size)
-    across, up = _scale(np.array(xs), LEFT, size[0] - RIGHT, pad=0.03), _scale(np.array(ys), size[1] - BOTTOM, TOP)
+        return _nothing(title, "", LARGE)
+    across, up = _scale(np.array(xs), LEFT, LARGE[0] - RIGHT, pad=0.03), _scale(np.array(ys), LARGE[1] - BOTTOM, TOP)
     marks = [_mark(place, across, up) for place in places]
     labels = [
         f"update {number(i)}: reward {number(r)} at {number(k)} nats" for i, k, r in zip(updates, x, y, strict=True)
@@ -162,8 +162,8 @@ def frontier(metrics: dict[str, Values], summary: Summary | None, size: Size = (
     return Chart(
         title=title,
         description=". ".join([title, *told]),
-        width=size[0],
-        height=size[1],
+        width=LARGE[0],
+        height=LARGE[1],
         raw="",
         smooth=_path(x, y, across, up),
         levels=[],
