@@ -82,6 +82,8 @@ def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) ->
 def _table(found: Sequence[Calibrated], count: int) -> Table:
     from rich.table import Table
 
+    from seqtutor.cli.tables import weight_of
+
     table = Table(
         title=f"{count:,} items of the corpus; us: microseconds an item", title_justify="left", box=None, pad_edge=False
     )
@@ -91,7 +93,6 @@ def _table(found: Sequence[Calibrated], count: int) -> Table:
     for one in found:
         ends = (f"{one.known.min():.3g}", f"{one.known.max():.3g}") if len(one.known) else ("-", "-")
         shares = (f"{one.never:.1%}", f"{one.always:.1%}") if one.of_share else ("-", "-")
-        weight = "filter" if getattr(one.term, "filter", False) else f"{one.term.weight:g}"
         time = f"{one.seconds / count * 1e6:,.0f}"
-        table.add_row(one.term.name, weight, ends[0], one.histogram, ends[1], *shares, time)
+        table.add_row(one.term.name, weight_of(one.term), ends[0], one.histogram, ends[1], *shares, time)
     return table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from seqtutor.cli.console import new_table
-from seqtutor.domain import verdict
+from seqtutor.domain import RewardTerm, SequenceTerm, verdict
 from seqtutor.optimum import LEAST
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
     digits = 1 if percent or abs(mean) >= 10 else 3
     spread = "" if halfwidth is None or not math.isfinite(halfwidth) else f" ± {halfwidth * scale:.{digits}f}"
     return f"{mean * scale:.{digits}f}{spread}{unit}"
+
+
+def weight_of(term: RewardTerm) -> str:
+    """The weight of a term as text."""
+    return "filter" if isinstance(term, SequenceTerm) and term.filter else f"{term.weight:g}"
 
 
 def comparison_table(summary: Mapping[str, Any]) -> Table:

@@ -12,7 +12,6 @@ import click
 from seqtutor.cli.options import DomainCommand, config_options, gather
 from seqtutor.cli.outside import refuse_strangers, typed_terms, with_taste, with_terms, within_budget
 from seqtutor.config import TrainConfig, build, fitting, layered
-from seqtutor.domain import RewardTerm, SequenceTerm
 from seqtutor.errors import UserError, UserStopped
 from seqtutor.files import read_toml
 
@@ -102,10 +101,11 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.api import opened
     from seqtutor.budget import sentence
     from seqtutor.cli.console import console
+    from seqtutor.cli.tables import weight_of
 
     with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
-        weights = {term.name: _worth(term) for term in tuner.scorer.terms} | held_out
+        weights = {term.name: weight_of(term) for term in tuner.scorer.terms} | held_out
         terms = ", ".join(f"{name} {weight}" for name, weight in weights.items())
         console.print(
             f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}"
@@ -131,10 +131,6 @@ def _print_record(record: Record) -> None:
         say(f"  left out: {line.where}: {line.problem}")
     if len(record.problems) > SHOWN:
         console.print(f"  left out: {len(record.problems):,} lines in all")
-
-
-def _worth(term: RewardTerm) -> str:
-    return "filter" if isinstance(term, SequenceTerm) and term.filter else f"{term.weight:g}"
 
 
 def _run(tuner: Tuner, run: RunFolder) -> int:

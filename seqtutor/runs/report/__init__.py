@@ -24,7 +24,6 @@ from seqtutor.errors import UserError
 from seqtutor.plugin.complaints import complaints
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
-from seqtutor.runs.report.figures import Verdicts
 from seqtutor.runs.report.hits import read_hits
 from seqtutor.runs.report.reading import HELD_OUT, TERM, Figure, Run, Sample, Summary, read
 from seqtutor.runs.report.spread import drifts, histograms
@@ -149,7 +148,8 @@ def _story(summary: Summary | None) -> dict[str, object]:
     if summary is None:
         nothing: dict[str, object] = {"better": [], "worse": [], "hidden": 0, "table": [], "real": False}
         return {"headline": "This run did not reach its end", "astray": "", **nothing}
-    verdicts = _verdicts(summary)
+    # A domain without measures is judged by its reward and its terms.
+    verdicts = figures.judge(summary.measures or (summary.reward, *summary.terms))
     return {
         "headline": figures.headline(verdicts),
         "astray": figures.astray(verdicts),
@@ -163,11 +163,6 @@ def _story(summary: Summary | None) -> dict[str, object]:
             ("Terms of the reward", [_row(figure) for figure in summary.terms]),
         ],
     }
-
-
-def _verdicts(summary: Summary) -> Verdicts:
-    """Of the measures of the field; a domain that has none is judged by its reward and its terms."""
-    return figures.judge(summary.measures or (summary.reward, *summary.terms))
 
 
 def _card(figure: Figure) -> Card:
