@@ -108,7 +108,7 @@ def foreign(config: TrainConfig) -> list[str]:
 
 
 def left_out(config: TrainConfig, trust: bool) -> list[str]:
-    """The terms from outside, which run only with --trust: none with it; without it a line says which."""
+    """The terms from outside that must not run: with --trust none, without it all, and a line says which."""
     names = [] if trust else foreign(config)
     if names:
         shown = ", ".join(names)

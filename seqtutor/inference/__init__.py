@@ -11,7 +11,7 @@ which is concave: Newton's method finds its one maximum. With q_j ~ exp(w . y_j)
     Var w = H^-1 ( V / N + S + I / (N^2 tau^2) ) H^-1        S = sum_j q_j^2 (y_j - m)(y_j - m)^T
 
 V is the spread of the items, which an item of many excerpts enters once; S is what the base being a sample costs, and
-is 0 where the base is the whole list; the last part is the pull of the penalty.
+is 0 where the base is the whole list; the last part is the pull of the penalty. `share` compares several such fits.
 """
 
 from __future__ import annotations
