@@ -305,7 +305,11 @@ class Guarded(Domain):
 
     def commonest(self, texts: Sequence[str]) -> list[float]:
         """As Domain.commonest."""
-        return [float(share) for share in self._each("commonest", texts, "a share")]
+        with border(self.cls, "commonest"):
+            shares = [float(share) for share in self._each("commonest", texts, "a share")]
+        if odd := [share for share in shares if not 0 <= share <= 1]:
+            raise wrong(self.cls, "commonest", f"gave {odd[0]}; a share is a number from 0 to 1")
+        return shares
 
     def _each(self, hook: str, texts: Sequence[str], wanted: str) -> Any:
         found = self._call(hook, tuple(texts))
