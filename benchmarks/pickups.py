@@ -18,7 +18,7 @@ from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.barlines import unsaid_pickup
 from seqtutor_music.corpus import COLLECTIONS, DUPLE
 from seqtutor_music.events import STEPS, Note
-from seqtutor_music.scores import _notes, _starts, bar_quarters
+from seqtutor_music.scores import bar_quarters, notes_of, starts_of
 
 
 def played(collection: str) -> Iterator[tuple[int, list[Note]]]:
@@ -30,8 +30,8 @@ def played(collection: str) -> Iterator[tuple[int, list[Note]]]:
             try:
                 score = read_tune(source)
                 quarters = bar_quarters(score.metres)
-                starts = _starts(score.bars, Fraction(quarters))
-                notes = _notes(score.bars, starts, STEPS // quarters)
+                starts = starts_of(score.bars, Fraction(quarters))
+                notes = notes_of(score.bars, starts, STEPS // quarters)
             except UserError:
                 continue
             bar = max(i for i, bar in enumerate(score.bars) if bar.sounds)

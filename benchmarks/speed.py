@@ -1,7 +1,8 @@
 """Real tokens per second of sampling and of pre-training, as a share of what the matrix product allows.
 
-The bound: float32 multiply-adds that the weights need for one token, at the rate of a large square matrix product
-measured in the same run. Padding is not counted as work done. Medians of several rounds; run on an idle machine.
+The bound: multiply-adds that the weights need for one token, at the rate of a large square matrix product measured in
+the same run and the same precision; bfloat16 is what runs learn in. Padding is not counted as work done. Medians of
+several rounds; run on an idle machine.
 
     python benchmarks/speed.py
 """
@@ -39,9 +40,9 @@ def seconds(function: Callable[[], int]) -> tuple[float, float]:
     return statistics.median(times), statistics.median(rates)
 
 
-def matrix_rate() -> float:
-    """Float32 operations a second of a large matrix product."""
-    a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+def matrix_rate(precision: torch.dtype) -> float:
+    """Operations a second of a large matrix product."""
+    a, b = torch.randn(SIDE, SIDE).to(precision), torch.randn(SIDE, SIDE).to(precision)
     _ = a @ b
 
     def product() -> int:
@@ -62,16 +63,22 @@ def main() -> None:
     domain = load("molecules")
     corpus = domain.corpus()[:6400]
     sequences = [[*domain.vocabulary.encode(domain.encode(text)), EOS] for text in corpus]
-    rate = matrix_rate()
-    print(f"{torch.get_num_threads()} threads, matrix product {rate / 1e9:.0f} GFLOP/s (float32, {SIDE} square)\n")
-    print(f"{'model':<8}{'work':<14}{'tokens/s':>10}{'bound':>10}{'share':>8}")
+    wide, narrow = matrix_rate(torch.float32), matrix_rate(torch.bfloat16)
+    rates = f"{wide / 1e9:.0f} GFLOP/s in float32, {narrow / 1e9:.0f} in bfloat16"
+    print(f"{torch.get_num_threads()} threads, a product of two matrices of {SIDE} x {SIDE}: {rates}\n")
+    print(f"{'model':<8}{'work':<26}{'tokens/s':>10}{'bound':>10}{'share':>8}")
+    works = (
+        ("sampling", 1, sampled, wide),
+        ("pre-training", 3, trained, wide),
+        ("the same in bfloat16", 3, partial(trained, narrow=True), narrow),
+    )
     for layers in (1, 2, 3):
         model = LstmModel(domain.vocabulary, embedding=128, hidden=512, layers=layers)
-        for work, factor, function in (("sampling", 1, sampled), ("pre-training", 3, trained)):
+        for work, factor, function, rate in works:
             function(model, sequences)
             _, speed = seconds(partial(function, model, sequences))
             bound = rate / (factor * operations(model))
-            print(f"{layers}x512   {work:<14}{speed:>10,.0f}{bound:>10,.0f}{speed / bound:>8.2f}", flush=True)
+            print(f"{layers}x512   {work:<26}{speed:>10,.0f}{bound:>10,.0f}{speed / bound:>8.2f}", flush=True)
 
 
 def sampled(model: LstmModel, sequences: list[list[int]]) -> int:
@@ -113,15 +120,17 @@ class SteppedLengths(LstmModel):
         return stepped
 
 
-def trained(model: LstmModel, sequences: list[list[int]]) -> int:
-    """Twelve gradient steps of 64 sequences in length buckets; returns the real tokens."""
+def trained(model: LstmModel, sequences: list[list[int]], *, narrow: bool = False) -> int:
+    """Twelve gradient steps of 64 sequences in length buckets, products in bfloat16 if `narrow`; the real tokens."""
     optimiser, count = torch.optim.Adam(model.parameters()), 0
     for i, batch in enumerate(bucketed(sequences, 64, np.random.default_rng(0))):
         if i == 12:
             break
         tokens = torch.from_numpy(padded(batch))
         optimiser.zero_grad()
-        nll(model, tokens).backward()  # type: ignore[no-untyped-call]
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            loss = nll(model, tokens)
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         count += int((tokens != PAD).sum())

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from seqtutor import __version__, hits, pretraining, tuning
-from seqtutor.config import MADE_BY, PretrainConfig, TrainConfig, build, changed, fitting, flat, layered
+from seqtutor import hits, pretraining, tuning
+from seqtutor.config import PretrainConfig, TrainConfig, build, changed, fitting, layered
 from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
@@ -22,17 +22,16 @@ from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.optimum import Written, best_of_n_kl
 from seqtutor.plugin.guard import guarded
-from seqtutor.plugins import released
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.priors.script import chosen
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.taste import pinned
-from seqtutor.rewards.terms import settings_of, weighted_terms
+from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, comparison
-from seqtutor.runs.folder import RunFolder, new_folder, open_run, whole_rows
+from seqtutor.runs.folder import RunFolder, as_it_ran, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.recorded import odds_of, of_record
 from seqtutor.runs.report import render
@@ -144,6 +143,7 @@ def opened(
     name = config.prior or config.domain
     if domain is None:
         domain = load(config.domain, fitting_options(name, config.domain, config.options))
+    config = as_it_ran(config, domain) if resume else config
     terms = pinned(config.terms, domain, name, config.temperature)
     config = changed(config, options=dataclasses.asdict(domain.options), terms=terms, **computing(config))
     tuner = Tuner(domain, config, load_prior(name, domain))
@@ -152,11 +152,11 @@ def opened(
     with closing(tuner.scorer):
         tuner.scorer.start(texts[0] if texts else "")
         if resume:
-            check_lasting(read_toml(Path(resume) / "config.toml"), domain, config)
+            tuning.check_lasting(read_toml(Path(resume) / "config.toml"), domain, config, tuner.prior)
         run = RunFolder(Path(resume) if resume else new_folder(folder, f"{domain.name}-{config.objective}"))
         with run.lock():
             tuning.resume(tuner, run)
-            run.save_config(config, resolved(domain, config, tuner.offline.digests if tuner.offline else {}))
+            run.save_config(config, tuning.resolved(tuner))
             yield tuner, run
 
 
@@ -166,31 +166,6 @@ def computing(config: TrainConfig) -> dict[str, Any]:
         torch.set_num_threads(config.threads)
     precision = quicker_precision(config.device) if config.precision == "auto" else config.precision
     return {"threads": torch.get_num_threads(), "precision": precision}
-
-
-def resolved(domain: Domain, config: TrainConfig, digests: Mapping[str, str]) -> dict[str, Any]:
-    """What a config leaves to the domain, as it is now: every weight, every option, and who made the run."""
-    terms = weighted_terms(domain, config.term_weights, settings_of(config.terms))
-    return {
-        "weights": {term.name: term.weight for term in terms},
-        "options": dataclasses.asdict(domain.options),
-        "log_digests": dict(digests),
-        MADE_BY: {"seqtutor": __version__, domain.name: released("domain", domain.name)},
-    }
-
-
-def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig) -> None:
-    """Raise UserError for a setting that makes another run of this one: it cannot be changed by a resume."""
-    now = {**flat(config), "options": dataclasses.asdict(domain.options)}
-    lasting = [f.name for f in dataclasses.fields(config) if f.metadata.get("lasting")]
-    for name in [*lasting, "options"]:
-        kept = tuple(now[name]) if isinstance(now[name], list | tuple) else now[name]
-        given = before.get(name, kept)
-        if (tuple(given) if isinstance(given, list) else given) != kept:
-            raise UserError(
-                f"a resumed run keeps its {name}: it has {before[name]!r}, not {now[name]!r}; "
-                "start another run with it, from this one's policy if you like: --prior RUN/"
-            )
 
 
 def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> tuple[dict[str, Any], Path]:

@@ -30,10 +30,12 @@ class Item(str):
         return item
 
     def _repr_html_(self) -> str:
+        from seqtutor.runs.report.svg import written_down
+
         notes = self.domain.notes(self)
         sound = f'<audio controls src="data:audio/wav;base64,{wav(notes)}"></audio>' if notes else ""
         caption = html.escape(self.domain.caption(self))
-        pictures = self.domain.picture(self) + self.domain.notation(self)
+        pictures = self.domain.picture(self) + written_down(self, self.domain)[0]
         return f"<figure>{pictures}{sound}<figcaption>{caption}</figcaption></figure>"
 
 

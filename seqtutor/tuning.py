@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from numbers import Real
 from typing import Any
 
 import torch
 
+from seqtutor import __version__
+from seqtutor.config import MADE_BY, TrainConfig, flat
+from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.plugins import released
+from seqtutor.priors.files import digest
+from seqtutor.priors.model import Model
+from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs.alarms import Alarm
 from seqtutor.runs.checkpoint import Pace, check_state, load_checkpoint, save_checkpoint
 from seqtutor.runs.folder import RunFolder
@@ -18,6 +26,7 @@ from seqtutor.runs.metrics import Row
 from seqtutor.signals import whole
 from seqtutor.tuner import Tuner
 
+OF_PRIOR = "weights of the prior"  # digest, in the table of who made a run
 Report = Callable[[Row], None]
 Warn = Callable[[Alarm], None]
 
@@ -137,3 +146,36 @@ def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
     names = [term.name for term in tuner.scorer.terms]
     tuner.forgotten = "" if tuner.objective.on_policy else next((name for name in names if name not in stored), "")
     tuner.replay.columns = None if tuner.forgotten else [stored.index(name) for name in names if name in stored]
+
+
+def resolved(tuner: Tuner) -> dict[str, Any]:
+    """What a config leaves open, as it is now: every weight, every option, and who made the run, of which prior."""
+    domain, config = tuner.domain, tuner.config
+    terms = weighted_terms(domain, config.term_weights, settings_of(config.terms))
+    versions = {"seqtutor": __version__, domain.name: released("domain", domain.name)}
+    return {
+        "weights": {term.name: term.weight for term in terms},
+        "options": dataclasses.asdict(domain.options),
+        "log_digests": dict(tuner.offline.digests) if tuner.offline else {},
+        MADE_BY: {**versions, OF_PRIOR: digest(tuner.prior)},
+    }
+
+
+def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig, prior: Model) -> None:
+    """Raise UserError for a setting, or a prior, that makes another run of this one: a resume cannot change it."""
+    made_by = before.get(MADE_BY)
+    if isinstance(made_by, Mapping) and made_by.get(OF_PRIOR, digest(prior)) != digest(prior):
+        raise UserError(
+            f"the prior '{config.prior or domain.name}' has changed since this run began: it cannot go on; "
+            "start another run, from this one's policy if you like: --prior RUN/"
+        )
+    now = {**flat(config), "options": dataclasses.asdict(domain.options)}
+    lasting = [f.name for f in dataclasses.fields(config) if f.metadata.get("lasting")]
+    for name in [*lasting, "options"]:
+        kept = tuple(now[name]) if isinstance(now[name], list | tuple) else now[name]
+        given = before.get(name, kept)
+        if (tuple(given) if isinstance(given, list) else given) != kept:
+            raise UserError(
+                f"a resumed run keeps its {name}: it has {before[name]!r}, not {now[name]!r}; "
+                "start another run with it, from this one's policy if you like: --prior RUN/"
+            )

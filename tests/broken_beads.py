@@ -457,7 +457,7 @@ TRYING = [
         "it knows none of 40 items of the corpus; compare canonical texts",
     ),
     ("commonest", "[text.count(bead) / len(text) for", "[0.5 for _ in 'ab' for", "; a share for each is needed"),
-    ("commonest", "text.count(bead) / len(text)", "text.count(bead) / 1", "; a share is 0 to 1"),
+    ("commonest", "text.count(bead) / len(text)", "text.count(bead) / 1", "; a share is a number from 0 to 1"),
     (
         "another_process",
         'Vocabulary("rgb")',

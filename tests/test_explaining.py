@@ -16,7 +16,9 @@ from seqtutor.drawing import open_model
 from seqtutor.explaining import explain
 from seqtutor.priors.sampling import logp_of
 from seqtutor.runs.report import render
+from seqtutor_music.rules import PRESETS
 
+WEIGHTS = {rule.values.__name__: rule.weight for rule in PRESETS["default"]}
 TUNE = "C4 - - - E4 - - - G4 - - . - F#4 C5 - | B4 - - - - - - - C5 - - - - - - -"
 
 
@@ -47,7 +49,7 @@ def test_a_rule_charges_the_note_that_breaks_it(explained):
     assert [part.name for part in found.parts] == [
         "1:1 C4", "1:2 E4", "1:3 G4", "1:3.75 rest", "1:4.25 F#4", "1:4.5 C5", "2:1 B4", "2:3 C5",
     ]  # fmt: skip
-    assert {part.name: part.paid["key"] for part in found.parts if part.paid["key"]} == {"1:4.25 F#4": -0.5}
+    assert {part.name: part.paid["key"] for part in found.parts if part.paid["key"]} == {"1:4.25 F#4": -WEIGHTS["key"]}
     assert {part.name for part in found.parts if part.paid["cadence"] > 0} == {"2:3 C5"}
 
 
@@ -92,13 +94,14 @@ def test_the_command_prints_a_table_and_writes_the_rest_beside(tmp_path, monkeyp
     result = CliRunner().invoke(main, ["explain", "music", "two.txt", "--tonic", "G", "--output", "out"])
     assert result.exit_code == 0, result.output
     assert "1:1 G4" in result.output
-    assert "cadence +1.20, repose +0.30" in result.output  # G is the tonic
+    cadence, repose = WEIGHTS["cadence"], 1.5 * WEIGHTS["repose"]  # G is the tonic
+    assert f"cadence +{cadence:.2f}, repose +{repose:.2f}" in result.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0001.svg", "0002.svg", "explained.csv"]
     rows = list(csv.DictReader((tmp_path / "out" / "explained.csv").read_text().splitlines()))
     assert [(row["item"], row["part"]) for row in rows] == [
         ("1", "1:1 G4"), ("1", "G4 - - -"), ("2", "1:1 D4"), ("2", "1:1.5 F4"), ("2", "D4 - F4 -"),
     ]  # fmt: skip
-    assert float(rows[3]["term.key"]) == -0.5
+    assert float(rows[3]["term.key"]) == -WEIGHTS["key"]
 
 
 @pytest.mark.parametrize(
@@ -125,4 +128,4 @@ def test_the_page_has_each_sample_in_the_colours_that_explain_gives_it(explained
     plain = source.domain.coloured(found.text, found.steps)
     told = [float(value) for value in re.findall(r"<title>([-+]\d+\.\d\d)</title>", plain)]
     changes = [new - old for new, old in zip(charged, 2 * told, strict=True)]  # it is the first and the best
-    assert changes == pytest.approx(2 * [0, 0, 0, -8.5, 0, 0, 0], abs=0.011)
+    assert changes == pytest.approx(2 * [0, 0, 0, WEIGHTS["key"] - 9, 0, 0, 0], abs=0.011)

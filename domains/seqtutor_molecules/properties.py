@@ -38,7 +38,7 @@ Property = Callable[[str], float]
 Values = NDArray[np.float64]
 
 _remembered = partial(lru_cache, maxsize=1 << 16)
-ROUND = 0.4  # Fsp3 from which on a molecule is round enough
+FSP3_ENOUGH = 0.4  # where `saturation` is full
 _rdkit_qed: Callable[[Mol], float] = QED.qed
 _average_weight = Properties(["amw"])
 
@@ -126,12 +126,12 @@ def fsp3(smiles: str) -> float:
 
 
 def saturation(smiles: str) -> float:
-    """Fsp3 as far as it is wanted: 0 where a molecule is flat, 1 from `ROUND` on.
+    """Fsp3 as far as it is wanted: 0 where a molecule is flat, 1 from `FSP3_ENOUGH` on.
 
     >>> saturation("Cc1ccccc1O"), saturation("CCO")
     (0.3571428571428571, 1.0)
     """
-    return min(1.0, fsp3(smiles) / ROUND)
+    return min(1.0, fsp3(smiles) / FSP3_ENOUGH)
 
 
 def aromatic_rings(smiles: str) -> int:

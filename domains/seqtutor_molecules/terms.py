@@ -57,7 +57,7 @@ _TERMS = (
     ),
     _term(
         properties.saturation,
-        "how little of it is flat: the share of sp3 carbons over .4, and 1 from .4 on",
+        "how little of it is flat: the share of sp3 carbons divided by .4, at most 1",
         "after Lovering et al., J. Med. Chem. 52 (2009) 6752",
     ),
     _term(

@@ -26,7 +26,7 @@ def bar_lines(changes: Sequence[tuple[int, str]], end: int, ticks: int) -> tuple
     >>> bar_lines([(0, "1/4"), (480, "4/4"), (6240, "3/4")], 7680, ticks=480), bar_lines([(0, "2/2")], 1920, ticks=480)
     (('4/4', 480), ('2/2', None))
     """
-    ordered = sorted({at: name for at, name in changes if at < end}.items())
+    ordered = _restated(sorted({at: name for at, name in changes if at < end}.items()), ticks)
     if not ordered or (len(ordered) == 1 and ordered[0][0] == 0):
         return ordered[0][1] if ordered else "4/4", None
     full = max((name for _, name in ordered), key=Fraction)
@@ -41,6 +41,19 @@ def bar_lines(changes: Sequence[tuple[int, str]], end: int, ticks: int) -> tuple
     if len({line % bar for line in lines}) != 1:
         raise UserError("it changes its metre")
     return full, int(lines[0] % bar)
+
+
+def _restated(changes: list[tuple[int, str]], ticks: int) -> list[tuple[int, str]]:
+    """Without those that say the same metre again within half a sixteenth of a bar line, which they do not move."""
+    kept: list[tuple[int, str]] = []
+    for start, name in changes:
+        if kept and kept[-1][1] == name:
+            bar = Fraction(name) * 4 * ticks
+            off = (start - kept[-1][0]) % bar
+            if 0 < min(off, bar - off) < ticks / 8:
+                continue
+        kept.append((start, name))
+    return kept
 
 
 def unsaid_pickup(notes: Sequence[Note], end: int, step: Fraction) -> tuple[int, str]:

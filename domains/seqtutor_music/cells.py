@@ -1,4 +1,4 @@
-"""The half bars that a set of melodies has most of: what a model that has stopped inventing puts its melodies of."""
+"""The commonest half bars of a set of melodies: a model that has stopped inventing uses a few again and again."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rules of pitch: which notes, how they follow each other, how far the line goes.
 
-All of them are said of the prefix that ends at a step, and pay where it happens. Limits are such that half to nearly
-all of the books' four-bar windows are charged nothing by a rule, and at most one in eight more than 1.
+All of them are said of the prefix that ends at a step, and pay where it happens. Limits are such that at least four in
+five real phrases are charged nothing by a rule.
 """
 
 from __future__ import annotations

@@ -79,8 +79,8 @@ def _sections(score: Score) -> list[str]:
     """The events of a score, with `||` behind every section."""
     quarters = bar_quarters(score.metres)
     per_quarter = STEPS // quarters
-    starts = _starts(score.bars, Fraction(quarters))
-    notes = _notes(score.bars, starts, per_quarter)
+    starts = starts_of(score.bars, Fraction(quarters))
+    notes = notes_of(score.bars, starts, per_quarter)
     ids = fitted(notes, int(starts[-1] * per_quarter), _sharps(score.sharps, notes))
     return marked(ids, [int(end * per_quarter) for end in _ends(score.bars, starts, Fraction(quarters))])
 
@@ -141,7 +141,7 @@ def _sharps(stated: Sequence[int], notes: Sequence[Note]) -> int:
     return stated[0] if stated else likely_sharps(notes)
 
 
-def _starts(bars: Sequence[Bar], full: Fraction) -> list[Fraction]:
+def starts_of(bars: Sequence[Bar], full: Fraction) -> list[Fraction]:
     """Where each bar starts, in quarters, and where the last one ends: whole bars start on multiples of `full`."""
     starts: list[Fraction] = []
     at = Fraction(0)
@@ -172,7 +172,7 @@ def _regular(bar: Bar, per_quarter: int) -> bool:
     return all(time.denominator == 1 for time in times)
 
 
-def _notes(bars: Sequence[Bar], starts: Sequence[Fraction], per_quarter: int) -> list[Note]:
+def notes_of(bars: Sequence[Bar], starts: Sequence[Fraction], per_quarter: int) -> list[Note]:
     """The notes in steps, ties merged; a note that ends its bar short of the bar line sounds on until there."""
     notes: list[Note] = []
     for number, (bar, start, following) in enumerate(zip(bars, starts, starts[1:], strict=False), start=1):

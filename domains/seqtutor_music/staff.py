@@ -18,7 +18,7 @@ from seqtutor_music.events import STEPS, Note
 from seqtutor_music.pictures import describe
 from seqtutor_music.sheets import Sheet, musicxml
 
-MOST = 32  # bars that are drawn: a picture of more is larger than all else on a page
+MOST = 24  # bars that are drawn: a picture of more is larger than all else on a page
 LINE = 2  # bars side by side: they can be read on a page 390 pixels wide
 SCALE = 0.04  # pixels of verovio's unit where nobody sets the width: as wide as the piano roll of four bars
 OPTIONS = {

@@ -286,7 +286,11 @@ class Guarded(Domain):
         return [bool(copy) for copy in self._each("in_corpus", texts, "True or False")]
 
     def commonest(self, texts: Sequence[str]) -> list[float]:
-        return [float(share) for share in self._each("commonest", texts, "a share")]
+        with border(self.cls, "commonest"):
+            shares = [float(share) for share in self._each("commonest", texts, "a share")]
+        if odd := [share for share in shares if not 0 <= share <= 1]:
+            raise wrong(self.cls, "commonest", f"gave {odd[0]}; a share is a number from 0 to 1")
+        return shares
 
     def _each(self, hook: str, texts: Sequence[str], wanted: str) -> Any:
         found = self._call(hook, tuple(texts))

@@ -5,6 +5,7 @@ A prior is `model.safetensors` with `config.json`; a run's policy is `policy.saf
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -39,6 +40,14 @@ def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **n
     tensors = {k: v.detach().to(torch.float16 if half else v.dtype).contiguous() for k, v in model.state_dict().items()}
     write_atomically(folder / f"{stem}.safetensors", save(tensors))
     write_json(_description(folder, stem), about)
+
+
+def digest(model: Model) -> str:
+    """The SHA-256 of a model's shape and weights: the same for the same model."""
+    found = hashlib.sha256(repr([type(model).__name__, model.shape, model.fixed_length]).encode())
+    for name, tensor in model.state_dict().items():
+        found.update(f"{name} {tuple(tensor.shape)}".encode() + tensor.cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _description(folder: Path, stem: str) -> Path:

@@ -133,7 +133,7 @@ class Watch:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave. Raises ValueError for rows that no run writes."""
         rows = state["rows"]
-        if not all({"reward", SPREAD + "reward", "valid"} <= row.keys() == rows[0].keys() for row in rows):
+        if not all({"reward", SPREAD + "reward", "valid"} <= row.keys() for row in rows):
             raise ValueError("the figures that its alarms watch are not all there")
         if not all(len(ends) in (0, 2) for ends in state["ranges"].values()):
             raise ValueError("the ranges that its alarms watch have two ends")
@@ -158,9 +158,7 @@ class Watch:
         return Alarm(update, column, message + (f", as in '{shortened(text)}'" if text else ""), text)
 
     def _sample(self, column: str, scores: Scores) -> str:
-        """What shows it: the worst by reward or held-out term, a copy, the text most made of what
-        is commonest, or the commonest text of the largest family.
-        """
+        """What shows it: the worst by reward or held-out term, a copy, the most common item."""
         if column == "reward":
             return _worst(scores, -scores.totals, scores.totals)
         if column.startswith(AGREED):
@@ -206,5 +204,6 @@ def _spreads(scores: Scores, held: Sequence[str]) -> dict[str, float]:
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The mean of each column, over the rows where it is known."""
-    table = {column: np.array([row[column] for row in rows]) for column in rows[0]}
+    columns = dict.fromkeys(column for row in rows for column in row)  # newer code may have more than it began with
+    table = {column: np.array([row.get(column, np.nan) for row in rows]) for column in columns}
     return {name: float(np.nanmean(v)) if np.isfinite(v).any() else np.nan for name, v in table.items()}

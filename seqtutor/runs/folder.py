@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from seqtutor.config import PretrainConfig, TrainConfig, build, to_toml
+from seqtutor.config import PretrainConfig, TrainConfig, build, changed, to_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
 from seqtutor.files import (
@@ -39,6 +39,7 @@ class RunFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.columns: tuple[str, ...] = ()  # of metrics.csv
 
     @property
     def answers(self) -> Path:
@@ -79,7 +80,19 @@ class RunFolder:
 
     def log(self, row: Mapping[str, float]) -> None:
         """Append one update to `metrics.csv`; the first row names the columns."""
-        self._append("metrics.csv", tuple(row), [[figure_text(value) for value in row.values()]])
+        if not row.keys() <= set(self.columns):
+            self.columns = self._widened("metrics.csv", tuple(row))
+        self._append("metrics.csv", self.columns, [[figure_text(row.get(name, math.nan)) for name in self.columns]])
+
+    def _widened(self, name: str, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """The columns of a table, after those that newer code has more are added to it, with empty cells."""
+        path = self.folder / name
+        header, *rows = (read_table(path) if path.exists() else []) or [[]]
+        new = [column for column in columns if column not in header]
+        if header and new:
+            widened = [[*row, *[""] * len(new)] for row in rows if len(row) == len(header)]
+            write_atomically(path, csv_text([[*header, *new], *widened]).encode())
+        return (*header, *new)
 
     def note(self, update: int, news: News) -> None:
         """Append what the scoring of an update brought to `ledger.csv`, `failures.csv` and `quarantine.csv`."""
@@ -219,6 +232,12 @@ def cannot_write(folder: Path, error: OSError, remedy: str) -> UserError:
     return UserError(f"cannot write to {folder}: {error.strerror}; {remedy}")
 
 
+def as_it_ran(config: TrainConfig, domain: Domain) -> TrainConfig:
+    """The config of a run, which names every weight, with 0 for what the domain pays for only since."""
+    since = {term.name: 0.0 for term in domain.terms() if term.weight and term.name not in config.term_weights}
+    return changed(config, weights={**since, **config.weights}) if since else config
+
+
 def checked_run(folder: Path) -> Path:
     """The config of a run folder. Raises UserError where it is none, or holds what no run leaves there."""
     path = folder / "config.toml"
@@ -232,7 +251,8 @@ def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
     """The config and the domain of a run folder."""
     path = checked_run(folder)
     config = build(TrainConfig, read_toml(path), str(path))
-    return config, load(config.domain, config.options)
+    domain = load(config.domain, config.options)
+    return as_it_ran(config, domain), domain
 
 
 def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:

@@ -31,6 +31,7 @@ from seqtutor.plugin import complaints
 from seqtutor.plugin.guard import Guarded
 from seqtutor.plugins import installed
 from seqtutor.priors import sampling
+from seqtutor.priors.files import digest
 from seqtutor.priors.model import Model
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import code_of
@@ -49,7 +50,7 @@ DAMAGED = (OSError, UserError, ValueError, TypeError, KeyError, RuntimeError, Re
 def draw(model: Model, domain: Domain, n: int, generator: torch.Generator) -> tuple[Ids, Flags]:
     """As `sampling.draw`; the generator too is afterwards as if it had drawn."""
     state, device = generator.get_state(), str(generator.device)
-    about = [_digest(model), list(domain.vocabulary.own), domain.max_length, n, device]
+    about = [digest(model), list(domain.vocabulary.own), domain.max_length, n, device]
     about += [torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), _hash(state.numpy().tobytes())]
 
     def read(kept: Any) -> tuple[Ids, Flags]:
@@ -140,13 +141,6 @@ def _place(cls: type[Domain]) -> str:
 def _packages() -> list[str]:
     """Every installed package with its version: a domain may compute with any of them."""
     return sorted({f"{found.name} {found.version}" for found in distributions()} | {platform.platform()})
-
-
-def _digest(model: Model) -> str:
-    digest = hashlib.sha256(repr([type(model).__name__, model.shape, model.fixed_length]).encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(f"{name} {tuple(tensor.shape)}".encode() + tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _hash(content: bytes) -> str:

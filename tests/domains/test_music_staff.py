@@ -13,6 +13,7 @@ from seqtutor_music.domain import MusicOptions
 
 SCALE = "C4 - - - D4 - - - E4 - - - F4 - - - G4 - - - A4 - - - B4 - - - C5 - - -"
 BUSY = " ".join(["C#4 D4 D#5 F#3 G4 G#4 A4 A#4"] * 8)  # an accidental nearly everywhere
+LARGEST = " ".join(["C#5 G#3"] * 192)  # 24 bars of sixteenths, each with its accidental
 
 
 def of(**options):
@@ -38,7 +39,7 @@ def heads(svg, count):
     return [(x, y) for outline, x, y in glyphs(svg) if outline == head]
 
 
-@pytest.mark.parametrize("text", [SCALE, BUSY, "- - - -", "C4" + " -" * 63, " ".join([SCALE] * 16)])
+@pytest.mark.parametrize("text", [SCALE, BUSY, "- - - -", "C4" + " -" * 63, " ".join([SCALE] * 12), LARGEST])
 @pytest.mark.parametrize("tonic", ["C", "Gb", "C#m"])
 def test_a_page_can_hold_it_as_it_is(text, tonic):
     svg = drawn(text, tonic=tonic)
