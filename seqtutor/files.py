@@ -125,8 +125,8 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole, an entry a line, every letter as itself."""
-    write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    """Write JSON whole, an entry a line, every letter as itself, and a byte of a path that is no text as "?"."""
+    write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="replace"))
 
 
 def append(path: Path, head: str, text: str) -> None:

@@ -223,3 +223,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
+
+
+def test_a_path_that_is_no_text_spoils_no_description(tmp_path):
+    save_model(new_model(seed=1), tmp_path, "model", domain="letters", training={"data": "caf\udce9.txt", "of": "été"})
+    assert read_about(tmp_path, "model")["training"] == {"data": "caf?.txt", "of": "été"}
