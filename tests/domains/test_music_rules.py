@@ -1,5 +1,8 @@
 """Our rules: what must not matter to any of them, what can be foreseen, and that no absurdity is paid like a tune."""
 
+import re
+from pathlib import Path
+
 import climb
 import numpy as np
 import pytest
@@ -152,3 +155,9 @@ def test_what_one_rule_alone_likes_best_is_worth_less_than_a_tune(rule, monkeypa
     monkeypatch.setattr(climb, "worth", lambda ids: alone[0].values(ids).sum(axis=1))
     winner = climb.climb(batch(ABSURD["random events"])[0], 800, np.random.default_rng(0))
     assert whole(winner[None])[0] < min(reward(events(bars)) for bars in TUNES.values())
+
+
+def test_the_documented_weights_are_those_that_are_paid():
+    text = (Path(__file__).parents[2] / "docs" / "music.md").read_text(encoding="utf-8")
+    told = {name: float(weight) for name, weight in re.findall(r"(?m)^\| `(\w+)` \|.*\| ([\d.]+) \|[^|]*\|$", text)}
+    assert told == {rule.values.__name__: rule.weight for rule in rules.PRESETS["default"]}
