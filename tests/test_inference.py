@@ -466,3 +466,10 @@ def test_a_term_that_sets_the_held_out_items_apart_gets_no_weight():
     assert found.dropped == {"in the corpus": "sets the held-out items apart from nearly every text of the prior"}
     with pytest.raises(UserError, match="furthest: in the corpus"):
         examination._told(items[:, 1:], base[:, 1:], ["in the corpus"], np.ones(100))
+
+
+def test_a_term_that_set_the_items_apart_is_named_where_nothing_else_tells():
+    base = np.column_stack([np.ones(2000), np.random.default_rng(0).normal(size=2000)])
+    items = np.column_stack([np.ones(100), np.full(100, base[:, 1].max())])
+    with pytest.raises(UserError, match=r"no term tells .*; in the corpus sets the held-out items apart"):
+        examination._told(items, base, ["same", "in the corpus"], np.ones(100))

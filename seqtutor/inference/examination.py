@@ -47,6 +47,8 @@ def _told(items: Values, base: Values, names: Sequence[str], counts: Values) -> 
             if len(kept) == 1:
                 raise
             apart[error.term] = "sets the held-out items apart from nearly every text of the prior"
+        except UserError as error:
+            raise UserError("; ".join([str(error), *(f"{name} {why}" for name, why in apart.items())])) from error
         else:
             return replace(found, dropped={**found.dropped, **apart})
 
