@@ -172,7 +172,10 @@ def check_tree(folder: Path) -> None:
     """Raise UserError for a run folder that leads out of itself, by a link, or holds what is no file: it is named."""
     for parent, folders, names in os.walk(folder):
         for path in (Path(parent, name) for name in sorted(folders + names)):
-            mode = path.lstat().st_mode
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:  # a run that writes there renames its files
+                continue
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 what = f"a link to {path.readlink()}" if stat.S_ISLNK(mode) else "neither a file nor a folder"
                 raise UserError(

@@ -32,7 +32,10 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("prior").mkdir()
     save_model(new_model(spread=1.0, hidden=8), Path("prior"), "model", domain="letters")
-    return tmp_path
+    yield tmp_path
+    while STARTED:  # what a failed test left behind
+        with STARTED.pop() as process:
+            process.kill()
 
 
 def train(*args, **options):
@@ -208,13 +211,15 @@ main(prog_name="seqtutor")
 """
 PRETRAIN = ("pretrain", "--domain", "letters", "--hidden", "8", "--epochs", "1000", "--output", "mine")
 BASE = ("train", "--domain", "letters", "--prior", "./prior", "--rollouts", "8", "--batch", "8", "--samples", "10")
+STARTED: list[subprocess.Popen] = []
 
 
 def start(*args, every="0", before="", environment=None, **options):
     """A run in a process of its own, which can be killed. `before`: code that runs first."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
     pipes["env"] = environment or {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", before + LETTERS, every, *map(str, args)], **pipes)
+    STARTED.append(subprocess.Popen([sys.executable, "-c", before + LETTERS, every, *map(str, args)], **pipes))
+    return STARTED[-1]
 
 
 def wait_for(condition, process=None, seconds=120):

@@ -94,6 +94,13 @@ def test_a_row_is_not_added_through_a_link(run):
         RunFolder(run).log({"update": 1})
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_that_the_run_renames_at_that_moment_is_no_hindrance(run, command, monkeypatch):
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", lambda top: ((path, dirs, [*names, "new.part"]) for path, dirs, names in walk(top)))
+    assert "new.part" not in seqtutor(*COMMANDS[command]).output
+
+
 # 3. What is no file, and what runs within one
 
 
