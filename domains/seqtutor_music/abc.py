@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import accumulate
 
 from seqtutor import UserError
@@ -150,7 +151,9 @@ class _Music:
 
     def add(self, factor: Fraction, pitches: list[tuple[str, int]]) -> None:
         """Take in a note, chord or rest of so many units."""
-        length = factor * self._quarters() * self.broken
+        length = factor * self._quarters()
+        if self.broken != 1:
+            length *= self.broken
         left, scale = self.tuplet
         if left:
             length, self.tuplet = length * scale, (left - 1, scale)
@@ -249,6 +252,7 @@ def _signature(sharps: int) -> dict[str, int]:
     return dict.fromkeys(letters, 1 if sharps > 0 else -1)
 
 
+@lru_cache(maxsize=1024)  # a book has a few lengths and writes them a hundred thousand times
 def _factor(text: str) -> Fraction:
     """The length behind a note, in units.
 

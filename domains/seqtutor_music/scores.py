@@ -168,18 +168,20 @@ def _ends(bars: Sequence[Bar], starts: Sequence[Fraction], full: Fraction) -> li
 
 def _regular(bar: Bar, per_quarter: int) -> bool:
     """Whether all of its notes begin and end on the sixteenth grid."""
-    times = (time * per_quarter for sound in bar.sounds for time in (sound.start, sound.start + sound.length))
-    return all(time.denominator == 1 for time in times)
+    times = (time for sound in bar.sounds for time in (sound.start, sound.length))
+    return all(per_quarter % time.denominator == 0 for time in times)
 
 
 def notes_of(bars: Sequence[Bar], starts: Sequence[Fraction], per_quarter: int) -> list[Note]:
     """The notes in steps, ties merged; a note that ends its bar short of the bar line sounds on until there."""
     notes: list[Note] = []
-    for number, (bar, start, following) in enumerate(zip(bars, starts, starts[1:], strict=False), start=1):
+    places = [_steps(start, per_quarter) for start in starts]
+    for number, (bar, begin, following) in enumerate(zip(bars, places, places[1:], strict=False), start=1):
+        whole = _steps(bar.length, per_quarter)
         for sound in bar.sounds:
-            stop = sound.start + sound.length
-            stop = following if stop == bar.length else start + stop
-            note = _note((start + sound.start) * per_quarter, stop * per_quarter, sound.midi, number)
+            start, length = _steps(sound.start, per_quarter), _steps(sound.length, per_quarter)
+            stop = following if start + length == whole else begin + start + length
+            note = _note(begin + start, stop, sound.midi, number)
             if notes and sound.tied and _continues(notes[-1], note):
                 notes[-1] = notes[-1]._replace(length=notes[-1].length + note.length)
             else:
@@ -189,7 +191,13 @@ def notes_of(bars: Sequence[Bar], starts: Sequence[Fraction], per_quarter: int) 
     return notes
 
 
-def _note(start: Fraction, stop: Fraction, midi: int, bar: int) -> Note:
+def _steps(quarters: Fraction, per_quarter: int) -> int | Fraction:
+    """A time in steps: a whole number where it is one, for a book has a million times and fractions are slow."""
+    times, rest = divmod(per_quarter, quarters.denominator)
+    return quarters * per_quarter if rest else quarters.numerator * times
+
+
+def _note(start: int | Fraction, stop: int | Fraction, midi: int, bar: int) -> Note:
     if start.denominator != 1 or stop.denominator != 1:
         raise UserError(f"bar {bar} has a note that is not on the sixteenth grid")
     return Note(int(start), int(stop - start), midi)
