@@ -12,6 +12,7 @@ from seqtutor.objectives import load_objective
 from seqtutor.priors.files import grown
 from seqtutor.priors.model import LstmModel, Model, TiltedModel, forbidden, frozen, starting_policy
 from seqtutor.priors.sampling import logp_of, sample
+from seqtutor.priors.stepping import ROW, looked_back
 from seqtutor.tuner import Tuner
 
 
@@ -24,7 +25,7 @@ def build(kind, **shape):
         model = TiltedModel(model, new_model(seed=1, spread=0.5, **shape))
     for part in model.modules():
         if isinstance(part, LstmModel):
-            for table in (part.clock, *part.there, *part.again):
+            for table in (part.clock, *part.there, *part.again, *part.pulls):
                 if table is not None:
                     torch.nn.init.normal_(table.weight)
     return model.double().eval()
@@ -104,7 +105,7 @@ def test_with_looks_back_too_one_token_at_a_time_is_the_whole_sequence_at_once(k
 
 
 @torch.no_grad()
-def test_a_look_back_reads_what_stood_there_and_whether_the_last_token_repeats_its_own():
+def test_a_look_back_reads_what_stood_there_and_how_many_in_a_row_repeat_their_own():
     """A model whose cells see nothing else: the third token's chances depend on the first, at a distance of 2."""
     model = build("sequence", fixed_length=True, lookback=(2,))
     a, b, c = (VOCABULARY.encode(letter)[0] for letter in "abc")
@@ -117,9 +118,50 @@ def test_a_look_back_reads_what_stood_there_and_whether_the_last_token_repeats_i
     assert (said[0, 2] - said[1, 2]).abs().max() > 1e-3  # another first token
     torch.testing.assert_close(said[0, 2], said[2, 2], rtol=0, atol=1e-9)  # another second one is not seen
     assert (said[0, 3] - said[3, 3]).abs().max() > 1e-3  # the third repeats the first, or does not
-    model.again[0].weight.zero_()
+    for table in (*model.again, *model.pulls):
+        table.weight.zero_()
     said = model(words)
     torch.testing.assert_close(said[0, 3], said[3, 3], rtol=0, atol=1e-9)
+
+
+def test_what_stands_at_a_distance_and_how_many_in_a_row_repeated_theirs():
+    before = torch.tensor([[BOS, 3, 4, 3, 4, 4, 4, 3]])
+    places, rows = looked_back(before, (1, 2))
+    assert places[0, :, 0].tolist() == [BOS, 3, 4, 3, 4, 4, 4, 3]  # of the token that follows: the last one
+    assert places[0, :, 1].tolist() == [PAD, BOS, 3, 4, 3, 4, 4, 4]
+    assert rows[0, :, 0].tolist() == [0, 0, 0, 0, 0, 1, 2, 0]
+    assert rows[0, :, 1].tolist() == [0, 0, 0, 1, 2, 0, 1, 0]
+    assert looked_back(torch.full((1, 40), 3), (1,))[1].max() == ROW
+    assert looked_back(before, ())[0].shape == (1, 8, 0)
+
+
+@torch.no_grad()
+def test_a_pull_raises_the_logit_of_the_token_that_stands_at_its_distance_and_no_other():
+    model = build("sequence", fixed_length=True, lookback=(2, 3))
+    words = torch.tensor([VOCABULARY.encode("abca")])
+    before = model.logits(model.hidden(words))
+    model.pull.bias += torch.tensor([5.0, 0.5])
+    gained = model.logits(model.hidden(words)) - before
+    wanted = torch.zeros_like(gained)
+    wanted[0, 2, words[0, 0]] += 5.0
+    wanted[0, 3, words[0, 1]] += 5.0
+    wanted[0, 3, words[0, 0]] += 0.5
+    torch.testing.assert_close(gained[..., 3:], wanted[..., 3:], rtol=0, atol=1e-9)
+    assert (model(words)[..., [PAD, BOS]] < -1e6).all()  # never, although both stand before the beginning
+    repeating = torch.tensor([VOCABULARY.encode("abab")])  # at the last place one in a row has repeated its own
+    before = model.logits(model.hidden(repeating))
+    model.pulls[0].weight[1] += torch.tensor([2.0, 0.0])
+    gained = model.logits(model.hidden(repeating)) - before
+    assert gained[0, 3, repeating[0, 1]] == pytest.approx(2.0)
+    assert gained[:, :3].abs().max() == 0
+
+
+@KINDS
+@torch.no_grad()
+def test_a_policy_of_a_model_that_looks_back_starts_as_that_model(kind):
+    prior = build("sequence", fixed_length=True, lookback=(1, 2))
+    policy = starting_policy(prior, tilt=kind == "tilted").eval()
+    torch.testing.assert_close(policy(FIXED), prior(FIXED), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("lookback", [[0], [-2], [1.5], ["2"], [True], [1 << 20], 17 * [1], 3])

@@ -30,7 +30,7 @@ from seqtutor_music.grid import (
 )
 
 __all__ = [  # batch, for the doctests
-    "answer", "batch", "cadence", "ideas", "imitation", "opening", "question", "repose", "variety",
+    "answer", "batch", "cadence", "come_back", "ideas", "imitation", "opening", "question", "repose", "variety",
 ]  # fmt: skip
 
 CELL_NOTES = 3  # of a motif, at the least
@@ -178,6 +178,15 @@ def ideas(ids: Ids) -> Values:
     return paid(ids, -lacking.cumsum(axis=1))
 
 
+def come_back(ids: Ids) -> Flags:
+    """(B, N): whether a half bar is an earlier one, note for note."""
+    found = cells(ids, HALF)
+    again = np.zeros(found.shape[:2], dtype=bool)
+    for lag in range(1, found.shape[1]):
+        again[:, lag:] |= (found[:, lag:] == found[:, :-lag]).all(axis=2)
+    return again
+
+
 def variety(ids: Ids) -> Values:
     """Charges half bars that are note for note earlier ones, where they are more than half of all: by their square.
 
@@ -185,9 +194,5 @@ def variety(ids: Ids) -> Values:
     >>> variety(batch(8 * cell, 7 * cell + other, 4 * (cell + other), 2 * cell + 2 * other)).sum(axis=1)
     array([-9., -4., -4.,  0.])
     """
-    found = cells(ids, HALF)
-    again = np.zeros(found.shape[:2], dtype=bool)
-    for lag in range(1, found.shape[1]):
-        again[:, lag:] |= (found[:, lag:] == found[:, :-lag]).all(axis=2)
-    repeated = at_ends(again, HALF, ids.shape[1]).cumsum(axis=1)
+    repeated = at_ends(come_back(ids), HALF, ids.shape[1]).cumsum(axis=1)
     return paid(ids, -(np.maximum(repeated - lengths(ids)[:, None] // HALF / 2, 0.0) ** 2))

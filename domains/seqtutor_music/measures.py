@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seqtutor import Measure
 from seqtutor.measure import Better
-from seqtutor_music import context, corpus, grid, line, paper, rhythm
+from seqtutor_music import context, corpus, form, grid, line, paper, rhythm
 from seqtutor_music.copies import copied
 from seqtutor_music.events import FIRST_PITCH, OFF, STEPS, VOCABULARY, Ids, batch
 
@@ -77,6 +77,7 @@ def _likeness(ids: Ids) -> list[Measure]:
     steps, leaps = (semitones == 1) | (semitones == 2), semitones >= context.LEAP
     chord = struck & np.isin(context.pitch_class(ids), (0, 4, 7))
     pairs, same = _pairs_of_bars(ids)
+    told, again = grid.cells(struck, grid.HALF).sum(axis=2) >= 2, form.come_back(ids)
     timed = (strikes > 1).astype(np.float64)
     lengths = "bits, of the times from note to note in a melody"
     return [
@@ -84,7 +85,8 @@ def _likeness(ids: Ids) -> list[Measure]:
         _share("dotted beats", rhythm.is_dotted(ids), _sum(ids >= OFF) / grid.BEAT, "near", "divided 3 + 1"),
         _figure("rhythm entropy", rhythm.entropy(ids)[:, -1] * timed, timed, "near", summary=lengths),
         _figure("pairs of bars in one rhythm", same, pairs, "near", percent=True),
-        _figure("commonest half bars", *_commonest(ids), "near", percent=True, summary=SETS),
+        _share("half bars that come back", again & told, _sum(told), "near", "note for note, of those with two notes"),
+        _figure("commonest half bars", *_commonest(ids, told), "near", percent=True, summary=SETS),
         _share("stepwise motion", steps, moves, "near", "of all moves from note to note"),
         _share("leaps of a fifth or more", leaps, moves, "near", "of all moves from note to note"),
         _share("C, E and G", chord, strikes, "near", "the notes of the tonic chord, among all"),
@@ -155,10 +157,9 @@ def _pairs_of_bars(ids: Ids) -> tuple[Values, Values]:
     return n * (n - 1) / 2, same
 
 
-def _commonest(ids: Ids) -> tuple[Values, Values]:
-    """(N,) twice: half bars that are among the commonest of their set, and all of them."""
+def _commonest(ids: Ids, told: Flags) -> tuple[Values, Values]:
+    """(N,) twice: half bars that are among the commonest of their set, and all; of those that are `told` (N, cells)."""
     cells = grid.cells(ids, grid.HALF)
-    told = grid.cells(context.pitched(ids), grid.HALF).sum(axis=2) >= 2
     common = np.zeros(told.shape, dtype=bool)
     for start in range(0, len(ids), SET):
         these = slice(start, start + SET)

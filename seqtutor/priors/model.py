@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtutor.priors.stepping import State, Step, cells, hand
+from seqtutor.priors.stepping import ROW, State, Step, cells, hand, looked_back
 from seqtutor.vocabulary import BOS, EOS, PAD, Vocabulary
 
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
@@ -128,9 +128,10 @@ class LstmModel(Model):
     from those that many less: the hand goes round.
 
     `lookback`: where a form returns, as the bars of a tune do, a model may see again what stood so many tokens ago. For
-    each distance it also reads the token there, and whether the token before repeats its own (the lookback of Magenta's
-    melody models, 2016). What it sees there goes straight to the heads too, as far as a gate of the LSTM lets it: to
-    return to a bar is then one thing to learn, instead of one for every token.
+    each distance it also reads the token there, and how many tokens in a row have repeated their own (the lookback of
+    Magenta's melody models, 2016, tells whether the last one did). One number for each distance, from the state and
+    from that count, is added to the logit of the token that stands there: to return to a bar, and to stay in it, is
+    then one thing to learn, instead of one for every token.
     """
 
     def __init__(
@@ -159,13 +160,13 @@ class LstmModel(Model):
         self.clock = _Embedding(clock, embedding) if clock else None
         self.lookback = tuple(lookback)
         self.there = nn.ModuleList(_Embedding(len(vocabulary), embedding) for _ in lookback)  # the token at a distance
-        self.again = nn.ModuleList(_Embedding(2, embedding) for _ in lookback)  # whether the last token repeats its own
+        self.again = nn.ModuleList(_Embedding(ROW + 1, embedding) for _ in lookback)  # how many repeated their own
         self.lstm = _LSTM(embedding, hidden, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        seen = embedding * len(lookback)
-        self.gate = _Linear(hidden, seen) if lookback else None
-        self.head = _Linear(hidden + seen, len(vocabulary))
-        self.value_head = _Linear(hidden + seen, 1)
+        self.pull = _Linear(hidden, len(lookback)) if lookback else None  # towards the token at each distance
+        self.pulls = nn.ModuleList(_Embedding(ROW + 1, len(lookback)) for _ in lookback)
+        self.head = _Linear(hidden, len(vocabulary))
+        self.value_head = _Linear(hidden, 1)
         self.never: Tensor
         self.register_buffer("never", None, persistent=False)
         self.forbid()
@@ -181,7 +182,7 @@ class LstmModel(Model):
         """Orthogonal recurrences, a forget gate that starts open, a value of zero."""
         if self.head.weight.is_meta:
             return
-        for table in (self.clock, *self.there, *self.again):
+        for table in (self.clock, *self.there, *self.again, *self.pulls):
             if table is not None:
                 nn.init.zeros_(table.weight)
         hidden = self.lstm.hidden_size
@@ -198,29 +199,44 @@ class LstmModel(Model):
         without_value(self)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        before, length = F.pad(tokens[:, :-1], (1, 0), value=BOS), tokens.shape[1]
+        """As Model.hidden: the LSTM's output, and with a lookback what it adds to the logit of each token."""
+        before = F.pad(tokens[:, :-1], (1, 0), value=BOS)
         read = self.embedding(before)
-        seen: list[Tensor] = []
-        for there, again, distance in zip(self.there, self.again, self.lookback, strict=True):
-            past = F.pad(before, (distance, 0), value=PAD)
-            seen.append(there(past[:, 1 : length + 1]))
-            read = read + seen[-1] + again((past[:, :length] == before).long())
+        places, rows = looked_back(before, self.lookback)
+        for i, (there, again) in enumerate(zip(self.there, self.again, strict=True)):
+            read = read + there(places[..., i]) + again(rows[..., i])
         if self.clock is not None:
             left = (tokens != PAD).sum(-1, keepdim=True) - torch.arange(tokens.shape[1], device=tokens.device)
             read = read + self.clock(hand(left, self.clock))
         output, _ = self.lstm(self.dropout(read))
-        return self._gated(self.dropout(output), seen)
+        return self._returning(output, places, rows)
 
-    def _gated(self, output: Tensor, seen: list[Tensor]) -> Tensor:
-        """What the heads read: the LSTM's output (..., H), and what was `seen` (..., E) at each distance."""
-        return torch.cat([output, self.gate(output).sigmoid() * torch.cat(seen, -1)], -1) if self.gate else output
+    def _returning(self, output: Tensor, places: Tensor, rows: Tensor) -> Tensor:
+        """The LSTM's output (..., H), beside it what is added to the logits (..., V), where the model looks back.
+
+        `places`: the token at each distance (..., K). `rows`: how many in a row have repeated theirs (..., K).
+        """
+        if self.pull is None:
+            dropped: Tensor = self.dropout(output)
+            return dropped
+        with torch.autocast(output.device.type, enabled=False):
+            output = output.to(self.pull.weight.dtype)
+            pull = self.pull(output) + sum(table(rows[..., i]) for i, table in enumerate(self.pulls))
+            added = output.new_zeros((*output.shape[:-1], len(self.vocabulary)))
+            return torch.cat([self.dropout(output), added.scatter_add(-1, places, pull)], -1)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.head(hidden)
+        logits = self.scores(hidden)
         return logits.masked_fill(self.never, forbidden(logits.dtype))
 
+    def scores(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., H) -> what each token gets (..., V), also those that are never produced."""
+        size = self.lstm.hidden_size
+        scores: Tensor = self.head(hidden[..., :size])
+        return scores if self.pull is None else scores + hidden[..., size:]
+
     def value(self, hidden: Tensor) -> Tensor:
-        value: Tensor = self.value_head(hidden)
+        value: Tensor = self.value_head(hidden[..., : self.lstm.hidden_size])
         return value
 
     def value_parameters(self) -> Iterable[nn.Parameter]:
@@ -229,13 +245,15 @@ class LstmModel(Model):
 
     def start(self, batch: int, length: int) -> State:
         """As Model.start: of every layer h (B, hidden) and c (B, hidden); with a lookback also the tokens before (B,
-        one more than its farthest distance), with a clock the tokens left (B,).
+        one more than its farthest distance) and how many in a row have repeated theirs (B, distances), with a clock
+        the tokens left (B,).
         """
         new, farthest = self.head.weight.new_full, max(self.lookback, default=-1) + 1
         cells = [new((batch, self.lstm.hidden_size), 0.0) for _ in range(2 * self.lstm.num_layers)]
         past = [new((batch, farthest), PAD, dtype=torch.int64)] if self.lookback else []
+        rows = [new((batch, len(self.lookback)), 0, dtype=torch.int64)] if self.lookback else []
         left = [new((batch,), length, dtype=torch.int64)] if self.clock is not None else []
-        return *cells, *past, *left
+        return *cells, *past, *rows, *left
 
     def stepper(self) -> Step:
         advance = self.cells()
@@ -251,11 +269,11 @@ class LstmModel(Model):
         advance = cells(self)
 
         @torch.no_grad()
-        def gated(tokens: Tensor, state: State) -> tuple[Tensor, State]:
-            output, seen, state = advance(tokens, state)
-            return self._gated(output, seen), state
+        def returning(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            output, places, rows, state = advance(tokens, state)
+            return self._returning(output, places, rows), state
 
-        return gated
+        return returning
 
 
 class TiltedModel(Model):
@@ -268,8 +286,9 @@ class TiltedModel(Model):
         self.prior = frozen(prior)
         self.tilt = copy.deepcopy(prior).requires_grad_(True) if tilt is None else tilt
         if tilt is None:
-            nn.init.zeros_(self.tilt.head.weight)
-            nn.init.zeros_(self.tilt.head.bias)
+            for layer in (self.tilt.head, self.tilt.pull, *self.tilt.pulls):
+                for parameter in layer.parameters() if layer else ():
+                    nn.init.zeros_(parameter)
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """As Model.hidden: the prior's states and the tilt's, side by side."""
@@ -278,7 +297,7 @@ class TiltedModel(Model):
     def logits(self, hidden: Tensor) -> Tensor:
         """As Model.logits: log p plus what each token adds to it."""
         of_prior, of_tilt = hidden.chunk(2, -1)
-        logits: Tensor = self.prior.logits(of_prior).log_softmax(-1) + self.tilt.head(of_tilt)
+        logits: Tensor = self.prior.logits(of_prior).log_softmax(-1) + self.tilt.scores(of_tilt)
         return logits
 
     def value(self, hidden: Tensor) -> Tensor:
@@ -303,7 +322,7 @@ class TiltedModel(Model):
         def tilted(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             log_prior, prior_state = step(tokens, state[:cut])
             hidden, tilt_state = advance(tokens, state[cut:])
-            return (log_prior + self.tilt.head(hidden)).log_softmax(-1), (*prior_state, *tilt_state)
+            return (log_prior + self.tilt.scores(hidden)).log_softmax(-1), (*prior_state, *tilt_state)
 
         return tilted
 

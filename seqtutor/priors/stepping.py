@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqtutor.vocabulary import PAD
+
 if TYPE_CHECKING:
     from seqtutor.priors.model import LstmModel
 
 State = tuple[Tensor, ...]  # whatever a model remembers of what it has read: the rows of each part belong to sequences
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
-Advance = Callable[[Tensor, State], tuple[Tensor, list[Tensor], State]]
+Advance = Callable[[Tensor, State], tuple[Tensor, Tensor, Tensor, State]]
+
+ROW = 16  # tokens in a row that repeat theirs: more are not told apart
 
 
 @torch.no_grad()
 def cells(model: LstmModel) -> Advance:
-    """Of the weights as they stand: tokens (B,), state -> output (B, H), what is seen at each distance, new state.
+    """Of the weights as they stand: tokens (B,), state -> output (B, H), places, rows (B, K), new state.
+
+    `places` and `rows` are those of `looked_back`.
 
     The weights are laid out for one token at a time: the embedding times the first layer's input weights is a table
     with a row a token, the two products of any other layer are one, and tanh(x) = 2 sigmoid(2x) - 1 lets one sigmoid
@@ -33,45 +39,60 @@ def cells(model: LstmModel) -> Advance:
     beside = _beside(model, into)
     deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
 
-    def advance(tokens: Tensor, state: State) -> tuple[Tensor, list[Tensor], State]:
+    def advance(tokens: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, State]:
         gates = table.index_select(0, tokens).addmm_(state[0], first.T)
-        seen, rest = beside(gates, tokens, state[2 * len(layers) :])
+        places, rows, rest = beside(gates, tokens, state[2 * len(layers) :])
         after: State = _cell(gates, state[1])
         for layer, (weight, bias) in enumerate(deeper, start=1):
             below, here = after[-2], state[2 * layer]
             gates = F.linear(torch.cat([below, here], 1), weight, bias)
             after += _cell(gates, state[2 * layer + 1])
-        return after[-2], seen, after + rest
+        return after[-2], places, rows, after + rest
 
     return advance
 
 
-def _beside(model: LstmModel, into: Tensor) -> Callable[[Tensor, Tensor, State], tuple[list[Tensor], State]]:
-    """What a clock and a lookback add to the gates: gates, tokens, their state -> what is seen, their new state."""
+def _beside(model: LstmModel, into: Tensor) -> Callable[[Tensor, Tensor, State], tuple[Tensor, Tensor, State]]:
+    """What a clock and a lookback add to the gates: gates, tokens, their state -> places, rows, their new state."""
     clock = model.clock
     times = None if clock is None else F.linear(clock.weight, into)
     tables, repeats = ([rows.get_parameter("weight") for rows in kind] for kind in (model.there, model.again))
-    looks = [
-        (distance, there, F.linear(there, into), F.linear(again, into))
-        for distance, there, again in zip(model.lookback, tables, repeats, strict=True)
-    ]
+    looks = [(F.linear(there, into), F.linear(again, into)) for there, again in zip(tables, repeats, strict=True)]
+    distances = torch.tensor(model.lookback, dtype=torch.int64, device=into.device)
 
-    def add(gates: Tensor, tokens: Tensor, state: State) -> tuple[list[Tensor], State]:
+    def add(gates: Tensor, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         rest: State = ()
-        seen: list[Tensor] = []
+        places = rows = tokens[:, None][:, :0]
         if looks:
             past = torch.cat([state[0], tokens[:, None]], 1)
-            for distance, there, of_there, of_again in looks:
-                seen.append(there.index_select(0, past[:, -distance]))
-                gates += of_there.index_select(0, past[:, -distance])
-                gates += of_again.index_select(0, (past[:, -distance - 1] == tokens).long())
-            rest = (past[:, 1:],)
+            places = past.index_select(1, past.shape[1] - distances)
+            again = past.index_select(1, past.shape[1] - 1 - distances) == tokens[:, None]
+            rows = torch.where(again, (state[1] + 1).clamp(max=ROW), 0)
+            for i, (of_there, of_again) in enumerate(looks):
+                gates += of_there.index_select(0, places[:, i])
+                gates += of_again.index_select(0, rows[:, i])
+            rest = past[:, 1:], rows
         if clock is not None and times is not None:
             gates += times.index_select(0, hand(state[-1], clock))
             rest += (state[-1] - 1,)
-        return seen, rest
+        return places, rows, rest
 
     return add
+
+
+def looked_back(before: Tensor, lookback: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Of the tokens `before` (B, T) that are read: at each of K distances, the token there (B, T, K), counted from the
+    one that follows, and how many in a row up to here have repeated theirs (B, T, K), 0 to ROW.
+    """
+    length = before.shape[1]
+    steps = torch.arange(length, device=before.device)
+    places, rows = before.new_zeros((2, *before.shape, len(lookback)))
+    for i, distance in enumerate(lookback):
+        past = F.pad(before, (distance, 0), value=PAD)
+        places[..., i] = past[:, 1 : length + 1]
+        last = torch.where(past[:, :length] == before, -1, steps).cummax(1).values  # where it was something else
+        rows[..., i] = (steps - last).clamp(max=ROW)
+    return places, rows
 
 
 def hand(left: Tensor, clock: nn.Embedding) -> Tensor:
