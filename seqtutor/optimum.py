@@ -140,6 +140,23 @@ def _frontier(reward: Values, odds: Values) -> Iterator[Point]:
         sharpness = sharpness * STEP or GENTLEST / spread
 
 
+class Tilt(NamedTuple):
+    """What samples x of the prior stand for: pi*(x) = p(x) exp(R(x)/c) / Z."""
+
+    weights: Values  # (N,), their mean is 1; 0 where R is unknown
+    kl: float  # KL(pi* || p), nats a sequence
+    effective: float  # how many sequences of pi* they are worth
+
+
+def tilt(reward: Values, temperature: float) -> Tilt:
+    """The weights exp(R/c) / Z of samples of the prior, whose R (N,) is NaN where nobody knows it."""
+    logs = np.where(np.isfinite(reward), reward / temperature, -np.inf)
+    logs = logs - log_mean(logs)
+    weights = np.exp(logs)
+    kl = float((weights * np.where(weights > 0, logs, 0.0)).mean())
+    return Tilt(weights, kl, effective(logs))
+
+
 def log_mean(logs: Values) -> float:
     """The logarithm of the mean of exp(logs).
 

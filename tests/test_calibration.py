@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -91,6 +92,23 @@ def test_a_profile_is_shown_with_a_line_for_each_term(monkeypatch):
     assert said.exit_code == 0, said.output
     for line in ("dock", "halogens", "qed: transform = ", "us an item, ", "of the items pass every filter"):
         assert line in said.output
+
+
+def test_what_the_optimum_has_is_told_before_anything_is_tuned():
+    """Melodies end on the tonic more often at the optimum, and the prior, of which the domain is enough, does not."""
+    said = CliRunner().invoke(main, ["calibrate", "music", "-n", "20", "--draws", "300"], catch_exceptions=False)
+    assert said.exit_code == 0, said.output
+    assert "the optimum at c = 1 is " in said.output
+    row = next(line for line in said.output.splitlines() if line.startswith("last note on the tonic"))
+    prior, optimum, real = (float(cell) for cell in re.findall(r"([\d.]+)(?: ± [\d.]+)? %", row))
+    assert prior < 70 < 75 < optimum
+    assert real == pytest.approx(70.7, abs=0.1)
+    assert "distinct melodies" in said.output
+
+
+def test_too_few_draws_tell_nothing_of_the_optimum():
+    said = CliRunner().invoke(main, ["calibrate", "music", "-n", "20", "--draws", "40"], catch_exceptions=False)
+    assert "too few to tell its figures: fewer than 50" in said.output
 
 
 def test_a_profile_of_somebody_else_runs_nothing(monkeypatch):

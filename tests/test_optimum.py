@@ -105,6 +105,19 @@ def test_best_of_n_is_the_mean_over_all_sets_of_n():
     assert found[4].reward == pytest.approx(np.mean(drawn), abs=0.02)
 
 
+def test_samples_of_the_prior_stand_for_the_optimum_by_their_weights():
+    world = World(0, 0.5, 0.0)
+    drawn = np.random.default_rng(0).choice(len(world.prior), 200_000, p=world.prior)
+    found = optimum.tilt(np.append(world.reward[drawn], np.nan), 0.5)
+    weights = found.weights[:-1]
+    assert found.weights[-1] == 0  # of what nobody knows the reward of
+    assert found.weights.mean() == pytest.approx(1.0)
+    law = np.bincount(drawn, weights, len(world.prior)) / weights.sum()
+    np.testing.assert_allclose(law, world.best, atol=4e-3)
+    assert found.kl == pytest.approx(exact.kl(world.best, world.prior), abs=0.02)
+    assert found.effective == pytest.approx(len(drawn) / (world.best**2 / world.prior).sum(), rel=0.02)
+
+
 def test_what_is_resampled_has_the_law_of_the_optimum():
     world, rng = World(0, 0.5, 0.5), np.random.default_rng(2)
     counts = np.zeros(len(world.prior))

@@ -32,39 +32,39 @@ FORM = "the period, question and answer: Caplin 1998, Classical Form"
 OURS: tuple[Rule, ...] = (
     Rule(paper.key, 0.3, "each pitch outside the key costs 1", GAULDIN),
     Rule(form.opening, 0, "opening on a tonic, in any octave, earns 1; on another note of its chord .5", GAULDIN),
-    Rule(form.cadence, 1.7, "ending on the tonic earns 1; led to by a step or the fifth .5 more", GAULDIN),
+    Rule(form.cadence, 1.4, "ending on the tonic earns 1; led to by a step or the fifth .5 more", GAULDIN),
     Rule(
         form.repose,
         0.1,
         "a last note on beat 1 or 3 earns 1, a half note 1 more; an odd sixteenth costs",
         GAULDIN,
     ),
-    Rule(form.question, 1, "a first half that comes to rest earns .5; not on the tonic .5 more", FORM),
-    Rule(form.answer, 2.2, "a second half that begins like the first and ends otherwise earns up to 1", FORM),
+    Rule(form.question, 0.5, "a first half that comes to rest earns .5; not on the tonic .5 more", FORM),
+    Rule(form.answer, 1, "a second half that begins like the first and ends otherwise earns up to 1", FORM),
     Rule(form.imitation, 0.4, "a motif that comes back, moved or inverted, earns 1; three at most", GAULDIN),
     Rule(form.ideas, 2, "each pitch that two bars lack to three costs 1", GAULDIN),
     Rule(form.variety, 5, "half bars that repeat earlier ones, where they are over half of all, cost", BOOKS),
     Rule(
         rhythm.shared_rhythm,
-        1.2,
+        0.7,
         "a bar in the rhythm of an earlier one earns 1, an even one .25; two at most",
         BOOKS,
     ),
-    Rule(rhythm.accents, 0.5, "too many notes on odd sixteenths, and bars without a first beat, cost", BOOKS),
+    Rule(rhythm.accents, 0.7, "too many notes on odd sixteenths, and bars without a first beat, cost", BOOKS),
     Rule(rhythm.dotted, 1.2, "a dotted beat earns .25; four at most", BOOKS),
-    Rule(rhythm.pulse, 0.6, "too many different note lengths, or only one, cost", BOOKS),
+    Rule(rhythm.pulse, 1.5, "too many different note lengths, or only one, cost", BOOKS),
     Rule(rhythm.activity, 4, "too few and too many notes a bar cost", BOOKS),
     Rule(rhythm.pauses, 0.5, "each rest after the second costs 1", BOOKS),
     Rule(line.steps, 2, "too few and too many steps among the moves cost", GAULDIN),
-    Rule(line.awkward, 0.2, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
-    Rule(line.recovery, 0.1, "a leap of a fifth costs 1, and earns that and more once it is filled", GAULDIN),
+    Rule(line.awkward, 0.1, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
+    Rule(line.recovery, 0, "a leap of a fifth costs 1, and earns that and more once it is filled", GAULDIN),
     Rule(line.compass, 0.1, "a line that goes too far, or nowhere, costs", BOOKS),
     Rule(line.triads, 0.4, "too many and too few notes of the tonic chord cost", BOOKS),
     Rule(
         line.to_and_fro, 0.8, "pitches that correlate with those before more or less than most tunes' do cost", GAULDIN
     ),
     Rule(line.monotony, 0.5, "each stroke of one pitch after the fourth in a row costs 1", GAULDIN),
-    Rule(line.climax, 0.2, "a line with one highest note earns 1, with one lowest 1", GAULDIN),
+    Rule(line.climax, 0.15, "a line with one highest note earns 1, with one lowest 1", GAULDIN),
 )
 THEIRS = tuple(Rule(values, 1.0, summary, paper.SOURCE) for values, summary in paper.RULES)
 QUOTING = Rule(corpus.quoting, 2.0, "each event that completes two bars in a row of the corpus costs 1", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,35 +20,45 @@ if TYPE_CHECKING:
 
     from seqtutor.calibration import Calibrated
     from seqtutor.domain import Values
+    from seqtutor.rewards.scorer import Scorer
+    from seqtutor.runs.evaluation import Evaluation
 
 
 @click.command()
-@click.argument("config", metavar="PROFILE", type=click.Path(path_type=Path))
+@click.argument("profile")
 @click.option("-n", "count", type=click.IntRange(20), default=1000, show_default=True, help="Items of the corpus.")
+@click.option(
+    "--draws",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Samples of the prior from which to tell what the optimum has, before anything is tuned. Each is scored.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed by which they are drawn.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the profile names.")
-def calibrate(config: Path, count: int, seed: int, trust: bool) -> None:
-    """Ask every term of PROFILE, a config, about items of the corpus.
+def calibrate(profile: str, count: int, draws: int, seed: int, trust: bool) -> None:
+    """Ask every term of PROFILE, a config or a domain, about items of the corpus.
 
     Shows for each what it says, the share of items that it pays nothing and in full, a transform that would tell them
-    apart, and its time.
+    apart, and its time; with --draws every figure of the optimum that the profile asks for, prior * exp(R/c).
 
     \b
     seqtutor calibrate examples/cns.toml
     seqtutor calibrate mine.toml -n 200 --trust
+    seqtutor calibrate music --draws 10000
     """
     from seqtutor import calibration
     from seqtutor.cli.console import counting
-    from seqtutor.domain import load
+    from seqtutor.domain import available, load
     from seqtutor.hits import tokens_of
     from seqtutor.rewards.scorer import new_scorer
 
-    read = read_toml(config)
+    read = {"domain": profile} if profile in available() else read_toml(Path(profile))
     if not trust:
-        refuse_strangers(read, {}, None, str(config))
-    settings = build(TrainConfig, read, str(config))
+        refuse_strangers(read, {}, None, profile)
+    settings = build(TrainConfig, read, profile)
     if not settings.domain:
-        raise UserError(f'{config} names no domain: domain = "molecules", say')
+        raise UserError(f'{profile} names no domain: domain = "molecules", say')
     domain = load(settings.domain, settings.options)
     texts = calibration.real_items(domain, count, seed)
     with ExitStack() as stack:
@@ -55,7 +66,45 @@ def calibrate(config: Path, count: int, seed: int, trust: bool) -> None:
         report = stack.enter_context(counting("calibrating"))
         found = list(calibration.calibrated(scorer, texts, report))
         totals = scorer.of_texts(texts, tokens_of(scorer, texts)).totals
+        of_prior = _drawn(scorer, settings, draws, seed) if draws else None
     _show(found, totals, settings)
+    if of_prior:
+        _show_optimum(of_prior, settings.temperature)
+
+
+def _drawn(scorer: Scorer, settings: TrainConfig, draws: int, seed: int) -> Evaluation:
+    """Samples of the prior that the profile would tune."""
+    import torch
+
+    from seqtutor.priors.files import load_prior
+    from seqtutor.runs.evaluation import evaluate_prior
+
+    prior = load_prior(settings.prior or scorer.domain.name, scorer.domain)
+    return evaluate_prior(prior, scorer.domain, scorer, draws, torch.Generator().manual_seed(seed))
+
+
+def _show_optimum(found: Evaluation, temperature: float) -> None:
+    """Print what the optimum has of every figure, between what the prior and what real items have of it."""
+    from seqtutor.cli.console import console, new_table, say
+    from seqtutor.cli.tables import figure
+    from seqtutor.optimum import LEAST, tilt
+
+    optimum = tilt(found.scores.totals, temperature)
+    say(
+        f"the optimum at c = {temperature:g} is {optimum.kl:.2f} nats from the prior; "
+        f"{len(found.tokens):,} draws are worth {optimum.effective:,.0f} of it"
+    )
+    if optimum.effective < LEAST:
+        say(f"too few to tell its figures: fewer than {LEAST:.0f}; draw more, or ask for a higher temperature")
+        return
+    table = new_table("what the prior has, the optimum, and real items; mean ± 95 % interval")
+    for heading in ("prior", "optimum", "real"):
+        table.add_column(heading, justify="right")
+    for one in (row for row in found.figures if not row.of_set):
+        of_optimum = replace(one, values=one.values * optimum.weights, weights=one.weights * optimum.weights)
+        cells = [figure(m.mean, m.halfwidth, m.percent) for m in (one, of_optimum)]
+        table.add_row(one.name, *cells, figure(one.reference, None, one.percent))
+    console.print(table)
 
 
 def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) -> None:
