@@ -104,7 +104,7 @@ class MusicDomain(Domain):
     }
     fixed_length = True
     unit = STEPS
-    lookback = (STEPS // 2, STEPS, 2 * STEPS)
+    lookback = (STEPS // 2, STEPS, 2 * STEPS, 4 * STEPS)
     options: MusicOptions
 
     @property
