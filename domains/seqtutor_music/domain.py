@@ -99,8 +99,8 @@ class MusicDomain(Domain):
         "temperature": 1.0,  # the weights are nats
         "rollouts": 128,
         "updates": 300,
-        "learning_rate": 3e-3,
-        "learning_rate_end": 1e-4,
+        "learning_rate": 1.5e-3,
+        "learning_rate_end": 5e-5,
     }
     fixed_length = True
     unit = STEPS

@@ -32,7 +32,7 @@ FORM = "the period, question and answer: Caplin 1998, Classical Form"
 OURS: tuple[Rule, ...] = (
     Rule(paper.key, 0.3, "each pitch outside the key costs 1", GAULDIN),
     Rule(form.opening, 0, "opening on a tonic, in any octave, earns 1; on another note of its chord .5", GAULDIN),
-    Rule(form.cadence, 1.4, "ending on the tonic earns 1; led to by a step or the fifth .5 more", GAULDIN),
+    Rule(form.cadence, 1.5, "ending on the tonic earns 1; led to by a step or the fifth .5 more", GAULDIN),
     Rule(
         form.repose,
         0.1,
