@@ -56,8 +56,8 @@ OURS: tuple[Rule, ...] = (
     Rule(rhythm.activity, 4, "too few and too many notes a bar cost", BOOKS),
     Rule(rhythm.pauses, 0.5, "each rest after the second costs 1", BOOKS),
     Rule(line.steps, 2, "too few and too many steps among the moves cost", GAULDIN),
-    Rule(line.awkward, 0.1, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
-    Rule(line.recovery, 0, "a leap of a fifth costs 1, and earns that and more once it is filled", GAULDIN),
+    Rule(line.awkward, 0.2, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
+    Rule(line.recovery, 0.1, "a leap of a fifth costs 1, and earns that and more once it is filled", GAULDIN),
     Rule(line.compass, 0.1, "a line that goes too far, or nowhere, costs", BOOKS),
     Rule(line.triads, 0.4, "too many and too few notes of the tonic chord cost", BOOKS),
     Rule(
