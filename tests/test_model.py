@@ -12,7 +12,7 @@ from seqtutor.objectives import load_objective
 from seqtutor.priors.files import grown
 from seqtutor.priors.model import LstmModel, Model, TiltedModel, forbidden, frozen, starting_policy
 from seqtutor.priors.sampling import logp_of, sample
-from seqtutor.priors.stepping import ROW, looked_back
+from seqtutor.priors.stepping import STREAK, looked_back
 from seqtutor.tuner import Tuner
 
 
@@ -126,12 +126,12 @@ def test_a_look_back_reads_what_stood_there_and_how_many_in_a_row_repeat_their_o
 
 def test_what_stands_at_a_distance_and_how_many_in_a_row_repeated_theirs():
     before = torch.tensor([[BOS, 3, 4, 3, 4, 4, 4, 3]])
-    places, rows = looked_back(before, (1, 2))
+    places, streaks = looked_back(before, (1, 2))
     assert places[0, :, 0].tolist() == [BOS, 3, 4, 3, 4, 4, 4, 3]  # of the token that follows: the last one
     assert places[0, :, 1].tolist() == [PAD, BOS, 3, 4, 3, 4, 4, 4]
-    assert rows[0, :, 0].tolist() == [0, 0, 0, 0, 0, 1, 2, 0]
-    assert rows[0, :, 1].tolist() == [0, 0, 0, 1, 2, 0, 1, 0]
-    assert looked_back(torch.full((1, 40), 3), (1,))[1].max() == ROW
+    assert streaks[0, :, 0].tolist() == [0, 0, 0, 0, 0, 1, 2, 0]
+    assert streaks[0, :, 1].tolist() == [0, 0, 0, 1, 2, 0, 1, 0]
+    assert looked_back(torch.full((1, 40), 3), (1,))[1].max() == STREAK
     assert looked_back(before, ())[0].shape == (1, 8, 0)
 
 

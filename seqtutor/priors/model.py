@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtutor.priors.stepping import ROW, State, Step, cells, hand, looked_back
+from seqtutor.priors.stepping import STREAK, State, Step, cells, hand, looked_back
 from seqtutor.vocabulary import BOS, EOS, PAD, Vocabulary
 
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
@@ -160,11 +160,11 @@ class LstmModel(Model):
         self.clock = _Embedding(clock, embedding) if clock else None
         self.lookback = tuple(lookback)
         self.there = nn.ModuleList(_Embedding(len(vocabulary), embedding) for _ in lookback)  # the token at a distance
-        self.again = nn.ModuleList(_Embedding(ROW + 1, embedding) for _ in lookback)  # how many repeated their own
+        self.again = nn.ModuleList(_Embedding(STREAK + 1, embedding) for _ in lookback)  # how many repeated their own
         self.lstm = _LSTM(embedding, hidden, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.pull = _Linear(hidden, len(lookback)) if lookback else None  # towards the token at each distance
-        self.pulls = nn.ModuleList(_Embedding(ROW + 1, len(lookback)) for _ in lookback)
+        self.pulls = nn.ModuleList(_Embedding(STREAK + 1, len(lookback)) for _ in lookback)
         self.head = _Linear(hidden, len(vocabulary))
         self.value_head = _Linear(hidden, 1)
         self.never: Tensor
@@ -202,26 +202,26 @@ class LstmModel(Model):
         """As Model.hidden: the LSTM's output, and with a lookback what it adds to the logit of each token."""
         before = F.pad(tokens[:, :-1], (1, 0), value=BOS)
         read = self.embedding(before)
-        places, rows = looked_back(before, self.lookback)
+        places, streaks = looked_back(before, self.lookback)
         for i, (there, again) in enumerate(zip(self.there, self.again, strict=True)):
-            read = read + there(places[..., i]) + again(rows[..., i])
+            read = read + there(places[..., i]) + again(streaks[..., i])
         if self.clock is not None:
             left = (tokens != PAD).sum(-1, keepdim=True) - torch.arange(tokens.shape[1], device=tokens.device)
             read = read + self.clock(hand(left, self.clock))
         output, _ = self.lstm(self.dropout(read))
-        return self._returning(output, places, rows)
+        return self._returning(output, places, streaks)
 
-    def _returning(self, output: Tensor, places: Tensor, rows: Tensor) -> Tensor:
+    def _returning(self, output: Tensor, places: Tensor, streaks: Tensor) -> Tensor:
         """The LSTM's output (..., H), beside it what is added to the logits (..., V), where the model looks back.
 
-        `places`: the token at each distance (..., K). `rows`: how many in a row have repeated theirs (..., K).
+        `places`: the token at each distance (..., K). `streaks`: how many in a row have repeated theirs (..., K).
         """
         if self.pull is None:
             dropped: Tensor = self.dropout(output)
             return dropped
         with torch.autocast(output.device.type, enabled=False):
             output = output.to(self.pull.weight.dtype)
-            pull = self.pull(output) + sum(table(rows[..., i]) for i, table in enumerate(self.pulls))
+            pull = self.pull(output) + sum(table(streaks[..., i]) for i, table in enumerate(self.pulls))
             added = output.new_zeros((*output.shape[:-1], len(self.vocabulary)))
             return torch.cat([self.dropout(output), added.scatter_add(-1, places, pull)], -1)
 
@@ -251,9 +251,9 @@ class LstmModel(Model):
         new, farthest = self.head.weight.new_full, max(self.lookback, default=-1) + 1
         cells = [new((batch, self.lstm.hidden_size), 0.0) for _ in range(2 * self.lstm.num_layers)]
         past = [new((batch, farthest), PAD, dtype=torch.int64)] if self.lookback else []
-        rows = [new((batch, len(self.lookback)), 0, dtype=torch.int64)] if self.lookback else []
+        streaks = [new((batch, len(self.lookback)), 0, dtype=torch.int64)] if self.lookback else []
         left = [new((batch,), length, dtype=torch.int64)] if self.clock is not None else []
-        return *cells, *past, *rows, *left
+        return *cells, *past, *streaks, *left
 
     def stepper(self) -> Step:
         advance = self.cells()
@@ -270,8 +270,8 @@ class LstmModel(Model):
 
         @torch.no_grad()
         def returning(tokens: Tensor, state: State) -> tuple[Tensor, State]:
-            output, places, rows, state = advance(tokens, state)
-            return self._returning(output, places, rows), state
+            output, places, streaks, state = advance(tokens, state)
+            return self._returning(output, places, streaks), state
 
         return returning
 

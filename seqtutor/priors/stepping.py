@@ -18,14 +18,14 @@ State = tuple[Tensor, ...]  # whatever a model remembers of what it has read: th
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 Advance = Callable[[Tensor, State], tuple[Tensor, Tensor, Tensor, State]]
 
-ROW = 16  # tokens in a row that repeat theirs: more are not told apart
+STREAK = 16  # of tokens in a row that repeat theirs, the longest that is told
 
 
 @torch.no_grad()
 def cells(model: LstmModel) -> Advance:
-    """Of the weights as they stand: tokens (B,), state -> output (B, H), places, rows (B, K), new state.
+    """Of the weights as they stand: tokens (B,), state -> output (B, H), places, streaks (B, K), new state.
 
-    `places` and `rows` are those of `looked_back`.
+    `places` and `streaks` are those of `looked_back`.
 
     The weights are laid out for one token at a time: the embedding times the first layer's input weights is a table
     with a row a token, the two products of any other layer are one, and tanh(x) = 2 sigmoid(2x) - 1 lets one sigmoid
@@ -41,19 +41,19 @@ def cells(model: LstmModel) -> Advance:
 
     def advance(tokens: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, State]:
         gates = table.index_select(0, tokens).addmm_(state[0], first.T)
-        places, rows, rest = beside(gates, tokens, state[2 * len(layers) :])
+        places, streaks, rest = beside(gates, tokens, state[2 * len(layers) :])
         after: State = _cell(gates, state[1])
         for layer, (weight, bias) in enumerate(deeper, start=1):
             below, here = after[-2], state[2 * layer]
             gates = F.linear(torch.cat([below, here], 1), weight, bias)
             after += _cell(gates, state[2 * layer + 1])
-        return after[-2], places, rows, after + rest
+        return after[-2], places, streaks, after + rest
 
     return advance
 
 
 def _beside(model: LstmModel, into: Tensor) -> Callable[[Tensor, Tensor, State], tuple[Tensor, Tensor, State]]:
-    """What a clock and a lookback add to the gates: gates, tokens, their state -> places, rows, their new state."""
+    """What a clock and a lookback add to the gates: gates, tokens, their state -> places, streaks, their new state."""
     clock = model.clock
     times = None if clock is None else F.linear(clock.weight, into)
     tables, repeats = ([rows.get_parameter("weight") for rows in kind] for kind in (model.there, model.again))
@@ -62,37 +62,37 @@ def _beside(model: LstmModel, into: Tensor) -> Callable[[Tensor, Tensor, State],
 
     def add(gates: Tensor, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         rest: State = ()
-        places = rows = tokens[:, None][:, :0]
+        places = streaks = tokens[:, None][:, :0]
         if looks:
             past = torch.cat([state[0], tokens[:, None]], 1)
             places = past.index_select(1, past.shape[1] - distances)
             again = past.index_select(1, past.shape[1] - 1 - distances) == tokens[:, None]
-            rows = torch.where(again, (state[1] + 1).clamp(max=ROW), 0)
+            streaks = torch.where(again, (state[1] + 1).clamp(max=STREAK), 0)
             for i, (of_there, of_again) in enumerate(looks):
                 gates += of_there.index_select(0, places[:, i])
-                gates += of_again.index_select(0, rows[:, i])
-            rest = past[:, 1:], rows
+                gates += of_again.index_select(0, streaks[:, i])
+            rest = past[:, 1:], streaks
         if clock is not None and times is not None:
             gates += times.index_select(0, hand(state[-1], clock))
             rest += (state[-1] - 1,)
-        return places, rows, rest
+        return places, streaks, rest
 
     return add
 
 
 def looked_back(before: Tensor, lookback: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Of the tokens `before` (B, T) that are read: at each of K distances, the token there (B, T, K), counted from the
-    one that follows, and how many in a row up to here have repeated theirs (B, T, K), 0 to ROW.
+    one that follows, and how many in a row up to here have repeated theirs (B, T, K), 0 to STREAK.
     """
     length = before.shape[1]
     steps = torch.arange(length, device=before.device)
-    places, rows = before.new_zeros((2, *before.shape, len(lookback)))
+    places, streaks = before.new_zeros((2, *before.shape, len(lookback)))
     for i, distance in enumerate(lookback):
         past = F.pad(before, (distance, 0), value=PAD)
         places[..., i] = past[:, 1 : length + 1]
         last = torch.where(past[:, :length] == before, -1, steps).cummax(1).values  # where it was something else
-        rows[..., i] = (steps - last).clamp(max=ROW)
-    return places, rows
+        streaks[..., i] = (steps - last).clamp(max=STREAK)
+    return places, streaks
 
 
 def hand(left: Tensor, clock: nn.Embedding) -> Tensor:
