@@ -71,7 +71,7 @@ def unlike_real(ids: Ids) -> list[str]:
     said = []
     for figure in measure(ids[None]):
         if figure.better == "near" and figure.weights[0] > 0 and figure.name != "commonest half bars":  # of a set
-            low, high = real()[figure.name]["low"], real()[figure.name]["high"]
+            low, high = real(STEPS // BAR)[figure.name]["low"], real(STEPS // BAR)[figure.name]["high"]
             if not low - ROUNDED <= figure.mean <= high + ROUNDED:
                 said.append(f"{figure.name} {figure.mean:.2f} ({low:.2f} .. {high:.2f})")
     return said

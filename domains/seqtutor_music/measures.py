@@ -2,13 +2,13 @@
 
 As in the paper, the shares of "notes" in Table 1 are shares of all sixteenth events, holds and rests too; melodies are
 shares of melodies. All other rows count what is struck. What the corpus has of each stands in `real.json`;
-`python -m seqtutor_music.real` makes it anew. Of the rows about the last note that is what the last bars of its tunes
-have, of all others what its windows have.
+`python -m seqtutor_music.real` makes it anew: of phrases of four bars, and of whole sections of eight.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -21,12 +21,12 @@ from seqtutor_music import context, corpus, form, grid, line, paper, rhythm
 from seqtutor_music.copies import copied
 from seqtutor_music.events import FIRST_PITCH, OFF, STEPS, VOCABULARY, Ids, batch
 
-__all__ = ["COPIES", "ENDINGS", "REAL", "batch", "measure"]  # batch, for the doctests
+__all__ = ["BARS", "COPIES", "ENDINGS", "REAL", "batch", "measure", "real"]  # batch, for the doctests
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-REAL = Path(__file__).with_name("real.json")
+REAL, BARS = Path(__file__).with_name("real.json"), (4, 8)
 ENDINGS = ("last note on the tonic", "last note a quarter or longer", "last note on an odd sixteenth")
 COPIES = ("distinct melodies", "melodies that quote the corpus")  # of which the corpus itself has nothing to say
 SET, COMMONEST = 100, 10  # melodies among which the commonest half bars are looked for, and how many of these
@@ -43,7 +43,9 @@ def measure(ids: Ids) -> list[Measure]:
     leaps resolved nan
     """
     ids = ids if ids.size else np.zeros((len(ids), 1), dtype=np.int64)  # so that there is a last step
-    return [*_table_1(ids), *_likeness(ids), *_endings(ids), *_others(ids)]
+    known = real(ids.shape[1] // STEPS)
+    found = [*_table_1(ids), *_likeness(ids), *_endings(ids), *_others(ids)]
+    return [replace(one, reference=known[one.name]["mean"]) if one.name in known else one for one in found]
 
 
 def _table_1(ids: Ids) -> list[Measure]:
@@ -125,16 +127,21 @@ def _share(name: str, counted: Flags, of: Values, better: Better, summary: str =
 def _figure(
     name: str, values: Values, weights: Values, better: Better, *, percent: bool = False, summary: str = ""
 ) -> Measure:
-    """A figure with what real tunes have of it; 0 where it is newer than the file, and should be near."""
-    reference = real()[name]["mean"] if name in real() else 0.0 if better == "near" else None
+    reference = 0.0 if better == "near" else None  # until `measure` knows better
     return Measure(name, values, weights, better, percent, summary, reference=reference)
 
 
+def real(bars: int) -> dict[str, dict[str, float]]:
+    """What the corpus has of each figure: the mean, and between `low` and `high` 98 of 100 of its melodies.
+
+    Of four bars, or of eight, whichever is nearer: a whole section returns to its beginning, where a phrase does not.
+    """
+    return _real()[min(BARS, key=lambda known: abs(known - bars))]
+
+
 @cache
-def real() -> dict[str, dict[str, float]]:
-    """What the corpus has of each figure: the mean, and between `low` and `high` 98 of 100 of its melodies."""
-    found: dict[str, dict[str, float]] = json.loads(REAL.read_text(encoding="utf-8"))
-    return found
+def _real() -> dict[int, dict[str, dict[str, float]]]:
+    return {int(bars): figures for bars, figures in json.loads(REAL.read_text(encoding="utf-8")).items()}
 
 
 def _sum(flags: Flags) -> Values:

@@ -13,7 +13,7 @@ import numpy as np
 
 from seqtutor import Measure
 from seqtutor_music import measures
-from seqtutor_music.domain import MusicDomain
+from seqtutor_music.domain import MusicDomain, MusicOptions
 from seqtutor_music.events import VOCABULARY, join, stack
 
 
@@ -30,12 +30,17 @@ def _row(figure: Measure) -> dict[str, float]:
     return {"mean": round(figure.mean, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
 
-def main() -> None:
-    """Write `real.json`, and the phrases to the file that is named."""
-    found = phrases(MusicDomain())
+def figures(found: list[list[str]]) -> dict[str, dict[str, float]]:
+    """What phrases have of each measure."""
     rows = measures.measure(stack([VOCABULARY.encode(phrase) for phrase in found]))
-    figures = {m.name: _row(m) for m in rows if m.name not in measures.COPIES}
-    measures.REAL.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return {m.name: _row(m) for m in rows if m.name not in measures.COPIES}
+
+
+def main() -> None:
+    """Write `real.json`, and the phrases of four bars to the file that is named."""
+    found = phrases(MusicDomain())
+    known = {str(bars): figures(phrases(MusicDomain(MusicOptions(bars=bars)))) for bars in measures.BARS}
+    measures.REAL.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     for path in sys.argv[1:]:
         Path(path).write_text("".join(f"{join(phrase)}\n" for phrase in found), encoding="utf-8")
 

@@ -117,17 +117,29 @@ def test_pairs_of_bars_and_commonest_half_bars():
 
 def test_every_row_but_those_of_copies_says_what_real_tunes_have():
     assert {m.name for m in C.measure([]) if m.reference is None} == set(COPIES)
-    assert set(real()) == {m.name for m in C.measure([])} - set(COPIES)
+    assert set(real(4)) == set(real(8)) == {m.name for m in C.measure([])} - set(COPIES)
+
+
+def test_a_long_melody_is_held_against_whole_sections():
+    def reference(bars):
+        bar = "C4 - - - D4 - - - E4 - - - F4 - - - "
+        found = next(m for m in C.measure([bar * bars]) if m.name == "half bars that come back")
+        return found.reference
+
+    assert [reference(bars) for bars in (1, 4, 8, 12)] == [
+        real(n)["half bars that come back"]["mean"] for n in (4, 4, 8, 8)
+    ]
+    assert real(8)["half bars that come back"]["mean"] > 2 * real(4)["half bars that come back"]["mean"]
 
 
 def test_what_real_tunes_have_can_be_made_anew(tmp_path, monkeypatch):
-    real()  # it is read once, from where it lies
-    tune = "C4 - - - G4 - - - E4 - - - F4 - - - " * 4 + "G4 - - - E4 - - - C4 - - - - - - - "
+    real(4)  # it is read once, from where it lies
+    tune = "C4 - - - G4 - - - E4 - - - F4 - - - " * 7 + "G4 - - - E4 - - - C4 - - - - - - - "
     monkeypatch.setattr(corpus, "corpus", lambda _: [tune.strip(), "C4 - - -"])
     monkeypatch.setattr(measures, "REAL", tmp_path / "real.json")
     monkeypatch.setattr("sys.argv", ["real", str(tmp_path / "endings.txt")])
     remake.main()
-    figures = json.loads((tmp_path / "real.json").read_text())
+    figures = json.loads((tmp_path / "real.json").read_text())["4"]
     assert figures["last note on the tonic"]["mean"] == 1
     assert figures["notes per bar"] == {"mean": 3.75, "low": 3.75, "high": 3.75}
     assert (tmp_path / "endings.txt").read_text() == " ".join(tune.split()[-64:]) + "\n"
