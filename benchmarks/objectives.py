@@ -19,6 +19,7 @@ import statistics
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -130,12 +131,16 @@ def table(runs: dict[str, list[Columns]], optimum: Optimum, goal: tuple[str, flo
     return "\n".join(lines)
 
 
-COLOURS = ("#1b6ca8", "#c8553d", "#2a9d8f", "#8e5ea2", "#b8860b", "#5a6b7b", "#d1478c", "#3f7d20", "#7a4a21", "#000000")
+COLOURS = (
+    *("#1b6ca8", "#c8553d", "#2a9d8f", "#8e5ea2", "#b8860b", "#5a6b7b", "#d1478c", "#3f7d20", "#7a4a21", "#4fb3d9"),
+    "#e39a2d",
+)
+DASHES = {"best of n": "5 4", "optimum": "2 3"}  # of what is no run: in black
 WIDTH, HEIGHT, EDGE = 640, 400, 50
 
 
 def picture(curves: dict[str, tuple[np.ndarray, np.ndarray]], x_label: str, y_label: str) -> str:
-    """Curves y over x as an SVG; one named 'best of n' is drawn dashed."""
+    """Curves y over x as an SVG, those of DASHES in black and dashed."""
     xs, ys = (np.concatenate([curve[i] for curve in curves.values()]) for i in (0, 1))
     low, high, right = np.nanmin(ys), np.nanmax(ys), np.nanmax(xs)
 
@@ -150,9 +155,11 @@ def picture(curves: dict[str, tuple[np.ndarray, np.ndarray]], x_label: str, y_la
         f'<text x="{WIDTH / 2}" y="{HEIGHT - 15}" text-anchor="middle">{x_label}, 0 to {right:.4g}</text>',
         f'<text x="{EDGE}" y="30">{y_label}, {low:.3g} to {high:.3g}</text>',
     ]
-    for i, ((name, (x, y)), colour) in enumerate(zip(curves.items(), COLOURS, strict=False)):
+    colours = cycle(COLOURS)
+    for i, (name, (x, y)) in enumerate(curves.items()):
         line = " ".join(place(float(a), float(b)) for a, b in zip(x, y, strict=True) if math.isfinite(b))
-        dash = ' stroke-dasharray="5 4"' if name in ("best of n", "optimum") else ""
+        dash = f' stroke-dasharray="{DASHES[name]}"' if name in DASHES else ""
+        colour = "#000000" if dash else next(colours)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         parts.append(f'<text x="{WIDTH - 95}" y="{EDGE + 16 * i}" fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
