@@ -1,4 +1,4 @@
-"""Every file of a run folder replaced by every odd thing, under every command; every write killed, or the disk full.
+"""Every file that a command reads replaced by every odd thing; every write of a run killed, or the disk full.
 
     python benchmarks/faults.py               all of it: some hours on one core
     python benchmarks/faults.py --share 0.05  a part of it, drawn at random
@@ -21,6 +21,7 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).par
 import table  # type: ignore[import-not-found]  # noqa: E402
 
 WRITES = 80  # more than a run of two updates has
+STEP = 500  # combinations between two lines of progress
 
 
 def main() -> int:
@@ -34,15 +35,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         table.prepare(work)
-        rows = [
-            (place, fault, command)
-            for place in table.places(work)
-            for fault in table.FAULTS
-            for command in table.COMMANDS
-            if rng.random() < args.share
-        ]
-        for place, fault, command in rows:
+        rows = table.rows(work)
+        rows = rng.sample(rows, round(args.share * len(rows)))
+        for i, (place, fault, command) in enumerate(rows):
             note(tally, fault.__name__, f"{place}, {command}", table.attempt(work, place, fault, command))
+            if i % STEP == STEP - 1:
+                print(f"{i + 1:,} of {len(rows):,}", file=sys.stderr, flush=True)
         for name in ("kill", "full"):
             for n in range(1, WRITES):
                 if rng.random() < args.share:

@@ -13,6 +13,7 @@ unless it lasts 30.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import random
@@ -25,18 +26,28 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
 
 import seqtutor
 from seqtutor import UserError
 from seqtutor.config import TrainConfig, build
 from seqtutor.files import read_toml
+from seqtutor.people.taste import evidence
+from seqtutor.people.votes import Vote, append
+from seqtutor.people.votes import read as read_votes
 from seqtutor.priors.files import load_model, save_model
 from seqtutor.priors.model import LstmModel
+from seqtutor.records import read_record
 from seqtutor.rewards.terms import settings_of
+from seqtutor.runs.checkpoint import CURRENT, Stateful, _digest, check_state, load_checkpoint, save_checkpoint
 from seqtutor.runs.report import render
 from seqtutor.runs.status import status_of
 
@@ -70,6 +81,9 @@ timeout = 3
 [terms.logp]
 transform = { kind = "interpolation", points = [[0, 0], [1, 1.5]] }
 """
+GOOD = b"CCO\nc1ccccc1\n" * 9
+RECORD = b"text,y\n" + b"".join(b"%s,%d\n" % (b"C" * n, n) for n in range(1, 12))
+RECORDS = b"".join(b'{"text": "%s", "y": %d.5}\n' % (b"C" * n, n) for n in range(1, 12))
 WORDS = (b"\x00", b"\xff", b"\n", b"'", b'"', b"[", b"{", b"(", b"9" * 30, b"-1", b"1e999", b"nan", b"<script>", b"../")
 NUMBER = re.compile(rb"-?\d+\.?\d*")
 # In a number's place the rest stays well-formed, and what comes after the parser is reached.
@@ -155,6 +169,78 @@ def _weights(data: bytes, folder: Path) -> None:
     load_model(folder, "model")
 
 
+def _packed(data: bytes, folder: Path) -> None:
+    """As a file of molecules that was packed: bitten first and then packed, and bitten as it was packed."""
+    domain = seqtutor.load("molecules")
+    for name, content in (("some.smi.gz", gzip.compress(data, 1)), ("other.smi.gz", gzip.compress(GOOD, 1))):
+        if name == "other.smi.gz":
+            place = len(data) % len(content)
+            content = content[:place] + data[:8] + content[place:]
+        (folder / name).write_bytes(content)
+        with suppress(UserError):
+            list(domain.read(folder / name))
+
+
+def _votes(data: bytes, folder: Path) -> None:
+    """Votes on molecules, and the taste that they tell of."""
+    (folder / "votes.jsonl").write_bytes(data)
+    votes = read_votes(folder / "votes.jsonl", "molecules")
+    figures = np.zeros((len(votes.rows), 2))
+    evidence(votes.rows, figures, figures, np.ones(2))
+
+
+def _record(data: bytes, folder: Path) -> None:
+    """A table of scored molecules, as --log takes it, in both of its forms."""
+    for name in ("some.csv", "some.jsonl"):
+        (folder / name).write_bytes(data)
+        with suppress(UserError):
+            read_record(seqtutor.load("molecules"), [str(folder / name)], {"y": "y"})
+
+
+def _checkpoint(data: bytes, folder: Path) -> None:
+    """A checkpoint as it is, and again behind a right digest, if its parts can be told."""
+    model = nn.Linear(2, 2)
+    optimiser, generator = torch.optim.Adam(model.parameters()), torch.Generator()
+    parts: dict[str, Stateful] = {"policy": model, "optimiser": optimiser, "random": generator}
+    (folder / CURRENT).write_bytes(data)
+    try:
+        load_checkpoint(folder, parts, _check)
+    except UserError:
+        (folder / CURRENT).write_bytes(_resigned(data))
+        load_checkpoint(folder, parts, _check)
+
+
+def _check(state: dict[str, Any]) -> None:
+    check_state(state, {"update": int, "seconds": float, "names": [str]})
+
+
+def _resigned(data: bytes) -> bytes:
+    """The same tensors and state with the digest that belongs to them. Raises UserError where it holds none."""
+    try:
+        tensors = load(data)
+        state = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["state"]
+        return bytes(save(tensors, {"state": state, "digest": _digest(state, tensors)}))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError("it holds no tensors") from error
+
+
+def _seeds_of_checkpoints(folder: Path) -> list[bytes]:
+    model = nn.Linear(2, 2)
+    optimiser = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    parts: dict[str, Stateful] = {"policy": model, "optimiser": optimiser, "random": torch.Generator()}
+    save_checkpoint(folder, parts, {"update": 2, "seconds": 0.5, "names": ["a", "b"]})
+    return [(folder / CURRENT).read_bytes()]
+
+
+def _seeds_of_votes(folder: Path, items: list[str]) -> list[bytes]:
+    for a, b, answer in zip(items, items[1:], ("a", "b", "same", "bad", "a"), strict=False):
+        vote = append(folder / "votes.jsonl", Vote("molecules", "anna", a, b, answer))
+    append(folder / "votes.jsonl", Vote("molecules", "anna", a, b, "undo", of=vote.id))
+    return [(folder / "votes.jsonl").read_bytes()]
+
+
 def _run(data: bytes, folder: Path) -> None:
     """The tables of a run, behind one another with a line of equals signs between."""
     names = ("config.toml", "metrics.csv", "samples.csv", "summary.json", "failures.csv")
@@ -211,6 +297,10 @@ def readers(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
         "toml": (_toml, [TOML]),
         "safetensors": (_weights, _seeds_of_weights(folder)),
         "run": (_run, _seeds_of_runs()),
+        "packed": (_packed, [line.encode() for line in smiles]),
+        "votes": (_votes, _seeds_of_votes(folder, [line.split()[0] for line in smiles[:6]])),
+        "record": (_record, [RECORD, RECORDS]),
+        "checkpoint": (_checkpoint, _seeds_of_checkpoints(folder)),
     }
 
 

@@ -9,7 +9,7 @@ belong; and those without a pickup among the moved.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -43,17 +43,20 @@ def played(collection: str) -> Iterator[tuple[int, list[Note]]]:
             yield -first % STEPS, notes
 
 
+def counts(found: Iterable[tuple[int, list[Note]]]) -> tuple[int, int, int, int, int]:
+    """Of pickups and notes: tunes, those with a pickup, those moved, moved to where they belong, moved without one."""
+    both = [(true, unsaid_pickup(notes, notes[-1].start + notes[-1].length, Fraction(1))[0]) for true, notes in found]
+    moved = [(true, told) for true, told in both if told]
+    right, none = sum(true == told for true, told in moved), sum(true == 0 for true, _ in moved)
+    return len(both), sum(true > 0 for true, _ in both), len(moved), right, none
+
+
 def main() -> None:
     """Print the table."""
     print(f"{'collection':16}{'tunes':>8}{'pickups':>9}{'moved':>8}{'right':>8}{'none':>8}")
     for collection in (*COLLECTIONS, "essenFolksong"):
-        found = list(played(collection))
-        said = [unsaid_pickup(notes, notes[-1].start + notes[-1].length, Fraction(1))[0] for _, notes in found]
-        moved = [(told, true) for told, (true, _) in zip(said, found, strict=True) if told]
-        print(
-            f"{collection:16}{len(found):8}{sum(true > 0 for true, _ in found):9}{len(moved):8}"
-            f"{sum(told == true for told, true in moved):8}{sum(true == 0 for _, true in moved):8}"
-        )
+        tunes, pickups, moved, right, none = counts(played(collection))
+        print(f"{collection:16}{tunes:8}{pickups:9}{moved:8}{right:8}{none:8}")
 
 
 if __name__ == "__main__":

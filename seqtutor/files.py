@@ -22,13 +22,13 @@ CAREFUL = os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)  # so that no FIFO is wait
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
-def opened(path: Path, flags: int) -> int:
+def opened(path: Path, flags: int, mode: int = 0o666) -> int:
     """The descriptor of a regular file. Raises UserError for anything else: a folder, a FIFO, a device."""
-    number = os.open(path, flags | CAREFUL, 0o666)
-    mode = os.fstat(number).st_mode
-    if not stat.S_ISREG(mode):
+    number = os.open(path, flags | CAREFUL, mode)
+    kind = os.fstat(number).st_mode
+    if not stat.S_ISREG(kind):
         os.close(number)
-        raise UserError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no file'}, and a file is needed")
+        raise UserError(f"{path} is {'a folder' if stat.S_ISDIR(kind) else 'no file'}, and a file is needed")
     return number
 
 

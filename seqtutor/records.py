@@ -102,7 +102,7 @@ def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:
     """The files of a record: the path itself, what a run has scored, or every table in a folder."""
     if not path.exists():
         raise UserError(f"there is no record {path}")
-    if path.is_file():
+    if not path.is_dir():
         return [path]
     if (path / "config.toml").is_file():
         check_tree(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.metadata
 import os
+import random
 import signal
 from importlib.metadata import EntryPoint
 
@@ -23,6 +24,21 @@ INSTALLED = {
     "fixedletters": "letters:FixedLettersDomain",
     "broken": "seqtutor_tests_have_no_such_module:BrokenDomain",
 }
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run the files in another order, and the tests of each"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --shuffle, no test comes after the one that it has always come after."""
+    seed = config.getoption("--shuffle", default=None)
+    if seed is not None:
+        rng = random.Random(seed)
+        place = {path: rng.random() for path in dict.fromkeys(item.path for item in items)}
+        items.sort(key=lambda item: (place[item.path], rng.random()))
 
 
 def pytest_collection_finish():

@@ -148,6 +148,7 @@ def test_every_promise_names_a_test_that_exists():
     tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
     for line in (ROOT / "docs" / "promises.md").read_text(encoding="utf-8").splitlines():
         file = ""
+        assert not re.match(r"\| (?!promise )", line) or "::test_" in line, f"no test: {line}"
         for given, name in re.findall(r"`(test_\w+\.py)?(?:::(test_\w+))?`", line):
             file = given or file
             assert not given or given in tests, given

@@ -34,8 +34,7 @@ def faults(tmp_path_factory):
 
 def test_whatever_lies_in_a_run_folder_is_used_or_refused_in_a_line(faults):
     module, work = faults
-    rows = [(p, f, c) for p in module.places(work) for f in module.FAULTS for c in module.COMMANDS]
-    for place, fault, command in random.Random(0).sample(rows, SHORT):
+    for place, fault, command in random.Random(0).sample(module.rows(work), SHORT):
         found = module.attempt(work, place, fault, command)
         assert found in ("done", "refused"), (place, fault.__name__, command)
 

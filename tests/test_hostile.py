@@ -126,6 +126,40 @@ def test_a_fifo_for_a_prior_a_config_or_data_hangs_nobody(run):
     assert "pipe.toml" in line(seqtutor("train", "--config", "pipe.toml"))
 
 
+LETTERS = ("--domain", "letters", "--prior", "./prior")
+GIVEN = {
+    "taste": ("train", *LETTERS, "--taste", "pipe"),
+    "telling": ("explain", "./run", "abc", "--taste", "pipe"),
+    "votes": ("rate", "./run", "--votes", "pipe", "--no-open"),
+    "examples": ("infer", *LETTERS, "--examples", "pipe"),
+    "samples": ("infer", *LETTERS, "--examples", "pipe.csv"),
+    "among": ("infer", "--domain", "letters", "--examples", "words.txt", "--among", "pipe"),
+    "data": ("pretrain", "--domain", "letters", "--data", "pipe"),
+    "inspect": ("inspect", "pipe", "--domain", "letters"),
+    "score": ("score", "pipe", "--config", "run/config.toml", "--output", "scored"),
+    "record": ("train", *LETTERS, "--log", "pipe.csv", "--log-reward", "reward"),
+}
+
+
+@pytest.mark.parametrize("command", GIVEN)
+def test_a_fifo_in_the_place_of_a_file_that_was_named_hangs_nobody(run, command):
+    write_words("words.txt")
+    for name in ("pipe", "pipe.csv"):
+        os.mkfifo(name)
+    assert "is no file" in line(seqtutor(*GIVEN[command]))
+
+
+def write_words(name):
+    Path(name).write_text("".join(f"{word}\n" for word in ("a", "b", "c", "ab", "ba", "abc", "cab", "bca", "aba")))
+
+
+def test_a_fifo_for_the_weights_that_infer_knows_a_prior_by_hangs_nobody(run):
+    write_words("words.txt")
+    Path("prior/model.safetensors").unlink()
+    os.mkfifo("prior/model.safetensors")
+    assert "is no file" in line(seqtutor("infer", *LETTERS, "--examples", "words.txt"))
+
+
 TRIGGER = """
 CREATE TRIGGER slow AFTER INSERT ON answers BEGIN
   DELETE FROM answers WHERE text IN (

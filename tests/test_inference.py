@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,12 @@ from letters import FixedLettersDomain, LettersDomain, Options, every, language,
 
 from seqtutor import TokenTerm, UserError
 from seqtutor.cli import main
-from seqtutor.cli.inferred import _gain, _guard
-from seqtutor.inference import Inference, correlated, examination, features, infer, share, tilt, usable
+from seqtutor.cli.inferred import _gain, _guard, config
+from seqtutor.inference import Inference, beyond, correlated, examination, features, infer, share, tilt, usable
 from seqtutor.inference.features import offered, prior_base, score
 from seqtutor.priors.files import save_model
+from seqtutor.rewards.reward import Reward
+from seqtutor.rewards.terms import settings_of
 
 NAMES = ("one", "two", "three")
 
@@ -217,7 +221,7 @@ def test_too_little_is_refused():
 def inference(mean, sd):
     k = len(mean)
     ones, cov = np.ones(k), np.diag(np.square(sd))
-    return Inference(NAMES[:k], np.array(mean), cov, 0.0 * cov, ones, ones, ones, {}, 9, 99, 99.0, 0.0)
+    return Inference(NAMES[:k], np.array(mean), cov, 0.0 * cov, ones, ones, -ones, ones, ones, {}, 9, 99, 99.0, 0.0)
 
 
 def test_folders_share_the_mean_of_their_weights_and_say_where_they_differ():
@@ -239,6 +243,46 @@ def test_what_is_no_item_stays_as_rare_as_it_was():
     assert gap > 1.0
     weights[0] = weight
     assert _gain(weights, valid) == pytest.approx(_gain(weights, invalid))
+
+
+def test_a_weight_that_would_pay_for_what_nobody_has_seen_is_paid_as_far_as_it_was_fitted():
+    """A penalty that few texts have, with its weight turned round: the tilt would go there and nowhere else."""
+    p, phi = enumerated(0)
+    far = phi[:, 0].argsort()[:2]
+    phi[far, 0] = phi[:, 0].min() - 30.0  # beyond the clip: together less than 0.5 % of the mass
+    p[far] = 1e-3
+    p /= p.sum()
+    rng = np.random.default_rng(0)
+    base = drawn(p, phi, 4000, rng)
+    low, high = np.quantile(base, [0.005, 0.995], axis=0)
+    w = np.array([-0.6, 0.3, 0.0])
+    items = drawn(tilted(p, phi.clip(low, high), w), phi, 200, rng)
+    found = infer(items, base, NAMES)
+    assert (found.low == low).all()
+    weights = found.mean / found.scale
+    assert beyond(base, weights, low, high).tolist() == [True, False, False]
+    straight, bounded = tilted(p, phi, weights), tilted(p, np.c_[phi[:, 0].clip(low[0], high[0]), phi[:, 1:]], weights)
+    assert straight[far].sum() > 0.99  # what a run would have been paid for
+    assert np.abs(bounded @ phi.clip(low, high) - items.clip(low, high).mean(axis=0)).max() < 0.1
+    assert not beyond(base, -weights, low, high).any()  # a penalty that stays one needs no bound
+    assert not beyond(base, 0 * weights, low, high).any()
+
+
+def test_a_config_pays_a_bounded_term_as_far_as_it_was_fitted_and_no_item_the_least():
+    domain, base = LettersDomain(), features.Base(np.c_[np.zeros(100), np.ones(100)], np.zeros((3, 2)))
+    base.values[:2, 0], base.values[2:50, 0] = -40.0, -1.0
+    found = replace(inference([-0.5, 0.2], [0.1, 0.1]), names=("rises", "variety"))
+    text, warnings = config(domain, {}, "", domain.terms(), found, found, base, "mine", "theirs")
+    read = tomllib.loads(text)
+    assert read["terms"] == {"rises": {"transform": {"kind": "interpolation", "points": [[-1.0, 1.0], [1.0, -1.0]]}}}
+    assert read["weights"] == {"rises": 0.5, "variety": 0.2}
+    assert "pays rises as far as that was fitted" in warnings[0]
+    reward = Reward(
+        [replace(term, weight=read["weights"][term.name]) for term in domain.terms()], settings_of(read["terms"])
+    )
+    steps = np.array([[[-3.0, 0.0], [0.0, 1.0]], [[-0.5, 0.0], [0.0, 1.0]]])  # (B, T, K)
+    real, valid = np.ones((2, 2), bool), np.ones(2, bool)
+    assert reward(steps, real, valid).sum(1) == pytest.approx([0.5 + 0.2, 0.25 + 0.2])
 
 
 # Features
@@ -355,7 +399,7 @@ def test_a_table_and_a_config_that_train_takes(prior):
     assert (config["domain"], config["prior"], config["options"]) == ("letters", prior, {"longest": 7})
     domain = LettersDomain(Options(longest=7))
     items = features.read_items(domain, Path("mine.txt"), offered(domain))
-    found = infer(items.values, prior_base(domain, offered(domain), prior).values, ("rises", "variety"))
+    found = infer(items.values, prior_base(domain, offered(domain), prior, 20_000).values, ("rises", "variety"))
     weights = [config["weights"][name] / config["temperature"] for name in found.names]
     assert weights == pytest.approx(found.mean / found.scale, rel=1e-5)
     result = CliRunner().invoke(main, ["train", "--config", "mine.toml", "--updates", "1", "--output", "run"])
@@ -373,13 +417,35 @@ def test_a_term_that_is_left_out_has_no_weight_and_changes_no_other_by_its_own(p
     domain = LettersDomain(Options(longest=7))
     terms = [term for term in offered(domain) if term.name != "variety"]
     items = features.read_items(domain, Path(mine), terms)
-    found = infer(items.values, prior_base(domain, terms, prior).values, [term.name for term in terms])
+    found = infer(items.values, prior_base(domain, terms, prior, 20_000).values, [term.name for term in terms])
     assert [config["weights"][name] for name in found.names] == pytest.approx(found.mean / found.scale, rel=1e-5)
     assert "unknown term to leave out 'wariety'; did you mean 'variety'?" in refuse(
         *LONG, "--prior", prior, "--examples", mine, "--without", "wariety"
     )
     every = [part for term in offered(domain) for part in ("--without", term.name)]
     assert "--without names every term" in refuse(*LONG, "--prior", prior, "--examples", mine, *every)
+
+
+def test_the_texts_of_a_prior_that_are_worth_too_few_are_taken_a_second_time_and_more(prior, monkeypatch):
+    far = write("far.txt", words(longest=6)[:40])
+    said = " ".join(succeed(*LONG, "--prior", prior, "--examples", far, "-n", "250").split())
+    assert "; below 100 the intervals are rough" in said  # who says how many gets so many
+    monkeypatch.setattr(features, "TEXTS", 100)
+    said = " ".join(succeed(*LONG, "--prior", prior, "--examples", far).split())
+    assert "100 texts of the prior are worth" in said
+    assert "and 100 are wanted: 500 are taken" in said
+    assert int(re.search(r"against (\d+) texts of the prior", said)[1]) > 200
+
+
+def test_a_default_that_is_typed_changes_nothing(prior):
+    far = write("mine.txt", words(longest=3)[:20])
+    short = ("--domain", "letters", "--prior", prior, "--examples", far)
+    assert succeed(*short, "--longest", "4", "--output", "a.toml").replace("a.toml", "") == succeed(
+        *short, "--output", "b.toml"
+    ).replace("b.toml", "")
+    typed, usual = (tomllib.loads(Path(name).read_text(encoding="utf-8")) for name in ("a.toml", "b.toml"))
+    assert typed.pop("options") == {"longest": 4}
+    assert typed == usual
 
 
 def test_the_samples_of_a_run_are_those_of_its_policy(prior):

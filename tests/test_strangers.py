@@ -24,6 +24,7 @@ from seqtutor.runs.report import render
 SCRIPT = "<script>alert(1)</script>"
 FUZZ = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
 NAMES = ("smiles", "csv", "sdf", "midi", "abc", "musicxml", "melodies", "toml", "safetensors", "run")
+NAMES += ("packed", "votes", "record", "checkpoint")
 
 
 @pytest.fixture(scope="session")

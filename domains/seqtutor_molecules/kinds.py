@@ -26,6 +26,7 @@ from rdkit.DataStructs import BulkTanimotoSimilarity
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import SequenceTerm, TermKind, UserError, option
+from seqtutor.files import read_text
 from seqtutor_molecules.properties import Property, each
 from seqtutor_molecules.structures import molecule
 
@@ -119,8 +120,8 @@ class Alerts(TermKind):
 
     def _of_file(self, name: str) -> Property:
         try:
-            rows = list(csv.reader(Path(self.file).read_text(encoding="utf-8").splitlines()))
-        except (OSError, UnicodeDecodeError) as error:
+            rows = list(csv.reader(read_text(Path(self.file)).splitlines()))
+        except (OSError, UserError, csv.Error) as error:
             raise UserError(f"[terms.{name}]: cannot read {self.file}: {error}") from error
         patterns = [_pattern(f"{name}, {self.file}:{number}", row[0]) for number, row in enumerate(rows, 1) if row]
         return lambda smiles: float(not any(molecule(smiles).HasSubstructMatch(pattern) for pattern in patterns))

@@ -16,12 +16,14 @@ from rdkit.Chem.MolStandardize.rdMolStandardize import LargestFragmentChooser, U
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import DataLine, Undecodable, UserError
+from seqtutor.errors import shortened
 from seqtutor.files import read_bytes
-from seqtutor_molecules.structures import canonical
+from seqtutor_molecules.structures import LONGEST, canonical, check_length
 
 SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv", ".sdf")
 DELIMITERS = (",", ";", "\t", "|", " ")  # " ": words, whatever lies between them
 UNPACKED = 500_000_000  # bytes of a packed file
+DENSEST, SMALL = 100, 10_000_000  # times its own size that a packed file may have unpacked; so many bytes in any case
 LOOKED_AT = 50  # rows by which the column of SMILES is found where no header names it
 UNREADABLE = "\ufffd"  # stands for a byte that is no UTF-8
 
@@ -38,6 +40,7 @@ class Preparation:
         """The SMILES of what is left. Raises Undecodable where RDKit reads no molecule."""
         if not (self.largest_fragment or self.neutralise or self.strip_isotopes):
             return smiles
+        check_length(smiles)
         with BlockLogs():
             mol = MolFromSmiles(smiles)
             if mol is None:
@@ -122,10 +125,11 @@ def _text(path: Path) -> str:
     try:
         data = read_bytes(path)
         if path.suffix.lower() == ".gz":
+            most = min(UNPACKED, max(SMALL, DENSEST * len(data)))
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-                data = file.read(UNPACKED + 1)
-            if len(data) > UNPACKED:
-                raise UserError(f"unpacked {path} has more than {UNPACKED:,} bytes, too many to be read")
+                data = file.read(most + 1)
+            if len(data) > most:
+                raise UserError(f"unpacked {path} has more than {most:,} bytes, too many for what it is")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"cannot unpack {path}: {error}") from error
     except OSError as error:
@@ -171,7 +175,7 @@ def _names_smiles(header: str) -> bool:
 
 
 def _parses(cell: str) -> bool:
-    if not cell or any(character.isspace() for character in cell):  # RDKit would take what follows for a name
+    if not 0 < len(cell) <= LONGEST or any(map(str.isspace, cell)):  # RDKit would take what follows for a name
         return False
     with BlockLogs():
         return MolFromSmiles(cell, sanitize=False) is not None
@@ -197,9 +201,12 @@ def _records(name: str, text: str) -> Iterator[tuple[str, str, str]]:
     supplier = SDMolSupplier()
     supplier.SetData(text)
     for i in range(len(supplier)):
+        where = f"{name}:record {i + 1}"
+        if supplier.GetItemText(i).count("\nM  V30 ") > 2 * LONGEST:  # a line an atom, and one a bond
+            yield where, "", f"it has more than {LONGEST:,} atoms, the most that is read"
+            continue
         with BlockLogs():
             mol = supplier[i]
-        where = f"{name}:record {i + 1}"
         yield (where, "", "RDKit cannot read this record") if mol is None else (where, str(MolToSmiles(mol)), "")
 
 
@@ -209,4 +216,4 @@ def _line(where: str, smiles: str, prepare: Preparation) -> DataLine:
     try:
         return DataLine(where, canonical(prepare(smiles)))
     except Undecodable as error:
-        return DataLine(where, None, f"'{smiles}' is no molecule: {error}")
+        return DataLine(where, None, f"'{shortened(smiles, 200)}' is no molecule: {error}")

@@ -11,6 +11,8 @@ from rdkit.rdBase import BlockLogs
 
 from seqtutor import Undecodable
 
+LONGEST = 5000  # characters of a SMILES; a protein of 100 amino acids has fewer, and RDKit takes seconds over more
+
 _murcko: Callable[[Mol], Mol] = GetScaffoldForMol
 
 
@@ -39,6 +41,7 @@ def canonical(smiles: str) -> str:
 
     Valid is what RDKit's sanitisation accepts, as in MOSES and GuacaMol, in one piece of at least one atom.
     """
+    check_length(smiles)
     if not smiles:
         raise Undecodable("no atoms")
     if "." in smiles:
@@ -50,6 +53,12 @@ def canonical(smiles: str) -> str:
         if written != smiles and _written(written) != written:
             raise Undecodable("RDKit has no stable canonical form of it")
     return written
+
+
+def check_length(smiles: str) -> None:
+    """Raise Undecodable for a text that is too long to be parsed."""
+    if len(smiles) > LONGEST:
+        raise Undecodable(f"it has {len(smiles):,} characters; {LONGEST:,} is the most that is read")
 
 
 def _written(smiles: str) -> str:

@@ -24,7 +24,7 @@ NOTE_OFF, NOTE_ON = 0x8, 0x9
 DATA_BYTES = {0xC: 1, 0xD: 1}  # of a message by the upper half of its status byte; the others have two
 SYSTEM, META = 0xF0, 0xFF
 NAME, END, METRE, KEY = 0x03, 0x2F, 0x58, 0x59  # kinds of meta events
-MOST = 5_000_000  # bytes of a file
+MOST, MOST_NOTES = 5_000_000, 100_000  # bytes and notes of a file; a symphony has some 50,000 notes
 NEAR = Fraction(1, 4)  # of a sixteenth: how far from the grid a note of a performance may begin; triplets are 1/3 off
 
 
@@ -37,6 +37,7 @@ class Track:
     metres: list[tuple[int, str]] = field(default_factory=list)
     sharps: list[int] = field(default_factory=list)
     end: int = 0
+    count: int = 0  # of its notes
 
     @property
     def last(self) -> int:
@@ -125,6 +126,7 @@ def _tracks(content: bytes) -> tuple[int, list[Track]]:
         size = int.from_bytes(content[at + 4 : at + 8])
         if content[at : at + 4] == b"MTrk":
             tracks.append(_track(content[at + 8 : at + 8 + size]))
+            _check_notes(sum(track.count for track in tracks))
         at += 8 + size
     return ticks, tracks
 
@@ -142,12 +144,19 @@ def _track(content: bytes) -> Track:
         if kind == NOTE_ON and data[1]:
             open_notes.append(len(notes))
             notes.append((now, None, data[0]))
+            track.count += 1
+            _check_notes(track.count)
         elif open_notes:  # the first of them that began: the second one of a pitch keeps its full length
             place = open_notes.popleft()
             start, _, midi = notes[place]
             notes[place] = (start, now, midi)
     track.notes = {channel: notes for channel, notes in track.notes.items() if notes}
     return track
+
+
+def _check_notes(count: int) -> None:
+    if count > MOST_NOTES:
+        raise UserError(f"it has more than {MOST_NOTES:,} notes; no piece has so many")
 
 
 def _describe(track: Track, now: int, kind: int, data: bytes) -> None:

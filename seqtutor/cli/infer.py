@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seqtutor.inference.features import Base, Items
 
 SHOWN = 3  # problems of a folder
+MORE = 5  # times as many texts of the prior where those that were taken are worth too few
 MOST = 10**7  # texts of the prior
 
 
@@ -90,7 +91,7 @@ def _infer(
     from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import columns, config, notes, table
     from seqtutor.inference import share
-    from seqtutor.inference.features import TEXTS, offered, prior_base, read_items
+    from seqtutor.inference.features import offered, read_items
 
     terms = _without(offered(domain), without)
     names = [term.name for term in terms]
@@ -101,19 +102,19 @@ def _infer(
         if among:
             base, whole = _list(read_items(domain, Path(among), terms), items)
             against = f"{len(base.values):,} items of {among}" + ("" if whole else ", which does not hold them all")
+            found = _all_inferred(items, base, names, whole)
         else:
-            base, whole = prior_base(domain, terms, prior or domain.name, texts or TEXTS, seed), False
+            base, found = _against_prior(domain, terms, items, prior or domain.name, texts, seed)
             against = f"{len(base.values):,} texts of the prior '{prior or domain.name}'"
-        found = {name: _inferred(name, some, base, names, whole, len(items)) for name, some in items.items()}
     shared = share(list(found.values())) if len(found) > 1 else None
     (only, *others) = found.values()
     console.print(columns(found, shared, against) if shared else table(only, against))
     for line in notes(only if not others else min(found.values(), key=lambda one: one.ess)):
         say(line)
     if output:
-        text, warning = config(domain, options, prior, terms, shared or only, only, base, ", ".join(paths), against)
+        text, warnings = config(domain, options, prior, terms, shared or only, only, base, ", ".join(paths), against)
         _write(Path(output), text)
-        if warning:
+        for warning in warnings:
             say(warning)
         say(f"written: {output}; tune with: seqtutor train --config {output}")
 
@@ -129,13 +130,43 @@ def _without(terms: list[RewardTerm], names: tuple[str, ...]) -> list[RewardTerm
     return left
 
 
-def _inferred(name: str, items: Items, base: Base, names: list[str], whole: bool, sets: int) -> Inference:
+def _against_prior(
+    domain: Domain, terms: list[RewardTerm], items: dict[str, Items], prior: str, texts: int | None, seed: int
+) -> tuple[Base, dict[str, Inference]]:
+    """The prior's texts and what they say; more of them where they are worth few, unless `texts` said how many."""
+    from seqtutor.cli.console import say
+    from seqtutor.inference import LOW, TooFarError
+    from seqtutor.inference.features import TEXTS, prior_base
+
+    names = [term.name for term in terms]
+    base = prior_base(domain, terms, prior, texts or TEXTS, seed)
+    try:
+        found = _all_inferred(items, base, names, whole=False)
+        worth = min(one.ess for one in found.values())
+    except TooFarError as error:
+        if texts:
+            raise
+        worth = error.ess
+    if texts or worth >= LOW:
+        return base, found
+    say(f"{TEXTS:,} texts of the prior are worth {worth:.0f}, and {LOW:.0f} are wanted: {MORE * TEXTS:,} are taken")
+    base = prior_base(domain, terms, prior, MORE * TEXTS, seed)
+    return base, _all_inferred(items, base, names, whole=False)
+
+
+def _all_inferred(items: dict[str, Items], base: Base, names: list[str], whole: bool) -> dict[str, Inference]:
+    """What each set of examples says, by its name."""
     from seqtutor.inference import infer as fit
 
-    try:
-        return fit(items.values, base.values, names, whole_base=whole)
-    except UserError as error:
-        raise UserError(f"{name}: {error}" if sets > 1 else str(error)) from error
+    found = {}
+    for name, some in items.items():
+        try:
+            found[name] = fit(some.values, base.values, names, whole_base=whole)
+        except UserError as error:
+            if len(items) > 1:
+                error.args = (f"{name}: {error}",)
+            raise
+    return found
 
 
 def _list(candidates: Items, items: dict[str, Items]) -> tuple[Base, bool]:

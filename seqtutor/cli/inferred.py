@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from seqtutor.cli.console import new_table
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.inference import LOW, Inference, Shared, correlated
+from seqtutor.inference import LOW, Inference, Shared, beyond, correlated
 from seqtutor.inference.features import Base
 
 STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
@@ -101,31 +101,64 @@ def config(
     base: Base,
     examples: str,
     against: str,
-) -> tuple[str, str]:
-    """The config, and a warning or nothing. Temperature 1: a weight is nats per unit of the raw term.
+) -> tuple[str, list[str]]:
+    """The config, and what to know of it. Temperature 1: a weight is nats per unit of the raw term.
 
     Every term stands in it: those that are not shown keep their w, which is their best guess; the others have 0, but a
-    term that tells items from what is none: its weight keeps the latter as rare as the prior writes it.
+    term that tells items from what is none: its weight keeps the latter as rare as the prior writes it. A term that
+    would pay for what nobody has seen is paid as far as it was fitted.
     """
     scale = dict(zip(found.names, found.scale, strict=True))
     w = dict(zip(shown.names, shown.mean, strict=True))
     sure = dict(zip(shown.names, shown.halfwidth, strict=True))
     weights = {term.name: float(w[term.name] / scale[term.name]) if term.name in w else 0.0 for term in terms}
     said = {name: f"{w[name]:+.2f} +- {sure[name]:.2f} nats per standard deviation" for name in w}
+    tables, base = _bounded(weights, found, base)
     guard, gap = _guard(np.array(list(weights.values())), base)
-    warning = ""
+    warnings = []
+    if tables:
+        names = " and ".join(tables)
+        warnings += [
+            f"the config pays {names} as far as that was fitted: beyond, its weight would say what nobody has seen"
+        ]
     if guard is not None:
         weights[terms[guard[0]].name] = guard[1]
         said[terms[guard[0]].name] = "keeps what is no item as rare as the prior writes it"
     elif gap > math.log(2):
-        warning = f"what is no item would earn {gap:.1f} nats more than items do; give it a cost by a term of your own"
+        warnings += [
+            f"what is no item would earn {gap:.1f} nats more than items do; give it a cost by a term of your own"
+        ]
     for term in domain.terms():
         if term.name not in weights and term.weight:
             weights[term.name] = 0.0
     head = {"domain": domain.name, **({"prior": prior} if prior else {}), "temperature": 1.0}
     lines = [f"# inferred from {examples}", f"# against {against}", "", tomli_w.dumps(head), "[weights]"]
-    lines += [_line(name, weight, said.get(name, "not inferred")) for name, weight in weights.items()]
-    return "\n".join(lines) + "\n" + (f"\n[options]\n{tomli_w.dumps(dict(options))}" if options else ""), warning
+    lines += [
+        _line(name, abs(weight) if name in tables else weight, said.get(name, "not inferred"))
+        for name, weight in weights.items()
+    ]
+    own = {"terms": tables} if tables else {}
+    more = tomli_w.dumps({**own, **({"options": dict(options)} if options else {})})
+    return "\n".join(lines) + "\n" + f"\n{more}" * bool(more), warnings
+
+
+def _bounded(weights: Mapping[str, float], found: Inference, base: Base) -> tuple[dict[str, Any], Base]:
+    """The transform of each term that is bounded, its direction in it; and the base as it is paid.
+
+    What is no item gets the least that such a term can earn, as a run would have it.
+    """
+    names, values, invalid = list(weights), base.values.copy(), base.invalid.copy()
+    at = [names.index(name) for name in found.names]
+    w = np.array([weights[name] for name in found.names])
+    tables = {}
+    for k in np.flatnonzero(beyond(base.values[:, at], w, found.low, found.high)):
+        low, high, sign = float(found.low[k]), float(found.high[k]), math.copysign(1.0, w[k])
+        tables[found.names[k]] = {
+            "transform": {"kind": "interpolation", "points": [[low, sign * low], [high, sign * high]]}
+        }
+        values[:, at[k]] = values[:, at[k]].clip(low, high)
+        invalid[:, at[k]] = low if sign > 0 else high
+    return tables, Base(values, invalid)
 
 
 def _line(name: str, weight: float, comment: str) -> str:

@@ -37,6 +37,7 @@ UNKNOWN = 0.2  # share of texts or items for which a term may have no value
 SAME = 1e-6  # share of a term's spread that other terms leave over, below which it says nothing new
 FEWEST = 8  # items
 LOWEST, LOW = 30.0, 100.0  # effective sample sizes: refused below the first, warned of below the second
+BEYOND = 0.05  # share of what a reward leads to that may lie where a term was clipped, on the side that is paid
 TAU = 1.0  # the penalty's standard deviation of a weight, nats per standard deviation
 PRIOR_ITEMS = 10.0  # how many items the model's own spread counts for, beside the spread of the items
 NORMAL = 1.959964  # of a 95 % interval
@@ -45,11 +46,11 @@ NEAR, DONE = 1e-9, 1e-20  # what is left to win: below the first a whole step is
 
 
 class TooFarError(UserError):
-    """The examples are unlike nearly all of the base; `term` is the one whose weight is the largest."""
+    """The examples are unlike nearly all of the base, worth `ess` texts; `term` is the one of the largest weight."""
 
-    def __init__(self, message: str, term: str) -> None:
+    def __init__(self, message: str, term: str, ess: float) -> None:
         super().__init__(message)
-        self.term = term
+        self.term, self.ess = term, ess
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Inference:
     sampling: Values  # (K, K): the part of it that a larger base would take away
     p_values: Values  # (K,) likelihood ratio: the chance of this much evidence if the term did not matter
     scale: Values  # (K,) the standard deviation of the clipped raw term in the base
+    low: Values  # (K,) where the raw term was clipped
+    high: Values  # (K,)
     shift: Values  # (K,) where the mean item lies, standard deviations from the base's mean
     dropped: Mapping[str, str]  # term -> why it has no weight
     items: int
@@ -122,7 +125,8 @@ def infer(
     base, base_weights = _known(base[:, kept], base_weights)
     if len(examples) < FEWEST:
         raise UserError(f"{len(examples)} items can be used; at least {FEWEST} are needed, and 50 show most rules")
-    x, y, scale = _standardised(examples, base, base_weights)
+    low, high = np.quantile(base, [CLIP, 1 - CLIP], axis=0)
+    x, y, scale = _standardised(examples.clip(low, high), base.clip(low, high), base_weights)
     fit, covariance, sampling, p_values = _fitted(x, y, counts, base_weights, 0.0 if whole_base else 1.0, tau)
     ess = float(1 / (fit.q**2).sum())
     _check_size(ess, len(base), [names[k] for k in kept], fit.weights)
@@ -133,6 +137,8 @@ def infer(
         sampling,
         p_values,
         scale,
+        low,
+        high,
         counts @ x,
         dropped,
         len(examples),
@@ -150,12 +156,29 @@ def _known(table: Values, weights: Values | None) -> tuple[Values, Values]:
 
 
 def _standardised(examples: Values, base: Values, base_weights: Values) -> tuple[Values, Values, Values]:
-    """Both clipped at the base's quantiles, and in standard deviations of it from its mean; the standard deviations."""
-    low, high = np.quantile(base, [CLIP, 1 - CLIP], axis=0)
-    examples, base = np.clip(examples, low, high), np.clip(base, low, high)
+    """Both in standard deviations of the base from its mean; the standard deviations."""
     centre = base_weights @ base
     scale = np.sqrt(base_weights @ (base - centre) ** 2)
     return (examples - centre) / scale, (base - centre) / scale, scale
+
+
+def beyond(base: Values, weights: Values, low: Values, high: Values) -> NDArray[np.bool_]:
+    """(K,) the terms that must be paid up to where they were clipped and no further.
+
+    `base` (M, K) raw terms, `weights` (K,) a unit. The weights were fitted to terms that end at `low` and `high`; paid
+    in a straight line, p exp(w . Phi) may put its mass where next to no text lay: then the weight would say what
+    nobody has seen. A term is bounded where more than BEYOND of that mass lies past the end that its weight pays for.
+    """
+    base, _ = _known(base, None)
+    outside = np.where(weights > 0, base > high, base < low) & (weights != 0)
+    bounded = np.zeros(len(weights), bool)
+    for _ in weights:
+        paid = np.where(bounded, base.clip(low, high), base) @ weights
+        over = np.exp(paid - logsumexp(paid)) @ outside * ~bounded
+        if over.max(initial=0.0) <= BEYOND:
+            break
+        bounded[over.argmax()] = True
+    return bounded
 
 
 def _check_size(ess: float, base: int, names: Sequence[str], weights: Values) -> None:
@@ -165,6 +188,7 @@ def _check_size(ess: float, base: int, names: Sequence[str], weights: Values) ->
             f"the examples are too far from what they are compared with: {base:,} texts are worth {ess:.0f}, and "
             f"{LOWEST:.0f} are needed (furthest: {far}); learn a prior from nearer items, or take more texts of it",
             far,
+            ess,
         )
 
 

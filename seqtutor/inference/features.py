@@ -18,7 +18,7 @@ import numpy as np
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError, shortened
-from seqtutor.files import readable
+from seqtutor.files import digest, read_text, readable
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import version_of, weighted_terms
 
@@ -87,7 +87,7 @@ def _samples(path: Path) -> list[str] | None:
     """The texts of a run's samples.csv; None where the file is none."""
     if path.suffix.lower() != ".csv" or not path.is_file():
         return None
-    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
+    rows = csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff"), newline=""))
     if not {"model", "text"} <= set(rows.fieldnames or ()):
         return None
     found = [(row["model"], row["text"]) for row in rows if row["text"]]
@@ -175,9 +175,8 @@ def _key(domain: Domain, terms: Sequence[RewardTerm], prior: str, texts: int, se
 
     folder = model_folder(prior)
     weights = folder / f"{stem_of(folder)}.safetensors"
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     versions = [(term.name, version_of(domain, term, {})) for term in terms]
-    about = [FORMAT, digest, domain.name, asdict(domain.options), versions, texts, seed]
+    about = [FORMAT, digest(weights), domain.name, asdict(domain.options), versions, texts, seed]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seqtutor.errors import UserError
+from seqtutor.files import opened, read_bytes
 
 ANSWERS = ("a", "b", "same", "bad", "undo")  # the first, the second, no difference, both bad; the vote `of` is undone
 LARGEST = 1 << 16  # bytes of a line
@@ -65,7 +66,7 @@ def append(path: Path, vote: Vote) -> Vote:
     vote = replace(vote, id=vote.id or secrets.token_hex(8), time=vote.time or now)
     line = (json.dumps(asdict(vote), ensure_ascii=False) + "\n").encode()
     try:
-        number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        number = opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             size = os.fstat(number).st_size
             cut = size > 0 and os.pread(number, 1, size - 1) != b"\n"
@@ -90,7 +91,7 @@ def read(path: Path, domain: str, *, size: int = 0, digest: str = "") -> Votes:
     Raises UserError where there is no file, where it has other votes than the run's, or votes of another domain.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise UserError(f"cannot read the votes {path}: {error.strerror}; 'seqtutor rate' writes them") from error
     content = content[:size] if size else content

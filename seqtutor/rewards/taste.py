@@ -6,7 +6,6 @@ average item, and so is its standard deviation; the value is mean - caution * sd
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
+from seqtutor.files import digest
 
 if TYPE_CHECKING:
     from seqtutor.domain import Values
@@ -82,7 +82,7 @@ class Tasted:
 
         folder = model_folder(self.prior)
         path = folder / f"{stem_of(folder)}.safetensors"
-        weights = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+        weights = digest(path) if path.is_file() else ""
         return f"taste {FORMAT} {self.votes().digest[:16]} {self.caution:g} {weights} {self.domain.options}"
 
 

@@ -23,6 +23,34 @@ def reading(folder, name, content):
 # --- reading
 
 
+@pytest.mark.parametrize(
+    ("name", "line"), [("bomb.smi.gz", b"C\n"), ("bomb.csv.gz", b"C,\n"), ("bomb.sdf.gz", b"$$$$\n")]
+)
+def test_a_packed_file_that_expands_without_bound_is_refused(tmp_path, name, line):
+    """Of 0.9 MB came 200 MB of lines, and each was read."""
+    content = gzip.compress(line * 10_000_000, 1)
+    with pytest.raises(UserError, match=r"unpacked .* has more than [\d,]+ bytes, too many for what it is"):
+        reading(tmp_path, name, content)
+
+
+def test_a_text_that_would_take_rdkit_half_a_minute_is_refused_at_once(tmp_path):
+    for text in ("C(" * 30_000, "C" * 60_000):
+        long, good = reading(tmp_path, "long.smi", f"{text}\nCCO\n")
+        assert "it has 60,000 characters; 5,000 is the most that is read" in long.problem
+        assert len(long.problem) < 300
+        assert good.text == "CCO"
+
+
+def test_a_record_of_more_atoms_than_any_molecule_is_passed_over(tmp_path):
+    n = 30_000  # a ring, which took a minute
+    atoms = "".join(f"M  V30 {i + 1} C 0 0 0 0\n" for i in range(n))
+    bonds = "".join(f"M  V30 {i + 1} 1 {i + 1} {(i + 1) % n + 1}\n" for i in range(n))
+    head = f"\n\n\n  0  0  0  0  0  0            999 V3000\nM  V30 BEGIN CTAB\nM  V30 COUNTS {n} {n} 0 0 0\n"
+    table = f"M  V30 BEGIN ATOM\n{atoms}M  V30 END ATOM\nM  V30 BEGIN BOND\n{bonds}M  V30 END BOND\nM  V30 END CTAB\n"
+    (line,) = reading(tmp_path, "ring.sdf", f"{head}{table}M  END\n$$$$\n")
+    assert line.problem == "it has more than 5,000 atoms, the most that is read"
+
+
 def test_lines_of_smiles_with_their_places(tmp_path):
     lines = reading(tmp_path, "mine.smi", f"OCC ethanol 1\n\nC1CC broken\n{ASPIRIN}\tx\n  CCl\nCCO.Cl\n")
     assert [(line.where, line.text) for line in lines] == [

@@ -1,6 +1,7 @@
 """Terms that a profile makes for itself: similarity, substructures, alerts, formulas; and terms as filters."""
 
 import math
+import os
 from contextlib import closing
 
 import numpy as np
@@ -48,6 +49,12 @@ def test_alerts_of_a_catalogue_and_of_a_file(tmp_path):
     assert said([PHENOL], kind="alerts", catalogue="PAINS").tolist() == [1.0]
     (tmp_path / "mine.csv").write_text("[OH]c,phenol\n\n[Cl],chloride\n")
     assert said([PHENOL, ETHANOL], kind="alerts", catalogue="file", file=str(tmp_path / "mine.csv")).tolist() == [0, 1]
+
+
+def test_alerts_of_what_is_no_file_hang_nobody(tmp_path):
+    os.mkfifo(tmp_path / "mine.csv")
+    with pytest.raises(UserError, match="is no file"):
+        said([PHENOL], kind="alerts", catalogue="file", file=str(tmp_path / "mine.csv"))
 
 
 def test_an_isomer_is_one_and_each_atom_too_many_costs():

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pickups
 import pytest
 import quotes
 
@@ -11,7 +12,7 @@ from seqtutor_music import MusicDomain, corpus
 from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.copies import copied, stretches, variants
 from seqtutor_music.domain import MusicOptions
-from seqtutor_music.events import MARKS, OFF, VOCABULARY, batch, parse
+from seqtutor_music.events import MARKS, OFF, VOCABULARY, Note, batch, parse
 from seqtutor_music.files import part_score
 from seqtutor_music.scores import Bar, Score, Sound, melody
 
@@ -218,3 +219,16 @@ def test_the_share_that_quotes_falls_with_the_length():
     found = quotes.shares(batch(book + book, half + half, "G4 - - A4 " * 16), batch(book))
     assert found[:2] == [pytest.approx(1 / 3)] * 2  # 20 and 24 events
     assert found[2:] == [0] * 4  # 28 and more are longer than the book
+
+
+def test_what_is_known_of_pickups_is_counted_on_tunes_without_their_bar_lines(tmp_path, monkeypatch):
+    """The reel's pickup is known by its length, the polka has none, the jig is in no duple metre."""
+    for name, text in (("reel.abc", REEL), ("jig.abc", JIG), ("polka.abc", POLKA)):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("music21.corpus.getComposer", lambda name: sorted(tmp_path.iterdir()))
+    (polka, even), (pickup, notes) = pickups.played("mine")
+    assert (polka, even[0].start) == (0, 0)
+    assert (pickup, notes[0].start) == (4, 0)
+    assert {note.start % 16 for note in notes} >= {0, 4}
+    beats = [Note(4 * beat, 4, 60) for beat in range(17)]
+    assert pickups.counts([(4, beats), (8, beats), (0, beats), (4, beats[:16]), (0, beats[:16])]) == (5, 3, 3, 1, 1)

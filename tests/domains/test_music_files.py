@@ -190,6 +190,29 @@ def test_a_tune_that_would_take_half_a_minute_is_refused_at_once(tmp_path):
     assert line.problem == "a tune of it has 1,800,020 characters; no melody has more than 100,000"
 
 
+def test_a_midi_file_of_more_notes_than_any_piece_is_refused_at_once(tmp_path):
+    """1.6 million notes of one track took 15 s and 700 MB; so would as many in many tracks."""
+    head, end = b"MThd\0\0\0\6\0\1\0\1\1\xe0", b"\0\xff\x2f\0"
+    one = b"\0\x90\x3c\x40" + bytes([0, 60, 64]) * 100_000 + end
+    few = b"\0\x90\x3c\x40" + bytes([0, 60, 64]) * 10_000 + end
+    for name, tracks in (("one.mid", [one]), ("many.mid", [few] * 12)):
+        (tmp_path / name).write_bytes(head + b"".join(b"MTrk" + len(t).to_bytes(4) + t for t in tracks))
+        (line,) = C.read(tmp_path / name)
+        assert line.problem == "it has more than 100,000 notes; no piece has so many"
+
+
+def test_absurd_lengths_of_midi_are_said_at_once(tmp_path):
+    most = b"\xff\xff\xff\x7f"  # ticks, 268 million
+    for track in (
+        b"\0\x90\x3c\x40" + most + b"\x3c\0",
+        (most + b"\xff\6\0") * 1000 + b"\0\x90\x3c\x40" + most + b"\x3c\0",
+    ):
+        body = track + b"\0\xff\x2f\0"
+        (tmp_path / "a.mid").write_bytes(b"MThd\0\0\0\6\0\1\0\1\0\1" + b"MTrk" + len(body).to_bytes(4) + body)
+        (line,) = C.read(tmp_path / "a.mid")
+        assert line.problem == "it is longer than any melody"
+
+
 def test_musicxml_of_more_notes_than_any_melody_is_refused_before_music21_reads_it(tmp_path):
     (tmp_path / "a.xml").write_text("<score-partwise>" + "<note/>" * 10_001 + "</score-partwise>")
     (line,) = MusicDomain().read(tmp_path / "a.xml")

@@ -1,8 +1,9 @@
-"""The table of faults: what is done to a run folder, where, and what every command makes of it.
+"""The table of faults: what is done to a file that a command reads, and what the command makes of it.
 
-A row is a function that takes the path of a file and leaves something odd there. `attempt` tries one row with one
-command in a process of its own; `interrupted` lets a run die, or its disk be full, at its n-th write. The suite takes a
-handful (tests/test_fault_table.py), `python benchmarks/faults.py` takes all.
+A row is a function that takes the path of a file and leaves something odd there: in a run folder, in a prior's, or in
+place of votes, a record or data. `attempt` tries one row with one command in a process of its own; `interrupted` lets a
+run die, or its disk be full, at its n-th write. The suite takes a handful (tests/test_fault_table.py),
+`python benchmarks/faults.py` takes all.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import errno
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import traceback
@@ -29,19 +32,45 @@ from seqtutor.cli import main
 
 WAIT = 30  # seconds that a command may take; a quiet machine needs less than one
 WORK = 5  # seconds of work that it may take
-TRAIN = ("train", "--domain", "letters", "--prior", "./prior", "--rollouts", "8", "--batch", "8", "--samples", "10")
+LETTERS = ("--domain", "letters", "--longest", "7")
+TRAIN = ("train", *LETTERS, "--prior", "./prior", "--rollouts", "16", "--batch", "8", "--samples", "60")
+SHORT = ("--updates", "1", "--samples", "10", "--trust", "--output", "out")
+GIVEN = ("run", "prior", "votes.jsonl", "record.csv", "words.txt", "reward.toml")  # what a stranger may have sent
 COMMANDS: dict[str, tuple[str, ...]] = {
     "status": ("status", "run"),
     "report": ("report", "run"),
     "resume": ("train", "--resume", "run", "--updates", "3", "--trust"),
     "generate": ("generate", "./run", "-n", "2"),
+    "best": ("generate", "./run", "-n", "2", "--draws", "16", "--trust"),
     "evaluate": ("evaluate", "./run", "-n", "4"),
+    "against": ("evaluate", "./prior", "--against", "./run", "-n", "4"),
+    "known": ("evaluate", "./run", "--log", "run/samples.csv"),
+    "unknown": ("evaluate", "./run", "--log", "record.csv", "--log-reward", "reward"),
     "score": ("score", "run/", "--trust", "--output", "out"),
-    "explain": ("explain", "./run", "abc"),
-    "prior": (*TRAIN[:3], "--prior", "./run", "--updates", "1", "--samples", "10", "--output", "out"),
-    "config": ("train", "--config", "run/config.toml", "--updates", "1", "--trust", "--output", "out"),
-    "record": (*TRAIN, "--updates", "1", "--log", "run", "--log-reward", "reward", "--output", "out"),
+    "profile": ("score", "words.txt", "--config", "run/config.toml", "--trust", "--output", "out"),
+    "calibrate": ("calibrate", "run/config.toml", "-n", "20", "--trust"),
+    "explain": ("explain", "./run", "abc", "--trust"),
+    "telling": ("explain", "./run", "abc", "--taste", "votes.jsonl", "--trust"),
+    "prior": ("train", *LETTERS, "--prior", "./run", *SHORT),
+    "config": ("train", "--config", "run/config.toml", *SHORT),
+    "record": (*TRAIN, "--log", "run", "--log-reward", "reward", *SHORT),
+    "table": (*TRAIN, "--log", "record.csv", "--log-reward", "reward", *SHORT),
+    "taste": (*TRAIN, "--taste", "votes.jsonl", *SHORT),
+    "reward": (*TRAIN, "--config", "reward.toml", *SHORT),  # whose term is the run
+    "infer": ("infer", *LETTERS, "--prior", "./prior", "--examples", "words.txt", "-n", "1000"),
+    "among": ("infer", *LETTERS, "--examples", "run/samples.csv", "--among", "words.txt"),
+    "pretrain": ("pretrain", *LETTERS, "--data", "words.txt", "--epochs", "0.2", "--output", "out"),
+    "onwards": ("pretrain", *LETTERS, "--prior", "./prior", "--data", "words.txt", "--output", "out"),
+    "further": ("pretrain", "--resume", "prior"),
+    "inspect": ("inspect", "words.txt", *LETTERS[:2]),
 }
+
+
+def reads(command: str, place: str) -> bool:
+    """Whether a command is given the file, or the folder that it lies in; a run names its prior and its votes."""
+    words = [word.removeprefix("./") for word in COMMANDS[command]]
+    named = {word.partition("/")[0] for word in words} | ({"run"} if "reward.toml" in words else set())
+    return place.partition("/")[0] in named | ({"prior", "votes.jsonl"} if "run" in named else set())
 
 
 # What may lie where a file of a run was
@@ -49,7 +78,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 def link(path: Path) -> None:
     """A link to a file outside."""
-    path.symlink_to(path.parents[len(path.parts) - path.parts.index("run") - 1] / "precious.txt")
+    path.symlink_to(next(folder / "precious.txt" for folder in path.parents if (folder / "precious.txt").exists()))
 
 
 def loop(path: Path) -> None:
@@ -128,10 +157,64 @@ def digits(path: Path) -> None:
     path.write_bytes(BEFORE[0].replace(b"1", b"1" + b"9" * 400))
 
 
+def socket(path: Path) -> None:
+    """A socket that nobody listens to."""
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+
+
+def other(path: Path) -> None:
+    """What another file beside it holds, or nothing."""
+    files = sorted(file for file in path.parent.iterdir() if file.is_file())
+    path.write_bytes(files[len(BEFORE[0]) % len(files)].read_bytes() if files else b"")
+
+
+def zeros(path: Path) -> None:
+    """As many bytes, all of them 0, as a power cut may leave them."""
+    path.write_bytes(bytes(len(BEFORE[0])))
+
+
+def twice(path: Path) -> None:
+    """All of it, and all of it again."""
+    path.write_bytes(BEFORE[0] * 2)
+
+
+def many(path: Path) -> None:
+    """All of it, and its last line 100,000 times."""
+    path.write_bytes(BEFORE[0] + (BEFORE[0].splitlines(keepends=True) or [b""])[-1][-60:] * 100_000)
+
+
+def flipped(path: Path) -> None:
+    """A bit in the middle is another one."""
+    middle = len(BEFORE[0]) // 2
+    path.write_bytes(
+        BEFORE[0][:middle] + bytes(b ^ 4 for b in BEFORE[0][middle : middle + 1]) + BEFORE[0][middle + 1 :]
+    )
+
+
+def windows(path: Path) -> None:
+    """The same out of an editor that writes a byte order mark and other line ends."""
+    path.write_bytes(b"\xef\xbb\xbf" + BEFORE[0].replace(b"\n", b"\r\n"))
+
+
+def no_numbers(path: Path) -> None:
+    """Every number is none."""
+    path.write_bytes(re.sub(rb"\b\d+(\.\d+)?\b", b"nan", BEFORE[0]))
+
+
+def negative(path: Path) -> None:
+    """Every number is below 0."""
+    path.write_bytes(re.sub(rb"(?<![\w.-])\d", rb"-\g<0>", BEFORE[0]))
+
+
+def surrogate(path: Path) -> None:
+    """Every letter a gives way to half a character, as JSON spells it."""
+    path.write_bytes(BEFORE[0].replace(b"a", b"\\ud800"))
+
+
 BEFORE: list[bytes] = [b""]  # what the file held
 FAULTS: tuple[Callable[[Path], None], ...] = (
-    *(link, loop, fifo, folder, missing, empty, half, character),
-    *(vast, cell, list_of_lists, number, utf16, noise, escapes, digits),
+    *(link, loop, fifo, socket, folder, missing, empty, half, character, vast, cell, list_of_lists, number),
+    *(utf16, noise, zeros, other, twice, many, flipped, windows, escapes, digits, no_numbers, negative, surrogate),
 )
 
 
@@ -139,20 +222,29 @@ FAULTS: tuple[Callable[[Path], None], ...] = (
 
 
 def prepare(work: Path) -> None:
-    """A prior, a finished run, and a file that nobody may touch, in the folder `work`."""
+    """In the folder `work`: a prior, votes, a record, words, a finished run, and a file that nobody may touch."""
     torch.set_num_threads(1)  # a forked process has no threads to share its work with, and would wait for them
-    from letters import new_model
+    from letters import language
 
-    from seqtutor.priors.files import save_model
+    from seqtutor.people.votes import Vote, append
 
     os.chdir(work)
-    Path("prior").mkdir()
-    save_model(new_model(spread=1.0, hidden=8), Path("prior"), "model", domain="letters")
+    os.environ["XDG_CACHE_HOME"] = "cache"  # each attempt has a copy of its own
     Path("precious.txt").write_text("precious")
-    oracle = f"--function=rare={'oracles'}:rare"
-    result = CliRunner().invoke(main, [*TRAIN, oracle, "--updates", "2", "--output", "run"])
-    if result.exit_code:
-        raise RuntimeError(result.output) from result.exception
+    words = language(300, 6)
+    Path("words.txt").write_text("".join(f"{word}\n" for word in dict.fromkeys(words)))
+    Path("record.csv").write_text(
+        "".join(f"{row}\n" for row in ("text,reward,logp", *(f"{w},{len(w)},{-len(w)}" for w in words)))
+    )
+    Path("reward.toml").write_text('[terms.before]\nrun = "run"\n')
+    for one, two in zip(words[:20], words[20:40], strict=True):
+        append(Path("votes.jsonl"), Vote("letters", "anna", one, two, "a" if len(one) > len(two) else "b"))
+    small = ("--hidden", "8", "--embedding", "4", "--epochs", "1", "--output", "prior")
+    oracle = ("--function=rare=oracles:rare", "--taste", "votes.jsonl", "--updates", "2", "--output", "run")
+    for args in (("pretrain", *LETTERS, *small), (*TRAIN, *oracle)):
+        result = CliRunner().invoke(main, args)
+        if result.exit_code:
+            raise RuntimeError(result.output) from result.exception
 
 
 def install_letters() -> None:
@@ -164,8 +256,14 @@ def install_letters() -> None:
 
 
 def places(work: Path) -> list[str]:
-    """The files of a run, by their path in it."""
-    return sorted(path.relative_to(work / "run").as_posix() for path in (work / "run").rglob("*") if path.is_file())
+    """The files that a stranger may have sent, by their path in `work`."""
+    files = (path for name in GIVEN for path in ((work / name).rglob("*") if (work / name).is_dir() else [work / name]))
+    return sorted(path.relative_to(work).as_posix() for path in files if path.is_file())
+
+
+def rows(work: Path) -> list[tuple[str, Callable[[Path], None], str]]:
+    """All combinations that can tell something: a file, what lies in its place, a command that is given it."""
+    return [(p, f, c) for p in places(work) for f in FAULTS for c in COMMANDS if reads(c, p)]
 
 
 def attempt(work: Path, place: str, fault: Callable[[Path], None], command: str) -> str:
@@ -173,11 +271,12 @@ def attempt(work: Path, place: str, fault: Callable[[Path], None], command: str)
     with tempfile.TemporaryDirectory() as copy:
         here = Path(copy, "work")
         shutil.copytree(work, here)
-        path = here / "run" / place
+        path = here / place
         BEFORE[0] = path.read_bytes()
         path.unlink()
         fault(path)
-        return _outside(here, lambda: apart(here, lambda: called(*COMMANDS[command])))
+        own = "prior" if command == "further" else "run"
+        return _outside(here, lambda: apart(here, lambda: called(*COMMANDS[command])), own)
 
 
 def called(*args: str) -> str:
@@ -193,17 +292,18 @@ def called(*args: str) -> str:
     return "refused" if len(lines) == 1 else f"said {result.stderr[:200]!r}"
 
 
-def _outside(here: Path, action: Callable[[], str]) -> str:
-    """What an action comes to; files beside the run that it touched are named instead."""
+def _outside(here: Path, action: Callable[[], str], own: str = "run") -> str:
+    """What an action comes to; a file outside of its own folder that it touched is named instead."""
 
-    def others() -> dict[str, bytes]:
-        mine = (path for path in here.rglob("*") if path.is_file() and not path.is_symlink())
-        tops = {path: path.relative_to(here).parts[0] for path in mine}
-        return {str(path): path.read_bytes() for path, top in tops.items() if top not in ("run", "out", "outputs")}
+    def others() -> dict[str, tuple[int, int, int]]:
+        found = {path.relative_to(here): path.lstat() for path in here.rglob("*") if not path.is_dir()}
+        mine = {path: about for path, about in found.items() if path.parts[0] not in (own, "out", "outputs", "cache")}
+        return {str(path): (about.st_ino, about.st_size, about.st_mtime_ns) for path, about in mine.items()}
 
     before = others()
-    found = action()
-    return found if others() == before else "a file outside was touched"
+    found, after = action(), others()
+    touched = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    return f"touched {touched[0]}" if touched else found
 
 
 def apart(here: Path, action: Callable[[], str]) -> str:
