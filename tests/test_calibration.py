@@ -106,6 +106,11 @@ def test_what_the_optimum_has_is_told_before_anything_is_tuned():
     assert "distinct melodies" in said.output
 
 
+def test_what_is_neither_a_domain_nor_a_file_is_said():
+    assert "did you mean 'music'?" in CliRunner().invoke(main, ["calibrate", "musik"]).output
+    assert "there is no config file musik.toml" in CliRunner().invoke(main, ["calibrate", "musik.toml"]).output
+
+
 def test_too_few_draws_tell_nothing_of_the_optimum():
     said = CliRunner().invoke(main, ["calibrate", "music", "-n", "20", "--draws", "40"], catch_exceptions=False)
     assert "too few to tell its figures: fewer than 50" in said.output

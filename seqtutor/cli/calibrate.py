@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -53,7 +53,10 @@ def calibrate(profile: str, count: int, draws: int, seed: int, trust: bool) -> N
     from seqtutor.hits import tokens_of
     from seqtutor.rewards.scorer import new_scorer
 
-    read = {"domain": profile} if profile in available() else read_toml(Path(profile))
+    if profile in available() or not (Path(profile).suffix or Path(profile).exists()):
+        read: dict[str, Any] = {"domain": profile}  # no file is meant, and `load` knows the domains
+    else:
+        read = read_toml(Path(profile))
     if not trust:
         refuse_strangers(read, {}, None, profile)
     settings = build(TrainConfig, read, profile)
