@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 # default: drug-like, makeable, and not flat. R lies in [0, 1]; a sequence that is no molecule earns 0. QED and SA rise
 # most easily in flat, neutral molecules without stereocentres, which nobody asked for; a twentieth for Fsp3 up to .4
-# holds it. What the optimum prior * exp(R/c), c = .02, has, by `seqtutor calibrate molecules --draws 10000` (the prior: QED
-# .74, SA 3.06, Fsp3 .42, 61 % with stereocentres): QED .904, SA 2.44, Fsp3 .40, 43 %, at 2.0 nats a molecule. With qed .7,
-# makeability .3 and nothing else: QED .91, SA 2.3, Fsp3 .33, 35 %, at 2.2.
+# holds it. What the optimum prior * exp(R/c), c = .02, has, by `seqtutor calibrate molecules --draws 10000` (the prior:
+# QED .74, SA 3.06, Fsp3 .42, 61 % with stereocentres): QED .904, SA 2.44, Fsp3 .40, 43 %, at 2.0 nats a molecule. With
+# qed .7, makeability .3 and nothing else: QED .91, SA 2.3, Fsp3 .33, 35 %, at 2.2.
 #
 # paper: the reward of a finished molecule in the authors' last code, 600 + 10 D with
 #   D = -2 SA + 3 logP + 5 ring + 50 QED,
