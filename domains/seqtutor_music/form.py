@@ -30,7 +30,8 @@ from seqtutor_music.grid import (
 )
 
 __all__ = [  # batch, for the doctests
-    "answer", "batch", "cadence", "come_back", "ideas", "imitation", "opening", "question", "repose", "variety",
+    "answer", "batch", "cadence", "come_back", "ideas", "imitation", "opening", "question", "repose", "takes_up",
+    "variety",
 ]  # fmt: skip
 
 CELL_NOTES = 3  # of a motif, at the least
@@ -185,6 +186,18 @@ def come_back(ids: Ids) -> Flags:
     for lag in range(1, found.shape[1]):
         again[:, lag:] |= (found[:, lag:] == found[:, :-lag]).all(axis=2)
     return again
+
+
+def takes_up(ids: Ids) -> Flags:
+    """(B,): whether the second half begins with the first bar, note for note.
+
+    >>> a, b = "C4 - - - D4 - E4 - F4 - E4 - D4 - - - ", "G4 - - - G4 - - - G4 - - - - - - - "
+    >>> takes_up(batch(a + b + a + b, a + a + b + b, a))
+    array([ True, False, False])
+    """
+    bars = cells(ids, STEPS)
+    places = np.arange(len(ids)), _middle(ids)[:, 0] // STEPS  # 0 of a melody of one bar
+    return np.asarray((bars[places] == bars[:, 0]).all(axis=1) & (places[1] > 0))
 
 
 def variety(ids: Ids) -> Values:

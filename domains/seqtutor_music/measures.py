@@ -87,6 +87,7 @@ def _likeness(ids: Ids) -> list[Measure]:
         _share("dotted beats", rhythm.is_dotted(ids), _sum(ids >= OFF) / grid.BEAT, "near", "divided 3 + 1"),
         _figure("rhythm entropy", rhythm.entropy(ids)[:, -1] * timed, timed, "near", summary=lengths),
         _figure("pairs of bars in one rhythm", same, pairs, "near", percent=True),
+        _share("first bar back at the half", form.takes_up(ids)[:, None], _whole(ids), "near", "note for note"),
         _share("half bars that come back", again & told, _sum(told), "near", "note for note, of those with two notes"),
         _figure("commonest half bars", *_commonest(ids, told), "near", percent=True, summary=SETS),
         _share("stepwise motion", steps, moves, "near", "of all moves from note to note"),
