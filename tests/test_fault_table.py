@@ -25,6 +25,7 @@ def faults(tmp_path_factory):
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work)
+        patch.setenv("XDG_CACHE_HOME", "cache")  # as `prepare` does, which nobody takes back
         patch.setattr("importlib.metadata.entry_points", importlib.metadata.entry_points)
         module.install_letters()
         module.prepare(work)
