@@ -17,7 +17,7 @@ from seqtutor.encoding import fits, padded, with_end
 from seqtutor.errors import UserError
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import logp_of, sequence_mask
-from seqtutor.replay import RANK, Batch, Replay
+from seqtutor.replay import Batch, Replay, level
 from seqtutor.rewards.scorer import Scorer
 
 PARENTS = 2  # stored items that are offered to `Domain.vary` for each variation wanted
@@ -29,7 +29,7 @@ def variations(scorer: Scorer, replay: Replay, count: int, rng: np.random.Genera
     if not count or not n:
         return torch.zeros(0, 1, dtype=torch.int64)
     best = replay.earned[:n].argsort(descending=True, stable=True).cpu().numpy()
-    weight = 1 / (RANK * n + np.arange(n))
+    weight = 1 / (level(n) + np.arange(n))
     chosen = rng.choice(n, PARENTS * count, p=weight / weight.sum())
     rows = [replay.tokens[best[i]].cpu().numpy() for i in chosen if replay.valid[best[i]]]
     parents = [text for row in rows if (text := scorer.text(row)) is not None]

@@ -15,8 +15,17 @@ from seqtutor.rewards.reward import Reward
 from seqtutor.runs.checkpoint import check_alike
 from seqtutor.vocabulary import PAD
 
-RANK = 0.01  # of the stored sequences: the best of these many are drawn about equally often
+RANK, BEST = 0.01, 10  # of the stored sequences, at most so many: the best of these are drawn about equally often
 NEWEST = 512  # sequences: half of what 'reward' draws are of these, so that what the policy writes now is unlearnt too
+
+
+def level(n: int) -> float:
+    """What is added to the rank of n stored sequences, the best being 0, before they are drawn by 1 / rank.
+
+    >>> level(500), level(10_000)
+    (5.0, 10)
+    """
+    return min(RANK * n, BEST)
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ class Replay:
         n = len(key)
         rank = torch.empty(n, device=key.device)
         rank[key.argsort(descending=True, stable=True)] = torch.arange(n, dtype=torch.float32, device=key.device)
-        return torch.multinomial(1 / (RANK * n + rank), count, replacement=True, generator=generator)
+        return torch.multinomial(1 / (level(n) + rank), count, replacement=True, generator=generator)
 
     def note(self, slots: Tensor, error: Tensor) -> None:
         """Remember the loss (B,) that the sequences at `slots` had when they were learnt from."""

@@ -164,6 +164,16 @@ def test_by_reward_half_of_what_is_drawn_is_of_the_newest(monkeypatch):
     assert drawn[0] > drawn[49] * 5
 
 
+def test_by_reward_ten_of_thousands_are_drawn_as_of_a_thousand():
+    """Of 10,000 the hundred best were drawn alike, and their variations scored less than what the policy wrote."""
+    replay = replay_of(1, "reward")
+    drawn = replay._by_rank(-torch.arange(4000.0), 40_000, torch.Generator().manual_seed(0)).bincount(minlength=4000)
+    ranks = 1 / (10 + torch.arange(4000.0))
+    for part in (slice(10), slice(10, 100), slice(100, None)):
+        assert drawn[part].sum() / 40_000 == pytest.approx(float(ranks[part].sum() / ranks.sum()), abs=0.01)
+    assert drawn[:10].sum() > 0.1 * 40_000
+
+
 def test_what_comes_after_a_resume_is_newest_in_a_replay_of_any_size(monkeypatch):
     monkeypatch.setattr("seqtutor.replay.NEWEST", 1)
     old, new = replay_of(10, "reward"), replay_of(6, "reward")

@@ -13,8 +13,8 @@ from seqtutor import Undecodable, UserError
 from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
 from seqtutor_molecules.structures import canonical, molecule
 
-MUTANTS = 0.1  # share of molecules that are mutated only; the others are crossed: mol_ga's own default, as the next
-MUTATION_RATE = 0.01  # of the crossed
+MUTANTS = 0.5  # share of molecules that are mutated only; the others are crossed
+MUTATION_RATE = 0.01  # of the crossed: mol_ga's own default
 SPELLINGS = 8  # random SMILES tried before the canonical one is taken
 
 _KNOWN = frozenset(TOKENS)

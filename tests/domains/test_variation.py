@@ -102,6 +102,15 @@ def test_an_operator_that_fails_gives_no_child(monkeypatch, error):
     assert MOLECULES.vary(list(SMILES), rng(0)) == []
 
 
+def test_half_are_mutated_only_and_the_others_crossed(monkeypatch):
+    made = []
+    monkeypatch.setattr("mol_ga.graph_ga.gen_candidates.mutate", lambda *args: made.append("mutated"))
+    monkeypatch.setattr("mol_ga.graph_ga.gen_candidates.reproduce", lambda *args: made.append("crossed"))
+    assert MOLECULES.vary(["CO", "CN"] * 200, rng(0)) == []
+    assert len(made) == 400
+    assert made.count("mutated") == pytest.approx(200, abs=40)
+
+
 def test_a_child_that_the_model_could_not_write_is_left_out(monkeypatch):
     children = iter(["C[Si](C)C", "C" * MAX_LENGTH, "C" * (MAX_LENGTH - 1), "C1CC", "CC.C", None])
     monkeypatch.setattr(molecules_variation, "MUTANTS", 1.0)
