@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("profile")
+@click.argument("config", metavar="PROFILE")
 @click.option("-n", "count", type=click.IntRange(20), default=1000, show_default=True, help="Items of the corpus.")
 @click.option(
     "--draws",
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed by which they are drawn.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the profile names.")
-def calibrate(profile: str, count: int, draws: int, seed: int, trust: bool) -> None:
+def calibrate(config: str, count: int, draws: int, seed: int, trust: bool) -> None:
     """Ask every term of PROFILE, a config or a domain, about items of the corpus.
 
     Shows for each what it says, the share of items that it pays nothing and in full, a transform that would tell them
@@ -53,15 +53,15 @@ def calibrate(profile: str, count: int, draws: int, seed: int, trust: bool) -> N
     from seqtutor.hits import tokens_of
     from seqtutor.rewards.scorer import new_scorer
 
-    if profile in available() or not (Path(profile).suffix or Path(profile).exists()):
-        read: dict[str, Any] = {"domain": profile}  # no file is meant, and `load` knows the domains
+    if config in available() or not (Path(config).suffix or Path(config).exists()):
+        read: dict[str, Any] = {"domain": config}  # no file is meant, and `load` knows the domains
     else:
-        read = read_toml(Path(profile))
+        read = read_toml(Path(config))
     if not trust:
-        refuse_strangers(read, {}, None, profile)
-    settings = build(TrainConfig, read, profile)
+        refuse_strangers(read, {}, None, config)
+    settings = build(TrainConfig, read, config)
     if not settings.domain:
-        raise UserError(f'{profile} names no domain: domain = "molecules", say')
+        raise UserError(f'{config} names no domain: domain = "molecules", say')
     domain = load(settings.domain, settings.options)
     texts = calibration.real_items(domain, count, seed)
     with ExitStack() as stack:
