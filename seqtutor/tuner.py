@@ -22,7 +22,8 @@ from seqtutor.limits import check_settings
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import credited
 from seqtutor.offline import Offline, open_record
-from seqtutor.priors.model import LstmModel, Model, follow, frozen, starting_policy
+from seqtutor.priors.model import LstmModel, Model
+from seqtutor.priors.policies import follow, frozen, starting_policy
 from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
 from seqtutor.priors.script import barring, script_of, within
 from seqtutor.proposals import rewritten, variations

@@ -24,7 +24,8 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain, TokenTerm
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import taken
-from seqtutor.priors.model import FORBIDDEN, LstmModel, Model, frozen
+from seqtutor.priors.model import FORBIDDEN, LstmModel, Model
+from seqtutor.priors.policies import frozen
 from seqtutor.priors.sampling import sequence_mask
 from seqtutor.tuner import Tuner
 from seqtutor.vocabulary import EOS, PAD, Vocabulary

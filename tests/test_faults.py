@@ -14,7 +14,7 @@ from seqtutor import PAD, UserError, load
 from seqtutor.config import TrainConfig, build
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
-from seqtutor.priors.model import TiltedModel
+from seqtutor.priors.policies import TiltedModel
 from seqtutor.priors.sampling import draw, logp_of, sample_tokens
 from seqtutor.priors.script import Fixed
 from seqtutor.replay import Batch

@@ -21,7 +21,7 @@ from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 from seqtutor.priors.files import load_model
-from seqtutor.priors.model import follow
+from seqtutor.priors.policies import follow
 from seqtutor.priors.sampling import logp_of
 from seqtutor.proposals import rewritten, variations
 from seqtutor.rewards.scorer import IDLE, Scorer

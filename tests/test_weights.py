@@ -19,7 +19,8 @@ from seqtutor.priors.files import (
     shipped_priors,
     write_atomically,
 )
-from seqtutor.priors.model import LstmModel, TiltedModel
+from seqtutor.priors.model import LstmModel
+from seqtutor.priors.policies import TiltedModel
 
 TOKENS = every(3)
 

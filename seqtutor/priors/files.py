@@ -22,7 +22,8 @@ from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, read_text, write_atomically, write_json
 from seqtutor.plugin.contract import inherited
-from seqtutor.priors.model import LstmModel, Model, TiltedModel, without_value
+from seqtutor.priors.model import LstmModel, Model, without_value
+from seqtutor.priors.policies import TiltedModel
 from seqtutor.vocabulary import SPECIAL, Vocabulary
 
 LARGEST = {"embedding": 1 << 16, "hidden": 1 << 16, "layers": 64}  # beyond these a description is a mistake, or worse
