@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from seqtutor.config import PretrainConfig, TrainConfig, build, changed, fitting
 from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
-from seqtutor.files import read_text, read_toml
+from seqtutor.files import read_json, read_text, read_toml
 from seqtutor.hardware import quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.optimum import Written, best_of_n_kl
@@ -65,7 +64,7 @@ class Run:
     @property
     def summary(self) -> dict[str, Any]:
         """The before/after table as plain data, as it stands in `summary.json`."""
-        return dict(json.loads(read_text(self.folder / "summary.json")))
+        return read_json(self.folder / "summary.json")
 
     @property
     def metrics(self) -> Any:

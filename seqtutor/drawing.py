@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from seqtutor.config import TrainConfig, check_seed
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
-from seqtutor.files import read_text
+from seqtutor.files import read_json
 from seqtutor.optimum import effective, log_mean, resample
 from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about, stem_of
 from seqtutor.priors.model import Model
@@ -50,9 +50,14 @@ class Source:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """The run's `summary.json`; empty where it has none."""
+        """The run's `summary.json`; empty where it has none. Raises UserError where no run wrote it."""
         path = self.folder / "summary.json"
-        return dict(json.loads(read_text(path))) if self.tuned and path.is_file() else {}
+        found = read_json(path) if self.tuned and path.is_file() else {}
+        optimum, terms = found.get("optimum", {}), found.get("terms", [])
+        known = isinstance(optimum, dict) and isinstance(optimum.get("temperature", 1.0), Real)
+        if not (known and isinstance(terms, list) and all(map(_of_term, terms))):
+            raise UserError(f"'{path}' is not what a run writes")
+        return found
 
     @property
     def temperature(self) -> float:
@@ -62,6 +67,11 @@ class Source:
     def scorer(self, leave_out: Sequence[str] = ()) -> Scorer:
         """How the run was scored; see `scorer_of`."""
         return scorer_of(self.domain, self.config, leave_out)
+
+
+def _of_term(row: Any) -> bool:
+    """Whether it is the row of a term in a summary: its name, and its weight if it has one."""
+    return isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("weight"), Real | None)
 
 
 def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = (), workers: int = 0) -> Scorer:
@@ -200,7 +210,7 @@ def _check(source: Source, scorer: Scorer, total: int, temperature: float) -> No
         )
     now = {term.name: term.weight for term in scorer.terms}
     for row in source.summary.get("terms", []):
-        if row["weight"] and now.get(row["name"], row["weight"]) != row["weight"]:
+        if row.get("weight") and now.get(row["name"], row["weight"]) != row["weight"]:
             raise UserError(
                 f"the config of {source.folder} has been changed since its run: the weight of '{row['name']}' was "
                 f"{row['weight']:g} and is {now[row['name']]:g}; go on with seqtutor train --resume, or put it back"

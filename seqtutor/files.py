@@ -59,6 +59,17 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}") from error
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises UserError where it holds none."""
+    try:
+        found = json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"'{path}' is not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"'{path}' holds no JSON object")
+    return found
+
+
 @contextmanager
 def readable(path: str | Path) -> Iterator[None]:
     """Turn what the system says of a user's file, read in the block, into a UserError of one line."""

@@ -101,6 +101,25 @@ def test_a_file_that_the_run_renames_at_that_moment_is_no_hindrance(run, command
     assert "new.part" not in seqtutor(*COMMANDS[command]).output
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"a": ',
+        "[" * 100_000,
+        '{"optimum": 3}',
+        '{"optimum": {"temperature": "hot"}}',
+        '{"terms": {"a": 1}}',
+        '{"terms": [{"name": 1, "weight": 2}]}',
+        '{"terms": [{"name": "variety", "weight": "much"}]}',
+    ],
+)
+def test_a_summary_that_no_run_wrote_is_refused_in_a_line(run, content):
+    (run / "summary.json").write_text(content)
+    assert "summary.json'" in line(seqtutor("generate", "./run", "-n", 2, "--draws", 16))
+
+
 # 3. What is no file, and what runs within one
 
 

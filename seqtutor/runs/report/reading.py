@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tomllib
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 
 from seqtutor.domain import Better
 from seqtutor.errors import UserError
-from seqtutor.files import read_table, read_text
+from seqtutor.files import read_json, read_table, read_text
 from seqtutor.optimum import Estimate
 from seqtutor.runs.folder import checked_run
 from seqtutor.runs.recorded import sentences
@@ -177,9 +176,7 @@ def _summary(path: Path) -> Summary | None:
     if not path.is_file():
         return None
     try:
-        return _parse(json.loads(read_text(path)))
-    except json.JSONDecodeError as error:
-        raise UserError(f"'{path}' is not valid JSON: {error}") from error
+        return _parse(read_json(path))
     except KeyError as error:
         raise UserError(f"'{path}' lacks the key {error}") from error
 
