@@ -6,12 +6,12 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib.metadata import version
 from numbers import Real
 from typing import Any
 
 import torch
 
-from seqtutor import __version__
 from seqtutor.config import MADE_BY, TrainConfig, flat
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
@@ -152,7 +152,7 @@ def resolved(tuner: Tuner) -> dict[str, Any]:
     """What a config leaves open, as it is now: every weight, every option, and who made the run, of which prior."""
     domain, config = tuner.domain, tuner.config
     terms = weighted_terms(domain, config.term_weights, settings_of(config.terms))
-    versions = {"seqtutor": __version__, domain.name: released("domain", domain.name)}
+    versions = {"seqtutor": version("seqtutor"), domain.name: released("domain", domain.name)}
     return {
         "weights": {term.name: term.weight for term in terms},
         "options": dataclasses.asdict(domain.options),

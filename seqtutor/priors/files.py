@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-import seqtutor
 from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, read_text, write_atomically, write_json
@@ -153,7 +152,7 @@ def stem_of(folder: Path) -> str:
 
 
 def _shipped() -> list[Path]:
-    package = Path(seqtutor.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     return [package.parent / "pretrained", package / "pretrained"]
 
 

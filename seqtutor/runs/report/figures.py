@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from seqtutor import domain
+from seqtutor import measure
 from seqtutor.optimum import Estimate
 from seqtutor.runs.report.reading import Figure
 
@@ -25,14 +25,14 @@ def verdict(figure: Figure) -> str:
     """A key of WORDS. A change counts when the 95 % interval of the difference leaves zero out."""
     before, after = figure.prior, figure.policy
     pairs = (before.mean, before.halfwidth), (after.mean, after.halfwidth)
-    return domain.verdict(figure.better, *pairs, figure.reference)
+    return measure.verdict(figure.better, *pairs, figure.reference)
 
 
 def effect(figure: Figure) -> float:
     """The change in units of the half-width of its interval: what ranks figures of different units."""
     before, after = figure.prior, figure.policy
     noise = math.hypot(before.halfwidth, after.halfwidth)
-    new, old = (domain.judged(figure.better, m, figure.reference) for m in (after.mean, before.mean))
+    new, old = (measure.judged(figure.better, m, figure.reference) for m in (after.mean, before.mean))
     return abs(new - old) / noise if noise > 0 else math.inf
 
 
