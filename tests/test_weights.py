@@ -8,8 +8,8 @@ import pytest
 import torch
 from letters import FixedLettersDomain, LettersDomain, every, new_model
 
-import seqtutor
 from seqtutor import UserError, Vocabulary
+from seqtutor.priors import files
 from seqtutor.priors.files import (
     load_model,
     load_prior,
@@ -174,13 +174,13 @@ def test_the_policy_of_a_run_is_a_prior_without_its_value_head(tmp_path):
 
 
 def package(root):
-    """A stand-in for the installed package at `root`; returns what `seqtutor.__file__` would be."""
-    (root / "seqtutor").mkdir(parents=True)
-    return str(root / "seqtutor" / "__init__.py")
+    """A stand-in for the installed package at `root`; returns what `__file__` of `priors.files` would be."""
+    (root / "seqtutor" / "priors").mkdir(parents=True)
+    return str(root / "seqtutor" / "priors" / "files.py")
 
 
 def test_a_prior_is_found_by_name_in_a_checkout_and_in_a_wheel_and_else_by_its_path(tmp_path, monkeypatch):
-    monkeypatch.setattr(seqtutor, "__file__", package(tmp_path / "root"))
+    monkeypatch.setattr(files, "__file__", package(tmp_path / "root"))
     monkeypatch.chdir(tmp_path)
     places = {
         "./mine": tmp_path / "mine",
@@ -196,7 +196,7 @@ def test_a_prior_is_found_by_name_in_a_checkout_and_in_a_wheel_and_else_by_its_p
 
 def test_a_folder_that_has_a_priors_name_is_not_taken_for_it(tmp_path, monkeypatch):
     """A folder called music in the current one silently became the prior of --domain music."""
-    monkeypatch.setattr(seqtutor, "__file__", package(tmp_path / "root"))
+    monkeypatch.setattr(files, "__file__", package(tmp_path / "root"))
     monkeypatch.chdir(tmp_path)
     shipped = tmp_path / "root" / "pretrained" / "music"
     for place in (shipped, tmp_path / "music", tmp_path / "own"):
@@ -209,7 +209,7 @@ def test_a_folder_that_has_a_priors_name_is_not_taken_for_it(tmp_path, monkeypat
 
 
 def test_a_prior_that_is_nowhere_lists_every_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(seqtutor, "__file__", package(tmp_path))
+    monkeypatch.setattr(files, "__file__", package(tmp_path))
     with pytest.raises(UserError, match="no prior is called 'nothing'") as caught:
         model_folder("nothing")
     for place in (tmp_path / "pretrained", tmp_path / "seqtutor" / "pretrained"):
