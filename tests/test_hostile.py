@@ -145,6 +145,16 @@ def test_a_fifo_for_a_prior_a_config_or_data_hangs_nobody(run):
     assert "pipe.toml" in line(seqtutor("train", "--config", "pipe.toml"))
 
 
+def test_items_in_another_encoding_are_said_in_a_line_by_every_command_that_reads_them(run):
+    Path("words.txt").write_text("ab\nba\n", encoding="utf-16")
+    for command in (
+        ("score", "words.txt", "--config", "run/config.toml"),
+        ("pretrain", "--domain", "letters", "--data", "words.txt"),
+        ("inspect", "words.txt", "--domain", "letters"),
+    ):
+        assert "words.txt" in line(seqtutor(*command))
+
+
 LETTERS = ("--domain", "letters", "--prior", "./prior")
 GIVEN = {
     "taste": ("train", *LETTERS, "--taste", "pipe"),

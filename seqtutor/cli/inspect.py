@@ -10,7 +10,6 @@ import click
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.encoding import misfit
 from seqtutor.errors import UserError
-from seqtutor.files import readable
 
 
 @click.command()
@@ -35,10 +34,9 @@ def inspect(data: str, domain: str) -> None:
 
 def read_lines(domain: Domain, path: str) -> Iterator[DataLine]:
     """The items of a user's file or folder; what the vocabulary cannot spell has that as its problem."""
-    with readable(path):
-        for line in domain.read(Path(path)):
-            problem = line.problem or misfit(domain, line.text or "")
-            yield DataLine(line.where, None if problem else line.text, problem)
+    for line in domain.read(Path(path)):
+        problem = line.problem or misfit(domain, line.text or "")
+        yield DataLine(line.where, None if problem else line.text, problem)
 
 
 def outcome(domain: Domain, line: DataLine) -> str:

@@ -29,7 +29,7 @@ from seqtutor.domain import (
     silent,
 )
 from seqtutor.errors import UserError
-from seqtutor.files import check_file
+from seqtutor.files import check_file, readable
 from seqtutor.plugin.contract import check_terms, fault, wrong
 from seqtutor.vocabulary import Vocabulary
 
@@ -133,13 +133,13 @@ class Guarded(Domain):
         return self._texts("corpus", self._call("corpus", progress))
 
     def read(self, path: Path) -> Iterator[DataLine]:
-        """As Domain.read. What the system says of a file is passed on; what is no file does not get to the plugin."""
+        """As Domain.read. What the system says of a file is a UserError; what is no file does not get to the plugin."""
         if path.exists() and not path.is_dir():
             check_file(path)
-        with border(self.cls, "read", OF_FILES):
+        with readable(path), border(self.cls, "read", OF_FILES):
             lines = iter(self.plugin.read(path))
         while True:
-            with border(self.cls, "read", OF_FILES):
+            with readable(path), border(self.cls, "read", OF_FILES):
                 line = next(lines, None)
             if line is None:
                 return
