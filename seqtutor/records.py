@@ -248,9 +248,9 @@ def _json_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
 def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
     header = text.partition("\n")[0]
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
-    heads = [head.strip() for head in next(rows, [])]
-    number = rows.line_num + 1
     try:
+        heads = [head.strip() for head in next(rows, [])]
+        number = rows.line_num + 1
         for row in rows:
             if any(cell.strip() for cell in row):
                 whole = len(row) <= len(heads)

@@ -145,6 +145,12 @@ def test_a_fifo_for_a_prior_a_config_or_data_hangs_nobody(run):
     assert "pipe.toml" in line(seqtutor("train", "--config", "pipe.toml"))
 
 
+@pytest.mark.parametrize("place", ["{cell},reward\na,1\n", "text,reward\n{cell},1\n"])
+def test_a_cell_of_a_record_that_is_too_long_is_said_in_a_line(run, place):
+    Path("record.csv").write_text(place.format(cell="a" * 200_000))
+    assert "record.csv:" in line(seqtutor(*BASE, "--log", "record.csv", "--log-reward", "reward", "--output", "other"))
+
+
 def test_items_in_another_encoding_are_said_in_a_line_by_every_command_that_reads_them(run):
     Path("words.txt").write_text("ab\nba\n", encoding="utf-16")
     for command in (
