@@ -27,22 +27,20 @@ def cells(model: LstmModel) -> Advance:
 
     `places` and `streaks` are those of `looked_back`.
 
-    The weights are laid out for one token at a time: the embedding times the first layer's input weights is a table
-    with a row a token, the two products of any other layer are one, and tanh(x) = 2 sigmoid(2x) - 1 lets one sigmoid
-    serve the four gates.
+    The weights are laid out for one token at a time: every embedding times the first layer's input weights is a row of
+    one table, the two products of any other layer are one, and tanh(x) = 2 sigmoid(2x) - 1 lets one sigmoid serve the
+    four gates.
     """
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     numbers = range(model.lstm.num_layers)
     layers = [[_doubled(getattr(model.lstm, f"{kind}_l{number}")) for kind in kinds] for number in numbers]
     into, first, *biases = layers[0]
-    table = F.linear(model.embedding.weight, into, biases[0] + biases[1])
-    beside = _beside(model, into)
+    read = _reading(model, into, biases[0] + biases[1])
     deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
 
     def advance(tokens: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, State]:
-        gates = table.index_select(0, tokens).addmm_(state[0], first.T)
-        places, streaks, rest = beside(gates, tokens, state[2 * len(layers) :])
-        after: State = _cell(gates, state[1])
+        gates, places, streaks, rest = read(tokens, state[2 * len(layers) :])
+        after: State = _cell(gates.addmm_(state[0], first.T), state[1])
         for layer, (weight, bias) in enumerate(deeper, start=1):
             below, here = after[-2], state[2 * layer]
             gates = F.linear(torch.cat([below, here], 1), weight, bias)
@@ -52,32 +50,36 @@ def cells(model: LstmModel) -> Advance:
     return advance
 
 
-def _beside(model: LstmModel, into: Tensor) -> Callable[[Tensor, Tensor, State], tuple[Tensor, Tensor, State]]:
-    """What a clock and a lookback add to the gates: gates, tokens, their state -> places, streaks, their new state."""
-    clock = model.clock
-    times = None if clock is None else F.linear(clock.weight, into)
-    tables, repeats = ([rows.get_parameter("weight") for rows in kind] for kind in (model.there, model.again))
-    looks = [(F.linear(there, into), F.linear(again, into)) for there, again in zip(tables, repeats, strict=True)]
+def _reading(model: LstmModel, into: Tensor, bias: Tensor) -> Advance:
+    """What is read at a step: tokens (B,), state of lookback and clock -> gates (B, 4 H), places, streaks, that state.
+
+    The token, the token at each distance, the streak there and the time left are a row each of one table.
+    """
+    parts = [model.embedding, *model.there, *model.again] + ([model.clock] if model.clock is not None else [])
+    rows = [part.get_parameter("weight") for part in parts]
+    table = F.linear(torch.cat(rows), into)
+    table[: len(rows[0])] += bias
+    first_rows = torch.tensor([0, *(len(part) for part in rows)], device=into.device).cumsum(0)[:-1]
     distances = torch.tensor(model.lookback, dtype=torch.int64, device=into.device)
 
-    def add(gates: Tensor, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+    def read(tokens: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, State]:
         rest: State = ()
-        places = streaks = tokens[:, None][:, :0]
-        if looks:
+        rows_read = [tokens[:, None]]
+        places = streaks = rows_read[0][:, :0]
+        if model.lookback:
             past = torch.cat([state[0], tokens[:, None]], 1)
             places = past.index_select(1, past.shape[1] - distances)
             again = past.index_select(1, past.shape[1] - 1 - distances) == tokens[:, None]
             streaks = torch.where(again, (state[1] + 1).clamp(max=STREAK), 0)
-            for i, (of_there, of_again) in enumerate(looks):
-                gates += of_there.index_select(0, places[:, i])
-                gates += of_again.index_select(0, streaks[:, i])
+            rows_read += [places, streaks]
             rest = past[:, 1:], streaks
-        if clock is not None and times is not None:
-            gates += times.index_select(0, hand(state[-1], clock))
+        if model.clock is not None:
+            rows_read.append(hand(state[-1], model.clock)[:, None])
             rest += (state[-1] - 1,)
-        return places, streaks, rest
+        gates = F.embedding_bag(torch.cat(rows_read, 1) + first_rows, table, mode="sum")
+        return gates, places, streaks, rest
 
-    return add
+    return read
 
 
 def looked_back(before: Tensor, lookback: Sequence[int]) -> tuple[Tensor, Tensor]:
