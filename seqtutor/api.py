@@ -26,8 +26,8 @@ from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.priors.script import chosen
 from seqtutor.rewards.reward import Scores
-from seqtutor.rewards.taste import pinned
-from seqtutor.rewards.terms import weighted_terms
+from seqtutor.rewards.surrogate import sentences
+from seqtutor.rewards.terms import pinned, weighted_terms
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, comparison
 from seqtutor.runs.folder import RunFolder, as_it_ran, new_folder, open_run, whole_rows
@@ -198,6 +198,8 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         **comparison(prior, best, policy, scorer),
         "spread": spreads,
     }
+    if foreseen := sentences(tuner.scorer.terms):
+        summary["foreseen"] = foreseen
     run.save_summary(summary)
     run.save_samples(domain, policy.scores, prior.scores)
     if tuner.scorer.calls:

@@ -286,9 +286,9 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 def flat(config: PretrainConfig | TrainConfig) -> dict[str, Any]:
     """Every setting by its key, the objective's numbers among the others."""
-    values = dataclasses.asdict(config)
-    numbers = values.pop("settings", {})
-    return {**values, **numbers}
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}  # a term may be a dataclass itself
+    settings = values.pop("settings", None)
+    return {**values, **(dataclasses.asdict(settings) if settings else {})}
 
 
 def changed(config: TrainConfig, **changes: Any) -> TrainConfig:

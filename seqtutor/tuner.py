@@ -28,13 +28,12 @@ from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequen
 from seqtutor.priors.script import barring, script_of, within
 from seqtutor.proposals import rewritten, variations
 from seqtutor.replay import Batch, Replay, prior_mean, reward_of
-from seqtutor.rewards import taste
 from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import IDLE, Asked, new_scorer
 from seqtutor.runs.alarms import Alarm, Watch
 from seqtutor.runs.checkpoint import Stateful
-from seqtutor.runs.metrics import Row, known_mean, row_of
+from seqtutor.runs.metrics import Row, doubts, known_mean, row_of
 from seqtutor.temperature import Dial
 from seqtutor.vocabulary import PAD
 
@@ -332,7 +331,7 @@ class Tuner:
             loss=loss,
             oracle_calls=self.scorer.calls,
         )
-        row |= clipped(self.scorer.terms, self.scores) | taste.figures(self.scorer.terms, self.scores)
+        row |= clipped(self.scorer.terms, self.scores) | doubts(self.scorer.terms, self.scores)
         return row | self.offline.figures(self.sampler, self.scores, self.dial.temperature) if self.offline else row
 
     def _not_finite(self, batch: Batch) -> UserError:

@@ -126,7 +126,9 @@ def test_what_is_wrong_with_votes_is_one_line_before_there_is_a_folder(voted):
     edited = line(train("--taste", "edited.jsonl", "--output", "x"))
     assert "0 votes compare items of domain 'letters'; 8 are needed; the first of the others, vote" in edited
     assert "is more than one word; left out" in edited
-    assert "--caution 2 is about a taste: name the votes with --taste FILE" in line(train("--caution", "2"))
+    assert "--caution 2 is about a learnt reward: name --taste FILE or --surrogate NAME=FILE" in line(
+        train("--caution", "2")
+    )
     assert "caution in [terms.taste] must be at least 0, not -1" in line(
         train("--taste", "votes.jsonl", "--caution", "-1")
     )
@@ -136,7 +138,7 @@ def test_what_is_wrong_with_votes_is_one_line_before_there_is_a_folder(voted):
 def test_a_resumed_run_keeps_its_votes(voted):
     assert train("--taste", "votes.jsonl", "--updates", "1", "--output", "run").exit_code == 0
     said = line(CliRunner().invoke(main, ["train", "--resume", "run", "--taste", "votes.jsonl"]))
-    assert "a resumed run keeps its taste: go on without --taste, or start another run" in said
+    assert "a resumed run keeps what it learnt its reward from: go on without --taste, or start another run" in said
     Path("votes.jsonl").write_text(Path("votes.jsonl").read_text().replace("anna", "otto"))
     said = line(CliRunner().invoke(main, ["train", "--resume", "run", "--updates", "2"]))
     assert "votes.jsonl no longer begins with the votes that the run was tuned by" in said

@@ -50,22 +50,26 @@ def _transform(rest: str, text: str) -> dict[str, Any]:
         ) from None
 
 
-def with_taste(tables: Tables, file: str, caution: float | None, resume: str) -> Tables:
-    """The tables with a term `taste`, if a file of votes was typed; it is sealed by a digest when the run begins."""
-    if not file and caution is None:
-        return tables
-    if resume:
+def with_learnt(tables: Tables, votes: str, measured: Sequence[str], caution: float | None, resume: str) -> Tables:
+    """The tables with a term `taste` if a file of votes was typed, and one for each table of measured texts.
+
+    The files are sealed by a digest when the run begins.
+    """
+    given = {"--taste": votes, "--surrogate": measured, "--caution": caution is not None}
+    typed = [option for option, value in given.items() if value]
+    if resume and typed:
         raise UserError(
-            f"a resumed run keeps its taste: go on without {'--taste' if file else '--caution'}, or start another run "
-            f"with the new votes, from this one's policy if you like: --prior {Path(resume)}/"
+            f"a resumed run keeps what it learnt its reward from: go on without {typed[0]}, or start another run with "
+            f"the new file, from this one's policy if you like: --prior {Path(resume)}/"
         )
-    if not file:
-        raise UserError(f"--caution {caution:g} is about a taste: name the votes with --taste FILE")
-    table: dict[str, Any] = {"taste": file, "digest": "", "bytes": 0}
-    return {
-        **tables,
-        "taste": {**tables.get("taste", {}), **table, **({} if caution is None else {"caution": caution})},
-    }
+    if typed == ["--caution"]:
+        raise UserError(f"--caution {caution:g} is about a learnt reward: name --taste FILE or --surrogate NAME=FILE")
+    new: Tables = {"taste": {"taste": votes, "digest": "", "bytes": 0}} if votes else {}
+    for text in measured:
+        name, file = _named("--surrogate", text, "pIC50=assay.csv")
+        new[name] = {"surrogate": file, "digest": ""}
+    doubt = {} if caution is None else {"caution": caution}
+    return {**tables, **{name: {**tables.get(name, {}), **table, **doubt} for name, table in new.items()}}
 
 
 def within_budget(settings: TrainConfig, votes: str, stated: Collection[str]) -> TrainConfig:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.options import DomainCommand, config_options, gather
-from seqtutor.cli.outside import refuse_strangers, typed_terms, with_taste, with_terms, within_budget
+from seqtutor.cli.outside import refuse_strangers, typed_terms, with_learnt, with_terms, within_budget
 from seqtutor.config import TrainConfig, build, fitting, layered
 from seqtutor.errors import UserError, UserStopped
 from seqtutor.files import read_toml
@@ -35,7 +35,8 @@ FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 @click.option("--trust", is_flag=True, help="Run the functions and programs that a config names.")
 @click.option("--config", type=click.Path(), help="TOML file with any of these settings.")
 @click.option("--taste", default="", metavar="FILE", help="Votes of 'seqtutor rate', whose taste is a term.")
-@click.option("--caution", type=float, help="Standard deviations of the taste that are not paid.  [default: 1]")
+@click.option("--surrogate", multiple=True, metavar="NAME=FILE", help="Table with a column NAME; it foresees a term.")
+@click.option("--caution", type=float, help="Standard deviations of these two that are not paid.  [default: 1]")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("--output", default="", help="Run folder.  [default: outputs/<domain>-<objective>-<time>]")
 @click.pass_context
@@ -48,6 +49,7 @@ def train(
     program: tuple[str, ...],
     trust: bool,
     taste: str,
+    surrogate: tuple[str, ...],
     caution: float | None,
     config: str | None,
     resume: str | None,
@@ -64,6 +66,7 @@ def train(
     seqtutor train --domain molecules --function dock=my_oracles:dock --oracle-calls 10000
     seqtutor train --domain molecules --program "dock=sh dock.sh" --transform dock=reverse_sigmoid,low=-12,high=-6
     seqtutor train --domain molecules --log assay.csv --log-reward pIC50 --transform pIC50=sigmoid,low=6,high=8
+    seqtutor train --domain molecules --surrogate pIC50=assay.csv --transform pIC50=sigmoid,low=6,high=8
     seqtutor train --domain music --taste music-votes.jsonl
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-tb-20260101-120000
@@ -71,7 +74,7 @@ def train(
     typed = gather(TrainConfig, given, ctx.meta["seqtutor.domain"])
     if weight:
         typed["weights"] = dict(_weight(text) for text in weight)
-    terms = with_taste(typed_terms(function, program, transform), taste, caution, resume or "")
+    terms = with_learnt(typed_terms(function, program, transform), taste, surrogate, caution, resume or "")
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
     read = _read(file, terms, typed, trust)
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
@@ -100,8 +103,9 @@ def _weight(text: str) -> tuple[str, float]:
 def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.api import opened
     from seqtutor.budget import sentence
-    from seqtutor.cli.console import console
+    from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import weight_of
+    from seqtutor.rewards.surrogate import sentences
 
     with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
@@ -115,6 +119,8 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
         console.print(sentence(tuner.config, tuner.scorer))
         for name, table in tuner.scorer.settings.items():
             console.print(f"  {name}: {table.sentence}")
+        for line in sentences(tuner.scorer.terms):
+            say(f"  {line}")
         if tuner.forgotten:
             console.print(f"the stored sequences do not know {tuner.forgotten}, which is new: they are forgotten")
         if tuner.offline:
@@ -212,6 +218,8 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
             say(line)
     else:
         console.print(optimum_line(summary["optimum"]))
+    for line in summary.get("foreseen", ()):
+        say(f"nobody has measured the samples; {line}")
     if (best := summary["best_scored"])["items"]:
         console.print(
             f"by calls: the best {best['items']:,} of the {summary['oracle_calls']:,} texts scored have reward "

@@ -69,6 +69,22 @@ class Lens:
         return np.asarray(np.clip(np.hstack([named, hidden[: len(texts)]]), -FAR, FAR).round(6))
 
 
+LENSES: dict[tuple[str, ...], Lens] = {}  # of this process
+
+
+def lens_of(domain: Domain, prior: str) -> Lens:
+    """The lens of a prior by its name or path: made once, so that every term that looks through it shares its figures.
+
+    Raises UserError where too few of the prior's texts are items.
+    """
+    from seqtutor.priors.files import load_prior, weights_digest
+
+    key = (domain.name, domain.place, repr(domain.options), weights_digest(prior))
+    if key not in LENSES:
+        LENSES[key] = new_lens(domain, load_prior(prior, domain))
+    return LENSES[key]
+
+
 def new_lens(domain: Domain, prior: Model, count: int = TEXTS) -> Lens:
     """A lens that is standardised by `count` texts of the prior. Raises UserError where too few of them are items."""
     from seqtutor.drawing import texts_of

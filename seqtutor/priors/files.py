@@ -20,6 +20,7 @@ from torch import Tensor
 from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, read_text, write_atomically, write_json
+from seqtutor.files import digest as digest_of_file
 from seqtutor.plugin.contract import inherited
 from seqtutor.priors.model import LstmModel, Model, without_value
 from seqtutor.priors.policies import TiltedModel
@@ -149,6 +150,13 @@ def model_folder(name: str | Path) -> Path:
 def stem_of(folder: Path) -> str:
     """What the model of a folder is called there: a run's `policy`, a prior's `model`."""
     return "policy" if (folder / "policy.safetensors").is_file() else "model"
+
+
+def weights_digest(name: str | Path) -> str:
+    """The digest of the weights of a model; empty where there are none."""
+    folder = model_folder(name)
+    path = folder / f"{stem_of(folder)}.safetensors"
+    return digest_of_file(path) if path.is_file() else ""
 
 
 def _shipped() -> list[Path]:

@@ -51,7 +51,7 @@ class Answers:
             if table is not None and table.outside is not None:
                 limits = {key: getattr(table, key) for key in ("workers", "timeout", "chunk", "retries", "memory")}
                 self.pools[term.name] = Pool({term.name: table.outside}, **limits)
-            elif self.workers and (table is None or not (table.call or table.taste)):
+            elif self.workers and (table is None or not (table.call or table.taste or table.surrogate)):
                 kind, told = ("", {}) if table is None else (table.kind, dict(table.own))
                 own[term.name] = Own(self.domain.place, asdict(self.domain.options), term.name, kind, told)
             else:

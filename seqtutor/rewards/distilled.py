@@ -16,6 +16,7 @@ import numpy as np
 
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
+from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.taste import Tasted
 from seqtutor.vocabulary import PAD
 
@@ -68,9 +69,9 @@ class Distilled:
 
 
 def open_runs(terms: Sequence[RewardTerm]) -> None:
-    """Read what every term that is a run, or a taste, stands on: what is wrong is told before anything is done."""
+    """Read what every term stands on that is a run, a taste or a surrogate: what is wrong is told before the rest."""
     for term in terms:
-        if isinstance(term.values, Distilled | Tasted):
+        if isinstance(term.values, Distilled | Tasted | Surrogate):
             term.values.open()
 
 

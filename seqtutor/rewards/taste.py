@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.domain import Domain, RewardTerm
+from seqtutor.domain import Domain
 from seqtutor.errors import UserError
-from seqtutor.files import digest
 
 if TYPE_CHECKING:
     from seqtutor.domain import Values
     from seqtutor.people.lens import Lens
     from seqtutor.people.taste import Taste
     from seqtutor.people.votes import Votes
-    from seqtutor.rewards.reward import Scores
 
 INVALID = -5.0  # nats: what is no item loses to the average one but for seven votes in a thousand
 LEAST = 8  # votes below which nothing is learnt
@@ -45,11 +43,10 @@ class Tasted:
 
     def open(self) -> None:
         """Read votes and prior, and learn the taste. Raises UserError where one cannot be read or tells too little."""
-        from seqtutor.people.lens import new_lens
-        from seqtutor.priors.files import load_prior
+        from seqtutor.people.lens import lens_of
 
         votes = self.votes()
-        self.lens = new_lens(self.domain, load_prior(self.prior, self.domain))
+        self.lens = lens_of(self.domain, self.prior)
         self.taste, _ = learnt(votes, self.lens)
 
     def votes(self) -> Votes:
@@ -78,12 +75,19 @@ class Tasted:
 
     def version(self) -> str:
         """It changes with the votes, the caution, the prior's weights and the domain's options."""
-        from seqtutor.priors.files import model_folder, stem_of
+        from seqtutor.priors.files import weights_digest
 
-        folder = model_folder(self.prior)
-        path = folder / f"{stem_of(folder)}.safetensors"
-        weights = digest(path) if path.is_file() else ""
-        return f"taste {FORMAT} {self.votes().digest[:16]} {self.caution:g} {weights} {self.domain.options}"
+        votes = self.votes().digest[:16]
+        return f"taste {FORMAT} {votes} {self.caution:g} {weights_digest(self.prior)} {self.domain.options}"
+
+    def figures(self, texts: Sequence[str]) -> dict[str, float]:
+        """Of a batch: the mean sd of u(x), and how far the members agree in their ranks."""
+        from seqtutor.people.taste import agreement
+
+        found = self.members(texts)
+        found = found[np.isfinite(found).all(1)]
+        sd = round(float(found.std(1).mean()), 6) if len(found) else math.nan
+        return {"sd": sd, "agreement": round(agreement(found), 6)}
 
 
 def learnt(votes: Votes, lens: Lens) -> tuple[Taste, list[str]]:
@@ -102,32 +106,11 @@ def learnt(votes: Votes, lens: Lens) -> tuple[Taste, list[str]]:
     return learn(evidence(rows, first, second, lens.sd)), left
 
 
-def figures(terms: Sequence[RewardTerm], scores: Scores) -> dict[str, float]:
-    """Of each term that is a taste, over a batch: the mean `sd.<name>` and `agreement.<name>` of its members' ranks."""
-    row: dict[str, float] = {}
-    for term in terms:
-        if isinstance(term.values, Tasted):
-            from seqtutor.people.taste import agreement
-
-            found = term.values.members(list(dict.fromkeys(text for text in scores.texts if text is not None)))
-            found = found[np.isfinite(found).all(1)]
-            row[f"sd.{term.name}"] = round(float(found.std(1).mean()), 6) if len(found) else math.nan
-            row[f"agreement.{term.name}"] = round(agreement(found), 6)
-    return row
-
-
-def pinned(terms: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
-    """The tables of terms, a taste with what a repetition needs: its prior, its weight, and which votes it was.
+def pinned(table: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
+    """A table `[terms.NAME]` with what a repetition needs: its prior, its weight, and which votes it was.
 
     The usual weight is the temperature: an item that is better by a nat becomes e times as likely.
     """
-    return {
-        name: _pinned(table, domain, prior, temperature) if isinstance(table, Mapping) and "taste" in table else table
-        for name, table in terms.items()
-    }
-
-
-def _pinned(table: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
     from seqtutor.people.votes import read
 
     path, size, digest = table["taste"], table.get("bytes", 0), table.get("digest", "")

@@ -19,8 +19,10 @@ from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
 from seqtutor.option import check_type
 from seqtutor.plugins import released
+from seqtutor.rewards import surrogate, taste
 from seqtutor.rewards.distilled import Distilled
 from seqtutor.rewards.outside import Function, Program
+from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.taste import INVALID, Tasted
 from seqtutor.rewards.transforms import Transform, transform_of
 
@@ -38,9 +40,11 @@ class TermSettings:
     record: str = ""  # column of a record that says it of the texts that stand there; of others nobody says it
     run: str = ""  # folder of a run whose log pi - log p it is
     taste: str = ""  # file of votes, whose taste it is
-    prior: str = ""  # of a taste: the prior whose hidden states it reads; empty: the domain's own
-    caution: float = 1.0  # of a taste: how many of its standard deviations are taken from its mean
-    digest: str = ""  # of the votes that a run was tuned by, and how many bytes of the file those are
+    surrogate: str = ""  # table of measured texts, by which it is foreseen
+    column: str = ""  # of that table; empty: the term's name
+    prior: str = ""  # of a taste or surrogate: the prior whose hidden states it reads; empty: the domain's own
+    caution: float = 1.0  # of these: how many standard deviations are taken from the mean
+    digest: str = ""  # of the votes or the table that a run was tuned by, and how many bytes of the votes those are
     bytes: int = 0
     kind: str = ""  # of the domain's kinds, of which the config makes a term
     own: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the kind is told
@@ -61,9 +65,14 @@ class TermSettings:
         return self.transform.sentence if self.transform else "higher is better"
 
     @property
+    def direction(self) -> int:
+        """1 where more of its raw value is better, -1 where less is, 0 where neither is."""
+        return {"higher": 1, "lower": -1, "": 0}[self.transform.better] if self.transform else 1
+
+    @property
     def foreign(self) -> bool:
         """Whether it is a term that the domain does not have by itself."""
-        named = self.kind or self.record or self.run or self.taste
+        named = self.kind or self.record or self.run or self.taste or self.surrogate
         return bool(named) or self.outside is not None or self.call is not None
 
     def invalid_score(self, usual: float) -> float:
@@ -80,7 +89,7 @@ PLAIN: dict[str, Any] = {  # key -> default
 }
 OF_ALL = ("transform", "better", "filter", "weight", "invalid")
 LIMITED = ("workers", "timeout", "chunk", "retries", "memory", "caution", "bytes")
-SOURCES = ("function", "program", "record", "run", "taste")  # what a term from outside comes from
+SOURCES = ("function", "program", "record", "run", "taste", "surrogate")  # what a term from outside comes from
 KEYS = ("function", "program", "kind", "transform", "better", *PLAIN)
 
 
@@ -183,7 +192,7 @@ def weighted_terms(
     """
     settings = settings or {}
     recorded = {name for name, table in settings.items() if table.record}
-    alone = recorded or any(table.taste for table in settings.values())
+    alone = recorded or any(table.taste or table.surrogate for table in settings.values())
     own = {term.name: term for term in domain.terms() if term.name not in recorded}
     terms = [*own.values(), *(_term(domain, name, table) for name, table in settings.items() if table.foreign)]
     names = {term.name for term in terms}
@@ -192,7 +201,7 @@ def weighted_terms(
             raise UserError(f"domain '{domain.name}' has a term '{name}' already; give yours another name")
     stated = {name: table.weight for name, table in settings.items() if not math.isnan(table.weight)}
     named = {*stated, *weights}
-    unasked = dict.fromkeys(own, 0.0) if alone else {}  # beside a record or a taste only what is named is paid
+    unasked = dict.fromkeys(own, 0.0) if alone else {}  # beside what was learnt only what is named is paid
     weights = {**unasked, **stated, **weights}
     for name, weight in [*weights.items(), *((name, 1.0) for name in settings)]:
         if name not in names:
@@ -203,6 +212,17 @@ def weighted_terms(
     wanted = [term for term in terms if term.name not in idle - {*named, *settings}]
     filters = {name for name, table in settings.items() if table.filter}
     return [_weighed(term, weights, filters) for term in wanted]
+
+
+def pinned(tables: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
+    """The tables of terms, those that are learnt from a file with what a repetition needs."""
+    found = dict(tables)
+    for name, table in tables.items():
+        if isinstance(table, Mapping) and "taste" in table:
+            found[name] = taste.pinned(table, domain, prior, temperature)
+        elif isinstance(table, Mapping) and "surrogate" in table:
+            found[name] = surrogate.pinned(table, name, domain, prior)
+    return found
 
 
 def recorded_of(settings: Mapping[str, TermSettings]) -> dict[str, Mapping[str, float]]:
@@ -235,6 +255,12 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
         prior, votes = table.prior or domain.name, Path(table.taste)
         tasted = Tasted(votes, domain, prior, table.caution, table.digest, table.bytes)
         return SequenceTerm(name, weight, summary, table.taste, tasted, table.invalid_score(INVALID))
+    if table.surrogate:
+        column, prior = table.column or name, table.prior or domain.name
+        summary = table.summary or f"{column} as the table {table.surrogate} foresees it, less the doubt"
+        caution, file = table.caution * table.direction, Path(table.surrogate)
+        foreseen = Surrogate(file, column, domain, prior, caution, table.digest)
+        return SequenceTerm(name, weight, summary, table.surrogate, foreseen, usual)
     if table.record:
         return SequenceTerm(name, weight, summary, f"column '{table.record}' of the record", unknown_to_all, usual)
     if table.outside is None:
@@ -261,7 +287,7 @@ def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSett
         code = getattr(table.call, "__code__", None)
         body = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:16] if code else ""
         return f"call {place_of(table.call)} {body} {table.version}".strip()
-    if isinstance(term.values, Tasted):
+    if isinstance(term.values, Tasted | Surrogate):
         return term.values.version()
     made_by = f"{released('domain', domain.name)} {code_of(domain.place.partition(':')[0])}"
     kind = f" {table.kind} {sorted(table.own.items())}" if table is not None and table.kind else ""

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seqtutor.domain import Domain
+from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
 from seqtutor.optimum import Written, log_mean
 from seqtutor.priors.sampling import Rollout, array_of, sequence_mask
 from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.surrogate import Surrogate
+from seqtutor.rewards.taste import Tasted
 
 if TYPE_CHECKING:
     from seqtutor.domain import Values
@@ -52,6 +54,16 @@ def row_of(
         "oracle_calls": oracle_calls,
         **{(n.replace("term.", "held_out.", 1) if n[5:] in held_out else n): mean for n, mean in means.items()},
     }
+
+
+def doubts(terms: Sequence[RewardTerm], scores: Scores) -> Row:
+    """What each term that is learnt from votes or from a table says of a batch beside its values: its own doubt."""
+    row: Row = {}
+    for term in terms:
+        if isinstance(term.values, Tasted | Surrogate):
+            found = term.values.figures(list(dict.fromkeys(items_of(scores.texts))))
+            row |= {f"{name}.{term.name}": figure for name, figure in found.items()}
+    return row
 
 
 def gap_of(rollout: Rollout, scores: Scores, temperature: float) -> float:

@@ -84,6 +84,7 @@ class Summary:
     optimum: Against | None  # None: the run is of a version that did not ask
     best_scored: tuple[int, float]  # the best 1/n of the scored texts: how many, their mean reward
     record: tuple[str, ...] = ()  # what is to be said of the record that a run learnt from, a line each
+    foreseen: tuple[str, ...] = ()  # what stands behind each term that a table foresees
     spread: tuple[Spread, ...] = ()
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
@@ -198,6 +199,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         optimum=_against(raw["optimum"]) if "optimum" in raw else None,
         best_scored=_scored(raw.get("best_scored", {"items": 0, "reward": None})),
         record=tuple(sentences(raw["record"])) if "record" in raw else (),
+        foreseen=tuple(map(str, raw.get("foreseen", ()))),
         spread=tuple(_spread(figure) for figure in raw.get("spread", ())),
         went_back=None if raw.get("went_back") is None else _count(raw["went_back"]),
     )

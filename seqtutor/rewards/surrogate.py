@@ -1,0 +1,155 @@
+"""What a table of measured texts foresees of a new one, as a term: a surrogate of the measurement.
+
+The value is mean - caution * sd of a Gaussian process (`seqtutor.inference.process`) on the figures of a lens: the
+domain's own terms and measures, and directions of the prior's hidden state. Far from all that was measured the mean is
+that of the table and the sd its own, so that nothing is won there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqtutor.domain import Domain, RewardTerm
+from seqtutor.errors import UserError
+from seqtutor.files import digest
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Ids, Values
+    from seqtutor.inference.process import Process
+    from seqtutor.optimum import Estimate
+    from seqtutor.people.lens import Lens
+    from seqtutor.records import Record
+
+LEAST = 20  # different texts below which nothing is foreseen
+MOST = 2000  # lines that are learnt from, evenly from all: the work is the cube of that
+FORMAT = 1  # of figures and model: a change makes other answers
+
+
+@dataclass
+class Surrogate:
+    """The values of a term `[terms.NAME] surrogate = "assay.csv"`: texts -> (B,). The table is read when first used."""
+
+    path: Path
+    column: str
+    domain: Domain
+    prior: str  # whose texts the figures are standardised by, and whose hidden states they are of
+    caution: float = 1.0  # below 0 where less is better: what is not known is then worth more
+    digest: str = ""  # of the table, where a run was tuned by it
+    without: Sequence[str] = ()  # names of figures that it must not read
+    lens: Lens | None = field(default=None, repr=False)
+    process: Process | None = field(default=None, repr=False)
+    evidence: Estimate | None = None  # share of the variance of held-out groups that is foreseen
+    sentence: str = ""  # what was read and what it is worth, for a person
+
+    def open(self) -> None:
+        """Read table and prior, and fit. Raises UserError where one cannot be read or tells too little."""
+        from seqtutor.inference.process import fit, foreseen
+        from seqtutor.offline import share_explained
+        from seqtutor.people.lens import lens_of
+
+        record = read_table(self.path, self.column, self.domain, self.digest)
+        self.lens = lens_of(self.domain, self.prior)
+        texts, values, groups = lines_of(record)
+        rows, named = self.rows(texts)
+        known = np.isfinite(rows).all(1)
+        rows, values, groups = rows[known], values[known], groups[known]
+        self.process = fit(rows, named, values)
+        self.evidence = share_explained(values, foreseen(rows, named, values, groups), groups.astype(float))
+        self.sentence = told(record, len(values), self.evidence)
+
+    def rows(self, texts: Sequence[str]) -> tuple[Values, int]:
+        """The figures (N, F) that the process reads, and how many of them have a name."""
+        if self.lens is None:
+            return np.zeros((len(texts), 0)), 0
+        names = self.lens.names
+        kept = [i for i, name in enumerate(names) if name not in self.without]
+        return self.lens(texts)[:, [*kept, *range(len(names), len(self.lens.sd))]], len(kept)
+
+    def foresee(self, texts: Sequence[str]) -> tuple[Values, Values]:
+        """Mean and sd (B,) of what would be measured; NaN where the prior cannot read a text."""
+        if self.process is None:
+            self.open()
+        rows = self.rows(texts)[0]
+        known = np.isfinite(rows).all(1)
+        mean, sd = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+        if self.process is not None and known.any():
+            mean[known], sd[known] = self.process(rows[known])
+        return mean, sd
+
+    def __call__(self, texts: Sequence[str]) -> Values:
+        """Mean - caution * sd of each."""
+        mean, sd = self.foresee(texts)
+        return np.asarray((mean - self.caution * sd).round(6))
+
+    def figures(self, texts: Sequence[str]) -> dict[str, float]:
+        """Of a batch: the mean sd of what is foreseen."""
+        sd = self.foresee(texts)[1]
+        return {"sd": round(float(np.nanmean(sd)), 6) if np.isfinite(sd).any() else float("nan")}
+
+    def version(self) -> str:
+        """It changes with the table, the caution, the prior's weights and the domain's options."""
+        from seqtutor.priors.files import weights_digest
+
+        left = f" without {', '.join(self.without)}" if self.without else ""
+        table = f"{digest(self.path)[:16]} {self.column} {self.caution:g}{left}"
+        return f"surrogate {FORMAT} {table} {weights_digest(self.prior)} {self.domain.options}"
+
+
+def read_table(path: Path, column: str, domain: Domain, sealed: str = "") -> Record:
+    """The lines of a table. Raises UserError where it tells too little, or is not the `sealed` one."""
+    from seqtutor.records import read_record
+
+    if not path.is_file():
+        raise UserError(f"there is no table {path} to learn '{column}' from: name a CSV, TSV or JSONL file")
+    if sealed and digest(path) != sealed:
+        raise UserError(
+            f"the table {path} has changed since this run began: put it back as it was, or start another run with it"
+        )
+    record = read_record(domain, [str(path)], {column: column})
+    if len(record.texts) < LEAST:
+        raise UserError(
+            f"the table {path} has {len(record.texts)} different texts with a {column} (the first line left out: "
+            f"{record.problems[0].problem if record.problems else 'none'}); a surrogate needs {LEAST}, better 200"
+        )
+    return record
+
+
+def lines_of(record: Record) -> tuple[list[str], Values, Ids]:
+    """Texts, values (N,) and numbers of groups (N,) of its lines, MOST of them at the most."""
+    lines = record.lines[:: -(-len(record.lines) // MOST)]
+    groups = np.unique([line.group for line in lines], return_inverse=True)[1]
+    return [line.text for line in lines], np.array([line.values[0] for line in lines]), groups
+
+
+def told(record: Record, used: int, evidence: Estimate) -> str:
+    """What was read and what it is worth: a sentence or two."""
+    some = "" if used == len(record.lines) else f", {used:,} of them used"
+    left = f", {len(record.problems):,} more could not be read" if record.problems else ""
+    line = f"{record.sentence}{some}{left}; of the variance of groups held out it foresees {evidence.mean:.0%}"
+    line += f" ± {evidence.halfwidth:.0%}"
+    return line if evidence.mean > evidence.halfwidth else f"{line}: that is no evidence that it foresees anything"
+
+
+def sentences(terms: Sequence[RewardTerm]) -> list[str]:
+    """What stands behind each term that is a surrogate, for a person."""
+    return [f"{term.name}: {term.values.sentence}" for term in terms if isinstance(term.values, Surrogate)]
+
+
+def pinned(table: Mapping[str, Any], name: str, domain: Domain, prior: str) -> dict[str, Any]:
+    """A table `[terms.NAME]` with what a repetition needs: prior, column, the digest of the file, the score of no item.
+
+    Where neither a transform nor `invalid` says it, what is no item is worth the worst that was measured.
+    """
+    full = {"prior": prior, "column": name, "digest": "", **table}
+    if not all(isinstance(full[key], str) for key in ("surrogate", "column", "digest")):
+        return dict(table)  # whoever reads the settings says what is wrong with it
+    path = Path(full["surrogate"])
+    record = read_table(path, full["column"], domain, full["digest"])
+    worst = min(line.values[0] for line in record.lines)
+    usual = {} if "transform" in table else {"invalid": float(worst)}
+    return {**usual, **full, "digest": digest(path)}

@@ -1,0 +1,203 @@
+"""A table of measured texts as a reward: the process beside its closed form, the term, one command, bad tables."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from letters import LettersDomain, new_model
+from scored import MANY, record_file
+
+import seqtutor
+from seqtutor.cli import main
+from seqtutor.files import digest, read_toml
+from seqtutor.inference.process import Numbers, fit, foreseen, likeliest
+from seqtutor.priors.files import save_model
+from seqtutor.rewards.surrogate import Surrogate
+from seqtutor.rewards.terms import settings_of, weighted_terms
+
+
+def rows_of(n, seed, features=5):
+    return np.random.default_rng(seed).normal(size=(n, features))
+
+
+def bent(rows):
+    return np.cos(2 * rows[:, 0]) + 0.5 * rows[:, 1]
+
+
+def test_mean_and_sd_are_those_of_the_conditional_normal():
+    rows, new = rows_of(12, 0), rows_of(3, 1)
+    values = bent(rows) + 0.1 * rows_of(12, 2)[:, 0]
+    numbers = Numbers(share=0.6, length=0.8, noise=0.3)
+    mean, sd = fit(rows, 2, values, numbers)(new)
+    together = np.vstack([new, rows])
+    square = ((together[:, None] - together[None]) ** 2) / (2 * 0.8**2)
+    alike = 0.7 * (0.6 * np.exp(-square[..., :2].mean(-1)) + 0.4 * np.exp(-square[..., 2:].mean(-1)))
+    known = np.linalg.inv(alike[3:, 3:] + 0.3 * np.eye(12))
+    standard = (values - values.mean()) / values.std()
+    np.testing.assert_allclose(mean, values.mean() + values.std() * alike[:3, 3:] @ known @ standard, atol=1e-10)
+    left = alike[:3, :3] - alike[:3, 3:] @ known @ alike[3:, :3]
+    np.testing.assert_allclose(sd, values.std() * np.sqrt(np.diag(left)), atol=1e-10)
+
+
+def test_far_from_all_that_was_measured_nothing_is_won():
+    rows = rows_of(50, 0)
+    values = bent(rows)
+    process = fit(rows, 5, values, Numbers(1.0, 0.7, 0.1))
+    mean, sd = process(np.full((1, 5), 40.0))
+    assert mean == pytest.approx(values.mean())
+    assert sd == pytest.approx(values.std() * np.sqrt(0.9))
+
+
+def test_the_numbers_that_are_chosen_know_noise_and_the_block_that_matters():
+    rows = rows_of(250, 3, features=8)
+    values, noise = bent(rows), np.random.default_rng(4).normal(size=250)
+    assert likeliest(rows, 4, values).noise <= 0.05
+    assert likeliest(rows, 4, values).share >= 0.75
+    assert likeliest(rows[:, ::-1], 4, values).share <= 0.25
+    assert likeliest(rows, 4, noise).noise >= 0.7
+
+
+def test_its_sd_is_honest():
+    """Of 2,000 new rows the truth lies within 1.96 sd for 95 in 100, give or take what the chosen numbers are off."""
+    covered = []
+    for seed in range(4):
+        rows, new = rows_of(150, 10 + seed, features=3), rows_of(500, 20 + seed, features=3)
+        values = bent(rows) + 0.3 * np.random.default_rng(seed).normal(size=150)
+        mean, sd = fit(rows, 3, values)(new)
+        covered.append(np.abs(mean - bent(new)) < 1.96 * sd)
+    assert 0.9 < np.mean(covered) < 0.99
+
+
+def test_what_is_foreseen_of_a_group_never_saw_it():
+    """A value that only its own group shares cannot be foreseen; within a fold it could."""
+    groups = np.repeat(np.arange(30), 4)
+    centre = 5 * rows_of(30, 5)[groups]
+    rows = centre + 0.01 * rows_of(120, 6)
+    values = np.random.default_rng(7).normal(size=30)[groups]
+    apart = np.corrcoef(foreseen(rows, 5, values, groups), values)[0, 1]
+    mixed = np.corrcoef(foreseen(rows, 5, values, np.arange(120)), values)[0, 1]
+    assert mixed > 0.9
+    assert abs(apart) < 0.5
+
+
+@pytest.fixture
+def measured(installed, tmp_path, monkeypatch):
+    """A folder with a small prior and a table of words whose score is how many a they have."""
+    monkeypatch.chdir(tmp_path)
+    Path("prior").mkdir()
+    save_model(new_model(spread=1.0, hidden=8), Path("prior"), "model", domain="letters")
+    record_file("words.csv", MANY, [float(word.count("a")) for word in MANY])
+    return tmp_path
+
+
+def train(*words):
+    common = ["--domain", "letters", "--prior", "./prior", "--updates", "12", "--samples", "100"]
+    return CliRunner().invoke(main, ["train", *common, *words])
+
+
+def line(result):
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
+
+
+def metrics(folder):
+    with (Path(folder) / "metrics.csv").open(newline="") as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_one_command_from_a_table_to_a_model_that_writes_what_scores_well(measured):
+    result = train("--surrogate", "score=words.csv", "--output", "run")
+    assert result.exit_code == 0, result.output
+    said, count = " ".join(result.output.split()), len(MANY)
+    assert f"score: {count} lines of {count} texts; of the variance of groups held out it foresees" in said
+    assert f"nobody has measured the samples; score: {count} lines" in said
+    config = read_toml(Path("run/config.toml"))
+    table = config["terms"]["score"]
+    assert (table["prior"], table["column"], table["digest"]) == ("./prior", "score", digest(Path("words.csv")))
+    assert table["invalid"] == 0.0  # the least that was measured
+    assert config["weights"] == {"rises": 0.0, "variety": 0.0, "score": 1.0}
+    first, *_, last = metrics("run")
+    assert float(last["term.score"]) > float(first["term.score"])
+    assert float(last["sd.score"]) > 0
+    assert "nobody has measured" in Path("run/report.html").read_text(encoding="utf-8")
+    drawn = CliRunner().invoke(main, ["generate", "./run", "-n", "4", "--draws", "8", "--output", "drawn"])
+    assert drawn.exit_code == 0, drawn.output
+
+
+def test_a_run_resumes_exactly_and_refuses_a_table_that_has_changed(measured):
+    assert train("--surrogate", "score=words.csv", "--output", "whole").exit_code == 0
+    assert train("--surrogate", "score=words.csv", "--output", "parts", "--updates", "5").exit_code == 0
+    resumed = CliRunner().invoke(main, ["train", "--resume", "parts", "--updates", "12"])
+    assert resumed.exit_code == 0, resumed.output
+    assert metrics("parts") == metrics("whole")
+    more = ["train", "--resume", "parts", "--surrogate", "score=words.csv"]
+    assert "a resumed run keeps what it learnt its reward from" in line(CliRunner().invoke(main, more))
+    with Path("words.csv").open("a") as file:
+        file.write("abc,9\n")
+    changed = line(CliRunner().invoke(main, ["train", "--resume", "parts", "--updates", "14"]))
+    assert "the table words.csv has changed since this run began" in changed
+
+
+def test_caution_takes_from_the_better_side_and_from_neither_where_neither_is_better(measured):
+    words = ["b", "bca", "cab"]
+
+    def values(**table):
+        settings = settings_of({"score": {"surrogate": "words.csv", "prior": "./prior", **table}})
+        (term,) = [term for term in weighted_terms(LettersDomain(), {}, settings) if term.name == "score"]
+        return term.values(words)
+
+    plain = values(caution=0.0)
+    assert (values() < plain).all()
+    assert (values(transform={"kind": "reverse_sigmoid", "low": 0.0, "high": 1.0}) > plain).all()
+    window = {"kind": "double_sigmoid", "low": 0.0, "high": 1.0}
+    np.testing.assert_array_equal(values(transform=window), plain)
+
+
+def test_what_it_must_not_read_it_does_not_read(measured):
+    told = Surrogate(Path("words.csv"), "score", LettersDomain(), "./prior")
+    blind = Surrogate(Path("words.csv"), "score", LettersDomain(), "./prior", without=["variety"])
+    assert told.rows(["abc"])[1] == blind.rows(["abc"])[1] == 0  # not opened yet
+    told.open()
+    blind.open()
+    assert told.rows(["abc"])[1] == blind.rows(["abc"])[1] + 1
+    assert told.version() != blind.version()
+
+
+def test_a_callable_that_is_a_dataclass_is_a_reward(measured):
+    term = Surrogate(Path("words.csv"), "score", LettersDomain(), "./prior", caution=0.0)
+    run = seqtutor.tune("letters", prior="./prior", terms={"mine": term}, updates=1, samples=20, folder="run")
+    assert {"mine"} <= {row["name"] for row in run.summary["terms"]}
+
+
+def test_what_is_wrong_with_a_table_is_one_line_before_there_is_a_folder(measured):
+    lines = Path("words.csv").read_text().splitlines(keepends=True)
+    assert "--surrogate takes NAME=..., such as --surrogate pIC50=assay.csv" in line(train("--surrogate", "words.csv"))
+    assert "there is no table nowhere.csv to learn 'score' from" in line(train("--surrogate", "score=nowhere.csv"))
+    assert "the record words.csv has no column 'pIC50' (it has: word, score)" in line(
+        train("--surrogate", "pIC50=words.csv", "--output", "x")
+    )
+    Path("few.csv").write_text("".join(lines[:13]) + "ab,high\n")
+    few = line(train("--surrogate", "score=few.csv", "--output", "x"))
+    assert "the table few.csv has 12 different texts with a score" in few
+    assert "score is 'high', and a number is needed" in few
+    assert "a surrogate needs 20, better 200" in few
+    assert "--caution 2 is about a learnt reward: name --taste FILE or --surrogate NAME=FILE" in line(
+        train("--caution", "2")
+    )
+    assert "caution in [terms.score] must be at least 0, not -1" in line(
+        train("--surrogate", "score=words.csv", "--caution", "-1")
+    )
+    assert not Path("x").exists()
+
+
+def test_a_table_that_tells_nothing_says_so(measured):
+    rng = np.random.default_rng(0)
+    record_file("noise.csv", MANY, rng.normal(size=len(MANY)))
+    term = Surrogate(Path("noise.csv"), "score", LettersDomain(), "./prior")
+    term.open()
+    assert term.sentence.endswith("that is no evidence that it foresees anything")
