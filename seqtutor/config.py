@@ -99,6 +99,7 @@ class TrainConfig:
     learning_rate_end: float = option(
         0.0, "Learning rate at the end of the budget, approached as that is spent; 0: constant.", between=(0, math.inf)
     )
+    head_speed: float = option(1.0, "How much faster than its body the network's last layer learns.", above=0)
     temperature_end: float = option(
         0.0, "Temperature at the end of the budget, approached by equal factors; 0: constant.", between=(0, math.inf)
     )

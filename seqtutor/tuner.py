@@ -76,7 +76,7 @@ class Tuner:
         self.policy = starting_policy(self.prior, tilt=self.objective.tilt)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
         self.sampler, self.healthy = copy.deepcopy(self.target), copy.deepcopy(self.target)
-        self.optimiser = torch.optim.Adam(self.policy.parameter_groups())
+        self.optimiser = torch.optim.Adam(self.policy.parameter_groups(config.head_speed))
         self.generator = torch.Generator(config.device).manual_seed(config.seed)
         self.scorer = new_scorer(self.domain, config)
         self.offline = open_record(self.domain, config, self.prior, self.scorer) if config.log else None

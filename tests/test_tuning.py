@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import dataclasses
 import math
@@ -453,8 +454,10 @@ def test_a_schedule_moves_the_learning_rate_in_equal_steps():
     for _ in range(4):
         tuner.step()
         rates.append([group["lr"] for group in tuner.optimiser.param_groups])
-    assert [body for body, _ in rates[1:]] == pytest.approx([0.025, 0.01, 0.01])  # the first update has nothing stored
-    assert [head / body for body, head in rates[1:]] == pytest.approx([10.0] * 3)
+    assert [body for body, _, _ in rates[1:]] == pytest.approx(
+        [0.025, 0.01, 0.01]
+    )  # the first update has nothing stored
+    assert [values / body for body, _, values in rates[1:]] == pytest.approx([10.0] * 3)
 
 
 def test_varied_items_are_scored_and_learnt_from_and_are_none_of_the_policys_figures():
@@ -718,13 +721,31 @@ def test_gradients_are_clipped_at_norm_one(monkeypatch):
     assert all(after <= 1 + 1e-4 for _, after in norms)
 
 
-def test_the_value_head_learns_ten_times_as_fast_and_nothing_is_in_two_groups():
-    tuner = tuner_of("g")
-    body, head = tuner.optimiser.param_groups
-    assert (body["speed"], head["speed"]) == (1.0, 10.0)
-    assert {id(p) for p in head["params"]} == {id(p) for p in tuner.policy.tilt.value_head.parameters()}
-    learnt = {id(p) for p in tuner.policy.parameters() if p.requires_grad}
-    assert {id(p) for group in (body, head) for p in group["params"]} == learnt
+@pytest.mark.parametrize("objective", ["g", "tb"])
+def test_head_and_values_learn_as_fast_as_they_should_and_nothing_is_in_two_groups(objective):
+    tuner = tuner_of(objective, head_speed=5.0)
+    model = tuner.policy.tilt if objective == "g" else tuner.policy
+    body, head, values = tuner.optimiser.param_groups
+    assert (body["speed"], head["speed"], values["speed"]) == (1.0, 5.0, 10.0)
+    assert {id(p) for p in head["params"]} == {id(p) for p in model.head.parameters()}
+    assert {id(p) for p in values["params"]} == {id(p) for p in model.value_head.parameters()}
+    learnt = [id(p) for p in tuner.policy.parameters() if p.requires_grad]
+    assert sorted(id(p) for group in (body, head, values) for p in group["params"]) == sorted(learnt)
+
+
+def test_a_head_that_learns_faster_moves_further_and_the_body_as_far():
+    """Adam's first step moves every weight by the learning rate, whatever the gradient."""
+    moved = {}
+    for speed in (1.0, 5.0):
+        tuner = tuner_of("tb", head_speed=speed, learning_rate=1e-4, learning_steps=1)
+        before = copy.deepcopy(tuner.policy.state_dict())
+        tuner.step()
+        after = tuner.policy.state_dict()
+        moved[speed] = {
+            name: float((after[name] - before[name]).abs().max()) for name in ("head.bias", "lstm.bias_ih_l0")
+        }
+    assert moved[5.0]["head.bias"] == pytest.approx(5 * moved[1.0]["head.bias"], rel=0.01)
+    assert moved[5.0]["lstm.bias_ih_l0"] == pytest.approx(moved[1.0]["lstm.bias_ih_l0"], rel=0.01)
 
 
 def test_every_purpose_and_update_has_its_own_generator():

@@ -81,12 +81,20 @@ class Model(nn.Module, ABC):
         """The same of hidden states (..., H)."""
         return self.logits(hidden).log_softmax(-1) + self.value(hidden)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """The body with its token head, and the value head, which learns VALUE_SPEED times as fast."""
-        of_values = list(self.value_parameters())
-        known = {id(p) for p in of_values}
+    def head_parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters that the logits are linear in: the last layer; none where a model does not tell."""
+        return ()
+
+    def parameter_groups(self, head_speed: float = 1.0) -> list[dict[str, Any]]:
+        """Body, last layer and value head, each with how much faster than the body it learns.
+
+        A body has tens of times as many weights as a last layer, and each of them adds noise to the policy: where a
+        reward is known of few texts, what the body has learnt from data is better moved slowly.
+        """
+        groups = [(head_speed, list(self.head_parameters())), (VALUE_SPEED, list(self.value_parameters()))]
+        known = {id(p) for _, some in groups for p in some}
         body = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
-        return [{"params": body, "speed": 1.0}, {"params": of_values, "speed": VALUE_SPEED}]
+        return [{"params": some, "speed": speed} for speed, some in [(1.0, body), *groups] if some]
 
     @torch.no_grad()
     def scale_values(self, factor: float) -> None:
@@ -237,6 +245,11 @@ class LstmModel(Model):
     def value(self, hidden: Tensor) -> Tensor:
         value: Tensor = self.value_head(hidden[..., : self.lstm.hidden_size])
         return value
+
+    def head_parameters(self) -> Iterable[nn.Parameter]:
+        """The token head, and what pulls towards the tokens that it looks back at; in the order of the modules."""
+        layers = (*([self.pull] if self.pull else []), *self.pulls, self.head)
+        return [p for layer in layers for p in layer.parameters()]
 
     def value_parameters(self) -> Iterable[nn.Parameter]:
         """The value head."""

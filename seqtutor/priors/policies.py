@@ -40,6 +40,10 @@ class TiltedModel(Model):
         """As Model.value: what the state's own value adds to G."""
         return self.tilt.value(hidden.chunk(2, -1)[1])
 
+    def head_parameters(self) -> Iterable[nn.Parameter]:
+        """The tilt's last layer."""
+        return self.tilt.head_parameters()
+
     def value_parameters(self) -> Iterable[nn.Parameter]:
         """The tilt's value head."""
         return self.tilt.value_parameters()
