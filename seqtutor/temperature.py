@@ -12,6 +12,7 @@ QUICK, SLOW = 1.0, 0.16  # how log c answers to the error of log KL: at once, an
 # SLOW while the KL is below the budget, and the most that it lowers log c in an update: a policy that has not caught up
 # yet must not see an ever smaller temperature.
 DOWN, FALL = 0.06, 0.02
+RISE = 1.5  # how far log c rises quickly above where it last held the budget; beyond, by FALL an update at most
 FAR = 1.0  # the largest error: farther below, the KL tells nothing yet
 MEMORY = 0.5  # of the running mean of the KL
 FARTHEST = 30.0  # the most that c is divided by: a reward of thousands of nats is more than a policy can learn from
@@ -26,9 +27,10 @@ class Dial:
     log_c: float = field(init=False)
     kl: float = 0.0  # running mean, nats per token
     error: float = -FAR  # log(kl / budget), within -FAR .. FAR, after the last update
+    held: float = field(init=False)  # log c where the KL last stood within the budget
 
     def __post_init__(self) -> None:
-        self.log_c = math.log(self.config.temperature)
+        self.log_c = self.held = math.log(self.config.temperature)
 
     @property
     def temperature(self) -> float:
@@ -49,12 +51,24 @@ class Dial:
 
         KL-adaptive temperatures are as old as Ziegler et al. (2019), whose controller is the integral part alone; it
         overshoots where the policy answers late, as it does here: a policy learns for tens of updates from one c.
+
+        A policy that breaks stands far above its budget whatever c is, and takes tens of updates to heal. Were the
+        errors summed up all that time, c would end a thousandfold too high and hold the policy at the prior, until it
+        had forgotten what it had learnt. So a rise is quick only up to RISE above the c that last held the budget, and
+        what lies above that c is taken back as quickly: the policy has been there before.
         """
         self.kl += (1 - MEMORY) * (kl - self.kl) if self.kl else kl
         error = max(-FAR, min(FAR, math.log(max(self.kl, 1e-9) / max(self.config.kl_budget, 1e-9))))
-        change = QUICK * (error - self.error) + (SLOW * error if error > 0 else max(-FALL, DOWN * error))
+        above = self.log_c - self.held
+        if error > 0:
+            slow = SLOW * error if above < RISE else min(FALL, SLOW * error)
+        else:
+            slow = max(SLOW * error, -above) if above > FALL else max(-FALL, DOWN * error)
+        change = QUICK * (error - self.error) + slow
         moved = self.log_c + max(-FASTEST, min(FASTEST, change))
         self.log_c = max(moved, math.log(self.config.temperature / FARTHEST))
+        if error <= 0:
+            self.held = min(self.log_c, self.held + FALL)
         self.error = error
 
     @property
@@ -72,9 +86,11 @@ class Dial:
 
     def state(self) -> dict[str, float]:
         """All that changes, for a checkpoint."""
-        return {"log_c": self.log_c, "kl": self.kl, "error": self.error, "temperature": self.config.temperature}
+        now = {"log_c": self.log_c, "kl": self.kl, "error": self.error, "held": self.held}
+        return {**now, "temperature": self.config.temperature}
 
     def restore(self, state: dict[str, float]) -> None:
         """Put back what `state` gave; a configured temperature that has changed since moves c by the same factor."""
-        self.log_c = state["log_c"] + math.log(self.config.temperature / state["temperature"])
+        moved = math.log(self.config.temperature / state["temperature"])
+        self.log_c, self.held = state["log_c"] + moved, state["held"] + moved
         self.kl, self.error = state["kl"], state["error"]

@@ -43,7 +43,7 @@ STATE = {  # the form of what `checkpoint` writes as JSON
         "members": {str: int},
     },
     "baseline": ([float], None),
-    "dial": {"log_c": float, "kl": Real, "error": float, "temperature": float},
+    "dial": {"log_c": float, "kl": Real, "error": float, "held": float, "temperature": float},
     "watch": {
         "rows": [{str: Real}],
         "ranges": {str: [float]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import dataclasses
+import json
 import math
 import re
 import sys
@@ -787,6 +788,76 @@ def test_the_dial_answers_at_once_and_within_its_limits():
     low.turn(1e-12, 1)
     assert low.error == -FAR
     assert low.log_c - before == pytest.approx(-FALL)
+
+
+def with_lag(dial, updates, needed=0.3, lag=30, broken=range(0)):
+    """A policy whose KL goes to budget * needed / c within `lag` updates -> (updates, 2): c / needed, KL / budget.
+
+    While it is `broken` it stands at fifty times its budget, whatever c is.
+    """
+    budget, kl, rows = dial.config.kl_budget, 1e-4, []
+    for update in range(updates):
+        goal = budget * needed / dial.temperature
+        kl = kl * (goal / kl) ** (1 / lag) if kl > budget / 20 else kl + (goal - kl) / lag
+        kl = 50 * budget if update in broken else kl
+        dial.turn(kl, update / updates)
+        rows.append((dial.temperature / needed, kl / budget))
+    return np.array(rows)
+
+
+def settled_after(rows, within=0.2):
+    """The first update from which on both c and the KL stay where they belong."""
+    return int(np.flatnonzero((np.abs(rows - 1) > within).any(1)).max()) + 1
+
+
+def budgeted(temperature=1.0):
+    return Dial(TrainConfig(domain="letters", kl_budget=0.1, temperature=temperature))
+
+
+@pytest.mark.parametrize(("lag", "most"), [(10, 1.001), (30, 1.015), (60, 1.105)])
+def test_the_dial_settles_at_the_budget_and_hardly_overshoots(lag, most):
+    rows = with_lag(budgeted(), 400, lag=lag)
+    assert rows[200:, 1] == pytest.approx(1, abs=0.1)
+    assert rows[:, 1].max() < most
+
+
+@pytest.mark.parametrize(("broken", "updates", "highest"), [(1, 90, 8), (20, 110, 11), (100, 210, 50)])
+def test_after_a_policy_broke_the_temperature_is_soon_back(broken, updates, highest):
+    """c ran off to 38, 240 and 2e7 times what was needed, and was back after 179, 274 and more than 800 updates."""
+    rows = with_lag(budgeted(), 1200, broken=range(400, 400 + broken))
+    assert settled_after(rows[:400]) < 200
+    assert settled_after(rows[400:]) < updates
+    assert rows[400:, 0].max() < highest
+    assert rows[400:, 1].min() > 0.4  # it does not lose all that it had learnt
+
+
+@pytest.mark.parametrize(("needed", "updates"), [(10.0, 110), (100.0, 240)])
+def test_a_temperature_that_begins_far_too_low_is_raised_all_the_same(needed, updates):
+    assert settled_after(with_lag(budgeted(), 400, needed=needed)) < updates
+
+
+def test_a_reward_that_has_come_to_need_a_higher_temperature_gets_it():
+    dial = budgeted()
+    with_lag(dial, 400)
+    kl = dial.config.kl_budget * 10
+    for update in range(300):
+        kl *= (dial.config.kl_budget * 3.0 / dial.temperature / kl) ** (1 / 30)
+        dial.turn(kl, update)
+    assert dial.temperature == pytest.approx(3.0, rel=0.05)
+
+
+@pytest.mark.parametrize("after", [20, 410, 430])
+def test_a_dial_that_is_put_back_goes_on_exactly(after):
+    """On the way to the budget, while c runs off, and while it is taken back."""
+    kls = 0.1 * with_lag(budgeted(), 500, broken=range(400, 420))[:, 1]
+    through, again = budgeted(), budgeted()
+    for update, kl in enumerate(kls):
+        if update == after:
+            again.restore(json.loads(json.dumps(through.state())))
+        through.turn(kl, update)
+        if update >= after:
+            again.turn(kl, update)
+    assert again.state() == through.state()
 
 
 def test_with_replay_by_reward_a_repeat_is_stored_once():
