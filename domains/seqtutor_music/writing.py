@@ -28,12 +28,12 @@ Melody = tuple[Sequence[Note], int]  # what sounds, and the sixteenths that it l
 
 
 def performance(notes: Sequence[Note], sheet: Sheet) -> PrettyMIDI:
-    """The notes, in 4/4, for a piano."""
+    """The notes, in the metre of the sheet, for a piano."""
     import pretty_midi
 
     step = 15.0 / sheet.tempo  # seconds
     made = pretty_midi.PrettyMIDI(resolution=4 * TICKS, initial_tempo=sheet.tempo)
-    made.time_signature_changes.append(pretty_midi.TimeSignature(4, 4, 0))
+    made.time_signature_changes.append(pretty_midi.TimeSignature(*sheet.metre.counts, 0))
     piano = pretty_midi.Instrument(program=0)
     for start, length, pitch in notes:
         piano.notes.append(pretty_midi.Note(VELOCITY, pitch, start * step, (start + length) * step))
@@ -61,7 +61,7 @@ def _tone(phase: Values) -> Values:
 
 
 def midi(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
-    """A file for a piano in 4/4; it ends after `steps` sixteenths, whether something sounds or not."""
+    """A file for a piano; it ends after `steps` sixteenths, whether something sounds or not."""
     import mido
 
     stream = io.BytesIO()

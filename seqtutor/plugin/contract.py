@@ -175,7 +175,8 @@ def inherited(
     """The options that a prior was made with under those that were typed. Raises UserError where it would not fit.
 
     A prior of fixed length may be used for shorter items: their tokens are what it learnt to begin with. One that is
-    `timed` knows how much is left until the end, and may be used for longer ones too.
+    `timed` knows how much is left until the end, and may be used for longer ones too. None is used for options to which
+    another prior belongs.
     """
     if stored is None:
         return dict(typed)
@@ -183,6 +184,13 @@ def inherited(
     of_prior = {key: value for key, value in stored.items() if key in known}
     options = {**of_prior, **typed}
     before, after = load(name, of_prior), load(name, options)
+    if after.own_prior != before.own_prior:
+        asked = [key for key in typed if load(name, {**of_prior, key: typed[key]}).own_prior != before.own_prior]
+        made, wanted = (", ".join(f"{k} {getattr(one.options, k)}" for k in asked) for one in (before, after))
+        raise UserError(
+            f"the prior '{prior}' was made for {made}, not for {wanted}; "
+            f"leave that out, or take the prior '{after.own_prior}', or one that you make: seqtutor pretrain"
+        )
     fits = after.fixed_length and (timed or after.max_length < before.max_length)
     if after.vocabulary == before.vocabulary and (after.max_length == before.max_length or fits):
         return options

@@ -64,6 +64,8 @@ class Guarded(Domain):
             self.__dict__.update({key: getattr(plugin, key) for key in (*same, "prior")})
         with border(self.cls, "vocabulary"):
             self._vocabulary = self._checked_vocabulary(plugin.vocabulary)
+        with border(self.cls, "own_prior"):
+            self._own_prior = self._text("own_prior", plugin.own_prior)
         with border(self.cls, "max_length"):
             self._max_length = plugin.max_length
         if type(self._max_length) is not int or self._max_length < 1:
@@ -85,6 +87,11 @@ class Guarded(Domain):
     def place(self) -> str:
         """As Domain.place, of the plugin's class."""
         return self.plugin.place
+
+    @property
+    def own_prior(self) -> str:
+        """As it was at the beginning."""
+        return self._own_prior
 
     @property
     def vocabulary(self) -> Vocabulary:
