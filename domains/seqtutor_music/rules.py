@@ -76,6 +76,7 @@ OURS: tuple[Rule, ...] = (
 THEIRS = tuple(Rule(values, 1.0, summary, paper.SOURCE) for values, summary in paper.RULES)
 QUOTING = Rule(corpus.quoting, 2.0, "each event that completes two bars in a row of the corpus costs 1", "")
 CHORDS = "a note of the chord on strong beats, and where a chord begins, earns 1; another note costs 1"
+ELSEWHERE = {("6/8", "shared_rhythm"): 0.35}  # weights of ours in other metres: most bars of a jig are six eighths
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "default": (*OURS, QUOTING),
     "paper": (*THEIRS, QUOTING._replace(weight=0.0)),
@@ -84,7 +85,11 @@ PRESETS: Mapping[str, tuple[Rule, ...]] = {
 
 def terms(preset: str, progression: Sequence[Chord] = (), shift: int = 0, metre: Metre = COMMON) -> list[TokenTerm]:
     """The rules of a preset; with a progression, in a key `shift` semitones above the frame, the rule of its chords."""
-    rules = [TokenTerm(r.values.__name__, r.weight, r.summary, r.source, r.of(metre)) for r in PRESETS[preset]]
+    rules = []
+    for rule in PRESETS[preset]:
+        name = rule.values.__name__
+        weight = ELSEWHERE.get((metre.name, name), rule.weight)
+        rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre)))
     if progression:
         rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", chord_tones(progression, shift, metre)))
     return rules
