@@ -40,11 +40,12 @@ def figures(found: list[list[str]], metre: Metre = COMMON) -> dict[str, dict[str
 
 def main(arguments: list[str]) -> None:
     """Write `real.json` of the metre, and the phrases of four bars to the file that is named."""
-    metre = METRES.get(arguments[0], COMMON) if arguments else COMMON
+    named = [name for name in arguments[:1] if name in METRES]
+    metre = METRES[named[0]] if named else COMMON
     found = {bars: phrases(MusicDomain(MusicOptions(bars=bars, metre=metre.name))) for bars in measures.BARS}
     known = {str(bars): figures(these, metre) for bars, these in found.items()}
     measures.kept(metre).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    for path in arguments[arguments[:1] == [metre.name] :]:
+    for path in arguments[len(named) :]:
         Path(path).write_text("".join(f"{join(phrase)}\n" for phrase in found[4]), encoding="utf-8")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pretty_midi import PrettyMIDI
 
 TICKS = 120  # of a sixteenth
+CLOCKS = 6  # of MIDI in a sixteenth: a metronome clicks on the beats
 VELOCITY = 90
 RATE = 22_050  # samples of sound a second
 LOUDNESS = 26_000  # of the loudest sample; 16 bits hold 32,767
@@ -69,6 +70,9 @@ def midi(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
     stream.seek(0)
     file = mido.MidiFile(file=stream)  # pretty_midi ends a file with its last note, and spells a key in its own way
     head = [("track_name", {"name": sheet.title}), ("key_signature", {"key": text_of(sheet.key)})]
+    for message in file.tracks[0]:
+        if message.type == "time_signature":
+            message.clocks_per_click = CLOCKS * sheet.metre.beat
     file.tracks[0][:0] = [mido.MetaMessage(kind, **values, time=0) for kind, values in head]
     for track in file.tracks:
         track[-1].time = steps * TICKS - sum(message.time for message in track[:-1])
