@@ -30,7 +30,7 @@ from seqtutor.domain import (
 )
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, readable
-from seqtutor.plugin.contract import check_terms, fault, wrong
+from seqtutor.plugin.contract import check_terms, fault, of_sizes, wrong
 from seqtutor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Guarded(Domain):
             self.options = plugin.options
             same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "joined", "oracle")
             self.__dict__.update({key: getattr(plugin, key) for key in (*same, "prior")})
+        for method, problem in of_sizes(plugin):
+            raise wrong(self.cls, method, problem)
         with border(self.cls, "vocabulary"):
             self._vocabulary = self._checked_vocabulary(plugin.vocabulary)
         with border(self.cls, "own_prior"):
