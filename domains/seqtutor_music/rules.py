@@ -76,7 +76,8 @@ OURS: tuple[Rule, ...] = (
 THEIRS = tuple(Rule(values, 1.0, summary, paper.SOURCE) for values, summary in paper.RULES)
 QUOTING = Rule(corpus.quoting, 2.0, "each event that completes two bars in a row of the corpus costs 1", "")
 CHORDS = "a note of the chord on strong beats, and where a chord begins, earns 1; another note costs 1"
-ELSEWHERE = {("6/8", "shared_rhythm"): 0.35, ("6/8", "imitation"): 0.25}  # weights of ours: groups of three are alike
+# Weights of ours that differ in another metre: the groups of three of a jig are alike, and rhyme, without being paid.
+ELSEWHERE = {("6/8", "shared_rhythm"): 0.35, ("6/8", "imitation"): 0.25}
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "default": (*OURS, QUOTING),
     "paper": (*THEIRS, QUOTING._replace(weight=0.0)),

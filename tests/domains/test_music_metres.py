@@ -323,3 +323,20 @@ def test_the_name_of_the_domain_means_the_prior_of_the_metre():
 def test_a_metre_that_is_none():
     with pytest.raises(UserError, match=r"5/8.*3/4"):
         MusicDomain.Options(metre="5/8")
+
+
+def test_weights_of_another_metre_are_those_of_rules_that_there_are():
+    names = {rule.values.__name__ for rule in rules.OURS}
+    assert all(metre in METRES and name in names for metre, name in rules.ELSEWHERE)
+    weights = {term.name: term.weight for term in domain(JIG).terms()}
+    assert (weights["imitation"], weights["cadence"]) == (0.25, 1.5)
+    assert {term.name: term.weight for term in domain(WALTZ).terms()} == {
+        t.name: t.weight for t in domain(COMMON).terms()
+    }
+
+
+def test_the_papers_rules_count_in_sixteenths_in_every_metre():
+    ids = melodies(5)
+    for mine, theirs in zip(domain(JIG, preset="paper").terms(), domain(COMMON, preset="paper").terms(), strict=True):
+        if mine.name != "quoting":
+            np.testing.assert_array_equal(mine.values(ids), theirs.values(ids))
