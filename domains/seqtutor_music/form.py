@@ -69,6 +69,8 @@ def cadence(ids: Ids, metre: Metre = COMMON) -> Values:
 def repose(ids: Ids, metre: Metre = COMMON) -> Values:
     """How the last note rests: +1 on beats 1 and 3, +.5 on 2 and 4, -1 on an odd sixteenth; up to +1 for a half note.
 
+    In another metre: +1 on its strong beats, +.5 on the others; up to +1 where it lasts from one to the next.
+
     >>> ends = "C4 - - - - - - -", "C4 - . - - - - -", "E4 - - - C4 - - -", "E4 D4 C4 -", "E4 - - C4"
     >>> repose(batch(*ends)).sum(axis=1)
     array([ 2.   ,  1.25 ,  1.   ,  0.25 , -0.875])
@@ -168,7 +170,7 @@ def imitation(ids: Ids, metre: Metre = COMMON) -> Values:
 
 
 def ideas(ids: Ids, metre: Metre = COMMON) -> Values:
-    """-1 for each pitch that two bars lack to three.
+    """-1 for each pitch that two bars lack to three (in 3/4 to two).
 
     >>> ideas(batch("C4" + " -" * 63, "C4 - - - C4 - - - G4 - - - G4 - - - A4" + " -" * 15)).sum(axis=1)
     array([-5.,  0.])
@@ -202,6 +204,8 @@ def takes_up(ids: Ids, metre: Metre = COMMON) -> Flags:
 
 def variety(ids: Ids, metre: Metre = COMMON) -> Values:
     """Charges half bars that are note for note earlier ones, where they are more than half of all: by their square.
+
+    In 3/4 it is bars, and more than a quarter of all.
 
     >>> cell, other = "C4 - D4 - E4 - - - ", "G4 - - - F4 - - - "
     >>> variety(batch(8 * cell, 7 * cell + other, 4 * (cell + other), 2 * cell + 2 * other)).sum(axis=1)

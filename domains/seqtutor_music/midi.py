@@ -51,6 +51,7 @@ def read_midi(path: Path, metre: Metre = COMMON) -> tuple[str, list[str]]:
 
     Notes begin on the sixteenths of the file's own beats or near them; a triplet does not, and is refused. Silent bars
     before the first note are left out. A key signature decides the key; without one it is the likely one.
+    Without a time signature the file is taken to be in `metre`.
     """
     ticks, tracks = _tracks(read_bytes(path, MOST))
     sounding = [track for track in tracks if track.notes]

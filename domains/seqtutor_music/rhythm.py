@@ -53,6 +53,8 @@ def dotted(ids: Ids, metre: Metre = COMMON) -> Values:
 def pulse(ids: Ids, metre: Metre = COMMON) -> Values:
     """Charges note lengths that are too many to be one rhythm (over 1.75 bits of entropy), or all the same (under .2).
 
+    These are the limits of 4/4; a jig may be all eighths.
+
     >>> irregular, rhythm, even = "C4 D4 - E4 - - F4 - - - G4 - - - - C4", "C4 - D4 - E4 - - - " * 2, "C4 - " * 8
     >>> pulse(batch(irregular, rhythm, even)).sum(axis=1).round(2)
     array([-4.09,  0.  , -0.5 ])
@@ -76,7 +78,7 @@ def entropy(ids: Ids, metre: Metre = COMMON) -> Values:
 
 
 def activity(ids: Ids, metre: Metre = COMMON) -> Values:
-    """Charges fewer than 3.4 notes a bar, and more than 9, as if a bar of 6 had stood before.
+    """Charges fewer than 3.4 notes a bar of 4/4, and more than 9, as if a bar of 6 had stood before.
 
     >>> activity(batch(("C4" + " -" * 15 + " ") * 4, "C4 - - - D4 - - - E4 - - - F4 - - - " * 4)).sum(axis=1)
     array([-3.92,  0.  ])
