@@ -1,4 +1,4 @@
-"""Where does the music reward lead without a prior? python benchmarks/climb.py [PROPOSALS] [SEED]
+"""Where does the music reward lead without a prior? python benchmarks/climb.py [PROPOSALS] [SEED] [METRE]
 
 Hill climbs from absurd starts: of the proposals (an event changed, two swapped, a beat, half bar or bar copied, a motif
 moved or inverted) the best of sixteen is kept if it is worth no less. Prints each end, what it is worth, and which of
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from seqtutor_music import rules, variation
 from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Ids, batch
 from seqtutor_music.measures import measure, real
+from seqtutor_music.metre import COMMON, METRES, Metre
 
-STEPS, BAR = 64, 16
+BARS = 4
 ROUNDED = 1e-4  # the figures of real tunes are
 TOGETHER = 16  # proposals of which the best is kept
-STARTS = {
+STARTS = {  # of 4/4; of a shorter bar their beginning
     "silence": "- " * 64,
     "one note held": "C4 " + "- " * 63,
     "one note struck": "C4 - - - " * 16,
@@ -31,12 +32,13 @@ STARTS = {
 }
 
 
-def worth(ids: Ids) -> NDArray[np.float64]:
+def worth(ids: Ids, metre: Metre = COMMON) -> NDArray[np.float64]:
     """(B,): the default reward."""
-    return np.asarray(sum(rule.weight * rule.values(ids).sum(axis=1) for rule in rules.OURS))
+    terms = [term for term in rules.terms("default", metre=metre) if term.name != "quoting"]
+    return np.asarray(sum(term.weight * term.values(ids).sum(axis=1) for term in terms))
 
 
-def propose(ids: Ids, rng: np.random.Generator) -> Ids:
+def propose(ids: Ids, rng: np.random.Generator, metre: Metre = COMMON) -> Ids:
     """A melody near `ids` (T,)."""
     new = ids.copy()
     kind = rng.integers(4)
@@ -47,45 +49,47 @@ def propose(ids: Ids, rng: np.random.Generator) -> Ids:
         a, b = rng.integers(len(ids), size=2)
         new[[a, b]] = new[[b, a]]
     elif kind == 2:
-        length = int(rng.choice([4, 8, 16]))
+        length = int(rng.choice([metre.beat, metre.strong, metre.bar]))
         source, place = rng.integers(len(ids) // length, size=2) * length
         new[place : place + length] = ids[source : source + length]
     else:
-        new[:] = variation.vary(ids.tolist(), rng) or ids
+        new[:] = variation.vary(ids.tolist(), rng, metre) or ids
     return new
 
 
-def climb(start: Ids, proposals: int, rng: np.random.Generator) -> Ids:
+def climb(start: Ids, proposals: int, rng: np.random.Generator, metre: Metre = COMMON) -> Ids:
     """Where a hill climb from `start` (T,) ends."""
     best = start
     for _ in range(proposals // TOGETHER):
-        candidates = np.stack([best, *(propose(best, rng) for _ in range(TOGETHER))])
-        values = worth(candidates)
+        candidates = np.stack([best, *(propose(best, rng, metre) for _ in range(TOGETHER))])
+        values = worth(candidates, metre)
         leader = 1 + int(values[1:].argmax())
         best = candidates[leader] if values[leader] >= values[0] else best
     return best
 
 
-def unlike_real(ids: Ids) -> list[str]:
+def unlike_real(ids: Ids, metre: Metre = COMMON) -> list[str]:
     """The figures of one melody (T,) that should be near those of real tunes, and lie outside of 98 of 100 of these."""
-    said = []
-    for figure in measure(ids[None]):
-        if figure.better == "near" and figure.weights[0] > 0 and figure.name != "commonest half bars":  # of a set
-            low, high = real(STEPS // BAR)[figure.name]["low"], real(STEPS // BAR)[figure.name]["high"]
+    said, known = [], real(len(ids) // metre.bar, metre)
+    for figure in measure(ids[None], metre):
+        if figure.better == "near" and figure.weights[0] > 0 and not figure.name.startswith("commonest"):  # of a set
+            low, high = known[figure.name]["low"], known[figure.name]["high"]
             if not low - ROUNDED <= figure.mean <= high + ROUNDED:
                 said.append(f"{figure.name} {figure.mean:.2f} ({low:.2f} .. {high:.2f})")
     return said
 
 
 def main(arguments: Sequence[str]) -> None:
-    proposals, seed = (int(value) for value in (*arguments, *("20000", "0")[len(arguments) :]))
-    rng = np.random.default_rng(seed)
-    noise = " ".join(rng.choice(VOCABULARY.own, STEPS))
+    proposals, seed, name = (*arguments, *("20000", "0", COMMON.name)[len(arguments) :])
+    rng, metre = np.random.default_rng(int(seed)), METRES[name]
+    steps = BARS * metre.bar
+    noise = " ".join(rng.choice(VOCABULARY.own, steps))
     for name, text in {"random events": noise, **STARTS}.items():
-        end = climb(batch(text)[0], proposals, rng)
-        verdict = "; ".join(unlike_real(end)) or "like real tunes"
-        print(f"{name}: {worth(batch(text))[0]:.1f} -> {worth(end[None])[0]:.1f}; {verdict}")
-        bars = (VOCABULARY.decode(end[i : i + BAR].tolist()) for i in range(0, STEPS, BAR))
+        start = batch(text)[:, :steps]
+        end = climb(start[0], int(proposals), rng, metre)
+        verdict = "; ".join(unlike_real(end, metre)) or "like real tunes"
+        print(f"{name}: {worth(start, metre)[0]:.1f} -> {worth(end[None], metre)[0]:.1f}; {verdict}")
+        bars = (VOCABULARY.decode(end[i : i + metre.bar].tolist()) for i in range(0, steps, metre.bar))
         print("    " + " | ".join(" ".join(bar) for bar in bars))
 
 

@@ -1,4 +1,4 @@
-"""Are tuned melodies nearer to real ones by what no rule pays for? python benchmarks/ngrams.py RUN ...
+"""Are tuned melodies nearer to real ones by what no rule pays for? python benchmarks/ngrams.py [METRE] RUN ...
 
 Jensen-Shannon divergence, nats, between 1,000 samples and the phrases of the corpus, of three kinds of neighbours: two
 intervals in a row; a note's place in its bar with its distance to the next note; intervals and distances together. The
@@ -16,14 +16,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from seqtutor_music import MusicDomain
+from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import VOCABULARY, parse, sounding
+from seqtutor_music.metre import COMMON, METRES, Metre
 from seqtutor_music.real import phrases
 
-BAR, COUNT = 16, 1000
+COUNT = 1000
 Counts = tuple[Counter[object], Counter[object], Counter[object]]
 
 
-def neighbours(melodies: Iterable[Sequence[str]]) -> Counts:
+def neighbours(melodies: Iterable[Sequence[str]], metre: Metre) -> Counts:
     """How often each pair of intervals, each place with a distance, and each pair of both occurs."""
     intervals: Counter[object] = Counter()
     places: Counter[object] = Counter()
@@ -32,7 +34,7 @@ def neighbours(melodies: Iterable[Sequence[str]]) -> Counts:
         notes = sounding(VOCABULARY.encode(events))
         moves = [(b.midi - a.midi, b.start - a.start) for a, b in pairwise(notes)]
         intervals.update((a, b) for (a, _), (b, _) in pairwise(moves))
-        places.update((note.start % BAR, after) for note, (_, after) in zip(notes, moves, strict=False))
+        places.update((note.start % metre.bar, after) for note, (_, after) in zip(notes, moves, strict=False))
         both.update(pairwise(moves))
     return intervals, places, both
 
@@ -54,8 +56,10 @@ def samples(run: Path, model: str) -> list[list[str]]:
 
 def main() -> None:
     """Print a row for the phrases themselves, and one for either model of each run."""
-    found = phrases(MusicDomain())
-    others = neighbours(found[COUNT:])
+    arguments = sys.argv[1:]
+    metre = METRES[arguments.pop(0)] if arguments[0] in METRES else COMMON
+    found = phrases(MusicDomain(MusicOptions(bars=4, metre=metre.name)))
+    others = neighbours(found[COUNT:], metre)
 
     def row(name: str, counts: Counts) -> None:
         print(
@@ -63,10 +67,10 @@ def main() -> None:
         )
 
     print("| | two intervals | place and distance | both |\n|---|---|---|---|")
-    row("phrases, the others", neighbours(found[:COUNT]))
-    for run in map(Path, sys.argv[1:]):
+    row("phrases, the others", neighbours(found[:COUNT], metre))
+    for run in map(Path, arguments):
         for model in ("prior", "policy"):
-            row(f"{run.name}, {model}", neighbours(samples(run, model)))
+            row(f"{run.name}, {model}", neighbours(samples(run, model), metre))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the shipped priors are worth: held-out figures beside a Markov baseline, and what samples look like.
 
 python benchmarks/priors.py music
+python benchmarks/priors.py music-6-8
 python benchmarks/priors.py molecules
 """
 
@@ -14,8 +15,9 @@ from typing import Any
 
 import torch
 
-from seqtutor import BOS, Domain, load
+from seqtutor import BOS, Domain
 from seqtutor.config import PretrainConfig, build
+from seqtutor.drawing import open_model
 from seqtutor.pretraining import Examples, examples, held_out_figures
 from seqtutor.priors.files import load_prior, model_folder, read_about
 from seqtutor.priors.model import LstmModel
@@ -68,11 +70,12 @@ def music(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]
     from seqtutor_music.copies import copied, stretches
     from seqtutor_music.events import stack
 
-    corpus = stretches(stack([domain.vocabulary.encode(domain.encode(text)) for text in texts]))
+    two = 2 * domain.unit  # bars
+    corpus = stretches(stack([domain.vocabulary.encode(domain.encode(text)) for text in texts]), two)
     drawn, _ = draw(model, domain, 1000, torch.Generator().manual_seed(0))
-    print(f"samples with 24 consecutive events of the corpus: {copied(drawn, corpus).mean():.1%} of {len(drawn)}")
-    held, train = stack(data.held_out), stretches(stack(data.train))
-    print(f"for scale, held-out excerpts that share 24 with the training part: {copied(held, train).mean():.1%}")
+    print(f"samples with two bars of the corpus: {copied(drawn, corpus, two).mean():.1%} of {len(drawn)}")
+    held, train = stack(data.held_out), stretches(stack(data.train), two)
+    print(f"for scale, held-out excerpts that share two with the training part: {copied(held, train, two).mean():.1%}")
 
 
 def molecules(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]) -> None:
@@ -84,18 +87,18 @@ def molecules(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[
 
 def main(name: str) -> None:
     """Print the figures of one shipped prior."""
-    domain = load(name)
+    domain = open_model(name).domain
     model, about = load_prior(name, domain), read_about(model_folder(name), "model")
     training: dict[str, Any] = {k: v for k, v in about["training"].items() if k not in ("data", "then")}
     texts = domain.corpus()
     data = examples(domain, texts, build(PretrainConfig, training))
     print(f"{'held out':<22}{'nats/token':>12}{'accuracy':>10}")
-    for order in (0, 1, 2, 3) if name == "music" else ():
+    for order in (0, 1, 2, 3) if domain.name == "music" else ():
         loss, accuracy = markov(data, order, len(domain.vocabulary))
         print(f"Markov, order {order:<8}{loss:>12.4f}{accuracy:>10.1%}")
     loss, accuracy = held_out_figures(model, data.held_out)
     print(f"{'the prior':<22}{loss:>12.4f}{accuracy:>10.1%}\n")
-    {"music": music, "molecules": molecules}[name](domain, model, data, texts)
+    {"music": music, "molecules": molecules}[domain.name](domain, model, data, texts)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How much of a tradition is common property? python benchmarks/quotes.py [PRIOR ...]
+"""How much of a tradition is common property? python benchmarks/quotes.py [METRE] [PRIOR ...]
 
 Of the phrases of tunes that were held out, the share that has so many events in a row, with 4 notes or more, in common
 with the other tunes; beside it the same of 3,000 melodies of each prior, with all tunes of its books. A prior that
@@ -18,6 +18,7 @@ from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import draw
 from seqtutor_music.copies import copied, stretches
 from seqtutor_music.events import VOCABULARY, Ids, parse, stack
+from seqtutor_music.metre import COMMON, METRES
 
 LENGTHS = (20, 24, 28, 32, 40, 48)
 MELODIES = 3000
@@ -28,9 +29,10 @@ def shares(ids: Ids, tunes: Ids) -> list[float]:
     return [float(copied(ids, stretches(tunes, length), length).mean()) for length in LENGTHS]
 
 
-def main(priors: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print a row for the phrases held out and one for each prior."""
-    domain = seqtutor.load("music")
+    metre = next((name for name in arguments[:1] if name in METRES), COMMON.name)
+    domain = seqtutor.load("music", {"metre": metre})
     order = np.random.default_rng([0, 0]).permutation(len(texts := domain.corpus()))  # as `pretrain` splits them
     aside, rest = np.split(order, [round(0.1 * len(order))])
     phrases = stack([VOCABULARY.encode(tokens) for i in aside for tokens in domain.excerpts(texts[i])])
@@ -41,7 +43,7 @@ def main(priors: Sequence[str]) -> None:
         print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in found) + " |", flush=True)
 
     row(f"{len(phrases)} phrases held out, of the other tunes", shares(phrases, stack([tunes[i] for i in rest])))
-    for prior in priors or ["music"]:
+    for prior in [name for name in arguments if name != metre] or [domain.own_prior]:
         tokens, _ = draw(load_prior(prior, domain), domain, MELODIES, torch.Generator().manual_seed(0))
         row(prior, shares(tokens, stack(tunes)))
 

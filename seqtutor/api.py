@@ -139,7 +139,7 @@ def opened(
     run will ask of it is tried on a few texts of the prior before there is a folder.
     """
     check_device(config.device)
-    name = config.prior or config.domain
+    name = config.prior or (domain or load(config.domain, config.options)).own_prior
     if domain is None:
         domain = load(config.domain, fitting_options(name, config.domain, config.options))
     config = as_it_ran(config, domain) if resume else config

@@ -136,8 +136,9 @@ class Domain(ABC):
     Options: ClassVar[type] = NoOptions  # a frozen dataclass, each field an `option(default, help)`
     defaults: ClassVar[Mapping[str, Any]] = {}  # where this domain's measured choices differ from the core's
     fixed_length: ClassVar[bool] = False  # True: an item has exactly `max_length` tokens and no EOS is ever sampled
-    unit: ClassVar[int] = 1  # tokens of what a person counts where items have a fixed length, such as a bar
-    lookback: ClassVar[Sequence[int]] = ()  # at which distances, in tokens, a form returns; see `LstmModel`
+    # These two may also be set in `__init__`, where they follow from the options.
+    unit: int = 1  # tokens of what a person counts where items have a fixed length, such as a bar
+    lookback: Sequence[int] = ()  # at which distances, in tokens, a form returns; see `LstmModel`
     joined: ClassVar[Mapping[str, str]] = {}  # suffix of a file of `write` that holds an item after another -> its end
     oracle: ClassVar[str] = "cheap"  # "dear": what its terms cost is counted in calls, not in time; see `budget`
     prior: ClassVar[Path | None] = None  # the folder of the prior that the plugin ships, in its own package
@@ -145,6 +146,14 @@ class Domain(ABC):
     def __init__(self, options: Any = None) -> None:
         """`options`: an instance of `Options`; None means all defaults."""
         self.options = self.Options() if options is None else options
+
+    @property
+    def own_prior(self) -> str:
+        """Name of the prior that is shipped for items of these options; by default one serves all: the domain's name.
+
+        A prior is not taken for options that ask for another one.
+        """
+        return self.name
 
     @property
     @abstractmethod

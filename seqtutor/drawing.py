@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqtutor.config import TrainConfig, check_seed
-from seqtutor.domain import Domain, load
+from seqtutor.domain import Domain, available, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_json
 from seqtutor.optimum import effective, log_mean, resample
@@ -46,7 +46,7 @@ class Source:
     @cached_property
     def prior(self) -> Model:
         """What the model was tuned from; a prior is its own."""
-        return load_prior(self.config.prior or self.domain.name, self.domain) if self.tuned else self.model
+        return load_prior(self.config.prior or self.domain.own_prior, self.domain) if self.tuned else self.model
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -90,7 +90,11 @@ def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()
 
 
 def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> Source:
-    """A run's policy by its folder, or a prior by its name or folder; `options` of the domain over its own."""
+    """A run's policy by its folder, or a prior by its name or folder; `options` of the domain over its own.
+
+    The name of a domain is that of the prior which it has for these options.
+    """
+    name = load(name, options).own_prior if isinstance(name, str) and name in available() else name
     folder = model_folder(name)
     stem = stem_of(folder)
     if tuned := stem == "policy":

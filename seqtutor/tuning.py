@@ -166,7 +166,7 @@ def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig
     made_by = before.get(MADE_BY)
     if isinstance(made_by, Mapping) and made_by.get(OF_PRIOR, digest(prior)) != digest(prior):
         raise UserError(
-            f"the prior '{config.prior or domain.name}' has changed since this run began: it cannot go on; "
+            f"the prior '{config.prior or domain.own_prior}' has changed since this run began: it cannot go on; "
             "start another run, from this one's policy if you like: --prior RUN/"
         )
     now = {**flat(config), "options": dataclasses.asdict(domain.options)}

@@ -464,7 +464,7 @@ def test_a_prior_that_does_not_exist_lists_every_place():
     for args in (("train", "--domain", "letters"), ("train", "--domain", "letters", "--prior", "mine")):
         result = call(*args)
         assert result.exit_code == 1
-        assert result.stderr.startswith(f"Error: no prior is called '{args[-1]}' (there are: molecules, music)")
+        assert result.stderr.startswith(f"Error: no prior is called '{args[-1]}' (there are: molecules, music, ")
         assert result.stderr.count("/pretrained") == 2
         assert result.stderr.count("\n") == 1
         assert "seqtutor pretrain" in result.stderr

@@ -69,6 +69,22 @@ def test_whatever_a_plugin_gives_is_looked_at(hook):
         getattr(domain, hook)(*HOOKS[hook])
 
 
+def test_numbers_of_tokens_that_follow_from_options_are_looked_at():
+    def made(self, options=None):
+        BeadsDomain.__init__(self, options)
+        self.lookback = (4, 0)
+
+    with pytest.raises(UserError, match=r"domain 'beads', lookback: it must be distances .* not \(4, 0\)"):
+        Guarded(type("Bad", (BeadsDomain,), {"__init__": made})())
+
+
+def test_the_name_of_its_prior_is_looked_at():
+    with pytest.raises(UserError, match="domain 'beads', own_prior: gave 7; a text is needed"):
+        Guarded(type("Bad", (BeadsDomain,), {"own_prior": 7})())
+    with pytest.raises(UserError, match="domain 'beads', own_prior: ZeroDivisionError"):
+        Guarded(type("Bad", (BeadsDomain,), {"own_prior": property(lambda self: 1 // 0)})())
+
+
 def test_every_hook_of_a_domain_stands_behind_the_border():
     own = {name for name, value in vars(Domain).items() if callable(value) and not name.startswith("_")}
     assert own - {"offers", "Options"} == set(HOOKS) | {"read", "made"}

@@ -40,6 +40,7 @@ SHARPS = {letter: sharps for sharps, letter in enumerate("FCGDAEB", start=-1)}  
 MODES = {"": 0, "maj": 0, "ion": 0, "m": -3, "min": -3, "aeo": -3, "mix": -1, "dor": -2, "phr": -4, "lyd": 1, "loc": -5}
 SIGNS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
 SPACES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # n notes in the time of so many; of 5, 7 and 9 the metre decides
+NAMES = {"C": "4/4", "C|": "2/2"}  # of metres
 MOST = 999  # units of length of a note, and bars of rest in a row
 
 
@@ -217,7 +218,7 @@ def _metre(value: str) -> str:
     >>> _metre("C|"), _metre(" 6/8 "), _metre("none"), _metre("2+3/8")
     ('2/2', '6/8', 'free', '5/8')
     """
-    value = {"C": "4/4", "C|": "2/2"}.get(value.strip(), value.strip())
+    value = NAMES.get(value.strip(), value.strip())
     found = re.fullmatch(r"\(?(\d+(?: *\+ *\d+)*)\)?/(\d+)", value)
     if found is None:
         return "free"

@@ -7,16 +7,18 @@ from fractions import Fraction
 from itertools import pairwise
 
 from seqtutor import UserError
-from seqtutor_music.events import STEPS, Note
+from seqtutor_music.events import Note
+from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.scores import LONGEST
 
-BEGINNING = 4  # of a bar: a pickup of which nothing is said lasts at most the fourth part
 HELD = 0.85  # of a file's bar lines: where notes begin on no more of them, and on all others, these are the bar lines
 ENOUGH = 8  # bars of which that can be said
 
 
 def bar_lines(changes: Sequence[tuple[int, str]], end: int, ticks: int) -> tuple[str, int | None]:
     """The metre, and the ticks from the beginning to the first bar line; None where only the beginning has a signature.
+
+    The metre is empty where none is stated.
 
     `changes`: tick and metre of each time signature, of music that ends at `end`; `ticks` of a quarter.
 
@@ -28,7 +30,7 @@ def bar_lines(changes: Sequence[tuple[int, str]], end: int, ticks: int) -> tuple
     """
     ordered = _restated(sorted({at: name for at, name in changes if at < end}.items()), ticks)
     if not ordered or (len(ordered) == 1 and ordered[0][0] == 0):
-        return ordered[0][1] if ordered else "4/4", None
+        return ordered[0][1] if ordered else "", None
     full = max((name for _, name in ordered), key=Fraction)
     bar = Fraction(full) * 4 * ticks
     lines = []
@@ -56,11 +58,11 @@ def _restated(changes: list[tuple[int, str]], ticks: int) -> list[tuple[int, str
     return kept
 
 
-def unsaid_pickup(notes: Sequence[Note], end: int, step: Fraction) -> tuple[int, str]:
+def unsaid_pickup(notes: Sequence[Note], end: int, step: Fraction, metre: Metre = COMMON) -> tuple[int, str]:
     """The ticks of a pickup of which no time signature tells, and by what it is known; 0 where there is none.
 
     Some programs give a short first bar no signature of its own: their bar lines come too late by the rest of a bar. A
-    pickup of at most a quarter of a bar is known by its length, where the music ends so much behind a bar line; or by
+    pickup of at most a beat is known by its length, where the music ends so much behind a bar line; or by
     its bar lines, where notes begin on all of them, and of eight or more of the file's own one in seven is held over.
     The music must be one line that was written, not played: begun at once, on the grid, no note over another.
 
@@ -71,14 +73,14 @@ def unsaid_pickup(notes: Sequence[Note], end: int, step: Fraction) -> tuple[int,
     >>> unsaid_pickup(beats, 17 * 480, Fraction(120)), unsaid_pickup(beats[:16], 16 * 480, Fraction(120))
     ((480, 'length'), (0, ''))
     """
-    bar, end = STEPS * step, int(round(end / step) * step)
+    bar, end = metre.bar * step, int(round(end / step) * step)
     starts = {note.start for note in notes}
     written = all(start % step == 0 for start in starts) and all(
         one.start + one.length <= other.start for one, other in pairwise(sorted(notes))
     )
     if not written or min(starts) > 0 or not 2 * bar < end <= LONGEST * bar:
         return 0, ""
-    struck = [_struck(starts, steps * step, end, bar) for steps in range(STEPS // BEGINNING + 1)]
+    struck = [_struck(starts, steps * step, end, bar) for steps in range(metre.beat + 1)]
     left = int(end % bar / step)
     if 0 < left < len(struck) and left * step in starts and struck[left] >= struck[0]:
         return int(left * step), "length"

@@ -18,8 +18,7 @@ __all__ = ["batch", "copied", "quoted", "stretches", "variants"]  # batch, for t
 
 Codes = NDArray[np.uint64]
 
-LENGTH = 32  # events in a row that make a copy: two bars
-SHARED = 24  # in a row by which two tunes are told to be variants of one
+LENGTH = 32  # events in a row that make a copy: two bars of 4/4; those of another metre are told by its `copy`
 NOTES = 4  # that a stretch must strike to be anybody's
 SCATTER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: spreads ids over 64 bits
 BITS = 40  # of a stretch's number: of 90,000 melodies of 4 bars one seems a copy and is none
@@ -50,10 +49,14 @@ def stretches(ids: Ids, length: int = LENGTH) -> Codes:
     return np.unique(_windows(ids, length)[_substantial(ids, length)])
 
 
-def variants(tunes: Sequence[Sequence[int]], share: float = 0.25) -> list[bool]:
-    """Whether more than a `share` of a tune's stretches stand in tunes before it that are no variants themselves."""
+def variants(tunes: Sequence[Sequence[int]], share: float = 0.25, length: int = LENGTH) -> list[bool]:
+    """Whether more than a `share` of a tune's stretches stand in tunes before it that are no variants themselves.
+
+    A stretch is three quarters of the `length` of a copy.
+    """
     ids = stack(tunes)
-    codes, counts = _windows(ids, SHARED), _substantial(ids, SHARED)
+    shared = length * 3 // 4
+    codes, counts = _windows(ids, shared), _substantial(ids, shared)
     seen: set[int] = set()
     out: list[bool] = []
     for row, wanted in zip(codes, counts, strict=True):

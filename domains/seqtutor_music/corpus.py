@@ -1,11 +1,15 @@
 """The tunes that the shipped prior learns from, out of music21's wheel: fiddle, fife and pipe tunes of 1778-1903.
 
 Four collections, transcribed in ABC: Aird's *Airs* (1782-1801), O'Neill's *Music of Ireland* (1903), *Ryan's Mammoth
-Collection* (1883), and two books of miscellaneous folk tunes. Of their 4,433 tunes 2,687 are in a duple metre; of these
+Collection* (1883), and two books of miscellaneous folk tunes. Of their 4,433 tunes 2,687 are read as 4/4; of these
 118 change metre or key, have several voices, a faulty bar or too wide a range, and 341 are variants of others: one in
 training and the other held out would flatter the held-out loss. There remain 2,228 tunes of 218,505 notes and 562,864
 events, 99 % of the notes in the key; from 793 of them bars are left out that have a note off the sixteenth grid
 (triplets, mostly). Their sections end in 3,622 different phrases of four bars.
+
+In 6/8 there are 1,258 tunes, of which 1,014 remain (51 unusable, 193 variants): 96,878 notes, 227,148 events, 2,118
+phrases; from 65 of them bars are left out. In 3/4 there are 310, of which 259 remain (17, 34): 19,904 notes, 62,508
+events, 372 phrases; from 78.
 
 What a melody may not quote of them lies beside this file, as numbers that no tune can be read from. `save_known`
 makes them anew.
@@ -27,49 +31,54 @@ from platformdirs import user_cache_dir
 
 from seqtutor import Progress, UserError, silent
 from seqtutor.files import read_bytes
-from seqtutor_music.abc import read_tune, tunes
+from seqtutor_music.abc import NAMES, read_tune, tunes
 from seqtutor_music.context import Values
 from seqtutor_music.copies import Codes, quoted, stretches, variants
 from seqtutor_music.events import VOCABULARY, Ids, join, parse, stack
+from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.scores import passages
 
 COLLECTIONS = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")  # folders of music21's corpus
+SHIPPED = Path(__file__).parent  # the folder of what may not be quoted
 FORMAT = 5  # of the cached file: raise it whenever the same tunes would come out as other events
-STRETCHES = Path(__file__).with_name("stretches.npz")  # the gaps between their numbers, which pack well
-DUPLE = re.compile(r"(?m)^M:\s*(C\||C|2/2|2/4|4/4)\s*(%|$)")
 
 
-def corpus(progress: Progress = silent) -> list[str]:
-    """Every usable tune as text in the frame, in the books' order; from the cache once it is made."""
-    path = parsed()
+def corpus(progress: Progress = silent, metre: Metre = COMMON) -> list[str]:
+    """Every usable tune of a metre as text in the frame, in the books' order; from the cache once it is made."""
+    path = parsed(metre)
     if path.exists() and (kept := whole(path)):
         return kept
-    texts = collect(abc_texts(), progress)
+    texts = collect(abc_texts(), progress, metre)
     save(path, texts)
     return texts
 
 
-def parsed() -> Path:
+def parsed(metre: Metre = COMMON) -> Path:
     """Where the parsed tunes are kept; another version of music21 or of our reading has another file."""
-    return Path(user_cache_dir("seqtutor")) / f"music-{FORMAT}-music21-{version('music21')}.txt"
+    return Path(user_cache_dir("seqtutor")) / f"music{metre.suffix}-{FORMAT}-music21-{version('music21')}.txt"
+
+
+def _stretches(metre: Metre) -> Path:
+    """Where the gaps between the numbers of the stretches are kept, which pack well."""
+    return SHIPPED / f"stretches{metre.suffix}.npz"
 
 
 @cache
-def known() -> Codes:
+def known(metre: Metre = COMMON) -> Codes:
     """The `stretches` of every tune of the corpus; nothing is parsed."""
-    with np.load(STRETCHES) as file:
+    with np.load(_stretches(metre)) as file:
         return np.cumsum(file["gaps"])
 
 
-def quoting(ids: Ids) -> Values:
+def quoting(ids: Ids, metre: Metre = COMMON) -> Values:
     """-1 for each event that completes two bars in a row, 4 notes or more, which stand in the corpus."""
-    return np.where(quoted(ids, known()), -1.0, 0.0)
+    return np.where(quoted(ids, known(metre), metre.copy), -1.0, 0.0)
 
 
-def save_known() -> None:
+def save_known(metre: Metre = COMMON) -> None:
     """Write what `known` reads."""
-    numbers = stretches(stack([VOCABULARY.encode(parse(text)) for text in corpus()]))
-    np.savez_compressed(STRETCHES, gaps=np.diff(numbers, prepend=np.uint64(0)))
+    numbers = stretches(stack([VOCABULARY.encode(parse(text)) for text in corpus(metre=metre)]), metre.copy)
+    np.savez_compressed(_stretches(metre), gaps=np.diff(numbers, prepend=np.uint64(0)))
 
 
 def abc_texts() -> list[str]:
@@ -80,16 +89,26 @@ def abc_texts() -> list[str]:
     return [tune for path in paths for tune in tunes(path.read_text(encoding="utf-8", errors="replace"))]
 
 
-def collect(sources: Iterable[str], progress: Progress = silent) -> list[str]:
+def collect(sources: Iterable[str], progress: Progress = silent, metre: Metre = COMMON) -> list[str]:
     """The melodies among ABC tunes; those in another metre or too wide are left out, and variants."""
-    candidates = [source for source in sources if DUPLE.search(source)]
+    candidates = [source for source in sources if states(source, metre)]
     found: list[str] = []
     for done, source in enumerate(candidates, start=1):
         with suppress(UserError):  # the docstring above counts them
-            found.append(join(passages(read_tune(source))))
+            found.append(join(passages(read_tune(source), metre)))
         progress(done, len(candidates))
-    known = variants([VOCABULARY.encode(parse(text)) for text in found])
+    known = variants([VOCABULARY.encode(parse(text)) for text in found], length=metre.copy)
     return [text for text, variant in zip(found, known, strict=True) if not variant]
+
+
+def states(source: str, metre: Metre) -> bool:
+    """Whether an ABC tune has a line that states a metre which is read as this one.
+
+    >>> states("X:1\\nM:C|\\nK:C\\nC4|", COMMON), states("X:1\\nM:6/8\\nK:C\\nC3|", COMMON)
+    (True, False)
+    """
+    stated = re.findall(r"(?m)^M:\s*(\S+?)\s*(?:%|$)", source)
+    return any(NAMES.get(name, name) in metre.reads for name in stated)
 
 
 def whole(path: Path) -> list[str]:

@@ -26,7 +26,6 @@ from seqtutor import (
 from seqtutor_music import cells, corpus, files, harmony, keys, measures, pictures, rules, staff, variation, writing
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
-    STEPS,
     VOCABULARY,
     Ids,
     Note,
@@ -36,6 +35,7 @@ from seqtutor_music.events import (
     sounding,
     stack,
 )
+from seqtutor_music.metre import COMMON, METRES, Metre
 from seqtutor_music.phrases import phrases
 from seqtutor_music.sheets import Sheet
 
@@ -46,7 +46,8 @@ SECTION = 8  # bars that most sections of the corpus have
 class MusicOptions:
     """What a melody is."""
 
-    bars: int = option(4, "Bars of 4/4 in a melody; the paper's melodies have 2")
+    bars: int = option(4, "Bars of a melody; the paper's melodies have 2")
+    metre: str = option(COMMON.name, "Metre of the melodies, and of the files that are read", choices=tuple(METRES))
     tonic: str = option("C", "Key of the text and files: C, F#, Bb, ... or, with the same notes in minor, Am, F#m, ...")
     tempo: int = option(120, "Quarters a minute", between=(10, 400))
     formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml, wav")
@@ -59,6 +60,8 @@ class MusicOptions:
         keys.key(self.tonic)
         writing.formats(self.formats)
         _ = self.progression
+        if self.metre not in METRES:
+            raise unknown("metre", self.metre, METRES)
         if self.preset not in rules.PRESETS:
             raise unknown("preset", self.preset, rules.PRESETS)
 
@@ -77,9 +80,14 @@ class MusicOptions:
         return keys.key(self.tonic)
 
     @property
+    def bar(self) -> Metre:
+        """What a bar is."""
+        return METRES[self.metre]
+
+    @property
     def progression(self) -> list[harmony.Chord]:
         """The chords to fit; empty where none are given."""
-        return harmony.chords(self.chords) if self.chords.strip() else []
+        return harmony.chords(self.chords, self.bar) if self.chords.strip() else []
 
     @property
     def seconds(self) -> float:
@@ -89,7 +97,7 @@ class MusicOptions:
 
 @final
 class MusicDomain(Domain):
-    """Melodies: one event a sixteenth, a fixed number of bars of 4/4."""
+    """Melodies: one event a sixteenth, a fixed number of bars."""
 
     name = "music"
     summary = "melodies of fixed length, tuned to rules of music theory"
@@ -103,9 +111,18 @@ class MusicDomain(Domain):
         "learning_rate_end": 5e-5,
     }
     fixed_length = True
-    unit = STEPS
-    lookback = (STEPS // 2, STEPS, 2 * STEPS, 4 * STEPS)
     options: MusicOptions
+
+    def __init__(self, options: MusicOptions | None = None) -> None:
+        """`options`: None means all defaults."""
+        super().__init__(options)
+        self.metre = self.options.bar
+        self.unit, self.lookback = self.metre.bar, self.metre.lookback
+
+    @property
+    def own_prior(self) -> str:
+        """Each metre has a prior of its own."""
+        return self.name + self.metre.suffix
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -115,11 +132,11 @@ class MusicDomain(Domain):
     @property
     def max_length(self) -> int:
         """Sixteenths in a melody."""
-        return self.options.bars * STEPS
+        return self.options.bars * self.metre.bar
 
     def corpus(self, progress: Progress = silent) -> list[str]:
         """Whole tunes of four books of 1778-1903; see `seqtutor_music.corpus`."""
-        return [self._text(text.split()) for text in corpus.corpus(progress)]
+        return [self._text(text.split()) for text in corpus.corpus(progress, self.metre)]
 
     def encode(self, text: str) -> list[str]:
         """Tokens in the frame, C major or A minor, of a text in the key of the options."""
@@ -133,16 +150,17 @@ class MusicDomain(Domain):
 
     def excerpts(self, text: str) -> list[list[str]]:
         """The last bars of each section, which end as music ends; see `phrases`. A shorter section gives none."""
-        return phrases(text, self.options.bars, self.options.shift)
+        return phrases(text, self.options.bars, self.options.shift, self.metre)
 
     def lessons(self, text: str) -> list[list[str]]:
         """The last 1, 2, ... 8 bars of each section, or more: an ending is one from wherever the melody begins."""
         longest = max(SECTION, self.options.bars)
-        return [phrase for bars in range(1, longest + 1) for phrase in phrases(text, bars, self.options.shift)]
+        lengths = range(1, longest + 1)
+        return [one for bars in lengths for one in phrases(text, bars, self.options.shift, self.metre)]
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """Melodies of .mid, .abc, .musicxml and .txt files, moved to the key of the options; see `files`."""
-        for where, found in files.read_files(path, self.options.shift):
+        for where, found in files.read_files(path, self.options.shift, self.metre):
             if isinstance(found, UserError):
                 yield DataLine(where, None, str(found))
             else:
@@ -150,45 +168,45 @@ class MusicDomain(Domain):
 
     def terms(self) -> Sequence[RewardTerm]:
         """The rules of the preset, and the one of the chords where there are any."""
-        return rules.terms(self.options.preset, self.options.progression, self.options.shift)
+        return rules.terms(self.options.preset, self.options.progression, self.options.shift, self.metre)
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
-        """Whether two bars in a row, 32 events with 4 notes or more, stand in the corpus."""
-        return [bool(copy) for copy in copied(self._ids(texts), corpus.known())]
+        """Whether two bars in a row, with 4 notes or more, stand in the corpus."""
+        return [bool(copy) for copy in copied(self._ids(texts), corpus.known(self.metre), self.metre.copy)]
 
     def commonest(self, texts: Sequence[str]) -> list[float]:
         """Of each melody the share of its half bars that are among the ten commonest of all."""
-        return cells.commonest(texts)
+        return cells.commonest(texts, self.metre)
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """The rows of the paper's Table 1, and how near to real tunes the samples are; see `measures`."""
-        return measures.measure(self._ids(texts))
+        return measures.measure(self._ids(texts), self.metre)
 
     def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
         """Numbered MIDI files, and the other formats of the options."""
         melodies = [(self._sounding(text), len(self.encode(text))) for text in texts]
-        sheet = Sheet(writing.title(folder), self.options.key, self.options.tempo, tuple(self.options.progression))
-        return writing.write(melodies, folder, writing.formats(self.options.formats), sheet)
+        return writing.write(
+            melodies, folder, writing.formats(self.options.formats), self._sheet(writing.title(folder))
+        )
 
     def picture(self, text: str) -> str:
         """A piano roll."""
-        return pictures.piano_roll(self._sounding(text), len(self.encode(text)), self.options.key, self.options.seconds)
+        return self._roll(self._sounding(text), len(self.encode(text)))
 
     def notation(self, text: str) -> str:
         """Staff notation, where verovio is installed."""
-        sheet = Sheet("", self.options.key, self.options.tempo, tuple(self.options.progression))
-        return staff.staff(self._sounding(text), len(self.encode(text)), sheet)
+        return staff.staff(self._sounding(text), len(self.encode(text)), self._sheet(""))
 
     def parts(self, text: str) -> list[tuple[str, int]]:
         """Notes and rests, each with its bar and beat."""
-        return parts(VOCABULARY.encode(self.encode(text)), self.options.shift, self.options.key.flat)
+        return parts(VOCABULARY.encode(self.encode(text)), self.options.shift, self.options.key.flat, self.metre)
 
     def coloured(self, text: str, paid: Sequence[float]) -> str:
         """A piano roll whose notes are blue where the rules paid and orange where they charged."""
         notes, steps = self._sounding(text), len(self.encode(text))
         ends = [note.start for note in notes[1:]] + [steps]
         worth = [float(sum(paid[note.start : end])) for note, end in zip(notes, ends, strict=True)]
-        return pictures.piano_roll(notes, steps, self.options.key, self.options.seconds, worth)
+        return self._roll(notes, steps, worth)
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         """The notes in seconds."""
@@ -201,13 +219,20 @@ class MusicDomain(Domain):
 
     def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
         """Each text with one motif moved along the scale or inverted, one bar copied, or one note moved by a step."""
-        varied = (variation.vary(VOCABULARY.encode(self.encode(text)), rng) for text in texts)
+        varied = (variation.vary(VOCABULARY.encode(self.encode(text)), rng, self.metre) for text in texts)
         new = dict.fromkeys(self.decode(VOCABULARY.decode(ids)) for ids in varied if ids)
         return [text for text in new if text not in texts]
 
     def family(self, text: str) -> str:
         """The opening bar."""
-        return " ".join(text.split()[:STEPS])
+        return " ".join(text.split()[: self.metre.bar])
+
+    def _sheet(self, title: str) -> Sheet:
+        """What stands at the head of a melody of these options."""
+        return Sheet(title, self.options.key, self.options.tempo, tuple(self.options.progression), self.metre)
+
+    def _roll(self, notes: Sequence[Note], steps: int, worth: Sequence[float] = ()) -> str:
+        return pictures.piano_roll(notes, steps, self.options.key, self.options.seconds, worth, self.metre)
 
     def _text(self, words: Iterable[str]) -> str:
         """Events in the frame, and marks, as text in the key of the options."""

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor import PAD, UserError, Vocabulary
+from seqtutor_music.metre import COMMON, Metre
 
 Ids = NDArray[np.int64]
 
-STEPS = 16  # a bar of 4/4 in sixteenths
 LOWEST, HIGHEST = 48, 83  # MIDI: C3..B5
 
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -152,7 +152,7 @@ def sounding(ids: Iterable[int]) -> list[Note]:
     return notes
 
 
-def parts(ids: Sequence[int], shift: int = 0, flats: bool = False) -> list[tuple[str, int]]:
+def parts(ids: Sequence[int], shift: int = 0, flats: bool = False, metre: Metre = COMMON) -> list[tuple[str, int]]:
     """Notes and rests, named by bar, beat and pitch `shift` above the frame, with the steps of each.
 
     >>> parts(batch("- - C4 - - . - E4")[0])
@@ -161,9 +161,8 @@ def parts(ids: Sequence[int], shift: int = 0, flats: bool = False) -> list[tuple
     edges = {edge for note in sounding(ids) for edge in (note.start, note.start + note.length)}
     starts = sorted({0, *edges} - {len(ids)})
     names = [spell(ids[at] + MIDI_OFFSET + shift, flats) if ids[at] >= FIRST_PITCH else "rest" for at in starts]
-    places = [f"{at // STEPS + 1}:{at % STEPS / 4 + 1:g}" for at in starts]
     ends = [*starts[1:], len(ids)]
-    return [(f"{p} {n}", end - at) for p, n, at, end in zip(places, names, starts, ends, strict=True)]
+    return [(f"{metre.place(at)} {n}", end - at) for n, at, end in zip(names, starts, ends, strict=True)]
 
 
 def written(notes: Iterable[Note], steps: int) -> list[int]:

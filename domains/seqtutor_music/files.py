@@ -16,6 +16,7 @@ from seqtutor import UserError
 from seqtutor.files import check_file, read_bytes
 from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.events import Note, words
+from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.midi import read_midi
 from seqtutor_music.parts import Part, melody_part
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound, melody
@@ -29,7 +30,7 @@ Result = TypeVar("Result")
 Found = tuple[str, list[str] | UserError]  # where it stands in its file; its events and marks, or why none
 
 
-def read_files(path: Path, shift: int = 0) -> Iterator[Found]:
+def read_files(path: Path, shift: int = 0, metre: Metre = COMMON) -> Iterator[Found]:
     """Every melody in a file or in the files of a folder, by name; lines of text stand `shift` above the frame.
 
     A file that cannot be read is one melody with a reason.
@@ -38,7 +39,7 @@ def read_files(path: Path, shift: int = 0) -> Iterator[Found]:
         if file.suffix.lower() == ".txt":
             yield from _text(file, shift)
         else:
-            yield from READERS[file.suffix.lower()](file)
+            yield from READERS[file.suffix.lower()](file, metre)
 
 
 def _files(path: Path) -> list[Path]:
@@ -60,7 +61,7 @@ def _text(path: Path, shift: int) -> Iterator[Found]:
             yield f"{path.name}, line {number}", _tried(lambda text: words(text, shift), line)
 
 
-def _abc(path: Path) -> Iterator[Found]:
+def _abc(path: Path, metre: Metre) -> Iterator[Found]:
     """The tunes of an ABC file."""
     for tune in tunes("\n".join(_lines(path))):
         if len(tune) > LONGEST:
@@ -70,18 +71,18 @@ def _abc(path: Path) -> Iterator[Found]:
             )
             continue
         label = tune.split("\n", 1)[0].replace(" ", "") if tune.startswith("X:") else ""
-        yield f"{path.name} {label}".strip(), _tried(lambda text: melody(read_tune(text)), tune)
+        yield f"{path.name} {label}".strip(), _tried(lambda text: melody(read_tune(text), metre), tune)
 
 
 def _lines(path: Path) -> list[str]:
     return read_bytes(path).decode(errors="replace").splitlines()
 
 
-def _one(read: Callable[[Path], tuple[str, list[str]]]) -> Callable[[Path], Iterator[Found]]:
+def _one(read: Callable[[Path, Metre], tuple[str, list[str]]]) -> Callable[[Path, Metre], Iterator[Found]]:
     """A reader of files that hold one melody, in a part that it names where there are several."""
 
-    def found(path: Path) -> Iterator[Found]:
-        result = _tried(read, path)
+    def found(path: Path, metre: Metre) -> Iterator[Found]:
+        result = _tried(lambda file: read(file, metre), path)
         part, words = ("", result) if isinstance(result, UserError) else result
         yield f"{path.name}, {part}" if part else path.name, words
 
@@ -100,7 +101,7 @@ def _tried(read: Callable[[Source], Result], source: Source) -> Result | UserErr
         return UserError(f"it cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:80]})")
 
 
-def read_musicxml(path: Path) -> tuple[str, list[str]]:
+def read_musicxml(path: Path, metre: Metre = COMMON) -> tuple[str, list[str]]:
     """Which part is the melody (empty where there is but one), and its events; of several voices the first."""
     from music21.converter import Converter
 
@@ -120,7 +121,7 @@ def read_musicxml(path: Path) -> tuple[str, list[str]]:
         raise UserError("it has no notes")
     parts = [_part(stream, number) for number, stream in enumerate(streams, start=1)]
     chosen = melody_part(parts)
-    return parts[chosen].name if len(parts) > 1 else "", melody(part_score(streams[chosen]))
+    return parts[chosen].name if len(parts) > 1 else "", melody(part_score(streams[chosen]), metre)
 
 
 def _sheets(path: Path) -> Iterator[IO[bytes]]:
@@ -185,7 +186,7 @@ def _fraction(quarters: Any) -> Fraction:
     return Fraction(quarters).limit_denominator(960)
 
 
-READERS: dict[str, Callable[[Path], Iterator[Found]]] = {
+READERS: dict[str, Callable[[Path, Metre], Iterator[Found]]] = {
     ".mid": _one(read_midi),
     ".midi": _one(read_midi),
     ".abc": _abc,

@@ -14,11 +14,10 @@ from seqtutor_music.context import Flags, Values, lengths, pitch_before, pitch_c
 from seqtutor_music.events import FIRST_PITCH, OFF, Ids, batch
 
 __all__ = [  # batch, for the doctests
-    "BEAT", "HALF", "at_ends", "batch", "cells", "count", "events", "latest", "minor", "moved", "moves", "on_tonic",
+    "at_ends", "batch", "cells", "count", "events", "latest", "minor", "moved", "moves", "on_tonic",
     "onset", "outside", "paid", "scale_steps", "share", "sounding_length", "sounds",
 ]  # fmt: skip
 
-BEAT, HALF = 4, 8  # a quarter and a half bar, in sixteenths
 DEGREES = np.array([0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6])  # steps of the scale by pitch class; a sharp is its natural
 
 

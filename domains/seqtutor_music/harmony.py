@@ -10,8 +10,9 @@ import numpy as np
 
 from seqtutor import UserError
 from seqtutor_music.context import Values, pitch_class
-from seqtutor_music.events import STEPS, Ids, batch
-from seqtutor_music.grid import HALF, latest, sounds
+from seqtutor_music.events import Ids, batch
+from seqtutor_music.grid import latest, sounds
+from seqtutor_music.metre import COMMON, Metre
 
 __all__ = ["QUALITIES", "Chord", "batch", "chord_tones", "chords"]  # batch, for the doctests
 
@@ -37,7 +38,6 @@ KINDS = {"": "major", "m": "minor", "7": "dominant", "m7": "minor-seventh", "maj
          "6": "major-sixth", "m6": "minor-sixth", "9": "dominant-ninth", "sus2": "suspended-second",
          "sus4": "suspended-fourth", "dim": "diminished", "dim7": "diminished-seventh",
          "m7b5": "half-diminished", "aug": "augmented"}  # as MusicXML names them  # fmt: skip
-PER_BAR = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -79,28 +79,33 @@ def _read(symbol: str) -> tuple[str, str, str]:
     return found[1], found[2], found[3]
 
 
-def chords(text: str) -> list[Chord]:
-    """The chords of a progression whose bars stand between strokes; a bar has 1, 2 or 4 of them.
+def chords(text: str, metre: Metre = COMMON) -> list[Chord]:
+    """The chords of a progression whose bars stand between strokes: one for each bar, strong beat or beat.
+
+    A bar of 4/4 has 1, 2 or 4, one of 3/4 has 1 or 3, one of 6/8 has 1 or 2.
 
     >>> [(chord.symbol, chord.start, chord.length) for chord in chords("C | Am F |")]
     [('C', 0, 16), ('Am', 16, 8), ('F', 24, 8)]
     """
     bars = [bar.split() for bar in text.strip().strip("|").split("|")]
+    counts = sorted({1, metre.bar // metre.strong, metre.bar // metre.beat})
     found = []
     for number, bar in enumerate(bars):
-        if len(bar) not in PER_BAR:
-            raise UserError(f"bar {number + 1} of the chords '{text}' has {len(bar)} of them; a bar has 1, 2 or 4")
-        length = STEPS // len(bar)
-        found += [Chord(symbol, STEPS * number + length * place, length) for place, symbol in enumerate(bar)]
+        if len(bar) not in counts:
+            possible = f"{', '.join(map(str, counts[:-1]))} or {counts[-1]}"
+            raise UserError(f"bar {number + 1} of the chords '{text}' has {len(bar)} of them; a bar has {possible}")
+        length = metre.bar // len(bar)
+        found += [Chord(symbol, metre.bar * number + length * place, length) for place, symbol in enumerate(bar)]
     for chord in found:
         _read(chord.symbol)
     return found
 
 
-def chord_tones(progression: Sequence[Chord], shift: int) -> Callable[[Ids], Values]:
+def chord_tones(progression: Sequence[Chord], shift: int, metre: Metre = COMMON) -> Callable[[Ids], Values]:
     """The rule for a progression, which begins anew when it has ended; `shift`: semitones from the frame to its key.
 
-    On beats 1 and 3, and wherever else a chord begins, a note of the chord that sounds earns 1; another costs 1.
+    On strong beats (1 and 3 of 4/4), and wherever else a chord begins, a note of the chord that sounds earns 1; another
+    costs 1.
 
     >>> chord_tones(chords("C G"), 0)(batch("E4 - D4 - - - - - B4 - - - . - - -")).round(0)[0, [0, 2, 8]]
     array([1., 0., 1.])
@@ -109,7 +114,7 @@ def chord_tones(progression: Sequence[Chord], shift: int) -> Callable[[Ids], Val
     """
     length = progression[-1].start + progression[-1].length
     fits = np.zeros((length, 12))
-    counts = np.arange(length) % HALF == 0
+    counts = np.arange(length) % metre.strong == 0
     for chord in progression:
         fits[chord.start : chord.start + chord.length, [(pc - shift) % 12 for pc in chord.pitch_classes]] = 1.0
         counts[chord.start] = True

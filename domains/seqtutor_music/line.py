@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from seqtutor_music.context import (
-    LAGS,
     LEAP,
     Values,
     coefficients,
@@ -19,6 +18,7 @@ from seqtutor_music.context import (
 )
 from seqtutor_music.events import VOCABULARY, Ids, batch
 from seqtutor_music.grid import count, moved, moves, onset, outside, paid, share
+from seqtutor_music.metre import COMMON, Metre
 
 __all__ = [  # batch, for the doctests
     "awkward", "batch", "climax", "compass", "monotony", "pitch_correlation", "recovery", "steps", "to_and_fro",
@@ -27,7 +27,6 @@ __all__ = [  # batch, for the doctests
 
 LINE = 8  # notes that a line has before anything is said of it as a whole
 FOURTH, TWELFTH = 5, 19  # semitones
-USUAL = {1: (0.05, 0.82), 2: (-0.1, 0.65), 3: (-0.27, 0.5)}  # pitches so many notes apart, in 9 of 10 real phrases
 
 
 def steps(ids: Ids) -> Values:
@@ -105,7 +104,7 @@ def triads(ids: Ids) -> Values:
     return paid(ids, outside(share(chord, pitched(ids), usual=0.56), 0.38, 0.75, 0.05))
 
 
-def to_and_fro(ids: Ids) -> Values:
+def to_and_fro(ids: Ids, metre: Metre = COMMON) -> Values:
     """Charges pitches that correlate with those one, two or three notes before, more or less than most real tunes' do.
 
     Only the pitches count: in another octave, key or rhythm it is the same.
@@ -115,7 +114,8 @@ def to_and_fro(ids: Ids) -> Values:
     array([-13.4,   0. ])
     """
     r = pitch_correlation(ids)
-    charged = sum((outside(r[i], *USUAL[lag], 0.15) for i, lag in enumerate(LAGS)), np.zeros(ids.shape))
+    usual = metre.limits.correlation
+    charged = sum((outside(one, *limits, 0.15) for one, limits in zip(r, usual, strict=True)), np.zeros(ids.shape))
     return paid(ids, np.where(count(pitched(ids)) >= LINE, charged, 0.0))
 
 

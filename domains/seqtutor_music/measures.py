@@ -19,21 +19,22 @@ from seqtutor import Measure
 from seqtutor.measure import Better
 from seqtutor_music import context, corpus, form, grid, line, paper, rhythm
 from seqtutor_music.copies import copied
-from seqtutor_music.events import FIRST_PITCH, OFF, STEPS, VOCABULARY, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.metre import COMMON, Metre
 
-__all__ = ["BARS", "COPIES", "ENDINGS", "REAL", "batch", "measure", "real"]  # batch, for the doctests
+__all__ = ["BARS", "COPIES", "ENDINGS", "batch", "kept", "measure", "real"]  # batch, for the doctests
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-REAL, BARS = Path(__file__).with_name("real.json"), (4, 8)
+SHIPPED, BARS = Path(__file__).parent, (4, 8)
+QUARTER = 4
 ENDINGS = ("last note on the tonic", "last note a quarter or longer", "last note on an odd sixteenth")
 COPIES = ("distinct melodies", "melodies that quote the corpus")  # of which the corpus itself has nothing to say
 SET, COMMONEST = 100, 10  # melodies among which the commonest half bars are looked for, and how many of these
-SETS = f"the {COMMONEST} commonest with two notes or more in each {SET} melodies, of all such"
 
 
-def measure(ids: Ids) -> list[Measure]:
+def measure(ids: Ids, metre: Metre = COMMON) -> list[Measure]:
     """The figures of N melodies (N, T); a row of padding is no melody and weighs nothing.
 
     >>> for m in measure(batch("C4 - E4 - G4 - E4 - C4 - - -", "E4 - F#4 - E4 - - - . - - -"))[4:7]:
@@ -43,8 +44,8 @@ def measure(ids: Ids) -> list[Measure]:
     leaps resolved nan
     """
     ids = ids if ids.size else np.zeros((len(ids), 1), dtype=np.int64)  # so that there is a last step
-    known = real(ids.shape[1] // STEPS)
-    found = [*_table_1(ids), *_likeness(ids), *_endings(ids), *_others(ids)]
+    known = real(ids.shape[1] // metre.bar, metre)
+    found = [*_table_1(ids), *_likeness(ids, metre), *_endings(ids), *_others(ids, metre)]
     return [replace(one, reference=known[one.name]["mean"]) if one.name in known else one for one in found]
 
 
@@ -72,24 +73,28 @@ def _table_1(ids: Ids) -> list[Measure]:
     ]
 
 
-def _likeness(ids: Ids) -> list[Measure]:
+def _likeness(ids: Ids, metre: Metre) -> list[Measure]:
     """Rhythm, repetition and motion: as in real tunes is best."""
     struck, semitones = context.pitched(ids), np.abs(grid.moves(ids))
     strikes, moves = _sum(struck), _sum(grid.moved(ids))
     steps, leaps = (semitones == 1) | (semitones == 2), semitones >= context.LEAP
     chord = struck & np.isin(context.pitch_class(ids), (0, 4, 7))
-    pairs, same = _pairs_of_bars(ids)
-    told, again = grid.cells(struck, grid.HALF).sum(axis=2) >= 2, form.come_back(ids)
+    pairs, same = _pairs_of_bars(ids, metre)
+    told, again = grid.cells(struck, metre.strong).sum(axis=2) >= 2, form.come_back(ids, metre)
     timed = (strikes > 1).astype(np.float64)
     lengths = "bits, of the times from note to note in a melody"
+    sets = f"the {COMMONEST} commonest with two notes or more in each {SET} melodies, of all such"
+    dots = "divided 3 + 1" + " + 2" * (metre.beat == 6)
     return [
         _share("onsets on odd sixteenths", rhythm.odd(ids), strikes, "near"),
-        _share("dotted beats", rhythm.is_dotted(ids), _sum(ids >= OFF) / grid.BEAT, "near", "divided 3 + 1"),
-        _figure("rhythm entropy", rhythm.entropy(ids)[:, -1] * timed, timed, "near", summary=lengths),
+        _share("dotted beats", rhythm.is_dotted(ids, metre), _sum(ids >= OFF) / metre.beat, "near", dots),
+        _figure("rhythm entropy", rhythm.entropy(ids, metre)[:, -1] * timed, timed, "near", summary=lengths),
         _figure("pairs of bars in one rhythm", same, pairs, "near", percent=True),
-        _share("first bar back at the half", form.takes_up(ids)[:, None], _whole(ids), "near", "note for note"),
-        _share("half bars that come back", again & told, _sum(told), "near", "note for note, of those with two notes"),
-        _figure("commonest half bars", *_commonest(ids, told), "near", percent=True, summary=SETS),
+        _share("first bar back at the half", form.takes_up(ids, metre)[:, None], _whole(ids), "near", "note for note"),
+        _share(
+            f"{metre.part}s that come back", again & told, _sum(told), "near", "note for note, of those with two notes"
+        ),
+        _figure(f"commonest {metre.part}s", *_commonest(ids, told, metre), "near", percent=True, summary=sets),
         _share("stepwise motion", steps, moves, "near", "of all moves from note to note"),
         _share("leaps of a fifth or more", leaps, moves, "near", "of all moves from note to note"),
         _share("C, E and G", chord, strikes, "near", "the notes of the tonic chord, among all"),
@@ -101,7 +106,7 @@ def _endings(ids: Ids) -> list[Measure]:
     tonic, quarter, odd = ENDINGS
     sounded = _sum(context.pitched(ids)) > 0
     whole = _whole(ids)
-    long = grid.sounding_length(ids)[:, -1:] >= grid.BEAT
+    long = grid.sounding_length(ids)[:, -1:] >= QUARTER
     return [
         _share(tonic, grid.on_tonic(ids)[:, -1:], whole, "higher", "C; A where A sounds longer than C before"),
         _share(quarter, long, whole, "higher"),
@@ -109,14 +114,15 @@ def _endings(ids: Ids) -> list[Measure]:
     ]
 
 
-def _others(ids: Ids) -> list[Measure]:
+def _others(ids: Ids, metre: Metre) -> list[Measure]:
     """How many and how far; copies, of each other and of the corpus."""
     whole, strikes = _whole(ids), _sum(context.pitched(ids))
-    quoted = copied(ids, corpus.known())[:, None]
+    struck = f"pitches struck in {metre.bar} steps"
+    quoted = copied(ids, corpus.known(metre), metre.copy)[:, None]
     return [
         _share("distinct melodies", _first_of_its_kind(ids)[:, None] & (whole > 0)[:, None], whole, "higher"),
         _share("melodies that quote the corpus", quoted, whole, "lower"),
-        _figure("notes per bar", strikes, _sum(ids >= OFF) / STEPS, "near", summary="pitches struck in 16 steps"),
+        _figure("notes per bar", strikes, _sum(ids >= OFF) / metre.bar, "near", summary=struck),
         _figure("range in semitones", _range(ids, FIRST_PITCH), (strikes > 0).astype(np.float64), "near"),
     ]
 
@@ -132,17 +138,23 @@ def _figure(
     return Measure(name, values, weights, better, percent, summary, reference=reference)
 
 
-def real(bars: int) -> dict[str, dict[str, float]]:
+def kept(metre: Metre) -> Path:
+    """Where the figures of the corpus of a metre stand."""
+    return SHIPPED / f"real{metre.suffix}.json"
+
+
+def real(bars: int, metre: Metre = COMMON) -> dict[str, dict[str, float]]:
     """What the corpus has of each figure: the mean, and between `low` and `high` 98 of 100 of its melodies.
 
     Of four bars, or of eight, whichever is nearer: a whole section returns to its beginning, where a phrase does not.
     """
-    return _real()[min(BARS, key=lambda known: abs(known - bars))]
+    return _real(metre)[min(BARS, key=lambda known: abs(known - bars))]
 
 
 @cache
-def _real() -> dict[int, dict[str, dict[str, float]]]:
-    return {int(bars): figures for bars, figures in json.loads(REAL.read_text(encoding="utf-8")).items()}
+def _real(metre: Metre) -> dict[int, dict[str, dict[str, float]]]:
+    found = json.loads(kept(metre).read_text(encoding="utf-8"))
+    return {int(bars): figures for bars, figures in found.items()}
 
 
 def _sum(flags: Flags) -> Values:
@@ -155,9 +167,9 @@ def _whole(ids: Ids) -> Values:
     return (_sum(ids >= OFF) > 0).astype(np.float64)
 
 
-def _pairs_of_bars(ids: Ids) -> tuple[Values, Values]:
+def _pairs_of_bars(ids: Ids, metre: Metre) -> tuple[Values, Values]:
     """(N,) twice: pairs of whole bars, and those of them whose notes stand at the same places."""
-    bars, n = grid.cells(context.pitched(ids), STEPS), _sum(ids >= OFF) // STEPS
+    bars, n = grid.cells(context.pitched(ids), metre.bar), _sum(ids >= OFF) // metre.bar
     same = np.zeros(len(ids))
     for later in range(1, bars.shape[1]):
         alike = (bars[:, later, None] == bars[:, :later]).all(axis=2).sum(axis=1)
@@ -165,9 +177,9 @@ def _pairs_of_bars(ids: Ids) -> tuple[Values, Values]:
     return n * (n - 1) / 2, same
 
 
-def _commonest(ids: Ids, told: Flags) -> tuple[Values, Values]:
+def _commonest(ids: Ids, told: Flags, metre: Metre) -> tuple[Values, Values]:
     """(N,) twice: half bars that are among the commonest of their set, and all; of those that are `told` (N, cells)."""
-    cells = grid.cells(ids, grid.HALF)
+    cells = grid.cells(ids, metre.strong)
     common = np.zeros(told.shape, dtype=bool)
     for start in range(0, len(ids), SET):
         these = slice(start, start + SET)

@@ -15,9 +15,10 @@ from pathlib import Path
 from seqtutor import UserError
 from seqtutor.files import read_bytes
 from seqtutor_music.barlines import bar_lines, unsaid_pickup
-from seqtutor_music.events import STEPS, VOCABULARY, Note
+from seqtutor_music.events import VOCABULARY, Note
+from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.parts import Part, melody_part, skyline
-from seqtutor_music.scores import LONGEST, bar_quarters, fitted, likely_sharps
+from seqtutor_music.scores import LONGEST, fitted, likely_sharps
 
 DRUMS = 9  # the channel of percussion
 NOTE_OFF, NOTE_ON = 0x8, 0x9
@@ -45,33 +46,36 @@ class Track:
         return max(start if stop is None else stop for notes in self.notes.values() for start, stop, _ in notes)
 
 
-def read_midi(path: Path) -> tuple[str, list[str]]:
+def read_midi(path: Path, metre: Metre = COMMON) -> tuple[str, list[str]]:
     """What was decided that the file does not say (which of several parts is the melody, a pickup), and its events.
 
     Notes begin on the sixteenths of the file's own beats or near them; a triplet does not, and is refused. Silent bars
     before the first note are left out. A key signature decides the key; without one it is the likely one.
+    Without a time signature the file is taken to be in `metre`.
     """
     ticks, tracks = _tracks(read_bytes(path, MOST))
     sounding = [track for track in tracks if track.notes]
     if not sounding:
         raise UserError("it has no notes")
     changes = [change for track in tracks for change in track.metres]
-    metre, pickup = bar_lines(changes, max(track.last for track in sounding), ticks)
-    per_quarter = STEPS // bar_quarters([metre])
-    bar = STEPS * ticks // per_quarter
+    stated, pickup = bar_lines(changes, max(track.last for track in sounding), ticks)
+    per_quarter = int(metre.bar / metre.quarters([stated or metre.name]))
+    bar = metre.bar * ticks // per_quarter
     parts = _parts(tracks, bar, pickup or 0)
     chosen = parts[melody_part(parts)]
     said = [chosen.name] if len(parts) > 1 else []
     if pickup is None:
-        pickup, by = unsaid_pickup(chosen.notes, max(track.end for track in sounding), Fraction(ticks, per_quarter))
+        pickup, by = unsaid_pickup(
+            chosen.notes, max(track.end for track in sounding), Fraction(ticks, per_quarter), metre
+        )
         said += [f"with a pickup, by its {by}"] if pickup else []
-    line = skyline([_on_grid(note, (bar - pickup) % bar, ticks, per_quarter) for note in chosen.notes])
-    silent = line[0].start // STEPS * STEPS
+    line = skyline([_on_grid(note, (bar - pickup) % bar, ticks, per_quarter, metre) for note in chosen.notes])
+    silent = line[0].start // metre.bar * metre.bar
     line = [note._replace(start=note.start - silent) for note in line]
     steps = max(note.start + note.length for note in line)
-    if steps > LONGEST * STEPS:
+    if steps > LONGEST * metre.bar:
         raise UserError("it is longer than any melody")
-    words = VOCABULARY.decode(fitted(line, steps + -steps % STEPS, _sharps(tracks, line)))
+    words = VOCABULARY.decode(fitted(line, steps + -steps % metre.bar, _sharps(tracks, line)))
     return ", ".join(said), words
 
 
@@ -104,11 +108,11 @@ def _ended(notes: Sequence[tuple[int, int | None, int]], end: int, bar: int, pic
     return [Note(start, (close(start) if stop is None else stop) - start, midi) for start, stop, midi in notes]
 
 
-def _on_grid(note: Note, offset: int, ticks: int, per_quarter: int) -> Note:
+def _on_grid(note: Note, offset: int, ticks: int, per_quarter: int, metre: Metre) -> Note:
     exact = Fraction((note.start + offset) * per_quarter, ticks)
     start = round(exact)
     if abs(exact - start) > NEAR:
-        raise UserError(f"bar {start // STEPS + 1} has a note that is not on the sixteenth grid")
+        raise UserError(f"bar {start // metre.bar + 1} has a note that is not on the sixteenth grid")
     stop = round(Fraction((note.start + offset + note.length) * per_quarter, ticks))
     return Note(start, max(1, stop - start), note.midi)
 

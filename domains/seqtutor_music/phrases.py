@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seqtutor_music.events import FIRST_PITCH, HOLD_TOKEN, LEFT_OUT, MARKS, SECTION_END, STEPS, VOCABULARY, words
+from seqtutor_music.events import FIRST_PITCH, HOLD_TOKEN, LEFT_OUT, MARKS, SECTION_END, VOCABULARY, words
+from seqtutor_music.metre import COMMON, Metre
 
 PITCHES = frozenset(VOCABULARY.tokens[FIRST_PITCH:])
 
 
-def phrases(text: str, bars: int, shift: int = 0) -> list[list[str]]:
+def phrases(text: str, bars: int, shift: int = 0, metre: Metre = COMMON) -> list[list[str]]:
     """Tokens of the last `bars` bars of each section of a text that is `shift` above the frame.
 
     A section ends at `||` and with the text. Its last note lasts to the bar line: what follows the mark in that bar is
@@ -25,8 +26,8 @@ def phrases(text: str, bars: int, shift: int = 0) -> list[list[str]]:
     found: list[list[str]] = []
     for start, events in _sections(text, shift):
         end = start + len(events)
-        line = end + -end % STEPS
-        first = line - bars * STEPS
+        line = end + -end % metre.bar
+        first = line - bars * metre.bar
         phrase = events[first - start :] + [HOLD_TOKEN] * (line - end) if first >= start else []
         if phrase and phrase[0] in PITCHES and phrase not in found:
             found.append(phrase)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from seqtutor_music.events import STEPS, Note, spell
+from seqtutor_music.events import Note, spell
 from seqtutor_music.keys import Key
+from seqtutor_music.metre import COMMON, Metre
 
 STEP, ROW = 7, 7  # width of a sixteenth, height of a semitone
 LEFT, TOP, RIGHT, BOTTOM = 32, 18, 4, 6
@@ -18,7 +19,14 @@ CHARGED, NEITHER = "#d9730d", "#9a9a9a"
 MUCH = 1.0  # a reward that gives a note the full colour
 
 
-def piano_roll(notes: Sequence[Note], steps: int, key: Key, seconds: float, worth: Sequence[float] = ()) -> str:
+def piano_roll(
+    notes: Sequence[Note],
+    steps: int,
+    key: Key,
+    seconds: float,
+    worth: Sequence[float] = (),
+    metre: Metre = COMMON,
+) -> str:
     """SVG of `notes` over `steps` sixteenths of so many seconds; rows outside the key are shaded.
 
     `worth`: what each note earned, where that shall be its colour: blue paid, orange charged, grey neither.
@@ -36,7 +44,7 @@ def piano_roll(notes: Sequence[Note], steps: int, key: Key, seconds: float, wort
             'font-family="system-ui,sans-serif" font-size="11" fill="currentColor">',
             f"<title>{told}</title>",
             *_shades(lowest, rows, steps, key),
-            *_grid(rows, steps),
+            *_grid(rows, steps, metre),
             *_labels(lowest, rows, key),
             *_notes(notes, lowest, rows, worth),
             "</svg>",
@@ -72,15 +80,15 @@ def _shades(lowest: int, rows: int, steps: int, key: Key) -> Iterator[str]:
             yield f'<rect x="{LEFT}" y="{y}" width="{steps * STEP}" height="{ROW}" opacity=".06"/>'
 
 
-def _grid(rows: int, steps: int) -> Iterator[str]:
+def _grid(rows: int, steps: int, metre: Metre) -> Iterator[str]:
     """Beats as thin lines, bars as strong ones with their number."""
     bottom = TOP + rows * ROW
-    for step in range(0, steps + 1, 4):
-        x, bar = LEFT + step * STEP, step % STEPS == 0
+    for step in range(0, steps + 1, metre.beat):
+        x, bar = LEFT + step * STEP, step % metre.bar == 0
         opacity = ".45" if bar else ".13"
         yield f'<path d="M{x} {TOP}V{bottom}" stroke="currentColor" stroke-opacity="{opacity}"/>'
         if bar and step < steps:
-            yield f'<text x="{x + 3}" y="{TOP - 5}" opacity=".55">{step // STEPS + 1}</text>'
+            yield f'<text x="{x + 3}" y="{TOP - 5}" opacity=".55">{step // metre.bar + 1}</text>'
 
 
 def _labels(lowest: int, rows: int, key: Key) -> Iterator[str]:

@@ -7,6 +7,8 @@ at temperature 1. How ours came about, each with its reason: docs/music.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from inspect import signature
 from typing import NamedTuple
 
 from seqtutor import TokenTerm
@@ -14,15 +16,20 @@ from seqtutor_music import corpus, form, line, paper, rhythm
 from seqtutor_music.context import Values
 from seqtutor_music.events import Ids
 from seqtutor_music.harmony import Chord, chord_tones
+from seqtutor_music.metre import COMMON, Metre
 
 
 class Rule(NamedTuple):
     """A rule with its weight, what a musician would say of it, and where it comes from."""
 
-    values: Callable[[Ids], Values]
+    values: Callable[..., Values]
     weight: float
     summary: str
     source: str
+
+    def of(self, metre: Metre) -> Callable[[Ids], Values]:
+        """The rule in a metre; what is said of pitch alone is the same in all."""
+        return partial(self.values, metre=metre) if "metre" in signature(self.values).parameters else self.values
 
 
 GAULDIN = "Jaques et al. 2017, section 4.1, after Gauldin; in the words of the paper, on what sounds"
@@ -36,7 +43,7 @@ OURS: tuple[Rule, ...] = (
     Rule(
         form.repose,
         0.1,
-        "a last note on beat 1 or 3 earns 1, a half note 1 more; an odd sixteenth costs",
+        "a last note on a strong beat earns 1, a long one 1 more; an odd sixteenth costs",
         GAULDIN,
     ),
     Rule(form.question, 0.5, "a first half that comes to rest earns .5; not on the tonic .5 more", FORM),
@@ -68,16 +75,22 @@ OURS: tuple[Rule, ...] = (
 )
 THEIRS = tuple(Rule(values, 1.0, summary, paper.SOURCE) for values, summary in paper.RULES)
 QUOTING = Rule(corpus.quoting, 2.0, "each event that completes two bars in a row of the corpus costs 1", "")
-CHORDS = "a note of the chord on beats 1 and 3, and where a chord begins, earns 1; another note costs 1"
+CHORDS = "a note of the chord on strong beats, and where a chord begins, earns 1; another note costs 1"
+# Weights of ours that differ in another metre: the groups of three of a jig are alike, and rhyme, without being paid.
+ELSEWHERE = {("6/8", "shared_rhythm"): 0.35, ("6/8", "imitation"): 0.25}
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "default": (*OURS, QUOTING),
     "paper": (*THEIRS, QUOTING._replace(weight=0.0)),
 }
 
 
-def terms(preset: str, progression: Sequence[Chord] = (), shift: int = 0) -> list[TokenTerm]:
+def terms(preset: str, progression: Sequence[Chord] = (), shift: int = 0, metre: Metre = COMMON) -> list[TokenTerm]:
     """The rules of a preset; with a progression, in a key `shift` semitones above the frame, the rule of its chords."""
-    rules = [TokenTerm(r.values.__name__, r.weight, r.summary, r.source, r.values) for r in PRESETS[preset]]
+    rules = []
+    for rule in PRESETS[preset]:
+        name = rule.values.__name__
+        weight = ELSEWHERE.get((metre.name, name), rule.weight)
+        rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre)))
     if progression:
-        rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", chord_tones(progression, shift)))
+        rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", chord_tones(progression, shift, metre)))
     return rules

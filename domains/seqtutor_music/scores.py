@@ -1,8 +1,8 @@
-"""From notation to events: bars of 16 sixteenths, in C major or A minor, within C3..B5.
+"""From notation to events: bars of a metre in sixteenths, in C major or A minor, within C3..B5.
 
-The metre must be duple (4/4, 2/2, 2/4). A bar always has 16 steps: the values of a 2/4 tune are doubled, since the
-sixteenths of its reels and marches are the eighths of the same tunes in cut time (64 % of the notes in the one, 78 %
-in the other). A pickup ends on a bar line; a strain that stops short of one holds its last note until there.
+A bar of 4/4 always has 16 steps: the values of a 2/4 tune are doubled, since the sixteenths of its reels and marches
+are the eighths of the same tunes in cut time (64 % of the notes in the one, 78 % in the other). A pickup ends on a bar
+line; a strain that stops short of one holds its last note until there.
 
 Keys: a tune is moved by its key signature to no sharps or flats, so that major stands in C, minor in A, dorian in D
 and so on: a modal tune keeps its mode and all of them share one scale. Of the octaves in which it fits, it takes the
@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from seqtutor import UserError
-from seqtutor_music.events import HIGHEST, LEFT_OUT, LOWEST, SECTION_END, STEPS, VOCABULARY, Note, written
+from seqtutor_music.events import HIGHEST, LEFT_OUT, LOWEST, SECTION_END, VOCABULARY, Note, written
+from seqtutor_music.metre import COMMON, Metre
 
 LONGEST = 4096  # quarters of a bar that is written out: a tune without bar lines has one long bar
 LARGEST = 64  # numerator of a metre that is looked at: music21 takes seconds over 320/4, hours over larger ones
-METRES = {"4/4": 4, "2/2": 4, "2/4": 2}  # the quarters in a bar
 CENTRE = 66  # F#4
 MAJOR = frozenset({0, 2, 4, 5, 7, 9, 11})
 
@@ -54,35 +54,35 @@ class Score:
     bars: tuple[Bar, ...]
 
 
-def melody(score: Score) -> list[str]:
+def melody(score: Score, metre: Metre = COMMON) -> list[str]:
     """The score in the frame, whole bars: canonical events, with `||` between its sections.
 
     Raises UserError with the reason where it cannot be written so.
     """
-    return _unclosed(_sections(score))
+    return _unclosed(_sections(score, metre))
 
 
-def passages(score: Score) -> list[str]:
+def passages(score: Score, metre: Metre = COMMON) -> list[str]:
     """As `melody`, but bars with a note off the sixteenth grid are left out, and `~` stands in their place."""
-    per_quarter = STEPS // bar_quarters(score.metres)
+    per_quarter = int(metre.bar / metre.quarters(score.metres))
     found: list[str] = []
     for regular, group in itertools.groupby(score.bars, key=lambda bar: _regular(bar, per_quarter)):
         bars = tuple(group)
         sounds = any(bar.sounds for bar in bars)
-        found += _sections(replace(score, bars=bars)) if regular and sounds else [LEFT_OUT]
+        found += _sections(replace(score, bars=bars), metre) if regular and sounds else [LEFT_OUT]
     if set(found) <= {LEFT_OUT}:
         raise UserError("none of its bars is on the sixteenth grid")
     return _unclosed(found)
 
 
-def _sections(score: Score) -> list[str]:
+def _sections(score: Score, metre: Metre) -> list[str]:
     """The events of a score, with `||` behind every section."""
-    quarters = bar_quarters(score.metres)
-    per_quarter = STEPS // quarters
-    starts = starts_of(score.bars, Fraction(quarters))
+    quarters = metre.quarters(score.metres)
+    per_quarter = int(metre.bar / quarters)
+    starts = starts_of(score.bars, quarters)
     notes = notes_of(score.bars, starts, per_quarter)
     ids = fitted(notes, int(starts[-1] * per_quarter), _sharps(score.sharps, notes))
-    return marked(ids, [int(end * per_quarter) for end in _ends(score.bars, starts, Fraction(quarters))])
+    return marked(ids, [int(end * per_quarter) for end in _ends(score.bars, starts, quarters)])
 
 
 def _unclosed(words: list[str]) -> list[str]:
@@ -112,17 +112,6 @@ def fitted(notes: Sequence[Note], steps: int, sharps: int) -> list[int]:
         raise UserError("its notes span more than C3..B5 can hold")
     best = min(fits, key=lambda s: abs(mean + s - CENTRE))
     return written([note._replace(midi=note.midi + best) for note in notes], steps)
-
-
-def bar_quarters(metres: Sequence[str]) -> int:
-    """Quarters in a bar of the one metre that is stated. Raises UserError where it is not duple, or not one."""
-    known = set(metres)
-    if len(known) != 1:
-        raise UserError("it changes its metre" if known else "it states no metre")
-    (metre,) = known
-    if metre not in METRES:
-        raise UserError(f"its metre is {metre}; melodies are in {', '.join(METRES)}")
-    return METRES[metre]
 
 
 def likely_sharps(notes: Sequence[Note]) -> int:

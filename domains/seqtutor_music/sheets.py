@@ -1,4 +1,4 @@
-"""A melody as a sheet of music: bars of 4/4 with note values that can be written, in ABC and in MusicXML."""
+"""A melody as a sheet of music: bars with note values that can be written, in ABC and in MusicXML."""
 
 from __future__ import annotations
 
@@ -8,24 +8,44 @@ from itertools import pairwise
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from seqtutor_music.events import STEPS, Note
+from seqtutor_music.events import Note
 from seqtutor_music.harmony import KINDS, Chord
 from seqtutor_music.keys import Key, text_of
+from seqtutor_music.metre import COMMON, SIXTEENTHS, Metre
 
 # Where in a bar a value of so many sixteenths may begin, so that the beats stay visible: the largest comes first.
-VALUES = (
-    (16, {0}),
-    (12, {0, 4}),
-    (8, {0, 4, 8}),
-    (6, {0, 2, 8, 10}),
-    (4, {0, 2, 4, 8, 10, 12}),
-    (3, {0, 1, 4, 5, 8, 9, 12, 13}),
-    (2, {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14}),
-    (1, set(range(STEPS))),
-)
+VALUES = {
+    "4/4": (
+        (16, {0}),
+        (12, {0, 4}),
+        (8, {0, 4, 8}),
+        (6, {0, 2, 8, 10}),
+        (4, {0, 2, 4, 8, 10, 12}),
+        (3, {0, 1, 4, 5, 8, 9, 12, 13}),
+        (2, {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14}),
+        (1, set(range(16))),
+    ),
+    "3/4": (
+        (12, {0}),
+        (8, {0, 4}),
+        (6, {0, 2, 4, 6}),
+        (4, {0, 2, 4, 6, 8}),
+        (3, {0, 1, 4, 5, 8, 9}),
+        (2, {0, 1, 2, 4, 5, 6, 8, 9, 10}),
+        (1, set(range(12))),
+    ),
+    "6/8": (
+        (12, {0}),
+        (6, {0, 6}),
+        (4, {0, 2, 6, 8}),
+        (3, {0, 1, 2, 3, 6, 7, 8, 9}),
+        (2, {0, 1, 2, 3, 4, 6, 7, 8, 9, 10}),
+        (1, set(range(12))),
+    ),
+}
 TYPES = {16: "whole", 12: "half", 8: "half", 6: "quarter", 4: "quarter", 3: "eighth", 2: "eighth", 1: "16th"}
 DOTTED = (12, 6, 3)
-BEAT = 4
+QUARTER = 4
 SIGNS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
 
 
@@ -37,6 +57,7 @@ class Sheet:
     key: Key
     tempo: int  # quarters a minute
     chords: tuple[Chord, ...] = ()  # of a progression that begins anew when it has ended
+    metre: Metre = COMMON
 
     def over(self, bar: int) -> dict[int, Chord]:
         """The chords of a bar, by the sixteenth that they begin on.
@@ -45,9 +66,10 @@ class Sheet:
         >>> [{start: chord.symbol for start, chord in sheet.over(bar).items()} for bar in (0, 3)]
         [{0: 'C', 8: 'G7'}, {0: 'C'}]
         """
-        length = self.chords[-1].start + self.chords[-1].length if self.chords else STEPS
-        first = bar * STEPS % length
-        return {chord.start - first: chord for chord in self.chords if first <= chord.start < first + STEPS}
+        steps = self.metre.bar
+        length = self.chords[-1].start + self.chords[-1].length if self.chords else steps
+        first = bar * steps % length
+        return {chord.start - first: chord for chord in self.chords if first <= chord.start < first + steps}
 
 
 class Value(NamedTuple):
@@ -66,16 +88,18 @@ def bars(notes: Sequence[Note], steps: int, sheet: Sheet | None = None) -> list[
     >>> [[(v.length, v.midi, v.tied) for v in bar] for bar in bars([Note(3, 15, 60)], 20)]
     [[(3, None, False), (1, 60, True), (12, 60, True)], [(2, 60, False), (6, None, False), (8, None, False)]]
     """
-    found: list[list[Value]] = [[] for _ in range(-(-steps // STEPS))]
-    for start, end, midi in _filled(notes, len(found) * STEPS):
+    metre = sheet.metre if sheet else COMMON
+    full = metre.bar
+    found: list[list[Value]] = [[] for _ in range(-(-steps // full))]
+    for start, end, midi in _filled(notes, len(found) * full):
         at = start
         while at < end:
-            place = at % STEPS
-            chords = sheet.over(at // STEPS) if sheet else {}
-            room = min(end - at, min((start for start in chords if start > place), default=STEPS) - place)
-            length = next(value for value, places in VALUES if value <= room and place in places)
+            place = at % full
+            chords = sheet.over(at // full) if sheet else {}
+            room = min(end - at, min((start for start in chords if start > place), default=full) - place)
+            length = next(value for value, places in VALUES[metre.name] if value <= room and place in places)
             sounds = midi is not None
-            found[at // STEPS].append(Value(place, length, midi, sounds and at + length < end, sounds and at > start))
+            found[at // full].append(Value(place, length, midi, sounds and at + length < end, sounds and at > start))
             at += length
     return found
 
@@ -93,7 +117,7 @@ def _filled(notes: Sequence[Note], steps: int) -> Iterator[tuple[int, int, int |
 
 
 def abc(notes: Sequence[Note], steps: int, sheet: Sheet) -> str:
-    """An ABC tune in sixteenths, four bars a line.
+    """An ABC tune, four bars a line: in sixteenths, or in eighths where a bar has no whole note.
 
     >>> print(abc([Note(0, 8, 70), Note(8, 4, 71), Note(12, 2, 71)], 16, Sheet("One", Key(-2), 100)))
     X:1
@@ -108,8 +132,8 @@ def abc(notes: Sequence[Note], steps: int, sheet: Sheet) -> str:
     written = [_abc_bar(bar, sheet, number) for number, bar in enumerate(bars(notes, steps, sheet))]
     lines = ["|".join(written[at : at + 4]) for at in range(0, len(written), 4)]
     title = " ".join(sheet.title.replace("%", " ").split())
-    head = f"X:1\nT:{title}\nM:4/4\nL:1/16\nQ:1/4={sheet.tempo}\nK:{text_of(sheet.key)}\n"
-    return head + "|\n".join(lines) + "|]\n"
+    unit = f"L:1/{SIXTEENTHS // _unit(sheet)}\nQ:1/4={sheet.tempo}\nK:{text_of(sheet.key)}\n"
+    return f"X:1\nT:{title}\nM:{sheet.metre.name}\n{unit}" + "|\n".join(lines) + "|]\n"
 
 
 def _abc_bar(bar: Sequence[Value], sheet: Sheet, number: int) -> str:
@@ -120,11 +144,11 @@ def _abc_bar(bar: Sequence[Value], sheet: Sheet, number: int) -> str:
     altered: set[str] = set()
     text, key, over = "", sheet.key, sheet.over(number)
     for value in bar:
-        if value.start and value.start % 4 == 0:
+        if value.start and value.start % sheet.metre.beat == 0:
             text += " "  # a beam ends at the beat
         if value.start in over:
             text += f'"{over[value.start].symbol}"'
-        length = "" if value.length == 1 else str(value.length)
+        length = _abc_length(value.length, _unit(sheet))
         if value.midi is None:
             text += f"z{length}"
             continue
@@ -134,6 +158,22 @@ def _abc_bar(bar: Sequence[Value], sheet: Sheet, number: int) -> str:
         name = letter.lower() + "'" * (octave - 5) if octave > 4 else letter + "," * (4 - octave)
         text += f"{sign}{name}{length}{'-' * value.tied}"
     return text
+
+
+def _unit(sheet: Sheet) -> int:
+    """Sixteenths of a note without a number: of a jig the eighth, as its books have it."""
+    return 1 if sheet.metre is COMMON else 2
+
+
+def _abc_length(steps: int, unit: int) -> str:
+    """The length behind a note, in units.
+
+    >>> [_abc_length(steps, 2) for steps in (1, 2, 3, 6)], [_abc_length(steps, 1) for steps in (1, 2)]
+    (['/', '', '3/2', '3'], ['', '2'])
+    """
+    if steps % unit:
+        return f"{steps if steps > 1 else ''}/{unit if steps > 1 else ''}"
+    return "" if steps == unit else str(steps // unit)
 
 
 def musicxml(notes: Sequence[Note], steps: int, sheet: Sheet, line: int = 0) -> str:
@@ -153,10 +193,12 @@ def musicxml(notes: Sequence[Note], steps: int, sheet: Sheet, line: int = 0) -> 
 
 
 def _measure(number: int, bar: Sequence[Value], sheet: Sheet, line: int, *, last: bool) -> str:
+    beats, value = sheet.metre.counts
     head = (
         f"<attributes><divisions>4</divisions><key><fifths>{sheet.key.sharps}</fifths>"
         f"<mode>{'minor' if sheet.key.minor else 'major'}</mode></key>"
-        "<time><beats>4</beats><beat-type>4</beat-type></time><clef><sign>G</sign><line>2</line></clef></attributes>"
+        f"<time><beats>{beats}</beats><beat-type>{value}</beat-type></time>"
+        "<clef><sign>G</sign><line>2</line></clef></attributes>"
     )
     tempo = (
         '<direction placement="above"><direction-type><metronome><beat-unit>quarter</beat-unit>'
@@ -165,22 +207,22 @@ def _measure(number: int, bar: Sequence[Value], sheet: Sheet, line: int, *, last
     )
     end = '<barline location="right"><bar-style>light-heavy</bar-style></barline>' if last else ""
     over, notes = sheet.over(number - 1), ""
-    for value, beam in zip(bar, _beams(bar), strict=True):
-        notes += _xml_chord(over[value.start]) if value.start in over else ""
-        notes += _xml_note(value, beam, sheet.key)
+    for one, beam in zip(bar, _beams(bar, sheet.metre), strict=True):
+        notes += _xml_chord(over[one.start]) if one.start in over else ""
+        notes += _xml_note(one, beam, sheet)
     begins = (
         head + tempo * (not line) if number == 1 else '<print new-system="yes"/>' * (line > 0 and number % line == 1)
     )
     return f'<measure number="{number}">{begins}{notes}{end}</measure>\n'
 
 
-def _beams(bar: Sequence[Value]) -> list[str]:
+def _beams(bar: Sequence[Value], metre: Metre = COMMON) -> list[str]:
     """The part of each value in a beam of its beat, empty where it has none.
 
     >>> _beams([Value(0, 2, 60), Value(2, 1, 62), Value(3, 1, 64), Value(4, 4, 65), Value(8, 2, 60), Value(10, 6, 62)])
     ['begin', 'continue', 'end', '', '', '']
     """
-    beat = [value.start // BEAT if value.length < BEAT and value.midi is not None else None for value in bar]
+    beat = [value.start // metre.beat if value.length < QUARTER and value.midi is not None else None for value in bar]
     joined = [one is not None and one == other for one, other in pairwise(beat)]
     words = {(False, True): "begin", (True, True): "continue", (True, False): "end", (False, False): ""}
     return [words[before, after] for before, after in zip([False, *joined], [*joined, False], strict=True)]
@@ -193,18 +235,20 @@ def _xml_chord(chord: Chord) -> str:
     return f'<harmony>{root}<kind text="{quality}">{KINDS[quality]}</kind></harmony>'
 
 
-def _xml_note(value: Value, beam: str, key: Key) -> str:
+def _xml_note(value: Value, beam: str, sheet: Sheet) -> str:
     ties = [kind for kind, so in (("stop", value.prolongs), ("start", value.tied)) if so]
-    pitch = "<rest/>"
+    whole = value.midi is None and value.length == sheet.metre.bar < SIXTEENTHS  # a bar of rest: the sign of a whole
+    pitch = '<rest measure="yes"/>' if whole else "<rest/>"
     if value.midi is not None:
-        letter, alter, octave = key.spelt(value.midi)
+        letter, alter, octave = sheet.key.spelt(value.midi)
         altered = f"<alter>{alter}</alter>" if alter else ""
         pitch = f"<pitch><step>{letter}</step>{altered}<octave>{octave}</octave></pitch>"
     sounds = "".join(f'<tie type="{kind}"/>' for kind in ties)
     drawn = "".join(f'<tied type="{kind}"/>' for kind in ties)
-    dot = "<dot/>" if value.length in DOTTED else ""
+    dot = "<dot/>" if value.length in DOTTED and not whole else ""
+    kind = "whole" if whole else TYPES[value.length]
     beamed = f'<beam number="1">{beam}</beam>' if beam else ""
     return (
-        f"<note>{pitch}<duration>{value.length}</duration>{sounds}<voice>1</voice><type>{TYPES[value.length]}</type>"
+        f"<note>{pitch}<duration>{value.length}</duration>{sounds}<voice>1</voice><type>{kind}</type>"
         f"{dot}{beamed}{f'<notations>{drawn}</notations>' if drawn else ''}</note>"
     )

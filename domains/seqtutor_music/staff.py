@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from seqtutor_music.events import STEPS, Note
+from seqtutor_music.events import Note
 from seqtutor_music.pictures import describe
 from seqtutor_music.sheets import Sheet, musicxml
 
@@ -49,7 +49,7 @@ HIDDEN = "placeholder"  # a class of groups that verovio's style sheet hides
 def staff(notes: Sequence[Note], steps: int, sheet: Sheet) -> str:
     """SVG of the melody over `steps` sixteenths; empty where verovio is missing, or for more than MOST bars."""
     engraver = _engraver()
-    if engraver is None or steps > MOST * STEPS:
+    if engraver is None or steps > MOST * sheet.metre.bar:
         return ""
     engraver.loadData(musicxml(notes, steps, sheet, line=LINE))
     root = ElementTree.fromstring(re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", engraver.renderToSVG(1)))  # noqa: S314 (ours)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqtutor_music.context import MOTIF_STEPS
-from seqtutor_music.events import FIRST_PITCH, HIGHEST, LOWEST, MIDI_OFFSET, STEPS, batch
+from seqtutor_music.events import FIRST_PITCH, HIGHEST, LOWEST, MIDI_OFFSET, batch
+from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.paper import MAJOR
 
 __all__ = ["batch", "copy_bar", "invert", "move_note", "transpose", "vary"]  # batch, for the doctests
@@ -16,13 +16,13 @@ Events = list[int]
 FARTHEST = 4  # scale steps that a motif is moved: a fifth
 
 
-def vary(ids: Sequence[int], rng: np.random.Generator) -> Events | None:
+def vary(ids: Sequence[int], rng: np.random.Generator, metre: Metre = COMMON) -> Events | None:
     """As many events as `ids`, in the frame, changed in one of the four ways; None where that way is barred."""
     operators = (move_note, transpose, invert, copy_bar)
-    return operators[int(rng.integers(len(operators)))](ids, rng)
+    return operators[int(rng.integers(len(operators)))](ids, rng, metre)
 
 
-def move_note(ids: Sequence[int], rng: np.random.Generator) -> Events | None:
+def move_note(ids: Sequence[int], rng: np.random.Generator, metre: Metre = COMMON) -> Events | None:
     """One note, moved to the next step of the scale above or below; None where there is none to move."""
     struck = [i for i, event in enumerate(ids) if event >= FIRST_PITCH]
     if not struck:
@@ -31,30 +31,30 @@ def move_note(ids: Sequence[int], rng: np.random.Generator) -> Events | None:
     return _with(ids, place, [_moved(ids[place], _either(rng))])
 
 
-def transpose(ids: Sequence[int], rng: np.random.Generator) -> Events | None:
+def transpose(ids: Sequence[int], rng: np.random.Generator, metre: Metre = COMMON) -> Events | None:
     """One motif (half a bar) moved along the scale, at most by a fifth; None where that leaves the range."""
-    start = _motif(ids, rng)
+    start = _motif(ids, rng, metre)
     steps = int(rng.integers(1, FARTHEST + 1)) * _either(rng)
-    return _with(ids, start, [_moved(event, steps) for event in ids[start : start + MOTIF_STEPS]])
+    return _with(ids, start, [_moved(event, steps) for event in ids[start : start + metre.strong]])
 
 
-def invert(ids: Sequence[int], rng: np.random.Generator) -> Events | None:
+def invert(ids: Sequence[int], rng: np.random.Generator, metre: Metre = COMMON) -> Events | None:
     """One motif (half a bar) turned upside down about its first pitch; None where that leaves the range."""
-    start = _motif(ids, rng)
-    motif = ids[start : start + MOTIF_STEPS]
+    start = _motif(ids, rng, metre)
+    motif = ids[start : start + metre.strong]
     axis = next((event for event in motif if event >= FIRST_PITCH), None)
     if axis is None:
         return None
     return _with(ids, start, [_moved(event, 2 * (_degree(axis) - _degree(event))) for event in motif])
 
 
-def copy_bar(ids: Sequence[int], rng: np.random.Generator) -> Events | None:
+def copy_bar(ids: Sequence[int], rng: np.random.Generator, metre: Metre = COMMON) -> Events | None:
     """One bar written over another; None in a melody of one bar."""
-    bars = len(ids) // STEPS
+    bars = len(ids) // metre.bar
     if bars < 2:
         return None
     source, place = rng.choice(bars, 2, replace=False).tolist()
-    return _with(ids, place * STEPS, ids[source * STEPS : (source + 1) * STEPS])
+    return _with(ids, place * metre.bar, ids[source * metre.bar : (source + 1) * metre.bar])
 
 
 def _with(ids: Sequence[int], start: int, events: Sequence[int | None]) -> Events | None:
@@ -63,9 +63,9 @@ def _with(ids: Sequence[int], start: int, events: Sequence[int | None]) -> Event
     return [*ids[:start], *new, *ids[start + len(new) :]] if len(new) == len(events) else None
 
 
-def _motif(ids: Sequence[int], rng: np.random.Generator) -> int:
-    """Where a motif starts: at a half bar."""
-    return int(rng.integers(-(-len(ids) // MOTIF_STEPS))) * MOTIF_STEPS
+def _motif(ids: Sequence[int], rng: np.random.Generator, metre: Metre) -> int:
+    """Where a motif starts: on a strong beat."""
+    return int(rng.integers(-(-len(ids) // metre.strong))) * metre.strong
 
 
 def _either(rng: np.random.Generator) -> int:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pretty_midi import PrettyMIDI
 
 TICKS = 120  # of a sixteenth
+CLOCKS = 6  # of MIDI in a sixteenth: a metronome clicks on the beats
 VELOCITY = 90
 RATE = 22_050  # samples of sound a second
 LOUDNESS = 26_000  # of the loudest sample; 16 bits hold 32,767
@@ -28,12 +29,12 @@ Melody = tuple[Sequence[Note], int]  # what sounds, and the sixteenths that it l
 
 
 def performance(notes: Sequence[Note], sheet: Sheet) -> PrettyMIDI:
-    """The notes, in 4/4, for a piano."""
+    """The notes, in the metre of the sheet, for a piano."""
     import pretty_midi
 
     step = 15.0 / sheet.tempo  # seconds
     made = pretty_midi.PrettyMIDI(resolution=4 * TICKS, initial_tempo=sheet.tempo)
-    made.time_signature_changes.append(pretty_midi.TimeSignature(4, 4, 0))
+    made.time_signature_changes.append(pretty_midi.TimeSignature(*sheet.metre.counts, 0))
     piano = pretty_midi.Instrument(program=0)
     for start, length, pitch in notes:
         piano.notes.append(pretty_midi.Note(VELOCITY, pitch, start * step, (start + length) * step))
@@ -61,7 +62,7 @@ def _tone(phase: Values) -> Values:
 
 
 def midi(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
-    """A file for a piano in 4/4; it ends after `steps` sixteenths, whether something sounds or not."""
+    """A file for a piano; it ends after `steps` sixteenths, whether something sounds or not."""
     import mido
 
     stream = io.BytesIO()
@@ -69,6 +70,9 @@ def midi(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
     stream.seek(0)
     file = mido.MidiFile(file=stream)  # pretty_midi ends a file with its last note, and spells a key in its own way
     head = [("track_name", {"name": sheet.title}), ("key_signature", {"key": text_of(sheet.key)})]
+    for message in file.tracks[0]:
+        if message.type == "time_signature":
+            message.clocks_per_click = CLOCKS * sheet.metre.beat
     file.tracks[0][:0] = [mido.MetaMessage(kind, **values, time=0) for kind, values in head]
     for track in file.tracks:
         track[-1].time = steps * TICKS - sum(message.time for message in track[:-1])

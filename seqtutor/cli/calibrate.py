@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.options import ProfileCommand, typed
 from seqtutor.cli.outside import refuse_strangers
-from seqtutor.config import NO_LIMIT, TrainConfig, build
+from seqtutor.config import NO_LIMIT, TrainConfig, build, layered
 from seqtutor.errors import UserError
 from seqtutor.files import read_toml
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from seqtutor.runs.evaluation import Evaluation
 
 
-@click.command()
+@click.command(cls=ProfileCommand)
 @click.argument("config", metavar="PROFILE")
 @click.option("-n", "count", type=click.IntRange(20), default=1000, show_default=True, help="Items of the corpus.")
 @click.option(
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed by which they are drawn.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the profile names.")
-def calibrate(config: str, count: int, draws: int, seed: int, trust: bool) -> None:
+def calibrate(config: str, count: int, draws: int, seed: int, trust: bool, **options: Any) -> None:
     """Ask every term of PROFILE, a config or a domain, about items of the corpus.
 
     Shows for each what it says, the share of items that it pays nothing and in full, a transform that would tell them
@@ -46,6 +47,7 @@ def calibrate(config: str, count: int, draws: int, seed: int, trust: bool) -> No
     seqtutor calibrate examples/cns.toml
     seqtutor calibrate mine.toml -n 200 --trust
     seqtutor calibrate music --draws 10000
+    seqtutor calibrate music --metre 6/8 --draws 10000
     """
     from seqtutor import calibration
     from seqtutor.cli.console import counting
@@ -59,7 +61,7 @@ def calibrate(config: str, count: int, draws: int, seed: int, trust: bool) -> No
         read = read_toml(Path(config))
     if not trust:
         refuse_strangers(read, {}, None, config)
-    settings = build(TrainConfig, read, config)
+    settings = build(TrainConfig, layered(read, {"options": typed(options)}), config)
     if not settings.domain:
         raise UserError(f'{config} names no domain: domain = "molecules", say')
     domain = load(settings.domain, settings.options)
@@ -82,7 +84,7 @@ def _drawn(scorer: Scorer, settings: TrainConfig, draws: int, seed: int) -> Eval
     from seqtutor.priors.files import load_prior
     from seqtutor.runs.evaluation import evaluate_prior
 
-    prior = load_prior(settings.prior or scorer.domain.name, scorer.domain)
+    prior = load_prior(settings.prior or scorer.domain.own_prior, scorer.domain)
     return evaluate_prior(prior, scorer.domain, scorer, draws, torch.Generator().manual_seed(seed))
 
 

@@ -30,11 +30,12 @@ def domains(names: tuple[str, ...]) -> None:
 
 def _described(name: str) -> list[str]:
     """The lines of a domain."""
-    from seqtutor.priors.files import shipped_priors
+    from seqtutor.priors.files import domain_of, shipped_priors
 
     domain = load(name)
-    if domain.prior or name in shipped_priors():
-        prior = "shipped"
+    shipped = [prior for prior in shipped_priors() if domain_of(prior) == name]
+    if domain.prior or shipped:
+        prior = f"shipped ({', '.join(shipped)})" if len(shipped) > 1 else "shipped"
     else:
         prior = f"none shipped; make one with: seqtutor pretrain --domain {name}"
     terms = [f"    {term.name:<18}{term.weight:>7g}  {term.summary}" for term in domain.terms()]

@@ -104,8 +104,8 @@ def _infer(
             against = f"{len(base.values):,} items of {among}" + ("" if whole else ", which does not hold them all")
             found = _all_inferred(items, base, names, whole)
         else:
-            base, found = _against_prior(domain, terms, items, prior or domain.name, texts, seed)
-            against = f"{len(base.values):,} texts of the prior '{prior or domain.name}'"
+            base, found = _against_prior(domain, terms, items, prior or domain.own_prior, texts, seed)
+            against = f"{len(base.values):,} texts of the prior '{prior or domain.own_prior}'"
     shared = share(list(found.values())) if len(found) > 1 else None
     (only, *others) = found.values()
     console.print(columns(found, shared, against) if shared else table(only, against))

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
+from seqtutor.cli.options import DomainCommand, typed
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.encoding import misfit
 from seqtutor.errors import UserError
 
 
-@click.command()
+@click.command(cls=DomainCommand)
 @click.argument("data")
 @click.option("--domain", required=True, help="Domain that reads them, as listed by 'seqtutor domains'.")
-def inspect(data: str, domain: str) -> None:
+def inspect(data: str, domain: str, **options: Any) -> None:
     """List every item of a file or folder with what was understood of it, or why it cannot be used.
 
     \b
     seqtutor inspect my_tunes/ --domain music
+    seqtutor inspect my_jigs/ --domain music --metre 6/8
     seqtutor inspect mine.smi --domain molecules
     """
-    reader = load(domain)
+    reader = load(domain, typed(options))
     good = bad = 0
     for line in read_lines(reader, data):
         click.echo(outcome(reader, line))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 import click
 
 from seqtutor.config import settings_class
-from seqtutor.domain import Domain, domain_class
+from seqtutor.domain import Domain, available, domain_class
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 
@@ -121,10 +121,24 @@ class ModelCommand(DomainCommand):
         for before, word in zip(["", *args], args, strict=False):
             takes_a_value = before.startswith("-") and before not in {*alone, "-h", "--help"} and "=" not in before
             if not word.startswith("-") and not takes_a_value:
-                from seqtutor.priors.files import domain_of
-
-                return domain_of(word)
+                return self.domain_of(word)
         return ""
+
+    def domain_of(self, word: str) -> str:
+        """The domain whose items the model of that name writes."""
+        from seqtutor.priors.files import domain_of
+
+        return domain_of(word)
+
+
+class ProfileCommand(ModelCommand):
+    """A command with the options of the domain that its first argument, a config or a domain, names."""
+
+    example = "a domain before -h to see its options: music -h"
+
+    def domain_of(self, word: str) -> str:
+        """The domain of that name, or the one of that config; empty where there is none, as the command itself says."""
+        return word if word in available() else _in_file(word, "", "domain")
 
 
 def named(key: str, args: Sequence[str]) -> str:

@@ -116,7 +116,8 @@ def _serve(page: Page, source: Source, port: int, listening: Any, browser: bool)
 
 def _command(source: Source, model: str, path: Path) -> str:
     """What tunes a model by the votes."""
-    prior = source.config.prior if source.tuned else ("" if model == source.domain.name else model)
+    used = source.domain.own_prior if model == source.domain.name else model
+    prior = source.config.prior if source.tuned else ("" if used == source.domain.name else used)
     words = ["seqtutor", "train", "--domain", source.domain.name, *(["--prior", prior] if prior else [])]
     return shlex.join([*words, "--taste", str(path)])
 

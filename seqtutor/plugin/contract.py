@@ -61,10 +61,7 @@ def _problems(name: str, cls: type[Domain]) -> Iterator[tuple[str, str]]:
         yield "summary", f"it must be one line of text that says what the items are, not {summary!r}"
     if isinstance(cls.fixed_length, int) and not isinstance(cls.fixed_length, bool):
         yield "fixed_length", f"it must be True or False, not {cls.fixed_length!r}"
-    if type(cls.unit) is not int or cls.unit < 1:
-        yield "unit", f"it must be a whole number of tokens, at least 1, not {cls.unit!r}"
-    if not isinstance(cls.lookback, Sequence) or not all(type(d) is int and d > 0 for d in cls.lookback):
-        yield "lookback", f"it must be distances in tokens, whole numbers from 1, not {cls.lookback!r}"
+    yield from of_sizes(cls)
     if not isinstance(cls.joined, Mapping) or not all(isinstance(end, str) and end for end in cls.joined.values()):
         yield "joined", f"it must be a table such as {{'.sdf': '$$$$\\n'}}, not {cls.joined!r}"
     if cls.oracle not in ("cheap", "dear"):
@@ -73,6 +70,14 @@ def _problems(name: str, cls: type[Domain]) -> Iterator[tuple[str, str]]:
         yield "prior", f"it must be a Path in the package, such as Path(__file__).parent / 'prior', not {cls.prior!r}"
     yield from (("Options", problem) for problem in _of_options(cls))
     yield from (("defaults", problem) for problem in _of_defaults(cls.defaults))
+
+
+def of_sizes(domain: Domain | type[Domain]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the numbers of tokens that a class states, or that a domain made of its options."""
+    if type(domain.unit) is not int or domain.unit < 1:
+        yield "unit", f"it must be a whole number of tokens, at least 1, not {domain.unit!r}"
+    if not isinstance(domain.lookback, Sequence) or not all(type(d) is int and d > 0 for d in domain.lookback):
+        yield "lookback", f"it must be distances in tokens, whole numbers from 1, not {domain.lookback!r}"
 
 
 def _of_options(cls: type[Domain]) -> Iterator[str]:
@@ -175,7 +180,8 @@ def inherited(
     """The options that a prior was made with under those that were typed. Raises UserError where it would not fit.
 
     A prior of fixed length may be used for shorter items: their tokens are what it learnt to begin with. One that is
-    `timed` knows how much is left until the end, and may be used for longer ones too.
+    `timed` knows how much is left until the end, and may be used for longer ones too. None is used for options to which
+    another prior belongs.
     """
     if stored is None:
         return dict(typed)
@@ -183,6 +189,13 @@ def inherited(
     of_prior = {key: value for key, value in stored.items() if key in known}
     options = {**of_prior, **typed}
     before, after = load(name, of_prior), load(name, options)
+    if after.own_prior != before.own_prior:
+        asked = [key for key in typed if load(name, {**of_prior, key: typed[key]}).own_prior != before.own_prior]
+        made, wanted = (", ".join(f"{k} {getattr(one.options, k)}" for k in asked) for one in (before, after))
+        raise UserError(
+            f"the prior '{prior}' was made for {made}, not for {wanted}; "
+            f"leave that out, or take the prior '{after.own_prior}', or one that you make: seqtutor pretrain"
+        )
     fits = after.fixed_length and (timed or after.max_length < before.max_length)
     if after.vocabulary == before.vocabulary and (after.max_length == before.max_length or fits):
         return options

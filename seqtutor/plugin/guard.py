@@ -30,7 +30,7 @@ from seqtutor.domain import (
 )
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, readable
-from seqtutor.plugin.contract import check_terms, fault, wrong
+from seqtutor.plugin.contract import check_terms, fault, of_sizes, wrong
 from seqtutor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -62,8 +62,12 @@ class Guarded(Domain):
             self.options = plugin.options
             same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "joined", "oracle")
             self.__dict__.update({key: getattr(plugin, key) for key in (*same, "prior")})
+        for method, problem in of_sizes(plugin):
+            raise wrong(self.cls, method, problem)
         with border(self.cls, "vocabulary"):
             self._vocabulary = self._checked_vocabulary(plugin.vocabulary)
+        with border(self.cls, "own_prior"):
+            self._own_prior = self._text("own_prior", plugin.own_prior)
         with border(self.cls, "max_length"):
             self._max_length = plugin.max_length
         if type(self._max_length) is not int or self._max_length < 1:
@@ -85,6 +89,11 @@ class Guarded(Domain):
     def place(self) -> str:
         """As Domain.place, of the plugin's class."""
         return self.plugin.place
+
+    @property
+    def own_prior(self) -> str:
+        """As it was at the beginning."""
+        return self._own_prior
 
     @property
     def vocabulary(self) -> Vocabulary:

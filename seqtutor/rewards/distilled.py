@@ -52,7 +52,7 @@ class Distilled:
             raise UserError(f"the run {self.folder} is of domain '{config.domain}', not of '{self.domain.name}'")
         policy = load_model(self.folder, "policy")
         check_fit(policy, self.domain, str(self.folder))
-        prior = load_prior(config.prior or config.domain, self.domain)
+        prior = load_prior(config.prior or self.domain.own_prior, self.domain)
 
         def steps(ids: Ids) -> Values:
             return log_odds(policy, prior, torch.from_numpy(np.ascontiguousarray(ids)))

@@ -252,7 +252,7 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
         return TokenTerm(name, weight, summary, table.run, Distilled(Path(table.run), domain))
     if table.taste:
         summary = table.summary or f"how much the votes of {table.taste} say that it is liked, nats, less the doubt"
-        prior, votes = table.prior or domain.name, Path(table.taste)
+        prior, votes = table.prior or domain.own_prior, Path(table.taste)
         tasted = Tasted(votes, domain, prior, table.caution, table.digest, table.bytes)
         return SequenceTerm(name, weight, summary, table.taste, tasted, table.invalid_score(INVALID))
     if table.surrogate:

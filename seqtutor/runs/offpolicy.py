@@ -109,7 +109,7 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
     path = Path(paths[0])
     if len(paths) == 1 and path.name == "samples.csv" and (path.parent / "policy.safetensors").is_file():
         run = open_model(path.parent)
-        prior = load_prior(run.config.prior or run.domain.name, run.domain)
+        prior = load_prior(run.config.prior or run.domain.own_prior, run.domain)
         both = compared(run.model, prior, batch.tokens)[:2]
         return np.asarray(np.logaddexp(*map(array_of, both)) - math.log(2))
     ledger = "; a ledger was written by as many policies as its run had updates, and the run has kept the last"

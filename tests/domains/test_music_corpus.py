@@ -186,8 +186,8 @@ def test_the_real_books_are_there():
 
 def test_what_is_shipped_of_the_books_can_be_made_anew(tmp_path, monkeypatch):
     tunes = ["C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 - " * 2, "C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 - G4 - G4 - "]
-    monkeypatch.setattr(corpus, "corpus", lambda: tunes)
-    monkeypatch.setattr(corpus, "STRETCHES", tmp_path / "stretches.npz")
+    monkeypatch.setattr(corpus, "corpus", lambda metre: tunes)
+    monkeypatch.setattr(corpus, "SHIPPED", tmp_path)
     corpus.save_known()
     assert corpus.known.__wrapped__().tolist() == stretches(batch(*tunes)).tolist()
 

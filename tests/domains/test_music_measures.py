@@ -97,7 +97,7 @@ def test_copies_are_found_in_the_key_of_the_options(monkeypatch):
     d = MusicDomain(MusicDomain.Options(tonic="G"))
     tune = "C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 - " * 2
     in_g = d.decode(C.encode(tune))
-    monkeypatch.setattr(corpus, "known", lambda: stretches(batch(tune)))
+    monkeypatch.setattr(corpus, "known", lambda metre: stretches(batch(tune)))
     assert d.in_corpus([in_g, tune]) == [True, False]
     ids = np.array([VOCABULARY.encode(d.encode(text)) for text in (in_g, tune)])
     assert corpus.quoting(ids).sum(axis=1).tolist() == [-(len(ids[0]) - 31), 0]
@@ -136,10 +136,9 @@ def test_a_long_melody_is_held_against_whole_sections():
 def test_what_real_tunes_have_can_be_made_anew(tmp_path, monkeypatch):
     real(4)  # it is read once, from where it lies
     tune = "C4 - - - G4 - - - E4 - - - F4 - - - " * 7 + "G4 - - - E4 - - - C4 - - - - - - - "
-    monkeypatch.setattr(corpus, "corpus", lambda _: [tune.strip(), "C4 - - -"])
-    monkeypatch.setattr(measures, "REAL", tmp_path / "real.json")
-    monkeypatch.setattr("sys.argv", ["real", str(tmp_path / "endings.txt")])
-    remake.main()
+    monkeypatch.setattr(corpus, "corpus", lambda *_: [tune.strip(), "C4 - - -"])
+    monkeypatch.setattr(measures, "SHIPPED", tmp_path)
+    remake.main([str(tmp_path / "endings.txt")])
     figures = json.loads((tmp_path / "real.json").read_text())["4"]
     assert figures["last note on the tonic"]["mean"] == 1
     assert figures["notes per bar"] == {"mean": 3.75, "low": 3.75, "high": 3.75}

@@ -152,7 +152,7 @@ def test_what_one_rule_alone_likes_best_is_worth_less_than_a_tune(rule, monkeypa
     """A melody climbed for one rule from random events stays absurd, and the whole reward knows it."""
     alone = [r for r in rules.OURS if r.values is rule]
     whole = climb.worth
-    monkeypatch.setattr(climb, "worth", lambda ids: alone[0].values(ids).sum(axis=1))
+    monkeypatch.setattr(climb, "worth", lambda ids, _: alone[0].values(ids).sum(axis=1))
     winner = climb.climb(batch(ABSURD["random events"])[0], 800, np.random.default_rng(0))
     assert whole(winner[None])[0] < min(reward(events(bars)) for bars in TUNES.values())
 
