@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 # Flags of processors that multiply matrices in bfloat16 themselves, as Linux names them (x86, x86, ARM). On one with
 # avx512_bf16 a gradient step takes .6 of the time; others emulate it and are slower than in float32.
 NARROW = {"avx512_bf16", "amx_bf16", "bf16"}
 FLAGS = Path("/proc/cpuinfo")
+TICKS = Path("/proc/stat")  # its first line: user, nice, system, idle, waiting, interrupts (2), stolen, ...
+GLANCE = 0.1  # seconds that are looked at
 
 
 def idle_threads() -> int:
     """The cores that nobody uses now: two threads that wait for one core are slower than one.
 
-    At least 1; all of them where the system does not tell its load.
+    At least 1. The load of the last minute would count an installation that has just ended.
     """
     cores = os.cpu_count() or 1
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, cores - round(load))
+    before = _spent()
+    time.sleep(GLANCE)
+    total, idle = (after - then for after, then in zip(_spent(), before, strict=True))
+    if total <= 0:  # the system does not tell
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        return max(1, cores - round(load))
+    return max(1, round(cores * idle / total))
+
+
+def _spent() -> tuple[int, int]:
+    """Ticks that all cores have spent since the system started, in all and idle; 0 where it does not tell."""
+    try:
+        user, nice, system, idle, waiting, *rest = map(
+            int, TICKS.read_text(encoding="ascii").split("\n")[0].split()[1:]
+        )
+    except (OSError, ValueError):
+        return 0, 0
+    return user + nice + system + idle + waiting + sum(rest[:3]), idle + waiting
 
 
 def quicker_precision(device: str) -> str:

@@ -76,7 +76,8 @@ def main() -> None:
     seqtutor train --domain molecules      tune SMILES to drug-like, makeable molecules
     """
     _open_standard_files()
-    os.environ.setdefault("OMP_NUM_THREADS", str(idle_threads()))  # what torch computes with once it is imported
+    if "OMP_NUM_THREADS" not in os.environ:  # what torch computes with once it is imported
+        os.environ["OMP_NUM_THREADS"] = str(idle_threads())
 
 
 def _open_standard_files() -> None:
