@@ -201,3 +201,23 @@ def test_a_table_that_tells_nothing_says_so(measured):
     term = Surrogate(Path("noise.csv"), "score", LettersDomain(), "./prior")
     term.open()
     assert term.sentence.endswith("that is no evidence that it foresees anything")
+
+
+@pytest.mark.parametrize("transform", [None, {"kind": "reverse_sigmoid", "low": 0.0, "high": 1.0}])
+def test_a_weight_below_zero_turns_the_caution_round(measured, transform):
+    """Else what is not known would be paid for: R falls with the value, and the doubt is taken from that."""
+    table = {"surrogate": "words.csv", "prior": "./prior", "transform": transform}
+    settings = settings_of({"score": {key: value for key, value in table.items() if value}})
+
+    def caution(weight):
+        (term,) = [t for t in weighted_terms(LettersDomain(), {"score": weight}, settings) if t.name == "score"]
+        return term.values.caution
+
+    assert caution(-1.0) == -caution(1.0) != 0
+
+
+def test_it_looks_through_the_prior_that_the_options_ask_for(installed, tmp_path, monkeypatch):
+    monkeypatch.setattr(LettersDomain, "own_prior", property(lambda self: "letters-of-another-kind"), raising=False)
+    settings = settings_of({"score": {"surrogate": "words.csv"}})
+    (term,) = [term for term in weighted_terms(LettersDomain(), {}, settings) if term.name == "score"]
+    assert term.values.prior == "letters-of-another-kind"

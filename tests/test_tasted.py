@@ -172,3 +172,12 @@ def scores_of():
     from seqtutor.rewards.scorer import Scorer
 
     return Scorer(LettersDomain(), LettersDomain().terms()).score(ids("abc", "a"), np.zeros(2, bool))
+
+
+def test_a_taste_that_is_to_be_avoided_takes_its_doubt_from_what_is_disliked(voted):
+    settings = settings_of({"t": {"taste": "votes.jsonl", "prior": "./prior"}})
+    cautions = {}
+    for weight in (1.0, -1.0):
+        terms = weighted_terms(LettersDomain(), {"t": weight}, settings)
+        cautions[weight] = next(term for term in terms if term.name == "t").values.caution
+    assert cautions == {1.0: 1.0, -1.0: -1.0}

@@ -572,6 +572,16 @@ def test_a_resumed_run_uses_the_weights_and_the_temperature_that_it_is_given(giv
     assert again.step()["update"] == 4
 
 
+def test_a_resumed_run_learns_at_the_head_speed_that_it_is_given(tmp_path):
+    run = run_in(tmp_path / "run")
+    tune(tuner_of(updates=1), run, lambda row: None)
+    again = tuner_of(updates=2, head_speed=5.0)
+    resume(again, run)
+    again.step()
+    body, head, _ = again.optimiser.param_groups
+    assert head["lr"] == 5 * body["lr"] > 0
+
+
 def test_a_temperature_that_changes_at_a_resume_takes_the_values_along(tmp_path):
     run = run_in(tmp_path / "run")
     before = tuner_of(updates=3, temperature=1.0)

@@ -232,7 +232,11 @@ def recorded_of(settings: Mapping[str, TermSettings]) -> dict[str, Mapping[str, 
 
 def _weighed(term: RewardTerm, weights: Mapping[str, float], filters: Collection[str]) -> RewardTerm:
     if term.name not in filters:
-        return replace(term, weight=float(weights.get(term.name, term.weight)))
+        weight = float(weights.get(term.name, term.weight))
+        values = term.values
+        if isinstance(values, Tasted | Surrogate) and weight < 0:  # R falls with it: its doubt must not be paid for
+            values = replace(values, caution=-values.caution)
+        return replace(term, weight=weight, values=values)  # type: ignore[arg-type]  # of the same kind
     if isinstance(term, TokenTerm):
         raise UserError(f"term '{term.name}' is paid step by step: only what is said of whole items can be a filter")
     if weights.get(term.name):
@@ -256,7 +260,7 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
         tasted = Tasted(votes, domain, prior, table.caution, table.digest, table.bytes)
         return SequenceTerm(name, weight, summary, table.taste, tasted, table.invalid_score(INVALID))
     if table.surrogate:
-        column, prior = table.column or name, table.prior or domain.name
+        column, prior = table.column or name, table.prior or domain.own_prior
         summary = table.summary or f"{column} as the table {table.surrogate} foresees it, less the doubt"
         caution, file = table.caution * table.direction, Path(table.surrogate)
         foreseen = Surrogate(file, column, domain, prior, caution, table.digest)
