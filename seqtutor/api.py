@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from seqtutor import hits, pretraining, tuning
@@ -29,8 +30,8 @@ from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.surrogate import sentences
 from seqtutor.rewards.terms import pinned, weighted_terms
 from seqtutor.runs import evaluation
-from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, comparison
-from seqtutor.runs.folder import RunFolder, as_it_ran, new_folder, open_run, whole_rows
+from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, comparison, kept_of
+from seqtutor.runs.folder import FILES, RunFolder, as_it_ran, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.recorded import odds_of, of_record
 from seqtutor.runs.report import render
@@ -180,6 +181,8 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         judge = odds_of(tuner.kept, tuner.prior) if tuner.offline else None
         best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), apart, judge)
         spreads = spread(prior, policy, scorer, config.seed)
+        kept = None if tuner.offline else kept_of(policy, own, tuner.dial.temperature, FILES, config.seed)
+        kept = kept if kept and len(kept.rows) else None
     steps = chosen(tuner.script, torch.from_numpy(policy.tokens[:COMPARED])).sum()
     summary = {
         "domain": domain.name,
@@ -195,13 +198,17 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "went_back": tuner.healthy_update if tuner.went_back else None,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
         **_distance(tuner, own, others, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
-        **comparison(prior, best, policy, scorer),
+        **comparison(prior, best, policy, kept, scorer),
         "spread": spreads,
     }
+    if kept:
+        told = {key: getattr(kept, key) for key in ("draws", "effective", "kl", "reward")}
+        summary["kept"] = {"items": len(kept.rows), **told}
+    rows = kept.rows if kept else np.flatnonzero(policy.scores.valid)[:FILES]
     if foreseen := sentences(tuner.scorer.terms):
         summary["foreseen"] = foreseen
     run.save_summary(summary)
-    run.save_samples(domain, policy.scores, prior.scores)
+    run.save_samples(domain, policy.scores, prior.scores, rows)
     if tuner.scorer.calls:
         texts = [row["text"] for row in run.ledger]
         with tuner.scorer.remembering(run.answers):
@@ -247,8 +254,8 @@ def generate(
     given = given_steps(source.domain, primer, revise, keep)
     if draws > 1:
         with closing(source.scorer()) as scorer:
-            found = choose(source, scorer, n, draws, seed=seed, temperature=reward_temperature, script=given)
-        texts = found.scores.texts
+            scores, _ = choose(source, scorer, n, draws, seed=seed, temperature=reward_temperature, script=given)
+        texts = scores.texts
     else:
         texts = texts_of(source.model, source.domain, n, seed, temperature, given)
     return [Item(text, source.domain) for text in texts if text is not None]

@@ -19,7 +19,7 @@ from seqtutor.config import TrainConfig, check_seed
 from seqtutor.domain import Domain, available, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_json
-from seqtutor.optimum import effective, log_mean, resample
+from seqtutor.optimum import Kept, keep, log_mean
 from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about, stem_of
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import CHUNK, array_of, draw, logp_of, sample
@@ -132,25 +132,6 @@ def texts_of(
     return [None if cut else read(row) for row, cut in rows]
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Sequences kept of many draws, and what the draws tell of the optimum."""
-
-    scores: Scores
-    draws: int
-    effective: float  # samples of pi* that all draws are worth
-    kl: float  # KL(pi* || p), nats a sequence
-    reward: float  # mean R under pi*
-
-    @property
-    def sentence(self) -> str:
-        """One line on it."""
-        return (
-            f"{self.draws:,} draws are worth {self.effective:,.0f} of the optimum: "
-            f"reward {self.reward:.4g} at {self.kl:.2f} nats from the prior"
-        )
-
-
 def choose(
     source: Source,
     scorer: Scorer,
@@ -160,7 +141,7 @@ def choose(
     seed: int,
     temperature: float | None = None,
     script: Script | None = None,
-) -> Chosen:
+) -> tuple[Scores, Kept]:
     """Keep n of n * draws sequences, each by its weight p exp(R/c) / pi: as draws grow, n samples of pi*.
 
     `temperature`: c; None is the source's own. Steps that the `script` says count in p: what leads to them
@@ -174,15 +155,10 @@ def choose(
     tokens, truncated, odds = _draws(source, n * draws, generator, script)
     with closing(scorer.aside([term for term in scorer.terms if term.counts])) as choosing:
         reward = choosing.score(tokens, truncated).totals
-    known = np.flatnonzero(np.isfinite(reward))
-    logs = reward[known] / c + odds[known]
-    worth = effective(logs) if len(known) else 0.0
-    if worth < n:
-        raise _too_few(worth, n, draws, c)
-    kept = known[resample(logs, n, np.random.default_rng(seed))]
-    mean = float(np.average(reward[known], weights=np.exp(logs - logs.max())))
-    scores = scorer.score(tokens[kept], truncated[kept])
-    return Chosen(scores, n * draws, worth, mean / c - log_mean(logs), mean)
+    kept = keep(reward, odds, c, n, seed)
+    if not len(kept.rows):
+        raise _too_few(kept.effective, n, draws, c)
+    return scorer.score(tokens[kept.rows], truncated[kept.rows]), kept
 
 
 def _draws(

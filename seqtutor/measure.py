@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:  # a command's help must not wait for it
@@ -57,6 +57,10 @@ class Measure:
             raise ValueError(
                 f"Measure {self.name!r} needs a weight of at least 0 for each of its {len(self.values)} values"
             )
+
+    def weighted(self, by: Values) -> Measure:
+        """The figure of another law, of which the items (N,) are worth so much each."""
+        return replace(self, values=self.values * by, weights=self.weights * by)
 
     @property
     def mean(self) -> float:

@@ -197,6 +197,42 @@ def best_of(reward: Values) -> list[tuple[int, Point]]:
     return found
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Which of many draws of a model are kept by the law of pi*, and what the draws tell of it."""
+
+    rows: Ids
+    draws: int
+    effective: float  # samples of pi* that all draws are worth
+    kl: float  # KL(pi* || p), nats a sequence
+    reward: float  # mean R under pi*
+    weights: Values  # (N,) what each draw is worth of pi*, the most likely 1; 0 where R is unknown
+
+    @property
+    def sentence(self) -> str:
+        """One line on it."""
+        return (
+            f"{self.draws:,} draws are worth {self.effective:,.0f} of the optimum: "
+            f"reward {self.reward:.4g} at {self.kl:.2f} nats from the prior"
+        )
+
+
+def keep(reward: Values, odds: Values, temperature: float, count: int, seed: int) -> Kept:
+    """Up to `count` of N draws, each by its weight p exp(R/c) / pi; none where the draws are worth fewer than `count`.
+
+    `reward`: R (N,), NaN where nobody knows it; such a draw is never kept. `odds`: log p/pi (N,), nats.
+    """
+    known = np.flatnonzero(np.isfinite(reward))
+    if not len(known):
+        return Kept(known, len(reward), 0.0, math.nan, math.nan, np.zeros(len(reward)))
+    logs = reward[known] / temperature + odds[known]
+    worth, weights = effective(logs), np.zeros(len(reward))
+    weights[known] = np.exp(logs - logs.max())
+    mean = float(np.average(reward[known], weights=weights[known]))
+    rows = known[resample(logs, count, np.random.default_rng(seed))] if worth >= count else known[:0]
+    return Kept(rows, len(reward), worth, mean / temperature - log_mean(logs), mean, weights)
+
+
 def resample(logs: Values, count: int, rng: np.random.Generator) -> Ids:
     """`count` different indices, each with a chance in proportion to its w but at most 1 (systematic sampling).
 

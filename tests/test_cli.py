@@ -168,6 +168,21 @@ def test_a_run_leaves_a_folder_that_describes_itself(run):
     assert not [path for path in Path(run).rglob("*") if path.suffix in (".pt", ".pkl", ".part")]
 
 
+def test_a_run_hands_over_what_it_keeps_of_its_samples_by_the_law_of_the_optimum(run):
+    said = succeed("train", "--config", f"{run}/config.toml", "--samples", 1500, "--output", "more").output
+    assert re.search(r"the 100 files in more/samples are kept of 1,500 draws, which are worth \d{3} of the", said)
+    samples = [row for row in table("more/samples.csv") if row["model"] == "policy"]
+    filed = sorted((row for row in samples if row["file"]), key=lambda row: int(row["file"]))
+    assert [row["file"] for row in filed] == [str(place) for place in range(1, 101)]
+    assert (Path("more") / "samples" / "words.txt").read_text().split() == [row["text"] for row in filed]
+    assert [int(row["number"]) for row in filed] != sorted(int(row["number"]) for row in filed)
+    rewards, kept = ([float(row["reward"]) for row in rows] for rows in (samples, filed))
+    summary = json.loads((Path("more") / "summary.json").read_text())
+    assert (summary["kept"]["items"], summary["kept"]["draws"]) == (100, 1500)
+    assert summary["reward"]["kept"]["mean"] == pytest.approx(summary["kept"]["reward"])
+    assert sum(kept) / 100 > sum(rewards) / 1500
+
+
 def test_a_run_can_be_repeated_from_its_config_alone(run):
     succeed("train", "--config", f"{run}/config.toml", "--output", "again")
 

@@ -99,9 +99,9 @@ def test_many_draws_keep_what_leads_to_the_given_steps():
     domain = source.domain
     given = given_steps(domain, revise="C4 - - - " * 4 + "A4 - - - G4 - - - F4 - - - E4 - - -", keep="2")
     with closing(source.scorer()) as scorer:
-        kept = choose(source, scorer, 4, 200, seed=0, temperature=1e6, script=given)
+        scores, kept = choose(source, scorer, 4, 200, seed=0, temperature=1e6, script=given)
     any_of = drawn(source.model, domain, 100, 1, script=given)[0]
-    chosen = np.array([domain.vocabulary.encode(domain.encode(text)) for text in kept.scores.texts])
+    chosen = np.array([domain.vocabulary.encode(domain.encode(text)) for text in scores.texts])
     ahead, blind = (logp_of(source.prior, torch.from_numpy(ids))[:, 16:].sum(-1).mean() for ids in (chosen, any_of))
     assert ahead > blind + 2  # nats
     assert abs(kept.kl) < 1e-3  # from the prior given that bar; the reward hardly counts here

@@ -134,6 +134,35 @@ def test_what_is_resampled_has_the_law_of_the_optimum():
     assert 0.5 * np.abs(world.policy - world.best).sum() > 3 * distance
 
 
+def test_draws_of_a_policy_tell_the_optimum_and_are_kept_by_its_law():
+    """What is kept has the reward of pi*, not the policy's and not the best there is."""
+    world, rng = World(0, 0.5, 0.5), np.random.default_rng(3)
+    odds = np.log(world.prior / world.policy)
+    of_kept, told = [], []
+    for seed in range(200):
+        rows = rng.choice(len(world.policy), 1000, p=world.policy)
+        reward = np.where(rng.random(1000) < 0.1, np.nan, world.reward[rows])  # what nobody knows is never kept
+        found = optimum.keep(reward, odds[rows], 0.5, 20, seed)
+        assert len(found.rows) == 20
+        assert np.isfinite(reward[found.rows]).all()
+        of_kept.append(reward[found.rows].mean())
+        told.append((found.reward, found.kl, float(np.average(world.reward[rows], weights=found.weights))))
+    best = world.best @ world.reward
+    error = 3 * np.std(of_kept) / math.sqrt(len(of_kept))
+    assert np.mean(of_kept) == pytest.approx(best, abs=error + 0.01)
+    assert abs(best - world.policy @ world.reward) > 5 * error
+    reward, kl, weighted = np.mean(told, 0)
+    assert reward == weighted == pytest.approx(best, abs=0.01)
+    assert kl == pytest.approx(exact.kl(world.best, world.prior), abs=0.01)
+
+
+def test_nothing_is_kept_of_draws_that_are_worth_less_than_that():
+    reward = np.array([8.0, 0.0, 0.0, 0.0])
+    assert len(optimum.keep(reward, np.zeros(4), 1.0, 2, 0).rows) == 0
+    assert len(optimum.keep(reward, np.zeros(4), 100.0, 2, 0).rows) == 2
+    assert len(optimum.keep(np.full(4, np.nan), np.zeros(4), 1.0, 1, 0).rows) == 0
+
+
 def test_no_sample_is_kept_twice_and_what_outweighs_all_is_always_kept():
     rng = np.random.default_rng(0)
     for _ in range(200):

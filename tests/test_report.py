@@ -333,6 +333,27 @@ def test_samples_say_how_they_were_picked(page: str) -> None:
     )
 
 
+def test_what_was_kept_by_the_law_of_the_optimum_is_shown_with_its_files(tmp_path: Path) -> None:
+    rows = [{**row, "file": ""} for row in samples()]
+    policy = [row for row in rows if row["model"] == "policy" and row["text"]]
+    policy[-1]["file"], policy[2]["file"] = 1, 2
+    figures = [{**row, "kept": {"mean": 0.4321, "halfwidth": 0.0123}} for row in summary()["terms"]]
+    kept = {"items": 2, "draws": 1000, "effective": 321.0, "kl": 1.5, "reward": 4.0}
+    folder = write_run(tmp_path, kept=kept, terms=figures)
+    write_csv(folder / "samples.csv", rows, list(rows[0]))
+    (folder / "samples").mkdir()
+    for name in ("1.mid", "2.mid", "3.mid"):
+        (folder / "samples" / name).touch()
+    page = render(folder, Tunes())
+    assert re.findall(r"<span>tuned (\d+)</span>", page) == [str(policy[-1]["number"]), str(policy[2]["number"])]
+    assert re.findall(r'href="samples/([^"]+)"', page)[:2] == ["1.mid", "2.mid"]
+    assert "3.mid" not in page
+    said = text(page)
+    assert "of 1,000 that the tuned model wrote, 2 are kept by the law of the optimum" in re.sub(r"\s+", " ", said)
+    assert "Kept of it" in said
+    assert "0.432" in said
+
+
 def test_the_notation_stands_cleaned_under_the_picture(page: str, tmp_path: Path) -> None:
     shown = sum(bool(row["text"]) for row in samples() if row["number"] <= 6) + 6
     assert page.count('class="picture notation"') == page.count("M0 9h9") == shown

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,8 +105,7 @@ def _show_optimum(found: Evaluation, temperature: float) -> None:
     for heading in ("prior", "optimum", "real"):
         table.add_column(heading, justify="right")
     for one in (row for row in found.figures if not row.of_set):
-        of_optimum = replace(one, values=one.values * optimum.weights, weights=one.weights * optimum.weights)
-        cells = [figure(m.mean, m.halfwidth, m.percent) for m in (one, of_optimum)]
+        cells = [figure(m.mean, m.halfwidth, m.percent) for m in (one, one.weighted(optimum.weights))]
         table.add_row(one.name, *cells, figure(one.reference, None, one.percent))
     console.print(table)
 

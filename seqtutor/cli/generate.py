@@ -66,6 +66,8 @@ def generate(
     seqtutor generate molecules -n 100 --draws 64 --reward-temperature 0.05
     """
     _check(temperature, draws, reward_temperature, primer, without_primer)
+    import numpy as np
+
     from seqtutor.cli.console import say
     from seqtutor.drawing import open_model
     from seqtutor.priors.given import given_steps
@@ -76,7 +78,7 @@ def generate(
     among = None if draws == 1 else (draws, reward_temperature)
     scores, said = _scored(source, count, seed, temperature, given, among, trust)
     folder = new_folder(output, f"{source.domain.name}-samples")
-    write_samples(folder / "samples.csv", {model: scores})
+    write_samples(folder / "samples.csv", {model: scores}, {model: np.flatnonzero(scores.valid)})
     valid = _write(source.domain, scores.items(count), folder, given if without_primer else None)
     say(f"{said}{valid} of {count} samples are valid; written to {folder}")
 
@@ -100,8 +102,8 @@ def _scored(
         if among is None:
             return scorer.score(*drawn(source.model, source.domain, count, seed, temperature, given)), ""
         draws, reward_temperature = among
-        found = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, script=given)
-        return found.scores, f"{found.sentence}\n"
+        scores, kept = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, script=given)
+        return scores, f"{kept.sentence}\n"
 
 
 def _write(domain: Domain, items: Scores, folder: Path, primer: Fixed | None) -> int:

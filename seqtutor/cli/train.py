@@ -220,6 +220,12 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         console.print(optimum_line(summary["optimum"]))
     for line in summary.get("foreseen", ()):
         say(f"nobody has measured the samples; {line}")
+    if kept := summary.get("kept"):
+        say(
+            f"the {kept['items']} files in {run.folder}/samples are kept of {kept['draws']:,} draws, which are worth "
+            f"{kept['effective']:,.0f} of the optimum: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
+            f"more: seqtutor generate {run.folder} --draws {round(kept['draws'] / kept['items'])}"
+        )
     if (best := summary["best_scored"])["items"]:
         console.print(
             f"by calls: the best {best['items']:,} of the {summary['oracle_calls']:,} texts scored have reward "

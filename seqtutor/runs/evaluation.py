@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from seqtutor.domain import Domain, Measure
-from seqtutor.optimum import Optimum, Point, Written, best_of
+from seqtutor.optimum import Kept, Optimum, Point, Written, best_of, keep
 from seqtutor.plugin.complaints import measured
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, compared, draw
@@ -107,6 +107,19 @@ def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[
     return Written(reward[known], logp[known], prior_logp[known]), kl
 
 
+def kept_of(found: Evaluation, own: Written, temperature: float, count: int, seed: int) -> Kept:
+    """Which of the items of a policy a run hands over: `count` by the law of the optimum; none where that is unknown.
+
+    `own`: what `written` told of them.
+    """
+    known = np.flatnonzero(np.isfinite(found.scores.totals))[: len(own)]
+    reward = np.where(found.scores.valid[known], own.reward, np.nan)
+    kept = keep(reward, own.prior_logp - own.logp, temperature, count, seed)
+    weights = np.zeros(len(found.scores.texts))
+    weights[known] = kept.weights
+    return replace(kept, rows=known[kept.rows], weights=weights)
+
+
 def against_optimum(policy: Written, prior: Written, temperature: float, kl: float) -> dict[str, Any]:
     """How far the policy, at `kl` nats a sequence, is from the optimum, as plain data; see `seqtutor.optimum`."""
     found = Optimum(policy, prior, temperature)
@@ -128,13 +141,18 @@ def _measure(name: str, values: Values) -> Measure:
     return Measure(name, np.where(known, values, 0.0), known.astype(np.float64), better="higher")
 
 
-def comparison(prior: Evaluation, best: Evaluation, policy: Evaluation, scorer: Scorer) -> dict[str, Any]:
-    """The before/after table as plain data: reward, terms and measures of prior, best of n, and policy.
+def comparison(
+    prior: Evaluation, best: Evaluation, policy: Evaluation, kept: Kept | None, scorer: Scorer
+) -> dict[str, Any]:
+    """The before/after table as plain data: reward, terms and measures of prior, best of n, policy, and what is kept.
 
-    What depends on the number of items is measured on as many of each.
+    What depends on the number of items is measured on as many of each; of what is kept it is not.
     """
     count = len(best.scores.texts)
     rows = [_row(*row) for row in zip(prior.of_first(count), best.figures, policy.of_first(count), strict=True)]
+    if kept is not None:
+        for row, measure in zip(rows, policy.figures, strict=True):
+            row |= {} if measure.of_set else {"kept": _figure(measure.weighted(kept.weights))}
     described = scorer.reward.described()
     cut = 1 + len(described)
     terms = [{**row, **about} for row, about in zip(rows[1:cut], described, strict=True)]
@@ -142,10 +160,11 @@ def comparison(prior: Evaluation, best: Evaluation, policy: Evaluation, scorer: 
 
 
 def _row(prior: Measure, best: Measure, policy: Measure) -> dict[str, Any]:
-    figures = {
-        key: {"mean": m.mean, "halfwidth": m.halfwidth}
-        for key, m in (("prior", prior), ("best_of_n", best), ("policy", policy))
-    }
+    figures = {key: _figure(m) for key, m in (("prior", prior), ("best_of_n", best), ("policy", policy))}
     kept = ("name", "better", "percent", "summary", "reference")
     about = {key: getattr(prior, key) for key in kept}
     return {**about, **figures}
+
+
+def _figure(measure: Measure) -> dict[str, float]:
+    return {"mean": measure.mean, "halfwidth": measure.halfwidth}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqtutor.config import PretrainConfig, TrainConfig, build, changed, to_toml
 from seqtutor.domain import Domain, load
@@ -32,6 +32,9 @@ from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import News
 from seqtutor.runs.alarms import Alarm
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Ids
 
 
 class RunFolder:
@@ -136,10 +139,10 @@ class RunFolder:
         """Write `policy.safetensors` and `policy.json`."""
         save_model(policy, self.folder, "policy", domain=config.domain, options=dict(config.options))
 
-    def save_samples(self, domain: Domain, policy: Scores, prior: Scores) -> None:
-        """Write `samples.csv` (both models, every term) and the files of the field, of the policy's valid samples."""
-        write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior})
-        items = policy.items(FILES)
+    def save_samples(self, domain: Domain, policy: Scores, prior: Scores, rows: Ids) -> None:
+        """Write `samples.csv` (both models, every term) and the files of the field, of those `rows` of the policy."""
+        write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior}, {"policy": rows})
+        items = policy.select(rows)
         written(domain, [text or "" for text in items.texts], self.folder / "samples", items.figures)
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
@@ -255,15 +258,19 @@ def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
     return as_it_ran(config, domain), domain
 
 
-def write_samples(path: Path, groups: Mapping[str, Scores]) -> None:
-    """One row a sample: its number, its model, its text (empty: no item), its reward, and every term's figures."""
+def write_samples(path: Path, groups: Mapping[str, Scores], files: Mapping[str, Ids]) -> None:
+    """One row a sample: its number, its model, its text (empty: no item), its reward, every term's figures, its file.
+
+    `files`: the rows of a group that became the files 1, 2, ... in this order.
+    """
     names = list(next(iter(groups.values())).columns)
-    rows: list[Sequence[Any]] = [["number", "model", "text", "reward", *names]]
+    rows: list[Sequence[Any]] = [["number", "model", "text", "reward", *names, "file"]]
     for model, scores in groups.items():
         totals, columns = scores.totals, scores.columns
+        places = {int(row): place for place, row in enumerate(files.get(model, ()), start=1)}
         for i, text in enumerate(scores.texts):
             values = [figure_text(columns[name][i]) for name in names]
-            rows.append([i + 1, model, text or "", figure_text(totals[i]), *values])
+            rows.append([i + 1, model, text or "", figure_text(totals[i]), *values, places.get(i, "")])
     write_csv(path, rows)
 
 

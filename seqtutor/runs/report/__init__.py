@@ -10,7 +10,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class Row:
     prior: tuple[str, str]
     best_of_n: tuple[str, str]
     policy: tuple[str, str]
+    kept: tuple[str, str]
     real: str
     verdict: str
     sign: str
@@ -85,7 +86,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Samples:
-    """What stands side by side: the first samples of both models, then the tuned model's best."""
+    """What stands side by side: the prior's first, the first of the run's files, then the tuned model's best."""
 
     before: list[Item]
     after: list[Item]
@@ -178,8 +179,9 @@ def _row(figure: Figure) -> Row:
     sign, word = figures.WORDS[kind]
     word = figures.NEAR.get(kind, word) if figure.better == "near" else word
     weight = "" if figure.weight is None else f" × {figures.number(figure.weight)}"
-    prior, best, policy = (figures.estimate(e, figure.percent) for e in (figure.prior, figure.best_of_n, figure.policy))
-    return Row(figure.name + weight, figure.summary, prior, best, policy, figures.real(figure), kind, sign, word)
+    estimates = (figure.prior, figure.best_of_n, figure.policy, figure.kept)
+    prior, best, policy, kept = (figures.estimate(each, figure.percent) for each in estimates)
+    return Row(figure.name + weight, figure.summary, prior, best, policy, kept, figures.real(figure), kind, sign, word)
 
 
 def _title(name: str) -> str:
@@ -189,10 +191,11 @@ def _title(name: str) -> str:
 def _samples(run: Run, domain: Domain) -> Samples:
     ordered = sorted(run.samples, key=lambda sample: sample.number)
     prior = [s for s in ordered if s.model == "prior"][:SAMPLES]
-    policy = [s for s in ordered if s.model == "policy"]
+    policy = _filed([s for s in ordered if s.model == "policy"])
     before = [_item(s, domain, "prior", run) for s in prior]
     own = _files(run.folder / "samples", policy)
-    after = [_item(s, domain, "tuned", run, own) for s in policy[:SAMPLES]]
+    first = sorted((s for s in policy if s.file), key=lambda s: s.file) if run.summary and run.summary.kept else policy
+    after = [_item(s, domain, "tuned", run, own) for s in first[:SAMPLES]]
     best = [_item(s, domain, "best", run, own) for s in _best(policy)]
     shown = [*before, *after, *best]
     return Samples(
@@ -204,11 +207,18 @@ def _samples(run: Run, domain: Domain) -> Samples:
     )
 
 
+def _filed(policy: list[Sample]) -> list[Sample]:
+    """The samples with the places of their files: a run before those were noted wrote the items in order."""
+    if any(sample.file for sample in policy):
+        return policy
+    places = {id(sample): place for place, sample in enumerate((s for s in policy if s.text), start=1)}
+    return [replace(sample, file=places.get(id(sample), 0)) for sample in policy]
+
+
 def _files(folder: Path, policy: Sequence[Sample]) -> dict[int, list[str]]:
-    """The files whose name is a number, by the number of their sample: a run writes those that are items, counted."""
+    """The names of the files of each sample that has some, by the number of the sample."""
     numbered = [(int(path.stem), path.name) for path in sorted(folder.glob("*")) if path.stem.isdecimal()]
-    items = enumerate((sample.number for sample in policy if sample.text), start=1)
-    return {number: [name for at, name in numbered if at == place] for place, number in items}
+    return {s.number: [name for place, name in numbered if place == s.file] for s in policy if s.file}
 
 
 def _best(samples: Iterable[Sample]) -> list[Sample]:

@@ -13,7 +13,7 @@ import numpy as np
 from seqtutor.domain import Better
 from seqtutor.errors import UserError
 from seqtutor.files import read_json, read_table, read_text
-from seqtutor.optimum import Estimate
+from seqtutor.optimum import UNKNOWN, Estimate
 from seqtutor.runs.folder import checked_run
 from seqtutor.runs.recorded import sentences
 
@@ -40,6 +40,7 @@ class Figure:
     summary: str = ""
     weight: float | None = None  # of a term
     reference: float | None = None  # what real items have
+    kept: Estimate = UNKNOWN  # all of the policy's, each by what it is worth of the optimum
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,17 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """The items that were kept of the policy's samples by the law of the optimum."""
+
+    items: int
+    draws: int
+    effective: float  # samples of the optimum that the draws are worth
+    kl: float  # of the optimum to the prior, nats a sequence
+    reward: float  # of the optimum
+
+
+@dataclass(frozen=True)
 class Summary:
     """`summary.json`: what the run came to."""
 
@@ -86,6 +98,7 @@ class Summary:
     record: tuple[str, ...] = ()  # what is to be said of the record that a run learnt from, a line each
     foreseen: tuple[str, ...] = ()  # what stands behind each term that a table foresees
     spread: tuple[Spread, ...] = ()
+    kept: Kept | None = None  # None: the files are of the policy as it writes
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
 
@@ -98,6 +111,7 @@ class Sample:
     text: str
     reward: float
     terms: dict[str, float]
+    file: int = 0  # its place among the files in `samples/`, counted from 1; 0: it has none
 
 
 @dataclass(frozen=True)
@@ -170,6 +184,7 @@ def _sample(row: dict[str, str | None], path: Path) -> Sample:
         text=row["text"] or "",
         reward=_number(row["reward"], path),
         terms={key.removeprefix(TERM): _number(row[key], path) for key in row if key.startswith(TERM)},
+        file=_count(int(_number(row.get("file") or "0", path))),
     )
 
 
@@ -201,6 +216,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         record=tuple(sentences(raw["record"])) if "record" in raw else (),
         foreseen=tuple(map(str, raw.get("foreseen", ()))),
         spread=tuple(_spread(figure) for figure in raw.get("spread", ())),
+        kept=_kept(raw["kept"]) if "kept" in raw else None,
         went_back=None if raw.get("went_back") is None else _count(raw["went_back"]),
     )
 
@@ -227,6 +243,11 @@ def _spread(raw: dict[str, Any]) -> Spread:
     )
 
 
+def _kept(raw: dict[str, Any]) -> Kept:
+    figures = (_float(raw[key]) for key in ("effective", "kl", "reward"))
+    return Kept(_count(raw["items"]), _count(raw["draws"]), *figures)
+
+
 def _scored(raw: dict[str, Any]) -> tuple[int, float]:
     return _count(raw["items"]), _float(raw["reward"])
 
@@ -240,6 +261,7 @@ def _figure(raw: dict[str, Any], better: str) -> Figure:
         prior=_estimate(raw["prior"]),
         best_of_n=_estimate(raw["best_of_n"]),
         policy=_estimate(raw["policy"]),
+        kept=_estimate(raw.get("kept", {})),
         percent=bool(raw.get("percent", False)),
         summary=str(raw.get("summary", "")),
         weight=None if raw.get("weight") is None else _float(raw["weight"]),
