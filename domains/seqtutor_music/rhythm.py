@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqtutor_music.context import Flags, Values, pitched, sounds_before
+from seqtutor_music.context import Flags, Values, lengths, pitched, sounds_before
 from seqtutor_music.events import OFF, Ids, batch
 from seqtutor_music.grid import at_ends, cells, count, events, outside, paid, share
 from seqtutor_music.metre import COMMON, Metre
@@ -41,13 +41,15 @@ def is_dotted(ids: Ids, metre: Metre = COMMON) -> Flags:
 
 
 def dotted(ids: Ids, metre: Metre = COMMON) -> Values:
-    """+.25 for a dotted beat, for four of them at most: as many as a tune in a dotted rhythm has.
+    """Dotted beats a bar of the whole, 1 at most: as many as a tune in a dotted rhythm has.
 
-    >>> dotted(batch("C4 - - D4 E4 - D4 -", "C4 - - D4 " * 8)).sum(axis=1)
-    array([0.25, 1.  ])
+    >>> dots, even = "C4 - - D4 E4 - - F4 " * 2, "C4 - D4 - E4 - F4 - " * 2
+    >>> dotted(batch(dots + even, dots + 7 * even, dots + dots)).sum(axis=1)
+    array([1. , 0.5, 1. ])
     """
     found = at_ends(is_dotted(ids, metre), metre.beat, ids.shape[1])
-    return paid(ids, np.minimum(found.cumsum(axis=1), 4.0) / 4.0)
+    bars = _bars(ids, metre)
+    return paid(ids, np.minimum(found.cumsum(axis=1), bars) / bars)
 
 
 def pulse(ids: Ids, metre: Metre = COMMON) -> Values:
@@ -99,13 +101,13 @@ def pauses(ids: Ids) -> Values:
 
 
 def shared_rhythm(ids: Ids, metre: Metre = COMMON) -> Values:
-    """+1 for a bar in the rhythm of an earlier one, or +.25 if all notes of it are equally long; +2 at most.
+    """4 times the share of the bars that are in the rhythm of an earlier one, 2 at most.
 
-    Paid as it goes, and taken back if it turns out to be another rhythm.
+    A bar of equally long notes counts a quarter. Paid as it goes, and taken back if it turns out to be another rhythm.
 
     >>> bar, even, other = "C4 - - - - - D4 - E4 - - - G4 - - - ", "C4 - " * 8, "C4 - D4 - - - E4 - - - - - - - F4 - "
-    >>> shared_rhythm(batch(bar + bar, even + even, bar + other, 4 * bar)).sum(axis=1)
-    array([1.  , 0.25, 0.  , 2.  ])
+    >>> shared_rhythm(batch(other + bar + bar + even, bar + other + even + even, 4 * bar, 8 * bar)).sum(axis=1)
+    array([1.  , 0.25, 2.  , 2.  ])
     """
     struck = cells(pitched(ids), metre.bar)
     worth = np.zeros(struck.shape)
@@ -114,8 +116,13 @@ def shared_rhythm(ids: Ids, metre: Metre = COMMON) -> Values:
         same = np.logical_and.accumulate(struck[:, bar, None] == struck[:, :bar], axis=2)  # (B, earlier, bar)
         worth[:, bar] = (same * full[:, :bar, None]).max(axis=1) * (np.arange(metre.bar) + 1) / metre.bar
     earned = worth[:, :, -1].cumsum(axis=1) - worth[:, :, -1]
-    so_far = np.minimum(earned[:, :, None] + worth, 2.0)
+    so_far = np.minimum(4.0 * (earned[:, :, None] + worth) / _bars(ids, metre)[:, :, None], 2.0)
     return paid(ids, so_far.reshape(len(ids), struck.shape[1] * metre.bar)[:, : ids.shape[1]])
+
+
+def _bars(ids: Ids, metre: Metre) -> Values:
+    """(B, 1): how many bars each whole sequence has, one that is not full among them."""
+    return np.maximum(np.ceil(lengths(ids)[:, None] / metre.bar), 1.0)
 
 
 def _full_worth(struck: Flags) -> Values:

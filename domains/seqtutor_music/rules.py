@@ -54,11 +54,11 @@ OURS: tuple[Rule, ...] = (
     Rule(
         rhythm.shared_rhythm,
         0.7,
-        "a bar in the rhythm of an earlier one earns 1, an even one .25; two at most",
+        "bars in the rhythm of an earlier one earn, and 2 once they are half of all; an even one counts a quarter",
         BOOKS,
     ),
     Rule(rhythm.accents, 0.7, "too many notes on odd sixteenths, and bars without a first beat, cost", BOOKS),
-    Rule(rhythm.dotted, 1.2, "a dotted beat earns .25; four at most", BOOKS),
+    Rule(rhythm.dotted, 1.4, "dotted beats earn, and 1 once there are as many as bars", BOOKS),
     Rule(rhythm.pulse, 1.5, "too many different note lengths, or only one, cost", BOOKS),
     Rule(rhythm.activity, 4, "too few and too many notes a bar cost", BOOKS),
     Rule(rhythm.pauses, 0.5, "each rest after the second costs 1", BOOKS),
@@ -77,7 +77,13 @@ THEIRS = tuple(Rule(values, 1.0, summary, paper.SOURCE) for values, summary in p
 QUOTING = Rule(corpus.quoting, 2.0, "each event that completes two bars in a row of the corpus costs 1", "")
 CHORDS = "a note of the chord on strong beats, and where a chord begins, earns 1; another note costs 1"
 # Weights of ours that differ in another metre: the groups of three of a jig are alike, and rhyme, without being paid.
-ELSEWHERE = {("6/8", "shared_rhythm"): 0.35, ("6/8", "imitation"): 0.25}
+# Dotted beats come by themselves there.
+ELSEWHERE = {
+    ("6/8", "shared_rhythm"): 0.35,
+    ("6/8", "imitation"): 0.25,
+    ("6/8", "dotted"): 1.2,
+    ("3/4", "dotted"): 1.2,
+}
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "default": (*OURS, QUOTING),
     "paper": (*THEIRS, QUOTING._replace(weight=0.0)),

@@ -135,8 +135,16 @@ def test_a_tune_is_worth_more_than_any_absurdity(name):
 def test_phrases_are_compared_as_one_hears_them():
     bar, same_rhythm = "C4 - - - D4 - E4 - ", "F4 - - - A4 - C4 - "
     rest = "- " * 8
-    assert rhythm.shared_rhythm(batch(bar + rest + same_rhythm + rest)).sum() == 1
+    assert rhythm.shared_rhythm(batch(bar + rest + same_rhythm + rest)).sum() == 2
     assert form.imitation(batch(bar + rest + same_rhythm + rest)).sum() == 0
+
+
+def test_rhythm_is_worth_as_much_in_eight_bars_as_in_four():
+    """Else one weight would mean two things."""
+    dots, even = "C4 - - D4 E4 - - F4 G4 - - - - - - - ", "C4 - D4 - E4 - F4 - " * 2
+    for bars, worth in ((dots + even, 1.0), (dots + 3 * even, 0.5)):
+        assert rhythm.dotted(batch(bars)).sum() == rhythm.dotted(batch(2 * bars)).sum() == worth
+    assert rhythm.shared_rhythm(batch(4 * dots)).sum() == rhythm.shared_rhythm(batch(8 * dots)).sum() == 2
 
 
 @pytest.mark.parametrize("start", ["one note held", "tritones", "dotted triads"])
