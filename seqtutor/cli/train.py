@@ -224,7 +224,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         say(
             f"the {kept['items']} files in {run.folder}/samples are kept of {kept['draws']:,} draws, which are worth "
             f"{kept['effective']:,.0f} of the optimum: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
-            f"more: seqtutor generate {run.folder} --draws {round(kept['draws'] / kept['items'])}"
+            f"more: seqtutor generate {run.folder}/ --draws {round(kept['draws'] / kept['items'])}"
         )
     if (best := summary["best_scored"])["items"]:
         console.print(
