@@ -18,7 +18,7 @@ from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
 from seqtutor.errors import UserError
 from seqtutor.files import read_json, read_text, read_toml
-from seqtutor.hardware import quicker_precision
+from seqtutor.hardware import learns_narrow, quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.optimum import Written, best_of_n_kl
 from seqtutor.plugin.guard import guarded
@@ -165,6 +165,11 @@ def computing(config: TrainConfig) -> dict[str, Any]:
     if config.threads:
         torch.set_num_threads(config.threads)
     precision = quicker_precision(config.device) if config.precision == "auto" else config.precision
+    if precision == "bfloat16" and not learns_narrow(config.device):
+        raise UserError(
+            f"precision is bfloat16, and this machine's {config.device} cannot learn in it: give --precision float32; "
+            "a run that has learnt in it goes on elsewhere, or here as another run from its policy: --prior RUN/"
+        )
     return {"threads": torch.get_num_threads(), "precision": precision}
 
 

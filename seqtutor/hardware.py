@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import lru_cache
 from pathlib import Path
 
 # Flags of processors that multiply matrices in bfloat16 themselves, as Linux names them (x86, x86, ARM). On one with
@@ -47,4 +48,20 @@ def quicker_precision(device: str) -> str:
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     told = FLAGS.read_text(encoding="utf-8", errors="replace").split() if FLAGS.is_file() else []
-    return "bfloat16" if NARROW & set(told) else "float32"
+    return "bfloat16" if NARROW & set(told) and learns_narrow(device) else "float32"
+
+
+@lru_cache
+def learns_narrow(device: str) -> bool:
+    """Whether an LSTM can learn in bfloat16 on the device: a processor without AVX-512, say, has none. It is tried."""
+    import torch
+
+    with torch.random.fork_rng([]):  # so that nobody's random numbers depend on whether it was asked
+        lstm = torch.nn.LSTM(2, 2, batch_first=True, device=device)
+    try:
+        with torch.autocast(device, torch.bfloat16):
+            output, _ = lstm(torch.zeros(1, 2, 2, device=device))
+        output.sum().backward()
+    except RuntimeError:
+        return False
+    return True

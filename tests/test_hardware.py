@@ -1,12 +1,18 @@
-"""How many threads suit the machine as it is now."""
+"""How many threads suit the machine as it is now, and in which precision it can learn."""
 
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 
 import pytest
+import torch
+from test_tuning import tuner_of
 
 from seqtutor import hardware
+from seqtutor.api import computing
+from seqtutor.config import TrainConfig
+from seqtutor.errors import UserError
 
 
 @pytest.fixture
@@ -38,3 +44,24 @@ def test_a_system_that_tells_no_ticks_is_asked_for_its_load(tmp_path, monkeypatc
     assert hardware.idle_threads() == 1
     monkeypatch.setattr(os, "getloadavg", lambda: (0.2, 0.0, 0.0))
     assert hardware.idle_threads() == 4
+
+
+def test_whether_a_machine_learns_in_bfloat16_is_tried():
+    """Processors without AVX-512 have no such LSTM: a run that asked for it ended in a traceback there."""
+    before = torch.get_rng_state()
+    able = hardware.learns_narrow("cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+    tuner = tuner_of("reinforce", updates=1, precision="bfloat16")
+    with nullcontext() if able else pytest.raises(RuntimeError):
+        tuner.step()
+
+
+def test_where_it_cannot_a_run_says_what_to_type_and_auto_does_not_choose_it(monkeypatch, tmp_path):
+    monkeypatch.setattr("seqtutor.api.learns_narrow", lambda device: False)
+    with pytest.raises(UserError, match="cannot learn in it: give --precision float32"):
+        computing(TrainConfig(precision="bfloat16"))
+    monkeypatch.setattr(hardware, "FLAGS", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("flags : sse avx512_bf16\n")
+    for able, precision in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(hardware, "learns_narrow", lambda device, able=able: able)
+        assert hardware.quicker_precision("cpu") == precision
