@@ -23,6 +23,7 @@ from seqtutor.domain import Domain
 from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError
 from seqtutor.inference.features import encoded
+from seqtutor.optimiser import Adam
 from seqtutor.priors.files import load_prior, save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, check_state, load_checkpoint, save_checkpoint
@@ -210,7 +211,7 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
     torch.manual_seed(config.seed)
     model = _from_prior(domain, config) if config.prior else _new_model(domain, config, longest)
     model.to(config.device)
-    optimiser = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
+    optimiser = Adam(model.parameters(), betas=(0.9, 0.99))
     return Trainer(model, copy.deepcopy(model), optimiser, config.batch * sum(map(len, data.train)) / len(data.train))
 
 

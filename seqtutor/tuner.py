@@ -22,6 +22,7 @@ from seqtutor.limits import check_settings
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import credited
 from seqtutor.offline import Offline, open_record
+from seqtutor.optimiser import Adam
 from seqtutor.priors.model import LstmModel, Model
 from seqtutor.priors.policies import follow, frozen, starting_policy
 from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
@@ -76,7 +77,7 @@ class Tuner:
         self.policy = starting_policy(self.prior, tilt=self.objective.tilt)
         self.target = copy.deepcopy(self.policy).requires_grad_(False)
         self.sampler, self.healthy = copy.deepcopy(self.target), copy.deepcopy(self.target)
-        self.optimiser = torch.optim.Adam(self.policy.parameter_groups(config.head_speed))
+        self.optimiser = Adam(self.policy.parameter_groups(config.head_speed))
         self.generator = torch.Generator(config.device).manual_seed(config.seed)
         self.scorer = new_scorer(self.domain, config)
         self.offline = open_record(self.domain, config, self.prior, self.scorer) if config.log else None
