@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from seqtutor import hits, pretraining, tuning
+from seqtutor import hits, tuning
 from seqtutor.config import PretrainConfig, TrainConfig, build, changed, fitting, layered
 from seqtutor.domain import Domain, load
 from seqtutor.drawing import Source, choose, open_model, texts_of
@@ -38,6 +38,9 @@ from seqtutor.runs.report import render
 from seqtutor.runs.spread import spread
 from seqtutor.testing import rehearse
 from seqtutor.tuner import Tuner
+
+if TYPE_CHECKING:
+    from seqtutor import pretraining
 
 COMPARED = 2000  # samples of each model, at most, that are read by both: the distance to prior and optimum
 HITS, PER_FAMILY = 100, 2  # items that a run hands over, and the most of one family; `seqtutor score` takes others
@@ -301,6 +304,8 @@ def pretrain(
     **settings: Any,
 ) -> Path:
     """Learn a prior from texts, or from the domain's corpus -> its folder, for `tune(prior=...)`."""
+    from seqtutor import pretraining  # tuning must not wait for what it brings along
+
     made = guarded(domain if isinstance(domain, Domain) else load(domain, options))
     values = {**settings, "domain": made.name, "options": dataclasses.asdict(made.options)}
     config = build(PretrainConfig, values, "the arguments")
