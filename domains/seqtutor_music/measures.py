@@ -98,9 +98,7 @@ def _likeness(ids: Ids, metre: Metre, tonics: Sequence[int]) -> list[Measure]:
     struck, semitones = context.pitched(ids), np.abs(grid.moves(ids))
     strikes, moves = _sum(struck), _sum(grid.moved(ids))
     steps, leaps = (semitones == 1) | (semitones == 2), semitones >= context.LEAP
-    triad = chord(tonics)
-    within = struck & np.isin(context.pitch_class(ids), triad)
-    named = "{}, {} and {}".format(*(NAMES[one] for one in triad))
+    within = struck & np.isin(context.pitch_class(ids), chord(tonics))
     pairs, same = _pairs_of_bars(ids, metre)
     told, again = grid.cells(struck, metre.strong).sum(axis=2) >= 2, form.come_back(ids, metre)
     timed = (strikes > 1).astype(np.float64)
@@ -119,8 +117,17 @@ def _likeness(ids: Ids, metre: Metre, tonics: Sequence[int]) -> list[Measure]:
         _figure(f"commonest {metre.part}s", *_commonest(ids, told, metre), "near", percent=True, summary=sets),
         _share("stepwise motion", steps, moves, "near", "of all moves from note to note"),
         _share("leaps of a fifth or more", leaps, moves, "near", "of all moves from note to note"),
-        _share(named, within, strikes, "near", "the notes of the tonic chord, among all"),
+        _share(of_chord(tonics), within, strikes, "near", "the notes of the tonic chord, among all"),
     ]
+
+
+def of_chord(tonics: Sequence[int] = BOTH) -> str:
+    """The name of the row that counts the notes of the tonic chord.
+
+    >>> of_chord(), of_chord((2,))
+    ('C, E and G', 'D, F and A')
+    """
+    return "{}, {} and {}".format(*(NAMES[one] for one in chord(tonics)))
 
 
 def _endings(ids: Ids, tonics: Sequence[int]) -> list[Measure]:
