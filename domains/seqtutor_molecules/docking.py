@@ -36,7 +36,7 @@ class Docking(TermKind):
 
     def term(self, name: str) -> SequenceTerm:
         """As TermKind.term."""
-        targets = _targets()
+        targets = known_targets()
         if self.target not in targets:
             raise unknown(f"target of [terms.{name}]", self.target, targets)
         summary = f"AutoDock Vina's score in {self.target}, kcal/mol: lower is better"
@@ -61,7 +61,7 @@ def _affinity(target: str, seed: int, smiles: str) -> float:
     return float(score)
 
 
-def _targets() -> list[str]:
+def known_targets() -> list[str]:
     """The proteins that dockstring has. Raises UserError where it, or the program that it runs, is missing."""
     try:
         from dockstring import list_all_target_names

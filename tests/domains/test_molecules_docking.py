@@ -4,13 +4,18 @@ import os
 import sys
 from contextlib import closing
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seqtutor import UserError, load
+from seqtutor.config import TrainConfig, build, changed
+from seqtutor.files import read_toml
+from seqtutor.priors.files import load_prior
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
+from seqtutor.tuner import Tuner
 
 DOMAIN = load("molecules")
 FAKE = """
@@ -156,6 +161,18 @@ def test_another_release_is_asked_anew(fake, monkeypatch):
         (term,) = (term for term in weighted_terms(DOMAIN, {}, settings) if term.name == "dock")
         versions.append(version_of(DOMAIN, term, settings))
     assert versions[0] != versions[1]
+
+
+def test_the_example_tunes(fake):
+    path = Path(__file__).parents[2] / "examples" / "docking.toml"
+    config = changed(build(TrainConfig, read_toml(path)), rollouts=16, batch=16, replay=32)
+    tuner = Tuner(DOMAIN, config, load_prior("molecules", DOMAIN))
+    with closing(tuner.scorer):
+        row = tuner.step()
+        docked = tuner.scorer.answers.known["dock"]
+    assert 0 < row["reward"] < 1
+    assert len(docked) > 10
+    assert all(value < -5 for value in docked.values())
 
 
 def test_any_kind_takes_limits_and_then_has_a_process_of_its_own():
