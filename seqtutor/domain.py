@@ -82,8 +82,11 @@ class SequenceTerm:
 class TermKind(ABC):
     """A term that a config makes for itself, `[terms.NAME] kind = "..."`: a frozen dataclass of `option` fields.
 
-    One kind may make several terms under names of their own: similarity to this molecule, and to that one.
+    One kind may make several terms under names of their own: similarity to this molecule, and to that one. Where a
+    `lower` raw value is better, a config must say how it is paid.
     """
+
+    lower: ClassVar[bool] = False
 
     @abstractmethod
     def term(self, name: str) -> SequenceTerm:

@@ -21,7 +21,7 @@ from seqtutor.rewards.scorer import new_scorer
 from seqtutor.tuner import Tuner
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-PROFILES = ("drug_like", "cns", "like_celecoxib", "isomer", "fragment", "docking")
+PROFILES = ("drug_like", "cns", "like_celecoxib", "isomer", "fragment", "program")
 VALUES = np.arange(101.0)
 
 
@@ -88,7 +88,7 @@ def test_a_profile_of_the_examples_tunes(name, monkeypatch):
 
 def test_a_profile_is_shown_with_a_line_for_each_term(monkeypatch):
     monkeypatch.chdir(EXAMPLES)
-    said = CliRunner().invoke(main, ["calibrate", "docking.toml", "-n", "20", "--trust"], catch_exceptions=False)
+    said = CliRunner().invoke(main, ["calibrate", "program.toml", "-n", "20", "--trust"], catch_exceptions=False)
     assert said.exit_code == 0, said.output
     for line in ("dock", "halogens", "qed: transform = ", "us an item, ", "of the items pass every filter"):
         assert line in said.output
@@ -118,6 +118,6 @@ def test_too_few_draws_tell_nothing_of_the_optimum():
 
 def test_a_profile_of_somebody_else_runs_nothing(monkeypatch):
     monkeypatch.chdir(EXAMPLES)
-    refused = CliRunner().invoke(main, ["calibrate", "docking.toml"])
+    refused = CliRunner().invoke(main, ["calibrate", "program.toml"])
     assert refused.exit_code == 1
     assert "say --trust" in refused.output

@@ -332,7 +332,7 @@ def test_texts_may_hold_anything_that_text_can(tmp_path):
 @pytest.mark.skipif(not shutil.which("sh"), reason="no program 'sh' to run the example with")
 def test_the_examples_for_terms_from_outside_work(monkeypatch):
     monkeypatch.chdir(EXAMPLES)
-    config = build(TrainConfig, read_toml(EXAMPLES / "docking.toml"))
+    config = build(TrainConfig, read_toml(EXAMPLES / "program.toml"))
     domain = seqtutor.load("molecules")
     texts = ["CCO", "Clc1ccccc1", r"F/C=C\F", "C1CC1C1CC1C1CC1C1CC1", "FC(F)(F)c1ccc(Cl)cc1"]
     rows = [domain.vocabulary.encode(domain.encode(text)) for text in texts]

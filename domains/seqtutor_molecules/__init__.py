@@ -150,7 +150,7 @@ class MoleculesDomain(Domain):
         return terms(PRESETS[self.options.preset])
 
     def kinds(self) -> Mapping[str, type[TermKind]]:
-        """Similarity, substructures, alerts and sum formulas; see `kinds`."""
+        """Similarity, substructures, alerts, sum formulas and docking; see `kinds`."""
         from seqtutor_molecules.kinds import KINDS
 
         return KINDS

@@ -27,6 +27,7 @@ from rdkit.rdBase import BlockLogs
 
 from seqtutor import SequenceTerm, TermKind, UserError, option
 from seqtutor.files import read_text
+from seqtutor_molecules.docking import Docking
 from seqtutor_molecules.properties import Property, each
 from seqtutor_molecules.structures import molecule
 
@@ -157,6 +158,7 @@ KINDS: dict[str, type[TermKind]] = {
     "substructure": Substructure,
     "alerts": Alerts,
     "formula": Formula,
+    "docking": Docking,
 }
 
 

@@ -12,7 +12,8 @@ from functools import lru_cache
 from itertools import accumulate
 
 from seqtutor import UserError
-from seqtutor_music.events import ACCIDENTALS, LETTERS
+from seqtutor_music.events import LETTERS
+from seqtutor_music.keys import FIFTHS, Key, fifth_of, mode_of
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound
 
 FIELD = re.compile(r"([A-Za-z]):(?![|:])(.*)")  # a line such as K:D; in `G:|` a note stands before a repeat sign
@@ -36,8 +37,6 @@ TOKEN = re.compile(
 IN_CHORD = re.compile(NOTE + r"(?P<length>\d*/*\d*)")
 KEY = re.compile(r"(?P<tonic>[A-G])(?P<sign>[#b]?) *(?P<mode>[A-Za-z]*)")
 CHANGE = re.compile(r"(?<!\S)(?P<sign>\^\^?|__?|=)(?P<letter>[A-Ga-g])(?!\S)")
-SHARPS = {letter: sharps for sharps, letter in enumerate("FCGDAEB", start=-1)}  # of the major key on each letter
-MODES = {"": 0, "maj": 0, "ion": 0, "m": -3, "min": -3, "aeo": -3, "mix": -1, "dor": -2, "phr": -4, "lyd": 1, "loc": -5}
 SIGNS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
 SPACES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # n notes in the time of so many; of 5, 7 and 9 the metre decides
 NAMES = {"C": "4/4", "C|": "2/2"}  # of metres
@@ -73,7 +72,7 @@ def read_tune(text: str) -> Score:
         else:
             music.read(line)
     music.end_bar("|]")
-    return Score(tuple(music.metres), tuple(music.sharps), tuple(music.bars))
+    return Score(tuple(music.metres), tuple(music.keys), tuple(music.bars))
 
 
 @dataclass
@@ -81,7 +80,7 @@ class _Music:
     """What has been read of a tune, and what holds for the next note."""
 
     metres: list[str] = field(default_factory=list)
-    sharps: list[int] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     unit: Fraction | None = None  # quarters that a note without a length has; None: the metre decides
     key: dict[str, int] = field(default_factory=dict)  # semitones by which the key alters a letter
@@ -101,9 +100,8 @@ class _Music:
         elif name == "L":
             self.unit = 4 * _ratio(value.strip())
         elif name == "K":
-            altered, sharps = _key(value)
-            self.key = altered
-            self.sharps += sharps
+            self.key, stated = _key(value)
+            self.keys += stated
         elif name == "V":
             voice = (value.split() or [""])[0]
             if self.voice not in (None, voice):
@@ -228,23 +226,35 @@ def _metre(value: str) -> str:
     return f"{beats}/{found[2]}"
 
 
-def _key(value: str) -> tuple[dict[str, int], list[int]]:
-    """Semitones by which a key alters each letter; and its sharps, if they are those of a usual signature.
+def _key(value: str) -> tuple[dict[str, int], list[Key]]:
+    """Semitones by which a key alters each letter; and the key, if these are those of a usual signature.
 
-    >>> _key("Ador"), _key("D exp _b _e ^f"), _key("D =c"), _key("none")
-    (({'F': 1}, [1]), ({'B': -1, 'E': -1, 'F': 1}, []), ({'F': 1, 'C': 0}, [1]), ({}, []))
+    Its mode is told by where its tonic lies in that signature: D with one sharp is mixolydian, however it is written.
+
+    >>> _key("Ador"), _key("D exp _b _e ^f"), _key("none")
+    (({'F': 1}, [Key(sharps=1, mode='dorian')]), ({'B': -1, 'E': -1, 'F': 1}, []), ({}, []))
+    >>> _key("D =c"), _key("HP")
+    (({'F': 1, 'C': 0}, [Key(sharps=1, mode='mixolydian')]), ({'F': 1, 'C': 1}, [Key(sharps=2, mode='major')]))
     """
     value, altered = value.strip(), dict[str, int]()
     found = KEY.match(value)
+    tonic = fifth_of(found["tonic"], found["sign"]) if found else None
     if value[:2].upper() == "HP":  # the bagpipes' scale
         altered = _signature(2)
-    elif found and found["mode"][:3].lower() != "exp":
-        mode = found["mode"].lower()[:3] if found["mode"][:3].lower() in MODES else ""
-        altered = _signature(SHARPS[found["tonic"]] + 7 * ACCIDENTALS[found["sign"]] + MODES[mode])
+    elif found and tonic is not None and found["mode"][:3].lower() != "exp":
+        word = found["mode"][:3]  # all that counts of it; what names no mode is passed over
+        named = mode_of(word) if len(word) in (0, 3) or word in "mM" else None
+        altered = _signature(tonic - FIFTHS[named or "major"])
     altered |= {change["letter"].upper(): SIGNS[change["sign"]] for change in CHANGE.finditer(value)}
     real = {letter: alter for letter, alter in altered.items() if alter}
     stated = bool(found) or value[:2].upper() == "HP"
-    return altered, [sharps for sharps in range(-7, 8) if stated and _signature(sharps) == real]
+    sharps = [sharps for sharps in range(-7, 8) if stated and _signature(sharps) == real]
+    return altered, [Key(one, _standing(tonic, one)) for one in sharps]
+
+
+def _standing(tonic: int | None, sharps: int) -> str:
+    """The mode whose tonic has this place on the line of fifths; major where it is unknown, or not of the signature."""
+    return next((mode for mode, above in FIFTHS.items() if tonic == sharps + above), "major")
 
 
 def _signature(sharps: int) -> dict[str, int]:

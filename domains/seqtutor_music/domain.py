@@ -48,7 +48,9 @@ class MusicOptions:
 
     bars: int = option(4, "Bars of a melody; the paper's melodies have 2")
     metre: str = option(COMMON.name, "Metre of the melodies, and of the files that are read", choices=tuple(METRES))
-    tonic: str = option("C", "Key of the text and files: C, F#, Bb, ... or, with the same notes in minor, Am, F#m, ...")
+    tonic: str = option(
+        "C", "Key of the text and files: C, F#, Bb, ...; minor Am, F#m, ...; a mode Ddor, 'G mixolydian', ..."
+    )
     tempo: int = option(120, "Quarters a minute", between=(10, 400))
     formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml, wav")
     chords: str = option("", 'Chords to fit, in the key of the tonic, bar by bar and over again: "C | Am | F G7 | C"')
@@ -67,7 +69,7 @@ class MusicOptions:
 
     @property
     def shift(self) -> int:
-        """Semitones from C to the tonic, by the shorter way: -5..6.
+        """Semitones from the frame to the key, by the shorter way: -5..6.
 
         >>> [MusicOptions(tonic=tonic).shift for tonic in ("G", "Bb", "F#")]
         [-5, -2, 6]
@@ -139,7 +141,7 @@ class MusicDomain(Domain):
         return [self._text(text.split()) for text in corpus.corpus(progress, self.metre)]
 
     def encode(self, text: str) -> list[str]:
-        """Tokens in the frame, C major or A minor, of a text in the key of the options."""
+        """Tokens in the frame, without sharps or flats, of a text in the key of the options."""
         return parse(text, self.options.shift)
 
     def decode(self, tokens: Sequence[str]) -> str:
@@ -168,7 +170,7 @@ class MusicDomain(Domain):
 
     def terms(self) -> Sequence[RewardTerm]:
         """The rules of the preset, and the one of the chords where there are any."""
-        return rules.terms(self.options.preset, self.options.progression, self.options.shift, self.metre)
+        return rules.terms(self.options.preset, self.options.progression, self.options.key, self.metre)
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """Whether two bars in a row, with 4 notes or more, stand in the corpus."""
@@ -180,7 +182,7 @@ class MusicDomain(Domain):
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """The rows of the paper's Table 1, and how near to real tunes the samples are; see `measures`."""
-        return measures.measure(self._ids(texts), self.metre)
+        return measures.measure(self._ids(texts), self.metre, self.options.key.tonics)
 
     def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
         """Numbered MIDI files, and the other formats of the options."""

@@ -16,6 +16,7 @@ from seqtutor import UserError
 from seqtutor.files import check_file, read_bytes
 from seqtutor_music.abc import read_tune, tunes
 from seqtutor_music.events import Note, words
+from seqtutor_music.keys import Key, mode_of, name_of
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.midi import read_midi
 from seqtutor_music.parts import Part, melody_part
@@ -71,7 +72,7 @@ def _abc(path: Path, metre: Metre) -> Iterator[Found]:
             )
             continue
         label = tune.split("\n", 1)[0].replace(" ", "") if tune.startswith("X:") else ""
-        yield f"{path.name} {label}".strip(), _tried(lambda text: melody(read_tune(text), metre), tune)
+        yield _told(f"{path.name} {label}".strip(), _tried(lambda text: _understood(read_tune(text), metre), tune))
 
 
 def _lines(path: Path) -> list[str]:
@@ -79,14 +80,24 @@ def _lines(path: Path) -> list[str]:
 
 
 def _one(read: Callable[[Path, Metre], tuple[str, list[str]]]) -> Callable[[Path, Metre], Iterator[Found]]:
-    """A reader of files that hold one melody, in a part that it names where there are several."""
+    """A reader of files that hold one melody; it says what it understood of one that the file does not say plainly."""
 
     def found(path: Path, metre: Metre) -> Iterator[Found]:
-        result = _tried(lambda file: read(file, metre), path)
-        part, words = ("", result) if isinstance(result, UserError) else result
-        yield f"{path.name}, {part}" if part else path.name, words
+        yield _told(path.name, _tried(lambda file: read(file, metre), path))
 
     return found
+
+
+def _told(where: str, result: tuple[str, list[str]] | UserError) -> Found:
+    """Where it stands, with what was understood of it, and its events, or why there are none."""
+    said, words = ("", result) if isinstance(result, UserError) else result
+    return f"{where}, {said}" if said else where, words
+
+
+def _understood(score: Score, metre: Metre) -> tuple[str, list[str]]:
+    """The mode that a score states, where it is neither major nor minor, and its events."""
+    modal = (name_of(key) for key in dict.fromkeys(score.keys) if key.mode not in ("major", "minor"))
+    return " and ".join(f"in {name}" for name in modal), melody(score, metre)
 
 
 def _tried(read: Callable[[Source], Result], source: Source) -> Result | UserError:
@@ -102,7 +113,7 @@ def _tried(read: Callable[[Source], Result], source: Source) -> Result | UserErr
 
 
 def read_musicxml(path: Path, metre: Metre = COMMON) -> tuple[str, list[str]]:
-    """Which part is the melody (empty where there is but one), and its events; of several voices the first."""
+    """Which part is the melody, where there are several, and its mode; and its events; of several voices the first."""
     from music21.converter import Converter
 
     notes = 0
@@ -121,7 +132,8 @@ def read_musicxml(path: Path, metre: Metre = COMMON) -> tuple[str, list[str]]:
         raise UserError("it has no notes")
     parts = [_part(stream, number) for number, stream in enumerate(streams, start=1)]
     chosen = melody_part(parts)
-    return parts[chosen].name if len(parts) > 1 else "", melody(part_score(streams[chosen]), metre)
+    mode, words = _understood(part_score(streams[chosen]), metre)
+    return ", ".join([parts[chosen].name] * (len(parts) > 1) + [mode] * bool(mode)), words
 
 
 def _sheets(path: Path) -> Iterator[IO[bytes]]:
@@ -156,13 +168,19 @@ def part_score(part: Any) -> Score:
     measures = list(part.getElementsByClass("Measure"))
     return Score(
         tuple(m.ratioString for measure in measures for m in measure.getElementsByClass("TimeSignature")),
-        tuple(k.sharps for measure in measures for k in measure.getElementsByClass("KeySignature")),
+        tuple(_key(k) for measure in measures for k in measure.getElementsByClass("KeySignature")),
         tuple(
             _bar(measure, following)
             for measure, following in itertools.zip_longest(measures, measures[1:])
             if measure.highestTime
         ),
     )
+
+
+def _key(stated: Any) -> Key:
+    """A music21 key, or a signature that states no mode, of which nobody knows whether it is major."""
+    mode = mode_of(getattr(stated, "mode", "major"))
+    return Key(stated.sharps, mode or "major")
 
 
 def _bar(measure: Any, following: Any) -> Bar:

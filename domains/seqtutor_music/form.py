@@ -6,6 +6,7 @@ then would be worth, and take it back when another note follows: what a prefix i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from seqtutor_music.grid import (
     scale_steps,
     sounding_length,
 )
+from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
 
 __all__ = [  # batch, for the doctests
@@ -36,14 +38,14 @@ __all__ = [  # batch, for the doctests
 CELL_NOTES = 3  # of a motif, at the least
 
 
-def opening(ids: Ids) -> Values:
-    """+1 for opening on C or A, the two tonics, in any octave; +.5 on another note of their chords, E or G.
+def opening(ids: Ids, tonics: Sequence[int] = BOTH) -> Values:
+    """+1 for opening on a tonic, C or A, in any octave; +.5 on another note of the tonic chord, E or G.
 
     >>> opening(batch("C5 E4", "E4 C4", "D4 C4", "- C4")).sum(axis=1)
     array([1. , 0.5, 0. , 0. ])
     """
     name = pitch_class(ids)
-    worth = 1.0 * np.isin(name, (0, 9)) + 0.5 * np.isin(name, (4, 7))
+    worth = np.where(np.isin(name, tonics), 1.0, 0.5 * np.isin(name, chord(tonics)))
     return np.where(pitched(ids) & (np.arange(ids.shape[1]) == 0), worth, 0.0)
 
 
@@ -51,10 +53,10 @@ def _in_last_bar(ids: Ids, metre: Metre) -> Flags:
     return events(ids) & (lengths(ids)[:, None] - np.arange(ids.shape[1]) <= metre.bar)
 
 
-def cadence(ids: Ids, metre: Metre = COMMON) -> Values:
+def cadence(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Values:
     """+1 for ending on the tonic, in any octave, and +.5 if a step, or the fifth of the key, leads to it.
 
-    The tonic is C, or A where A sounded longer than C before the last note.
+    The tonic is C, or A where A sounded longer than C before the last note; of another mode, its own.
 
     >>> cadence(batch("E4 D4 C4 -", "E4 G4 C5 -", "G4 E4 C4 -", "E4 C4 B3 -", "A4 - B4 A4")).sum(axis=1)
     array([1.5, 1.5, 1. , 0. , 1.5])
@@ -62,7 +64,7 @@ def cadence(ids: Ids, metre: Metre = COMMON) -> Values:
     semitones, name = latest(ids, moves(ids)), pitch_class(latest(ids, ids))
     by_step = (semitones != 0) & (np.abs(semitones) <= 2)
     from_fifth = (name - semitones) % 12 == (name + 7) % 12
-    worth = np.where(on_tonic(ids), 1.0 + 0.5 * (by_step | from_fifth), 0.0)
+    worth = np.where(on_tonic(ids, tonics), 1.0 + 0.5 * (by_step | from_fifth), 0.0)
     return paid(ids, np.where(_in_last_bar(ids, metre), worth, 0.0))
 
 
@@ -81,7 +83,7 @@ def repose(ids: Ids, metre: Metre = COMMON) -> Values:
     return paid(ids, np.where(_in_last_bar(ids, metre) & (at >= 0), place + length, 0.0))
 
 
-def question(ids: Ids, metre: Metre = COMMON) -> Values:
+def question(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Values:
     """+.5 for a first half that comes to rest, a quarter or longer from a beat on; +.5 more if not on the tonic.
 
     >>> bar = "C4 - - - D4 - - - E4 - - - F4 - - - "
@@ -94,7 +96,7 @@ def question(ids: Ids, metre: Metre = COMMON) -> Values:
     asks = (steps >= middle - metre.bar) & (steps < middle)
     at = onset(ids)
     rest = (at >= 0) & (at % metre.beat == 0) & (np.minimum(middle - at, sounding_length(ids)) >= metre.beat)
-    worth = np.where(asks & rest, 0.5 + 0.5 * ~on_tonic(ids), 0.0)
+    worth = np.where(asks & rest, 0.5 + 0.5 * ~on_tonic(ids, tonics), 0.0)
     return np.where(asks, paid(ids, worth), 0.0)
 
 

@@ -5,6 +5,7 @@ Everything is said of the prefix that ends at a step, so that a rule can pay as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from seqtutor_music.context import Flags, Values, lengths, pitch_before, pitch_class, pitched, sounds_before
 from seqtutor_music.events import FIRST_PITCH, OFF, Ids, batch
+from seqtutor_music.keys import BOTH
 
 __all__ = [  # batch, for the doctests
-    "at_ends", "batch", "cells", "count", "events", "latest", "minor", "moved", "moves", "on_tonic",
+    "at_ends", "batch", "cells", "count", "events", "home", "latest", "moved", "moves", "on_tonic",
     "onset", "outside", "paid", "scale_steps", "share", "sounding_length", "sounds",
 ]  # fmt: skip
 
@@ -95,17 +97,19 @@ def scale_steps(ids: Ids) -> Ids:
     return np.asarray(DEGREES[pitch_class(ids)] + 7 * ((ids - FIRST_PITCH) // 12))
 
 
-def minor(ids: Ids) -> Flags:
-    """(B, T): whether A sounded longer than C before the latest note was struck: then A is the tonic.
+def home(ids: Ids, tonics: Sequence[int] = BOTH) -> Ids:
+    """(B, T): of the tonics, as pitch classes, the one that sounded longest before the latest note was struck.
 
-    >>> minor(batch("A4 - C4 - - A4"))
-    array([[False, False,  True,  True,  True, False]])
+    Of those that sounded as long the first one: C, unless A sounded longer.
+
+    >>> home(batch("A4 - C4 - - A4")), home(batch("A4 - C4"), tonics=(2,))
+    (array([[0, 0, 9, 9, 9, 0]]), array([[2, 2, 2]]))
     """
     name = np.where(sounds(ids), pitch_class(latest(ids, ids)), -1)
-    longer = count(name == 9) > count(name == 0)
+    longest = np.argmax([count(name == tonic) for tonic in tonics], axis=0)
     before = np.zeros(ids.shape, dtype=np.int64)
-    before[:, 1:] = longer[:, :-1]
-    return np.asarray((onset(ids) >= 0) & (latest(ids, before) > 0))
+    before[:, 1:] = longest[:, :-1]
+    return np.asarray(np.array(tonics)[latest(ids, before)])
 
 
 def sounds(ids: Ids) -> Flags:
@@ -115,10 +119,9 @@ def sounds(ids: Ids) -> Flags:
     return np.asarray(events(ids) & (onset(ids) > off))
 
 
-def on_tonic(ids: Ids) -> Flags:
-    """(B, T): whether the latest note is the tonic, in any octave: C, or A in minor."""
-    name = pitch_class(latest(ids, ids))
-    return np.asarray((onset(ids) >= 0) & (name == np.where(minor(ids), 9, 0)))
+def on_tonic(ids: Ids, tonics: Sequence[int] = BOTH) -> Flags:
+    """(B, T): whether the latest note is the tonic, in any octave: `home`."""
+    return np.asarray((onset(ids) >= 0) & (pitch_class(latest(ids, ids)) == home(ids, tonics)))
 
 
 def cells(values: NDArray[Any], steps: int) -> NDArray[Any]:

@@ -6,6 +6,8 @@ five real phrases are charged nothing by a rule.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from seqtutor_music.context import (
@@ -18,6 +20,7 @@ from seqtutor_music.context import (
 )
 from seqtutor_music.events import VOCABULARY, Ids, batch
 from seqtutor_music.grid import count, moved, moves, onset, outside, paid, share
+from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
 
 __all__ = [  # batch, for the doctests
@@ -94,14 +97,14 @@ def _extremes(ids: Ids) -> tuple[Ids, Ids]:
     return np.asarray(np.minimum(lowest, highest)), highest
 
 
-def triads(ids: Ids) -> Values:
-    """Charges a line of which over 75 % of the notes are C, E or G, or under 38 %.
+def triads(ids: Ids, tonics: Sequence[int] = BOTH) -> Values:
+    """Charges a line of which over 75 % of the notes are of the tonic chord, C, E or G, or under 38 %.
 
     >>> triads(batch("C4 E4 G4 E4 C4 E4 G4 C5", "C4 D4 E4 F4 G4 F4 E4 D4")).sum(axis=1).round(2)
     array([-2.14,  0.  ])
     """
-    chord = np.isin(pitch_class(ids), (0, 4, 7))
-    return paid(ids, outside(share(chord, pitched(ids), usual=0.56), 0.38, 0.75, 0.05))
+    within = np.isin(pitch_class(ids), chord(tonics))
+    return paid(ids, outside(share(within, pitched(ids), usual=0.56), 0.38, 0.75, 0.05))
 
 
 def to_and_fro(ids: Ids, metre: Metre = COMMON) -> Values:

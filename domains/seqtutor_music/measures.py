@@ -8,6 +8,7 @@ shares of melodies. All other rows count what is struck. What the corpus has of 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,8 @@ from seqtutor import Measure
 from seqtutor.measure import Better
 from seqtutor_music import context, corpus, form, grid, line, paper, rhythm
 from seqtutor_music.copies import copied
-from seqtutor_music.events import FIRST_PITCH, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
 
 __all__ = ["BARS", "COPIES", "ENDINGS", "batch", "kept", "measure", "real"]  # batch, for the doctests
@@ -30,12 +32,15 @@ Flags = NDArray[np.bool_]
 SHIPPED, BARS = Path(__file__).parent, (4, 8)
 QUARTER = 4
 ENDINGS = ("last note on the tonic", "last note a quarter or longer", "last note on an odd sixteenth")
+OF_THE_TONIC = ("melodies starting with the tonic", ENDINGS[0])
 COPIES = ("distinct melodies", "melodies that quote the corpus")  # of which the corpus itself has nothing to say
 SET, COMMONEST = 100, 10  # melodies among which the commonest half bars are looked for, and how many of these
 
 
-def measure(ids: Ids, metre: Metre = COMMON) -> list[Measure]:
+def measure(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> list[Measure]:
     """The figures of N melodies (N, T); a row of padding is no melody and weighs nothing.
+
+    What real tunes have of the tonic is known of major and minor; melodies of another mode are not held against it.
 
     >>> for m in measure(batch("C4 - E4 - G4 - E4 - C4 - - -", "E4 - F#4 - E4 - - - . - - -"))[4:7]:
     ...     print(m.name, round(m.mean, 3))
@@ -45,18 +50,27 @@ def measure(ids: Ids, metre: Metre = COMMON) -> list[Measure]:
     """
     ids = ids if ids.size else np.zeros((len(ids), 1), dtype=np.int64)  # so that there is a last step
     known = real(ids.shape[1] // metre.bar, metre)
-    found = [*_table_1(ids), *_likeness(ids, metre), *_endings(ids), *_others(ids, metre)]
-    return [replace(one, reference=known[one.name]["mean"]) if one.name in known else one for one in found]
+    if tuple(tonics) != BOTH:
+        known = {name: row for name, row in known.items() if name not in OF_THE_TONIC}
+    found = [*_table_1(ids, tonics), *_likeness(ids, metre, tonics), *_endings(ids, tonics), *_others(ids, metre)]
+    return [_held_against(one, known.get(one.name)) for one in found]
 
 
-def _table_1(ids: Ids) -> list[Measure]:
+def _held_against(figure: Measure, row: Mapping[str, float] | None) -> Measure:
+    """The figure beside what real tunes have; where that is not known, nobody can say what it should be near to."""
+    if row is not None:
+        return replace(figure, reference=row["mean"])
+    return replace(figure, better="neither", reference=None) if figure.better == "near" else figure
+
+
+def _table_1(ids: Ids, tonics: Sequence[int]) -> list[Measure]:
     """The rows of the paper, but autocorrelation is of pitches, the tonic in any octave, and leaps are all leaps."""
     events = _sum(ids >= OFF)
     whole = _whole(ids)
     r = line.pitch_correlation(ids)[:, :, -1]  # (3, N)
     varied = (_range(ids, FIRST_PITCH) > 0).astype(np.float64)
     leaps = np.abs(grid.moves(ids)) >= context.LEAP
-    opens = (ids[:, :1] >= FIRST_PITCH) & np.isin(context.pitch_class(ids[:, :1]), (0, 9))
+    opens = (ids[:, :1] >= FIRST_PITCH) & np.isin(context.pitch_class(ids[:, :1]), tonics)
     return [
         _share("notes excessively repeated", paper.repeating(ids) < 0, events, "lower"),
         *(
@@ -64,7 +78,13 @@ def _table_1(ids: Ids) -> list[Measure]:
             for i, lag in enumerate(context.LAGS)
         ),
         _share("notes not in key", paper.key(ids) < 0, events, "lower"),
-        _share("melodies starting with the tonic", opens, whole, "higher", "C or A, in any octave"),
+        _share(
+            "melodies starting with the tonic",
+            opens,
+            whole,
+            "higher",
+            f"{' or '.join(NAMES[one] for one in tonics)}, in any octave",
+        ),
         _share("leaps resolved", context.leaps(ids).resolved, _sum(leaps), "higher", "of all leaps of a fifth or more"),
         _share("melodies with a unique highest note", context.unique_highest(ids)[:, None], whole, "higher"),
         _share("melodies with a unique lowest note", context.unique_lowest(ids)[:, None], whole, "higher"),
@@ -73,12 +93,12 @@ def _table_1(ids: Ids) -> list[Measure]:
     ]
 
 
-def _likeness(ids: Ids, metre: Metre) -> list[Measure]:
+def _likeness(ids: Ids, metre: Metre, tonics: Sequence[int]) -> list[Measure]:
     """Rhythm, repetition and motion: as in real tunes is best."""
     struck, semitones = context.pitched(ids), np.abs(grid.moves(ids))
     strikes, moves = _sum(struck), _sum(grid.moved(ids))
     steps, leaps = (semitones == 1) | (semitones == 2), semitones >= context.LEAP
-    chord = struck & np.isin(context.pitch_class(ids), (0, 4, 7))
+    within = struck & np.isin(context.pitch_class(ids), chord(tonics))
     pairs, same = _pairs_of_bars(ids, metre)
     told, again = grid.cells(struck, metre.strong).sum(axis=2) >= 2, form.come_back(ids, metre)
     timed = (strikes > 1).astype(np.float64)
@@ -97,18 +117,28 @@ def _likeness(ids: Ids, metre: Metre) -> list[Measure]:
         _figure(f"commonest {metre.part}s", *_commonest(ids, told, metre), "near", percent=True, summary=sets),
         _share("stepwise motion", steps, moves, "near", "of all moves from note to note"),
         _share("leaps of a fifth or more", leaps, moves, "near", "of all moves from note to note"),
-        _share("C, E and G", chord, strikes, "near", "the notes of the tonic chord, among all"),
+        _share(of_chord(tonics), within, strikes, "near", "the notes of the tonic chord, among all"),
     ]
 
 
-def _endings(ids: Ids) -> list[Measure]:
+def of_chord(tonics: Sequence[int] = BOTH) -> str:
+    """The name of the row that counts the notes of the tonic chord.
+
+    >>> of_chord(), of_chord((2,))
+    ('C, E and G', 'D, F and A')
+    """
+    return "{}, {} and {}".format(*(NAMES[one] for one in chord(tonics)))
+
+
+def _endings(ids: Ids, tonics: Sequence[int]) -> list[Measure]:
     """How the last note stands."""
     tonic, quarter, odd = ENDINGS
     sounded = _sum(context.pitched(ids)) > 0
     whole = _whole(ids)
+    which = "C; A where A sounds longer than C before" if len(tonics) > 1 else NAMES[tonics[0]]
     long = grid.sounding_length(ids)[:, -1:] >= QUARTER
     return [
-        _share(tonic, grid.on_tonic(ids)[:, -1:], whole, "higher", "C; A where A sounds longer than C before"),
+        _share(tonic, grid.on_tonic(ids, tonics)[:, -1:], whole, "higher", which),
         _share(quarter, long, whole, "higher"),
         _share(odd, (grid.onset(ids)[:, -1:] % 2 == 1) & sounded[:, None], whole, "lower"),
     ]

@@ -8,7 +8,7 @@ frame, C major or A minor, and so hold in every key.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,13 +26,13 @@ from seqtutor_music.context import (
     stood_before,
 )
 from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.keys import BOTH, MAJOR
 
 __all__ = [  # batch, for the doctests
     "autocorrelation", "batch", "extrema", "interval", "key", "leap", "motif", "repeated_motif", "repeating", "tonic",
 ]  # fmt: skip
 
-MAJOR = (0, 2, 4, 5, 7, 9, 11)  # pitch classes of the frame
-TONIC = VOCABULARY.encode(["C4"])[0]
+MIDDLE_C = VOCABULARY.encode(["C4"])[0]
 
 
 def key(ids: Ids) -> Values:
@@ -44,8 +44,10 @@ def key(ids: Ids) -> Values:
     return np.where(pitched(ids) & ~np.isin(pitch_class(ids), MAJOR), -1.0, 0.0)
 
 
-def tonic(ids: Ids) -> Values:
+def tonic(ids: Ids, tonics: Sequence[int] = BOTH) -> Values:
     """+3 for opening on middle C, for C again on the last beat, for holding it there, and for holding or ending it.
+
+    In a mode, for its tonic above middle C.
 
     >>> tonic(batch("C4 E4 G4 - C4 - - ."))
     array([[3., 0., 0., 0., 3., 3., 3., 3.]])
@@ -55,7 +57,7 @@ def tonic(ids: Ids) -> Values:
     left = lengths(ids)[:, None] - np.arange(ids.shape[1])  # (B, T) steps left, this one included
     opens = (np.arange(ids.shape[1]) == 0) | (left == 4)
     rests = (left == 3) & (ids == HOLD) | np.isin(left, (1, 2)) & ((ids == HOLD) | (ids == OFF))
-    return np.where(opens & (ids == TONIC) | rests, 3.0, 0.0)
+    return np.where(opens & (ids == MIDDLE_C + tonics[0]) | rests, 3.0, 0.0)
 
 
 def repeating(ids: Ids) -> Values:
@@ -131,11 +133,11 @@ def repeated_motif(ids: Ids) -> Values:
 BY_SEMITONES = {2: 0.08, 4: 0.09, 5: 0.07, 7: 0.02, 9: 0.05, 11: -0.3}
 
 
-def interval(ids: Ids) -> Values:
+def interval(ids: Ids, tonics: Sequence[int] = BOTH) -> Values:
     """5 times the worth of the interval from the pitch before: small steps and consonances earn, sevenths cost.
 
     Semitones 2: .08, 4: .09 (.15 in key), 5: .07, 7: .02 (.1 between C and G), 9: .05, 11: -.3, over 12: -1. A hold
-    earns .075 (.3 on C or G), a note-off .05 (.15 after C or G).
+    earns .075 (.3 on C or G), a note-off .05 (.15 after C or G). In a mode its tonic and fifth are what C and G are.
 
     >>> interval(batch("C4 E4 - G4 - C5 .")).round(3)
     array([[0.   , 0.75 , 0.375, 0.   , 1.5  , 0.35 , 0.75 ]])
@@ -149,8 +151,9 @@ def interval(ids: Ids) -> Values:
     worth = _TABLE[semitones]
     here, there = pitch_class(ids), pitch_class(before)
     worth[(semitones == 4) & np.isin(here, MAJOR) & np.isin(there, MAJOR)] = 0.15
-    stable = np.isin(there, (0, 7))
-    worth[(semitones == 7) & np.isin(here, (0, 7)) & stable] = 0.1
+    bare = tonics[0], (tonics[0] + 7) % 12
+    stable = np.isin(there, bare)
+    worth[(semitones == 7) & np.isin(here, bare) & stable] = 0.1
     worth = np.where((ids == HOLD) & sounds, np.where(stable, 0.3, 0.075), worth)
     return 5.0 * np.where((ids == OFF) & sounds, np.where(stable, 0.15, 0.05), worth)
 

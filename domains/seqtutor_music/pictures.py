@@ -6,13 +6,12 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from seqtutor_music.events import Note, spell
-from seqtutor_music.keys import Key
+from seqtutor_music.keys import MAJOR, Key
 from seqtutor_music.metre import COMMON, Metre
 
 STEP, ROW = 7, 7  # width of a sixteenth, height of a semitone
 LEFT, TOP, RIGHT, BOTTOM = 32, 18, 4, 6
 ROWS = 25  # two octaves, or what the melody needs
-SCALE = (0, 2, 4, 5, 7, 9, 11)
 NOTE = "#2f81c7"  # reads on white and on black
 ATTACK = "#175a94"
 CHARGED, NEITHER = "#d9730d", "#9a9a9a"
@@ -75,7 +74,7 @@ def _rows(notes: Sequence[Note]) -> tuple[int, int]:
 
 def _shades(lowest: int, rows: int, steps: int, key: Key) -> Iterator[str]:
     for row in range(rows):
-        if (lowest + row - key.shift) % 12 not in SCALE:
+        if (lowest + row - key.shift) % 12 not in MAJOR:
             y = TOP + (rows - 1 - row) * ROW
             yield f'<rect x="{LEFT}" y="{y}" width="{steps * STEP}" height="{ROW}" opacity=".06"/>'
 

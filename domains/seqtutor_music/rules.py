@@ -16,6 +16,7 @@ from seqtutor_music import corpus, form, line, paper, rhythm
 from seqtutor_music.context import Values
 from seqtutor_music.events import Ids
 from seqtutor_music.harmony import Chord, chord_tones
+from seqtutor_music.keys import BOTH, HOME, Key
 from seqtutor_music.metre import COMMON, Metre
 
 
@@ -27,9 +28,11 @@ class Rule(NamedTuple):
     summary: str
     source: str
 
-    def of(self, metre: Metre) -> Callable[[Ids], Values]:
-        """The rule in a metre; what is said of pitch alone is the same in all."""
-        return partial(self.values, metre=metre) if "metre" in signature(self.values).parameters else self.values
+    def of(self, metre: Metre, tonics: Sequence[int] = BOTH) -> Callable[[Ids], Values]:
+        """The rule in a metre and on a tonic, as far as it speaks of them."""
+        known = {"metre": metre, "tonics": tonics}
+        told = {name: known[name] for name in signature(self.values).parameters if name in known}
+        return partial(self.values, **told) if told else self.values
 
 
 GAULDIN = "Jaques et al. 2017, section 4.1, after Gauldin; in the words of the paper, on what sounds"
@@ -90,13 +93,13 @@ PRESETS: Mapping[str, tuple[Rule, ...]] = {
 }
 
 
-def terms(preset: str, progression: Sequence[Chord] = (), shift: int = 0, metre: Metre = COMMON) -> list[TokenTerm]:
-    """The rules of a preset; with a progression, in a key `shift` semitones above the frame, the rule of its chords."""
+def terms(preset: str, progression: Sequence[Chord] = (), key: Key = HOME, metre: Metre = COMMON) -> list[TokenTerm]:
+    """The rules of a preset in a key; with a progression, that of its chords, too."""
     rules = []
     for rule in PRESETS[preset]:
         name = rule.values.__name__
         weight = ELSEWHERE.get((metre.name, name), rule.weight)
-        rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre)))
+        rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre, key.tonics)))
     if progression:
-        rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", chord_tones(progression, shift, metre)))
+        rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", chord_tones(progression, key.shift, metre)))
     return rules

@@ -18,12 +18,12 @@ from fractions import Fraction
 
 from seqtutor import UserError
 from seqtutor_music.events import HIGHEST, LEFT_OUT, LOWEST, SECTION_END, VOCABULARY, Note, written
+from seqtutor_music.keys import MAJOR, Key
 from seqtutor_music.metre import COMMON, Metre
 
 LONGEST = 4096  # quarters of a bar that is written out: a tune without bar lines has one long bar
 LARGEST = 64  # numerator of a metre that is looked at: music21 takes seconds over 320/4, hours over larger ones
 CENTRE = 66  # F#4
-MAJOR = frozenset({0, 2, 4, 5, 7, 9, 11})
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Bar:
 
 @dataclass(frozen=True)
 class Score:
-    """One line of music as notated, with every metre and key signature (in sharps) that occurs in it."""
+    """One line of music as notated, with every metre and key that occurs in it."""
 
     metres: tuple[str, ...]
-    sharps: tuple[int, ...]
+    keys: tuple[Key, ...]
     bars: tuple[Bar, ...]
 
 
@@ -81,7 +81,7 @@ def _sections(score: Score, metre: Metre) -> list[str]:
     per_quarter = int(metre.bar / quarters)
     starts = starts_of(score.bars, quarters)
     notes = notes_of(score.bars, starts, per_quarter)
-    ids = fitted(notes, int(starts[-1] * per_quarter), _sharps(score.sharps, notes))
+    ids = fitted(notes, int(starts[-1] * per_quarter), _sharps([key.sharps for key in score.keys], notes))
     return marked(ids, [int(end * per_quarter) for end in _ends(score.bars, starts, quarters)])
 
 

@@ -196,7 +196,7 @@ def _measure(number: int, bar: Sequence[Value], sheet: Sheet, line: int, *, last
     beats, value = sheet.metre.counts
     head = (
         f"<attributes><divisions>4</divisions><key><fifths>{sheet.key.sharps}</fifths>"
-        f"<mode>{'minor' if sheet.key.minor else 'major'}</mode></key>"
+        f"<mode>{sheet.key.mode}</mode></key>"
         f"<time><beats>{beats}</beats><beat-type>{value}</beat-type></time>"
         "<clef><sign>G</sign><line>2</line></clef></attributes>"
     )

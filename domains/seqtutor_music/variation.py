@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqtutor_music.events import FIRST_PITCH, HIGHEST, LOWEST, MIDI_OFFSET, batch
+from seqtutor_music.keys import MAJOR
 from seqtutor_music.metre import COMMON, Metre
-from seqtutor_music.paper import MAJOR
 
 __all__ = ["batch", "copy_bar", "invert", "move_note", "transpose", "vary"]  # batch, for the doctests
 

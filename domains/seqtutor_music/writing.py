@@ -14,7 +14,7 @@ import numpy as np
 from seqtutor import UserError, unknown
 from seqtutor_music.context import Values
 from seqtutor_music.events import Note
-from seqtutor_music.keys import text_of
+from seqtutor_music.keys import Key, text_of
 from seqtutor_music.sheets import Sheet, abc, musicxml
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def midi(notes: Sequence[Note], steps: int, sheet: Sheet) -> bytes:
     performance(notes, sheet).write(stream)
     stream.seek(0)
     file = mido.MidiFile(file=stream)  # pretty_midi ends a file with its last note, and spells a key in its own way
-    head = [("track_name", {"name": sheet.title}), ("key_signature", {"key": text_of(sheet.key)})]
+    signed = sheet.key if sheet.key.mode == "minor" else Key(sheet.key.sharps)  # MIDI knows no other mode
+    head = [("track_name", {"name": sheet.title}), ("key_signature", {"key": text_of(signed)})]
     for message in file.tracks[0]:
         if message.type == "time_signature":
             message.clocks_per_click = CLOCKS * sheet.metre.beat

@@ -49,16 +49,21 @@ class Answers:
             self.known.setdefault(term.name, {})
             table = self.settings.get(term.name)
             if table is not None and table.outside is not None:
-                limits = {key: getattr(table, key) for key in ("workers", "timeout", "chunk", "retries", "memory")}
-                self.pools[term.name] = Pool({term.name: table.outside}, **limits)
+                self.pools[term.name] = Pool({term.name: table.outside}, **table.limits)
+            elif table is not None and table.kind and (term.costly or table.alone):
+                self.pools[term.name] = Pool({term.name: self._own(term.name, table)}, **table.limits)
             elif self.workers and (table is None or not (table.call or table.taste or table.surrogate)):
-                kind, told = ("", {}) if table is None else (table.kind, dict(table.own))
-                own[term.name] = Own(self.domain.place, asdict(self.domain.options), term.name, kind, told)
+                own[term.name] = self._own(term.name, table)
             else:
                 self.here[term.name] = term.values
         shared = Pool(own, self.workers)
         self.pools.update(dict.fromkeys(own, shared))
         self.distinct = list({id(pool): pool for pool in self.pools.values()}.values())
+
+    def _own(self, name: str, table: TermSettings | None) -> Own:
+        """A term of the domain, or of one of its kinds, for a worker."""
+        kind, told = ("", {}) if table is None else (table.kind, dict(table.own))
+        return Own(self.domain.place, asdict(self.domain.options), name, kind, told)
 
     def submit(self, texts: Sequence[str]) -> None:
         """Look up what is on disk of `texts`, and give the workers what is open; older questions are forgotten."""

@@ -70,6 +70,16 @@ class TermSettings:
         return {"higher": 1, "lower": -1, "": 0}[self.transform.better] if self.transform else 1
 
     @property
+    def limits(self) -> dict[str, Any]:
+        """What holds for the processes that answer for this term alone."""
+        return {key: getattr(self, key) for key in LIMITS}
+
+    @property
+    def alone(self) -> bool:
+        """Whether it states such limits."""
+        return any(value != PLAIN[key] for key, value in self.limits.items())
+
+    @property
     def foreign(self) -> bool:
         """Whether it is a term that the domain does not have by itself."""
         named = self.kind or self.record or self.run or self.taste or self.surrogate
@@ -88,7 +98,8 @@ PLAIN: dict[str, Any] = {  # key -> default
     if f.name not in ("outside", "call", "transform", "kind", "own")
 }
 OF_ALL = ("transform", "better", "filter", "weight", "invalid")
-LIMITED = ("workers", "timeout", "chunk", "retries", "memory", "caution", "bytes")
+LIMITS = ("workers", "timeout", "chunk", "retries", "memory")  # of processes that answer for one term alone
+LIMITED = (*LIMITS, "caution", "bytes")
 SOURCES = ("function", "program", "record", "run", "taste", "surrogate")  # what a term from outside comes from
 KEYS = ("function", "program", "kind", "transform", "better", *PLAIN)
 
@@ -108,7 +119,8 @@ def _settings(name: str, table: Any) -> TermSettings:
             f"term '{name}' was the function {table['session']!r} of the Python session that made this run; "
             f"pass it again, seqtutor.tune(resume=..., terms={{'{name}': ...}}), or name it with --function"
         )
-    own = {key: value for key, value in table.items() if key not in OF_ALL} if "kind" in table else {}
+    of_kinds = (*OF_ALL, *LIMITS) if "kind" in table else OF_ALL
+    own = {key: value for key, value in table.items() if key not in of_kinds} if "kind" in table else {}
     table = {key: value for key, value in table.items() if key not in own}
     for key in table:
         if key not in KEYS:
@@ -119,7 +131,7 @@ def _settings(name: str, table: Any) -> TermSettings:
         raise UserError(f"[terms.{name}] is a filter and has a weight: a filter multiplies the reward and has none")
     if len(sources := [key for key in SOURCES if key in table]) > 1:
         raise UserError(f"[terms.{name}] has {' and '.join(sources)}; a term comes from one of {', '.join(SOURCES)}")
-    if not sources and (idle := [key for key in table if key not in OF_ALL]):
+    if not sources and (idle := [key for key in table if key not in of_kinds]):
         raise UserError(
             f"{idle[0]} in [terms.{name}] is for a term from outside, and it names no function and no program; "
             f"a term of the domain takes {', '.join(OF_ALL)}"
@@ -248,7 +260,13 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
     weight = 1.0 if math.isnan(table.weight) and not table.filter else table.weight
     summary, usual = table.summary or table.sentence, table.invalid_score(0.0)
     if table.kind:
-        return replace(domain.made(name, table.kind, table.own), weight=weight)
+        made = domain.made(name, table.kind, table.own)
+        if domain.kinds()[table.kind].lower and table.transform is None:
+            raise UserError(
+                f"[terms.{name}]: lower is better of kind '{table.kind}'; say how it is paid, such as "
+                'transform = {kind = "reverse_sigmoid", low = -11, high = -6}'
+            )
+        return replace(made, weight=weight)
     if table.call is not None:
         return SequenceTerm(name, weight, summary, place_of(table.call), table.call, usual)
     if table.run:
@@ -294,7 +312,7 @@ def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSett
     if isinstance(term.values, Tasted | Surrogate):
         return term.values.version()
     made_by = f"{released('domain', domain.name)} {code_of(domain.place.partition(':')[0])}"
-    kind = f" {table.kind} {sorted(table.own.items())}" if table is not None and table.kind else ""
+    kind = f" {table.kind} {sorted(table.own.items())} {term.source}" if table is not None and table.kind else ""
     return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}{kind}"
 
 

@@ -14,6 +14,7 @@ from seqtutor_music.copies import copied, stretches, variants
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import MARKS, OFF, VOCABULARY, Note, batch, parse
 from seqtutor_music.files import part_score
+from seqtutor_music.keys import Key
 from seqtutor_music.scores import Bar, Score, Sound, melody
 
 REEL = """X:1
@@ -118,7 +119,7 @@ def test_a_strain_that_ends_short_holds_its_last_note():
         step = Fraction(length, len(midis))
         return Bar(Fraction(length), tuple(Sound(i * step, step, m) for i, m in enumerate(midis)), closes)
 
-    score = Score(("4/4",), (0,), (bar(4, 60), bar(2, 62, closes=True), bar(4, 64), bar(1, 65), bar(4, 67)))
+    score = Score(("4/4",), (Key(0),), (bar(4, 60), bar(2, 62, closes=True), bar(4, 64), bar(1, 65), bar(4, 67)))
     assert in_bars(melody(score)) == [
         "C4 - - - - - - - - - - - - - - -",
         "D4 - - - - - - - - - - - - - - - ||",

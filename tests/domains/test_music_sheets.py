@@ -7,7 +7,7 @@ import warnings
 
 import mido
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from music21.converter import parseData
 
@@ -16,7 +16,7 @@ from seqtutor_music import MusicDomain
 from seqtutor_music.abc import read_tune
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import Note, sounding
-from seqtutor_music.keys import Key, key, text_of
+from seqtutor_music.keys import FIFTHS, Key, key, text_of
 from seqtutor_music.sheets import Sheet, abc, bars, musicxml
 from seqtutor_music.writing import midi, title
 
@@ -24,7 +24,7 @@ lines = st.lists(st.sampled_from(range(3, 41)), min_size=1, max_size=64).map(lam
 sparse = st.lists(st.sampled_from([4, 4, 4, 4, 3, *range(12, 32, 3)]), min_size=16, max_size=64).map(
     lambda ids: (sounding(ids), len(ids))
 )
-tonics = st.sampled_from([text_of(Key(sharps, minor)) for sharps in range(-7, 8) for minor in (False, True)])
+tonics = st.sampled_from([text_of(Key(sharps, mode)) for sharps in range(-7, 8) for mode in FIFTHS])
 EVERY = settings(max_examples=60, deadline=None)
 
 
@@ -61,7 +61,7 @@ def test_our_abc_reader_finds_exactly_the_notes(line, tonic):
     notes, steps = line
     score = read_tune(abc(notes, steps, Sheet("A % title", key(tonic), 90)))
     assert score.metres == ("4/4",)
-    assert score.sharps == (key(tonic).sharps,)
+    assert score.keys == (key(tonic),)
     assert len(score.bars) == -(-steps // 16)
     found = [
         (16 * i + 4 * sound.start, 4 * sound.length, sound.midi, sound.tied)
@@ -75,7 +75,8 @@ def test_our_abc_reader_finds_exactly_the_notes(line, tonic):
 @given(line=st.one_of(lines, sparse).filter(lambda line: line[0]), tonic=tonics)
 @pytest.mark.parametrize("kind", ["abc", "musicxml"])
 def test_music21_finds_the_same(kind, line, tonic):
-    """Bars are asked of MusicXML alone: of an ABC tune of one bar music21 makes none."""
+    """Bars are asked of MusicXML alone: of an ABC tune of one bar music21 makes none. Locrian ABC it does not know."""
+    assume(kind == "musicxml" or (not tonic.endswith("loc") and tonic != "Fblyd"))
     notes, steps = line
     written = {"abc": abc, "musicxml": musicxml}[kind](notes, steps, Sheet("One & only", key(tonic), 90))
     with warnings.catch_warnings():
@@ -116,7 +117,6 @@ def test_every_signature_keeps_its_own_scale_free_of_accidentals():
     for sharps in range(-7, 8):
         own = Key(sharps)
         assert key(text_of(own)) == own
-        assert key(text_of(Key(sharps, minor=True))) == Key(sharps, minor=True)
         for degree in (0, 2, 4, 5, 7, 9, 11):
             letter, alter, _ = own.spelt(60 + own.shift + degree)
             assert alter == own.alters(letter)

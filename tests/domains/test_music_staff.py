@@ -68,7 +68,7 @@ def test_a_note_a_step_higher_stands_half_a_space_higher():
     assert {before - after for (_, before), (_, after) in pairwise(places)} == {90.0}
 
 
-@pytest.mark.parametrize(("tonic", "signs"), [("C", 0), ("D", 2), ("Bb", 2), ("F#m", 3)])
+@pytest.mark.parametrize(("tonic", "signs"), [("C", 0), ("D", 2), ("Bb", 2), ("F#m", 3), ("Gdor", 1), ("A lydian", 4)])
 def test_the_signature_is_that_of_the_key(tonic, signs):
     others = len(glyphs(drawn(SCALE, tonic="C")))
     assert len(glyphs(drawn(SCALE, tonic=tonic))) == others + signs
