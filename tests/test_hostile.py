@@ -109,6 +109,7 @@ def test_a_file_that_the_run_renames_at_that_moment_is_no_hindrance(run, command
         '{"a": ',
         "[" * 100_000,
         '{"optimum": 3}',
+        '{"updates": ' + "9" * 5000 + "}",
         '{"optimum": {"temperature": "hot"}}',
         '{"terms": {"a": 1}}',
         '{"terms": [{"name": 1, "weight": 2}]}',

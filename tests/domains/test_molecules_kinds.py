@@ -78,6 +78,8 @@ def test_an_isomer_is_one_and_each_atom_too_many_costs():
         ({"kind": "alerts", "catalogue": "file"}, 'your own need catalogue = "file" and file'),
         ({"kind": "alerts", "catalogue": "file", "file": "none.csv"}, "cannot read none.csv"),
         ({"kind": "formula", "formula": "c2h6"}, "must be a sum formula such as"),
+        ({"kind": "formula", "formula": "C" + "9" * 400}, "must be a sum formula such as"),
+        ({"kind": "formula", "formula": "C" + "9" * 5000}, r"must be a sum formula such as C7H8N2O2, not 'C999.{,60}$"),
     ],
 )
 def test_a_profile_that_makes_no_term_says_why(settings, message):
