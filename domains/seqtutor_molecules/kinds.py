@@ -29,7 +29,7 @@ from seqtutor import SequenceTerm, TermKind, UserError, option
 from seqtutor.errors import shortened
 from seqtutor.files import read_text
 from seqtutor_molecules.properties import Property, each
-from seqtutor_molecules.structures import molecule
+from seqtutor_molecules.structures import check_length, molecule
 
 Print = Callable[[Mol], Any]
 
@@ -180,8 +180,12 @@ def _pattern(where: str, text: str) -> Mol:
 
 
 def _parsed(where: str, text: str, parse: Callable[[str], Mol | None]) -> Mol:
+    try:
+        check_length(text)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     with BlockLogs():
         mol = parse(text)
     if mol is None or not mol.GetNumAtoms():
-        raise UserError(f"{where} cannot be read: '{text}'")
+        raise UserError(f"{where} cannot be read: '{shortened(text)}'")
     return mol

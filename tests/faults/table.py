@@ -282,8 +282,10 @@ def attempt(work: Path, place: str, fault: Callable[[Path], None], command: str)
 def called(*args: str) -> str:
     """What a command comes to in this process."""
     result = CliRunner().invoke(main, list(args))
+    if "\x1b" in result.output:
+        return "escape sequence printed"
     if result.exit_code == 0:
-        return "escape sequence printed" if "\x1b" in result.output else "done"
+        return "done"
     if not isinstance(result.exception, SystemExit):
         error = result.exception or RuntimeError("no exception")
         last = traceback.extract_tb(error.__traceback__)[-1]
