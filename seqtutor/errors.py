@@ -27,6 +27,15 @@ def shortened(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def plain(text: str) -> str:
+    r"""A text of a stranger's on one line, every character that steers a terminal as its number.
+
+    >>> print(plain("a\x1b[2Jb\nc"))
+    a\x1b[2Jb\nc
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist: with the nearest one, and all there are.
 

@@ -63,7 +63,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises UserError where it holds none."""
     try:
         found = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # int's own of a number of some thousand digits too
         raise UserError(f"'{path}' is not valid JSON: {error}") from error
     if not isinstance(found, dict):
         raise UserError(f"'{path}' holds no JSON object")

@@ -145,7 +145,8 @@ def _column(path: Path, heads: Sequence[str], name: str) -> str:
         if candidate in heads:
             return candidate
     raise UserError(
-        f"the record {path} has no column '{name}' (it has: {', '.join(heads) or 'none'}); name one with --log-reward"
+        f"the record {path} has no column '{name}' (it has: {', '.join(heads) or 'none'}); name one with --log-reward, "
+        "or as the NAME of --surrogate NAME=FILE"
     )
 
 

@@ -270,6 +270,13 @@ def test_evaluate_sets_models_side_by_side(run, prior):
     assert 0 < halfwidth < 1
 
 
+def test_what_would_not_be_heeded_is_refused(prior):
+    assert "--against" in refuse("evaluate", prior, "--log", "a.csv", "--against", prior)
+    for command in (("evaluate", prior), ("train", "--domain", "letters", "--prior", prior)):
+        for option in ("--log-reward", "--log-text"):
+            assert "name the record with --log FILE" in refuse(*command, option, "y")
+
+
 def test_report_writes_the_page_again(run):
     page = Path(run) / "report.html"
     before = page.read_text()

@@ -61,9 +61,11 @@ def test_kept_bars_stand_where_they_were():
         ({"revise": TUNE, "keep": "3"}, "--keep has '3', and there are 1 to 2"),
         ({"revise": TUNE, "keep": "2-1"}, "--keep has '2-1', and there are 1 to 2"),
         ({"revise": TUNE, "keep": "one"}, "such as 1-2,4, not 'one'"),
+        ({"revise": TUNE, "keep": "9" * 5000}, "such as 1-2,4, not '9{57}...'$"),
         ({"revise": TUNE, "keep": "1-2"}, "nothing is left to write"),
         ({"revise": "C4 -", "keep": "1"}, "the item to revise has 2 tokens; here an item has 32"),
         ({"primer": "tune.mid"}, "event 1 is 'tune.mid'.*; nor is there a file of that name"),
+        ({"primer": "C" + "9" * 5000}, "event 1 is 'C9{56}...'; an event is"),
         ({"primer": TUNE}, "the primer has 32 tokens; an item has at most 32"),
     ],
 )

@@ -109,6 +109,7 @@ def test_a_file_that_the_run_renames_at_that_moment_is_no_hindrance(run, command
         '{"a": ',
         "[" * 100_000,
         '{"optimum": 3}',
+        '{"updates": ' + "9" * 5000 + "}",
         '{"optimum": {"temperature": "hot"}}',
         '{"terms": {"a": 1}}',
         '{"terms": [{"name": 1, "weight": 2}]}',
@@ -294,6 +295,18 @@ def test_a_status_prints_nothing_that_steers_a_terminal(run):
     assert result.exit_code == 0
     assert "x1b[2Jx of '\\x07ab': \\x9bno" in result.output
     assert not set(result.output) & set("\x1b\x07\x9b")
+
+
+@pytest.mark.parametrize("key", ["\x1b[2Jx", "a\nb", "\x9bno"])
+def test_a_message_is_one_line_that_steers_no_terminal(key):
+    text = line(seqtutor("train", "--config", write("run.toml", **{key: 1})))
+    assert f"unknown key in run.toml '{key.encode('unicode_escape').decode()}'" in text
+
+
+def test_a_config_of_any_size_is_said_to_be_too_large(run):
+    os.truncate(run / "config.toml", 1 << 40)
+    for command in (("train", "--config", "run/config.toml"), ("train", "--resume", "run"), ("score", "run/")):
+        assert "has 1,099,511,627,776 bytes" in line(seqtutor(*command))
 
 
 @pytest.mark.parametrize("tables", [[1, 2], {"t": 3}, {"t": {"function": ["a", "b"]}}, {"t": {"program": 3}}])

@@ -114,6 +114,8 @@ def test_a_molecule_keeps_its_scaffold_and_grows_only_where_it_may(scaffold):
         ("c1cc", "the scaffold c1cc is no SMILES that RDKit can read"),
         ("[*]C.C", "is of 2 parts; it must hang together"),
         ("B([*:1])C", "has 'B', which is no token that the model knows"),
+        ("[*]" + "C" * 150, "C... has 151 atoms; a molecule has at most 100 tokens"),
+        ("[*]" + "C(" * 3000, "C(C(... has 6,003 characters; 5,000 is the most that is read"),
         ("C[*]C", "in the scaffold C[*]C a [*] has 2 bonds; it must have one"),
     ],
 )

@@ -178,9 +178,9 @@ def test_what_is_wrong_with_a_table_is_one_line_before_there_is_a_folder(measure
     lines = Path("words.csv").read_text().splitlines(keepends=True)
     assert "--surrogate takes NAME=..., such as --surrogate pIC50=assay.csv" in line(train("--surrogate", "words.csv"))
     assert "there is no table nowhere.csv to learn 'score' from" in line(train("--surrogate", "score=nowhere.csv"))
-    assert "the record words.csv has no column 'pIC50' (it has: word, score)" in line(
-        train("--surrogate", "pIC50=words.csv", "--output", "x")
-    )
+    none = line(train("--surrogate", "pIC50=words.csv", "--output", "x"))
+    assert "the record words.csv has no column 'pIC50' (it has: word, score)" in none
+    assert "or as the NAME of --surrogate" in none
     Path("few.csv").write_text("".join(lines[:13]) + "ab,high\n")
     few = line(train("--surrogate", "score=few.csv", "--output", "x"))
     assert "the table few.csv has 12 different texts with a score" in few

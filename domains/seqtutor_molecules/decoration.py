@@ -8,7 +8,9 @@ from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Template, UserError
-from seqtutor_molecules.smiles import ATOMS, TOKENS, tokenise
+from seqtutor.errors import shortened
+from seqtutor_molecules.smiles import ATOMS, MAX_LENGTH, TOKENS, tokenise
+from seqtutor_molecules.structures import LONGEST
 
 PLACE = "*"
 RING = re.compile(r"\d|%\d\d")
@@ -29,7 +31,9 @@ def template(scaffold: str) -> Template:
     tokens = _spelt(_scaffold(scaffold))
     for token in tokens:
         if token != PLACE and token not in TOKENS:
-            raise UserError(f"the scaffold {scaffold} has '{token}', which is no token that the model knows")
+            raise UserError(
+                f"the scaffold {shortened(scaffold)} has '{shortened(token)}', which is no token that the model knows"
+            )
     barred, here = [], set[str]()
     for token in tokens:
         if token == PLACE:
@@ -40,18 +44,23 @@ def template(scaffold: str) -> Template:
 
 
 def _scaffold(scaffold: str) -> Chem.Mol:
+    shown = shortened(scaffold)
+    if len(scaffold) > LONGEST:
+        raise UserError(f"the scaffold {shown} has {len(scaffold):,} characters; {LONGEST:,} is the most that is read")
     with BlockLogs():
         molecule = Chem.MolFromSmiles(scaffold)
     if molecule is None:
-        raise UserError(f"the scaffold {scaffold} is no SMILES that RDKit can read; one is c1ccc([*:1])cc1")
+        raise UserError(f"the scaffold {shown} is no SMILES that RDKit can read; one is c1ccc([*:1])cc1")
     dummies = [atom for atom in molecule.GetAtoms() if not atom.GetAtomicNum()]
     if not dummies or len(dummies) == molecule.GetNumAtoms():
-        raise UserError(f"the scaffold {scaffold} has no place to grow at: write [*:1] where it may, c1ccc([*:1])cc1")
+        raise UserError(f"the scaffold {shown} has no place to grow at: write [*:1] where it may, c1ccc([*:1])cc1")
+    if (count := molecule.GetNumAtoms()) > MAX_LENGTH:  # to look for the best spelling takes the cube of that
+        raise UserError(f"the scaffold {shown} has {count} atoms; a molecule has at most {MAX_LENGTH} tokens")
     if len(Chem.GetMolFrags(molecule)) > 1:
-        raise UserError(f"the scaffold {scaffold} is of {len(Chem.GetMolFrags(molecule))} parts; it must hang together")
+        raise UserError(f"the scaffold {shown} is of {len(Chem.GetMolFrags(molecule))} parts; it must hang together")
     for atom in dummies:
         if atom.GetDegree() != 1:
-            raise UserError(f"in the scaffold {scaffold} a [*] has {atom.GetDegree()} bonds; it must have one")
+            raise UserError(f"in the scaffold {shown} a [*] has {atom.GetDegree()} bonds; it must have one")
         atom.SetAtomMapNum(0)
         atom.SetIsotope(0)
     return molecule

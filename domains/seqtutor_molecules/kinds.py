@@ -26,10 +26,11 @@ from rdkit.DataStructs import BulkTanimotoSimilarity
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import SequenceTerm, TermKind, UserError, option
+from seqtutor.errors import shortened
 from seqtutor.files import read_text
 from seqtutor_molecules.docking import Docking
 from seqtutor_molecules.properties import Property, each
-from seqtutor_molecules.structures import molecule
+from seqtutor_molecules.structures import check_length, molecule
 
 Print = Callable[[Mol], Any]
 
@@ -136,10 +137,11 @@ class Formula(TermKind):
 
     def term(self, name: str) -> SequenceTerm:
         """As TermKind.term: the geometric mean over elements, and of the total, of Gaussians (GuacaMol's isomers)."""
-        if not re.fullmatch(r"([A-Z][a-z]?\d*)+", self.formula):
-            raise UserError(f"[terms.{name}]: formula must be a sum formula such as C7H8N2O2, not {self.formula!r}")
+        if not re.fullmatch(r"([A-Z][a-z]?\d{,3})+", self.formula):
+            given = shortened(self.formula)
+            raise UserError(f"[terms.{name}]: formula must be a sum formula such as C7H8N2O2, not {given!r}")
         wanted: Counter[str] = Counter()
-        for element, count in re.findall(r"([A-Z][a-z]?)(\d*)", self.formula):
+        for element, count in re.findall(r"([A-Z][a-z]?)(\d{,3})", self.formula):
             wanted[element] += int(count or 1)
 
         def isomer(smiles: str) -> float:
@@ -180,8 +182,12 @@ def _pattern(where: str, text: str) -> Mol:
 
 
 def _parsed(where: str, text: str, parse: Callable[[str], Mol | None]) -> Mol:
+    try:
+        check_length(text)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     with BlockLogs():
         mol = parse(text)
     if mol is None or not mol.GetNumAtoms():
-        raise UserError(f"{where} cannot be read: '{text}'")
+        raise UserError(f"{where} cannot be read: '{shortened(text)}'")
     return mol

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor import PAD, UserError, Vocabulary
+from seqtutor.errors import shortened
 from seqtutor_music.metre import COMMON, Metre
 
 Ids = NDArray[np.int64]
@@ -28,7 +29,7 @@ NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 FLAT_NAMES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
-SPELLING = re.compile(r"([A-Ga-g])([#♯b♭]?)(-?\d+)")
+SPELLING = re.compile(r"([A-Ga-g])([#♯b♭]?)(-?\d{1,2})")
 
 
 def spell(midi: int, flats: bool = False) -> str:
@@ -101,7 +102,8 @@ def _token(word: str, place: int, shift: int) -> str:
         return word
     midi = pitch(word)
     if midi is None:
-        raise UserError(f"event {place} is '{word}'; an event is '.' (off), '-' (hold) or a pitch such as C4, F#4, Bb3")
+        what = "an event is '.' (off), '-' (hold) or a pitch such as C4, F#4, Bb3"
+        raise UserError(f"event {place} is '{shortened(word)}'; {what}")
     if not LOWEST <= midi - shift <= HIGHEST:
         lowest, highest = spell(LOWEST + shift), spell(HIGHEST + shift)
         raise UserError(f"event {place} is '{word}'; pitches go from {lowest} to {highest} in this key")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from seqtutor import __version__
-from seqtutor.errors import UserError, UserStopped
+from seqtutor.errors import UserError, UserStopped, plain
 from seqtutor.hardware import idle_threads
 
 COMMANDS = (
@@ -40,7 +40,7 @@ class Commands(click.Group):
         except UserStopped as error:
             raise _Ended(str(error), error.status) from error
         except UserError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(plain(str(error))) from error  # a stranger's file may be quoted
         except KeyboardInterrupt as stopped:
             name, status = getattr(stopped, "name", "SIGINT"), getattr(stopped, "status", 130)
             raise _Ended(f"stopped by {name}", status) from stopped

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from seqtutor.config import check_seed
+from seqtutor.config import NO_RECORD, check_seed
+from seqtutor.errors import UserError
 
 
 @click.command()
@@ -38,6 +39,10 @@ def evaluate(
     seqtutor evaluate outputs/molecules-tb-20260101-120000 --log old/samples.csv
     """
     check_seed(seed)
+    if log and against:
+        raise UserError("--log estimates MODEL from a record, and --against samples: give one of them")
+    if (log_reward or log_text) and not log:
+        raise UserError(NO_RECORD)
     if log:
         _from_log(model, list(log), log_reward, log_text, seed, as_json)
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -12,6 +11,8 @@ import click
 
 from seqtutor.config import settings_class
 from seqtutor.domain import Domain, available, domain_class
+from seqtutor.errors import UserError
+from seqtutor.files import read_toml
 from seqtutor.objectives import load_objective
 from seqtutor.plugins import installed
 
@@ -160,10 +161,10 @@ def _in_file(config: str, resume: str, key: str) -> str:
     if not (config or resume) or not path.is_file():
         return ""  # the command itself reads the file, and says what is wrong with it
     try:
-        name = tomllib.loads(path.read_text(encoding="utf-8")).get(key)
-        return name if isinstance(name, str) else ""
-    except (OSError, ValueError, RecursionError):  # every error of a text that is no TOML is a ValueError
+        name = read_toml(path).get(key)
+    except UserError:
         return ""
+    return name if isinstance(name, str) else ""
 
 
 def typed(options: dict[str, Any]) -> dict[str, Any]:

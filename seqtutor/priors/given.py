@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqtutor.domain import Domain
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, shortened
 from seqtutor.priors.script import Fixed
 from seqtutor.vocabulary import PAD
 
@@ -68,9 +68,10 @@ def spans(text: str, most: int) -> list[tuple[int, int]]:
     found = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not (first.strip().isdecimal() and (last.strip().isdecimal() if dash else True)):
-            raise UserError(f"--keep takes numbers and spans of them, such as 1-2,4, not '{text}'")
-        found.append((int(first), int(last if dash else first)))
+        try:
+            found.append((int(first), int(last if dash else first)))
+        except ValueError:  # of a number of some thousand digits too
+            raise UserError(f"--keep takes numbers and spans of them, such as 1-2,4, not '{shortened(text)}'") from None
         if not 1 <= found[-1][0] <= found[-1][1] <= most:
             raise UserError(f"--keep has '{part}', and there are 1 to {most}")
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seqtutor.budget import limits
 from seqtutor.config import NO_LIMIT
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, plain
 from seqtutor.files import read_toml
 from seqtutor.runs.folder import checked_run, owner, whole_rows
 
@@ -41,15 +41,6 @@ def status_of(folder: Path) -> Lines:
         term, text, reason = (failures[-1].get(key, "") for key in ("term", "text", "reason"))
         lines.append(("failures", f"{len(failures):,}; the last: {term} of '{text}': {reason}"))
     return [(label, plain(text)) for label, text in lines]
-
-
-def plain(text: str) -> str:
-    r"""A text of a stranger's on one line, every character that steers a terminal as its number.
-
-    >>> print(plain("a\x1b[2Jb\nc"))
-    a\x1b[2Jb\nc
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _doing(process: int | None, finished: bool, complete: bool) -> str:

@@ -75,9 +75,14 @@ def test_an_isomer_is_one_and_each_atom_too_many_costs():
         ({"kind": "similarity", "smiles": [ASPIRIN], "fingerprint": "ecfp5"}, "'ecfp5'; did you mean 'ecfp"),
         ({"kind": "similarity", "smile": [ASPIRIN]}, r"key in \[terms\.mine\] 'smile'; did you mean 'smiles'"),
         ({"kind": "substructure", "smarts": ["[C"]}, r"\[terms\.mine\]: SMARTS cannot be read: '\[C'"),
+        ({"kind": "similarity", "smiles": ["C" * 5001]}, "SMILES 1: it has 5,001 characters; 5,000 is the most"),
+        ({"kind": "substructure", "smarts": ["C" * 5001]}, "SMARTS: it has 5,001 characters; 5,000 is the most"),
+        ({"kind": "substructure", "smarts": ["C(" * 2000]}, r"SMARTS cannot be read: '[C(]{57}\.\.\.'$"),
         ({"kind": "alerts", "catalogue": "file"}, 'your own need catalogue = "file" and file'),
         ({"kind": "alerts", "catalogue": "file", "file": "none.csv"}, "cannot read none.csv"),
         ({"kind": "formula", "formula": "c2h6"}, "must be a sum formula such as"),
+        ({"kind": "formula", "formula": "C" + "9" * 400}, "must be a sum formula such as"),
+        ({"kind": "formula", "formula": "C" + "9" * 5000}, r"must be a sum formula such as C7H8N2O2, not 'C999.{,60}$"),
     ],
 )
 def test_a_profile_that_makes_no_term_says_why(settings, message):

@@ -157,6 +157,11 @@ def digits(path: Path) -> None:
     path.write_bytes(BEFORE[0].replace(b"1", b"1" + b"9" * 400))
 
 
+def thousands(path: Path) -> None:
+    """Every 2 is a number of more digits than Python reads."""
+    path.write_bytes(BEFORE[0].replace(b"2", b"2" * 5000))
+
+
 def socket(path: Path) -> None:
     """A socket that nobody listens to."""
     os.mknod(path, stat.S_IFSOCK | 0o600)
@@ -214,7 +219,8 @@ def surrogate(path: Path) -> None:
 BEFORE: list[bytes] = [b""]  # what the file held
 FAULTS: tuple[Callable[[Path], None], ...] = (
     *(link, loop, fifo, socket, folder, missing, empty, half, character, vast, cell, list_of_lists, number),
-    *(utf16, noise, zeros, other, twice, many, flipped, windows, escapes, digits, no_numbers, negative, surrogate),
+    *(utf16, noise, zeros, other, twice, many, flipped, windows, escapes, digits, thousands, no_numbers, negative),
+    surrogate,
 )
 
 
@@ -282,8 +288,10 @@ def attempt(work: Path, place: str, fault: Callable[[Path], None], command: str)
 def called(*args: str) -> str:
     """What a command comes to in this process."""
     result = CliRunner().invoke(main, list(args))
+    if "\x1b" in result.output:
+        return "escape sequence printed"
     if result.exit_code == 0:
-        return "escape sequence printed" if "\x1b" in result.output else "done"
+        return "done"
     if not isinstance(result.exception, SystemExit):
         error = result.exception or RuntimeError("no exception")
         last = traceback.extract_tb(error.__traceback__)[-1]
