@@ -203,6 +203,22 @@ def test_a_table_that_tells_nothing_says_so(measured):
     assert term.sentence.endswith("that is no evidence that it foresees anything")
 
 
+@pytest.mark.parametrize(
+    ("option", "first", "second"),
+    [
+        ("--surrogate", "score=words.csv", "score=other.csv"),
+        ("--function", "score=a:b", "score=c:d"),
+        ("--transform", "rises=sigmoid,low=0,high=1", "rises=reverse_sigmoid,low=0,high=1"),
+    ],
+)
+def test_a_name_that_is_given_twice_is_refused(measured, option, first, second):
+    """The last one was taken in silence."""
+    result = CliRunner().invoke(main, ["train", "--domain", "letters", option, first, option, second])
+    assert result.exit_code == 1
+    name, _, rest = second.partition("=")
+    assert f"{option} names '{name}' twice, the second time as '{rest}'" in " ".join(result.stderr.split())
+
+
 @pytest.mark.parametrize("transform", [None, {"kind": "reverse_sigmoid", "low": 0.0, "high": 1.0}])
 def test_a_weight_below_zero_turns_the_caution_round(measured, transform):
     """Else what is not known would be paid for: R falls with the value, and the doubt is taken from that."""

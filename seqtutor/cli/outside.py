@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +18,29 @@ Tables = dict[str, dict[str, Any]]  # as `[terms.NAME]` in a config
 def typed_terms(functions: Sequence[str], programs: Sequence[str], transforms: Sequence[str]) -> Tables:
     """What was typed, as tables of a config. A program's words are split as a shell would, and no shell sees them."""
     tables: Tables = {}
-    for text in functions:
-        name, place = _named("--function", text, "dock=my_oracles:dock")
+    for name, place in _named("--function", functions, "dock=my_oracles:dock"):
         tables.setdefault(name, {})["function"] = place
-    for text in programs:
-        name, command = _named("--program", text, '"dock=sh dock.sh"')
+    for name, command in _named("--program", programs, '"dock=sh dock.sh"'):
         try:
             tables.setdefault(name, {})["program"] = shlex.split(command)
         except ValueError as error:
-            raise UserError(f"--program {text}: {error}") from error
-    for text in transforms:
-        name, rest = _named("--transform", text, "logp=sigmoid,low=1,high=3")
-        tables.setdefault(name, {})["transform"] = _transform(rest, text)
+            raise UserError(f"--program {name}={command}: {error}") from error
+    for name, rest in _named("--transform", transforms, "logp=sigmoid,low=1,high=3"):
+        tables.setdefault(name, {})["transform"] = _transform(rest, f"{name}={rest}")
     return tables
 
 
-def _named(option: str, text: str, example: str) -> tuple[str, str]:
-    name, _, rest = text.partition("=")
-    if not name or not rest:
-        raise UserError(f"{option} takes NAME=..., such as {option} {example}, not '{text}'")
-    return name, rest
+def _named(option: str, texts: Sequence[str], example: str) -> Iterator[tuple[str, str]]:
+    """The NAME and the rest of each NAME=... that was typed. Raises UserError for another text, and a second NAME."""
+    names: set[str] = set()
+    for text in texts:
+        name, _, rest = text.partition("=")
+        if not name or not rest:
+            raise UserError(f"{option} takes NAME=..., such as {option} {example}, not '{text}'")
+        if name in names:
+            raise UserError(f"{option} names '{name}' twice, the second time as '{rest}': give each a name of its own")
+        names.add(name)
+        yield name, rest
 
 
 def _transform(rest: str, text: str) -> dict[str, Any]:
@@ -65,8 +68,7 @@ def with_learnt(tables: Tables, votes: str, measured: Sequence[str], caution: fl
     if typed == ["--caution"]:
         raise UserError(f"--caution {caution:g} is about a learnt reward: name --taste FILE or --surrogate NAME=FILE")
     new: Tables = {"taste": {"taste": votes, "digest": "", "bytes": 0}} if votes else {}
-    for text in measured:
-        name, file = _named("--surrogate", text, "pIC50=assay.csv")
+    for name, file in _named("--surrogate", measured, "pIC50=assay.csv"):
         new[name] = {"surrogate": file, "digest": ""}
     doubt = {} if caution is None else {"caution": caution}
     return {**tables, **{name: {**tables.get(name, {}), **table, **doubt} for name, table in new.items()}}
