@@ -16,7 +16,7 @@ LONGEST = 5000  # characters of a SMILES; a protein of 100 amino acids has fewer
 _murcko: Callable[[Mol], Mol] = GetScaffoldForMol
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)  # a final table's; each takes 30 kB
 def molecule(smiles: str) -> Mol:
     """The molecule of a valid SMILES; shared by all who ask, so never change it. Raises ValueError where it is none."""
     with BlockLogs():
