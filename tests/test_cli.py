@@ -181,6 +181,10 @@ def test_a_run_hands_over_what_it_keeps_of_its_samples_by_the_law_of_the_optimum
     assert (summary["kept"]["items"], summary["kept"]["draws"]) == (100, 1500)
     assert summary["reward"]["kept"]["mean"] == pytest.approx(summary["kept"]["reward"])
     assert sum(kept) / 100 > sum(rewards) / 1500
+    succeed("train", "--config", f"{run}/config.toml", "--samples", 600, "--output", "fewer")
+    found = json.loads((Path("fewer") / "summary.json").read_text())["kept"]
+    assert 50 <= found["items"] == int(found["effective"]) < 100
+    assert len((Path("fewer") / "samples" / "words.txt").read_text().split()) == found["items"]
 
 
 def test_a_run_can_be_repeated_from_its_config_alone(run):

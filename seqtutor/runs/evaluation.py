@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from seqtutor.domain import Domain, Measure
-from seqtutor.optimum import Kept, Optimum, Point, Written, best_of, keep
+from seqtutor.optimum import LEAST, Kept, Optimum, Point, Written, best_of, keep
 from seqtutor.plugin.complaints import measured
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, compared, draw
@@ -108,13 +108,16 @@ def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[
 
 
 def kept_of(found: Evaluation, own: Written, temperature: float, count: int, seed: int) -> Kept:
-    """Which of the items of a policy a run hands over: `count` by the law of the optimum; none where that is unknown.
+    """Which of the items of a policy a run hands over by the law of the optimum.
 
-    `own`: what `written` told of them.
+    `count`, or as many as the samples are worth of it; none where that is too few to tell. `own`: what `written` told.
     """
     known = np.flatnonzero(np.isfinite(found.scores.totals))[: len(own)]
     reward = np.where(found.scores.valid[known], own.reward, np.nan)
-    kept = keep(reward, own.prior_logp - own.logp, temperature, count, seed)
+    odds = own.prior_logp - own.logp
+    kept = keep(reward, odds, temperature, count, seed)
+    if LEAST <= kept.effective < count:
+        kept = keep(reward, odds, temperature, int(kept.effective), seed)
     weights = np.zeros(len(found.scores.texts))
     weights[known] = kept.weights
     return replace(kept, rows=known[kept.rows], weights=weights)
