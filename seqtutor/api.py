@@ -206,7 +206,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "went_back": tuner.healthy_update if tuner.went_back else None,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
         **_distance(tuner, own, others, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
-        **comparison(prior, best, policy, kept, scorer),
+        **comparison(prior, best, policy, scorer, kept),
         "spread": spreads,
     }
     if kept:

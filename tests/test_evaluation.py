@@ -15,7 +15,7 @@ from seqtutor.priors import sampling
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
-from seqtutor.runs.evaluation import best_of_n, comparison, evaluate
+from seqtutor.runs.evaluation import best_of_n, comparison, evaluate, kept_of, written
 
 DOMAIN = LettersDomain()
 MODEL = new_model(seed=1)
@@ -163,6 +163,22 @@ def test_the_table_sets_prior_best_of_n_and_policy_side_by_side():
     assert [m.name for m in prior.figures] == [m.name for m in policy.figures]
     names = [m.name for m in prior.figures]
     assert names == ["reward", "rises", "variety", "valid", "letters"]
+    assert "kept" not in table["reward"]
+
+
+def test_what_is_kept_has_the_figures_of_the_samples_by_their_weights():
+    prior, policy = (evaluate(MODEL, DOMAIN, scorer(), 900, seeded(s)) for s in (1, 2))
+    own, _ = written(policy, MODEL, MODEL, 800)
+    kept = kept_of(policy, own, 1.0, 50, seed=0)
+    assert len(kept.rows) == len(set(kept.rows.tolist())) == 50 < kept.effective
+    assert policy.scores.valid[kept.rows].all()
+    assert kept.rows.max() < 800  # those that both models have read
+    assert not kept.weights[800:].any()
+    assert len(kept_of(policy, own, 1.0, 700, seed=0).rows) == int(kept.effective)
+    table = comparison(prior, policy, policy, scorer(), kept)
+    weights, totals = kept.weights, np.nan_to_num(policy.scores.totals)
+    assert table["reward"]["kept"]["mean"] == pytest.approx(np.average(totals, weights=weights)) == kept.reward
+    assert kept.reward > policy.reward.mean
 
 
 def test_what_should_be_near_needs_something_to_be_near_to():

@@ -145,7 +145,7 @@ def _measure(name: str, values: Values) -> Measure:
 
 
 def comparison(
-    prior: Evaluation, best: Evaluation, policy: Evaluation, kept: Kept | None, scorer: Scorer
+    prior: Evaluation, best: Evaluation, policy: Evaluation, scorer: Scorer, kept: Kept | None = None
 ) -> dict[str, Any]:
     """The before/after table as plain data: reward, terms and measures of prior, best of n, policy, and what is kept.
 
