@@ -80,13 +80,9 @@ class SequenceTerm:
 
 
 class TermKind(ABC):
-    """A term that a config makes for itself, `[terms.NAME] kind = "..."`: a frozen dataclass of `option` fields.
+    """What a config makes terms of, `[terms.NAME] kind = "..."`, as many as it names: a frozen dataclass of `option`s."""
 
-    One kind may make several terms under names of their own: similarity to this molecule, and to that one. Where a
-    `lower` raw value is better, a config must say how it is paid.
-    """
-
-    lower: ClassVar[bool] = False
+    lower: ClassVar[bool] = False  # a lower raw value is better: a config must say how it is paid
 
     @abstractmethod
     def term(self, name: str) -> SequenceTerm:
