@@ -80,7 +80,7 @@ class SequenceTerm:
 
 
 class TermKind(ABC):
-    """What a config makes terms of, `[terms.NAME] kind = "..."`, as many as it names: a frozen dataclass of `option`s."""
+    """What a config makes terms of, `[terms.NAME] kind = "..."`, one a name: a frozen dataclass of `option` fields."""
 
     lower: ClassVar[bool] = False  # a lower raw value is better: a config must say how it is paid
 
