@@ -11,6 +11,7 @@ from letters import FixedLettersDomain, LettersDomain, every, log_probabilities,
 
 from seqtutor import EOS, PAD, Measure, SequenceTerm
 from seqtutor.cli.tables import comparison_table
+from seqtutor.optimum import tilt
 from seqtutor.priors import sampling
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
@@ -174,6 +175,8 @@ def test_what_is_kept_has_the_figures_of_the_samples_by_their_weights():
     assert policy.scores.valid[kept.rows].all()
     assert kept.rows.max() < 800  # those that both models have read
     assert not kept.weights[800:].any()
+    first, valid = policy.scores.totals[:800], policy.scores.valid[:800]
+    assert kept.kl == pytest.approx(tilt(np.where(valid, first, np.nan), 1.0).kl)  # no item has no part in the optimum
     assert len(kept_of(policy, own, 1.0, 700, seed=0).rows) == int(kept.effective)
     table = comparison(prior, policy, policy, scorer(), kept)
     weights, totals = kept.weights, np.nan_to_num(policy.scores.totals)

@@ -113,14 +113,16 @@ def kept_of(found: Evaluation, own: Written, temperature: float, count: int, see
     `count`, or as many as the samples are worth of it; none where that is too few to tell. `own`: what `written` told.
     """
     known = np.flatnonzero(np.isfinite(found.scores.totals))[: len(own)]
-    reward = np.where(found.scores.valid[known], own.reward, np.nan)
+    items = found.scores.valid[known]
+    reward = np.where(items, own.reward, np.nan)
     odds = own.prior_logp - own.logp
     kept = keep(reward, odds, temperature, count, seed)
     if LEAST <= kept.effective < count:
         kept = keep(reward, odds, temperature, int(kept.effective), seed)
     weights = np.zeros(len(found.scores.texts))
     weights[known] = kept.weights
-    return replace(kept, rows=known[kept.rows], weights=weights)
+    apart = -float(np.log(items.mean())) if items.any() else 0.0  # what is no item has no part in this optimum
+    return replace(kept, rows=known[kept.rows], weights=weights, kl=kept.kl + apart)
 
 
 def against_optimum(policy: Written, prior: Written, temperature: float, kl: float) -> dict[str, Any]:
