@@ -205,5 +205,10 @@ def test_the_table_shows_what_real_items_have_where_a_figure_says_it():
     table = comparison_table(summary)
     assert [str(column.header) for column in table.columns][-2:] == ["real", ""]
     assert [list(column.cells)[-1] for column in table.columns][-2:] == ["0.500", "further"]
+    judged = row | {"kept": {"mean": 0.5, "halfwidth": 0.01}}
+    after = comparison_table(summary | {"measures": [judged, row | {"name": "distinct"}]})
+    assert [str(column.header) for column in after.columns][-4:] == ["tuned", "kept of it", "real", ""]
+    cells = [list(column.cells)[-2:] for column in after.columns][-4:]
+    assert cells == [["0.200", "0.20 ± 0.01"], ["0.50 ± 0.01", ""], ["0.500", "0.500"], ["nearer", "further"]]
     without = comparison_table(summary | {"measures": [plain]})
     assert [str(column.header) for column in without.columns] == ["", "prior", "best of 4 from it", "tuned", ""]

@@ -355,6 +355,24 @@ def test_what_was_kept_by_the_law_of_the_optimum_is_shown_with_its_files(tmp_pat
     )
     assert "Kept of it" in said
     assert "0.432" in said
+    assert "and to 4 in the 2 items that are kept of what it wrote" in re.sub(r"\s+", " ", said)
+
+
+def test_the_change_is_judged_by_what_is_kept_and_what_went_astray_by_the_policy_too(tmp_path: Path) -> None:
+    def figure(name: str, policy: float, kept: float) -> dict[str, Any]:
+        means = {"prior": 0.5, "best_of_n": 0.5, "policy": policy, "kept": kept}
+        about = {"name": name, "better": "near", "percent": False, "summary": "", "reference": 0.6}
+        return about | {key: {"mean": mean, "halfwidth": 0.01} for key, mean in means.items()}
+
+    rows = [figure("led", 0.5, 0.6), figure("lost", 0.4, 0.5), figure("left", 0.5, 0.4)]
+    kept = {"items": 2, "draws": 1000, "effective": 321.0, "kl": 1.5, "reward": 4.0}
+    page = render(write_run(tmp_path, kept=kept, measures=rows), Tunes())
+    said = re.sub(r"\s+", " ", text(page))
+    assert "1 of 3 measures got better, 1 got worse" in said
+    assert "Further from real items than before: left, lost." in said
+    drifts = re.search(r'<ul class="drifts">.*?</ul>', page, re.DOTALL)
+    assert drifts
+    assert re.findall(r"<strong>(.*?)</strong>", drifts[0]) == ["lost"]  # the histograms are the policy's
 
 
 def test_the_notation_stands_cleaned_under_the_picture(page: str, tmp_path: Path) -> None:

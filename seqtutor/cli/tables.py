@@ -21,13 +21,24 @@ LEAST_PAID = 0.005  # of a reward that is worth a word
 
 
 def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
-    """A mean with its 95 % interval: '93.1 ± 0.5 %'; a dash where there is none."""
+    """A mean with its 95 % interval, to the digit that this leaves certain; a dash where there is none.
+
+    >>> figure(0.93123, 0.0052, True), figure(-0.2123, 0.04, False), figure(2.388, None, False), figure(None, None, True)
+    ('93.1 ± 0.5 %', '-0.21 ± 0.04', '2.388', '-')
+    """
     if mean is None or not math.isfinite(mean):
         return "-"
     scale, unit = (100.0, " %") if percent else (1.0, "")
     digits = 1 if percent or abs(mean) >= 10 else 3
-    spread = "" if halfwidth is None or not math.isfinite(halfwidth) else f" ± {halfwidth * scale:.{digits}f}"
-    return f"{mean * scale:.{digits}f}{spread}{unit}"
+    if halfwidth is None or not math.isfinite(halfwidth):
+        return f"{mean * scale:.{digits}f}{unit}"
+    if halfwidth > 0:
+        digits = min(max(-math.floor(math.log10(halfwidth * scale)), 0), 2)
+    return f"{mean * scale:.{digits}f} ± {halfwidth * scale:.{digits}f}{unit}"
+
+
+def _cell(row: Mapping[str, Any], estimate: Mapping[str, Any]) -> str:
+    return figure(estimate["mean"], estimate["halfwidth"], row["percent"])
 
 
 def weight_of(term: RewardTerm) -> str:
@@ -36,15 +47,27 @@ def weight_of(term: RewardTerm) -> str:
 
 
 def comparison_table(summary: Mapping[str, Any]) -> Table:
-    """Before and after, with best of n from the prior between them; every figure with its 95 % interval."""
-    columns = ("prior", "best_of_n", "policy")
+    """Before and after, with best of n from the prior between them; what is judged with its 95 % interval.
+
+    Where some of the policy's samples are kept, what is judged is these, and the policy's own interval is left to the
+    page.
+    """
     table = new_table(f"{summary['samples']:,} samples each, mean ± 95 % interval")
+    table.padding = (0, 1, 0, 0)  # so that it fits into 80 columns
     rows = [summary["reward"], *summary["terms"], *summary["measures"]]
-    real = any(row["reference"] is not None for row in rows)
-    for heading in ("prior", f"best of {summary['best_of']} from it", "tuned", *(["real"] if real else []), ""):
+    real, kept = any(row["reference"] is not None for row in rows), any("kept" in row for row in rows)
+    after = ["tuned", "kept of it"] if kept else ["tuned"]
+    for heading in ("prior", f"best of {summary['best_of']} from it", *after, *(["real"] if real else []), ""):
         table.add_column(heading, justify="right")
     for row in rows:
-        cells = [figure(row[c]["mean"], row[c]["halfwidth"], row["percent"]) for c in columns]
+        compared = [row["prior"], row["best_of_n"], *([] if "kept" in row else [row["policy"]])]
+        cells = [_cell(row, estimate) for estimate in compared]
+        if kept:
+            cells += (
+                [figure(row["policy"]["mean"], None, row["percent"]), _cell(row, row["kept"])]
+                if "kept" in row
+                else [""]
+            )
         cells += [figure(row["reference"], None, row["percent"])] if real else []
         table.add_row(row["name"], *cells, _judged(row))
         if row is summary["reward"] or row is summary["terms"][-1]:
@@ -81,7 +104,8 @@ def _signed(value: float) -> str:
 
 
 def _judged(row: Mapping[str, Any]) -> str:
-    word = verdict(row["better"], _pair(row["prior"]), _pair(row["policy"]), row["reference"])
+    after = row["kept"] if "kept" in row and row["kept"]["mean"] is not None else row["policy"]
+    word = verdict(row["better"], _pair(row["prior"]), _pair(after), row["reference"])
     if row["better"] == "near":
         return {"better": "nearer", "worse": "further"}.get(word, "")
     return word if word in ("better", "worse") else ""

@@ -150,10 +150,11 @@ def _story(summary: Summary | None) -> dict[str, object]:
         nothing: dict[str, object] = {"better": [], "worse": [], "hidden": 0, "table": [], "real": False}
         return {"headline": "This run did not reach its end", "astray": "", **nothing}
     # A domain without measures is judged by its reward and its terms.
-    verdicts = figures.judge(summary.measures or (summary.reward, *summary.terms))
+    judged = summary.measures or (summary.reward, *summary.terms)
+    verdicts = figures.judge(judged)
     return {
         "headline": figures.headline(verdicts),
-        "astray": figures.astray(verdicts),
+        "astray": figures.astray(judged),
         "better": [_card(figure) for figure in verdicts.better[:CARDS]],
         "worse": [_card(figure) for figure in verdicts.worse[:CARDS]],
         "hidden": max(len(verdicts.worse) - CARDS, 0),
@@ -168,7 +169,7 @@ def _story(summary: Summary | None) -> dict[str, object]:
 
 def _card(figure: Figure) -> Card:
     before, after = figures.before_after(figure)
-    bars = (figure.prior.mean, figure.policy.mean) if figure.percent else None
+    bars = (figure.prior.mean, figure.after.mean) if figure.percent else None
     real = figures.real(figure)
     summary = f"{figure.summary} (real items: {real})".strip() if real else figure.summary
     return Card(_title(figure.name), before, after, figures.verdict(figure), summary, bars)

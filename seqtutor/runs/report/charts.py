@@ -249,12 +249,13 @@ def _points(x: Values, y: Values, across: Scale, up: Scale, labels: list[str]) -
 
 
 def _places(summary: Summary) -> list[tuple[str, str, float, Estimate]]:
-    """Kind, label, KL and reward of the three models that a run compares; those with no figures are left out."""
-    reward = summary.reward
+    """Kind, label, KL and reward of what a run compares; those with no figures are left out."""
+    reward, kept = summary.reward, summary.kept
     places = [
         ("prior", "prior", 0.0, reward.prior),
         ("best", f"best of {summary.best_of} from the prior", summary.best_of_kl, reward.best_of_n),
         ("policy", "tuned model", summary.kl_sequence, reward.policy),
+        ("kept", "kept of it", kept.kl if kept else math.nan, reward.kept),
     ]
     return [p for p in places if math.isfinite(p[2]) and math.isfinite(p[3].mean)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from seqtutor import measure
@@ -23,14 +23,14 @@ NEAR = {"better": "nearer to real", "worse": "further from real"}  # what these 
 
 def verdict(figure: Figure) -> str:
     """A key of WORDS. A change counts when the 95 % interval of the difference leaves zero out."""
-    before, after = figure.prior, figure.policy
+    before, after = figure.prior, figure.after
     pairs = (before.mean, before.halfwidth), (after.mean, after.halfwidth)
     return measure.verdict(figure.better, *pairs, figure.reference)
 
 
 def effect(figure: Figure) -> float:
     """The change in units of the half-width of its interval: what ranks figures of different units."""
-    before, after = figure.prior, figure.policy
+    before, after = figure.prior, figure.after
     noise = math.hypot(before.halfwidth, after.halfwidth)
     new, old = (measure.judged(figure.better, m, figure.reference) for m in (after.mean, before.mean))
     return abs(new - old) / noise if noise > 0 else math.inf
@@ -70,9 +70,13 @@ def headline(verdicts: Verdicts) -> str:
     return f"{better or 'None'} of {judged} measures got better, {tail}"
 
 
-def astray(verdicts: Verdicts) -> str:
-    """The figures that went further from what real items have, the farthest first; empty where none did."""
-    return ", ".join(figure.name for figure in verdicts.worse if figure.better == "near")
+def astray(figures: Sequence[Figure]) -> str:
+    """The figures that went further from what real items have, the farthest first; empty where none did.
+
+    Those of the policy itself are among them: its interval is the narrower one, and it is what more is drawn from.
+    """
+    worse = [*judge(figures).worse, *judge([figure.of_policy for figure in figures]).worse]
+    return ", ".join(dict.fromkeys(figure.name for figure in worse if figure.better == "near"))
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -121,7 +125,7 @@ def before_after(figure: Figure) -> tuple[str, str]:
     >>> before_after(Figure("in key", "higher", Estimate(0.012, 0), Estimate(0, 0), Estimate(0.8412, 0), percent=True))
     ('1.2 %', '84 %')
     """
-    before, after = figure.prior.mean, figure.policy.mean
+    before, after = figure.prior.mean, figure.after.mean
     show = percentage if figure.percent else _significant
     extra = 0
     while show(before, extra) == show(after, extra) and before != after and extra < 4:

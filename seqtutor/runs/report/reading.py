@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -41,6 +41,16 @@ class Figure:
     weight: float | None = None  # of a term
     reference: float | None = None  # what real items have
     kept: Estimate = UNKNOWN  # all of the policy's, each by what it is worth of the optimum
+
+    @property
+    def after(self) -> Estimate:
+        """What is judged: what the run hands over, or the policy itself where nothing was kept of it."""
+        return self.kept if math.isfinite(self.kept.mean) else self.policy
+
+    @property
+    def of_policy(self) -> Figure:
+        """The same figure without what was kept, so that the policy itself is judged."""
+        return replace(self, kept=UNKNOWN)
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ def histograms(summary: Summary) -> dict[str, object]:
     """`first`: of the reward, its terms and what should be near real items; `more`: of the others."""
     first: list[Histogram] = []
     more: list[Histogram] = []
-    measures = {figure.name: figure for figure in summary.measures}
-    terms = {figure.name: figure for figure in (summary.reward, *summary.terms)}
+    measures = {figure.name: figure.of_policy for figure in summary.measures}
+    terms = {figure.name: figure.of_policy for figure in (summary.reward, *summary.terms)}
     for spread in summary.spread:
         figure = (terms if spread.of_term else measures).get(spread.name)
         if figure and _drawable(spread):
@@ -78,7 +78,8 @@ def _steps(heights: Sequence[float], edges: Sequence[float]) -> str:
 def drifts(summary: Summary) -> list[tuple[str, str]]:
     """Each measure that moved and that no side of it calls better, the largest change first: its name, and how."""
     unasked = ("near", "worse"), ("neither", "changed")
-    moved = [figure for figure in summary.measures if (figure.better, figures.verdict(figure)) in unasked]
+    own = [figure.of_policy for figure in summary.measures]
+    moved = [figure for figure in own if (figure.better, figures.verdict(figure)) in unasked]
     pulls = {spread.name: spread.pull for spread in summary.spread if not spread.of_term}
     return [(f.name, _sentence(f, pulls.get(f.name))) for f in sorted(moved, key=figures.effect, reverse=True)]
 
