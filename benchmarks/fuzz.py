@@ -13,6 +13,7 @@ unless it lasts 30.
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import json
 import os
@@ -37,7 +38,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 import seqtutor
-from seqtutor import UserError
+from seqtutor import Domain, UserError
 from seqtutor.config import TrainConfig, build
 from seqtutor.files import read_toml
 from seqtutor.people.taste import evidence
@@ -153,6 +154,11 @@ def _file(domain: str, name: str) -> Reader:
     return read
 
 
+@functools.cache
+def _molecules() -> Domain:
+    return seqtutor.load("molecules")
+
+
 def _toml(data: bytes, folder: Path) -> None:
     (folder / "run.toml").write_bytes(data)
     config = build(TrainConfig, read_toml(folder / "run.toml"))
@@ -171,7 +177,7 @@ def _weights(data: bytes, folder: Path) -> None:
 
 def _packed(data: bytes, folder: Path) -> None:
     """As a file of molecules that was packed: bitten first and then packed, and bitten as it was packed."""
-    domain = seqtutor.load("molecules")
+    domain = _molecules()
     for name, content in (("some.smi.gz", gzip.compress(data, 1)), ("other.smi.gz", gzip.compress(GOOD, 1))):
         if name == "other.smi.gz":
             place = len(data) % len(content)
@@ -194,7 +200,7 @@ def _record(data: bytes, folder: Path) -> None:
     for name in ("some.csv", "some.jsonl"):
         (folder / name).write_bytes(data)
         with suppress(UserError):
-            read_record(seqtutor.load("molecules"), [str(folder / name)], {"y": "y"})
+            read_record(_molecules(), [str(folder / name)], {"y": "y"})
 
 
 def _checkpoint(data: bytes, folder: Path) -> None:
@@ -246,9 +252,8 @@ def _run(data: bytes, folder: Path) -> None:
     names = ("config.toml", "metrics.csv", "samples.csv", "summary.json", "failures.csv")
     for name, content in zip(names, (data + b"\n=====\n" * 5).split(b"\n=====\n"), strict=False):
         (folder / name).write_bytes(content)
-    domain = seqtutor.load("molecules")
     status_of(folder)
-    render(folder, domain)
+    render(folder, _molecules())
 
 
 def _seeds_of_weights(folder: Path) -> list[bytes]:
