@@ -189,8 +189,8 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         judge = odds_of(tuner.kept, tuner.prior) if tuner.offline else None
         best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), apart, judge)
         spreads = spread(prior, policy, scorer, config.seed)
-        kept = None if tuner.offline else kept_of(policy, own, tuner.dial.temperature, FILES, config.seed)
-        kept = kept if kept and len(kept.rows) else None
+        rows, kept = kept_of(policy, own, tuner.dial.temperature, FILES, config.seed)
+        by_law = tuner.offline is None and len(rows) > 0
     steps = chosen(tuner.script, torch.from_numpy(policy.tokens[:COMPARED])).sum()
     summary = {
         "domain": domain.name,
@@ -206,13 +206,14 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "went_back": tuner.healthy_update if tuner.went_back else None,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
         **_distance(tuner, own, others, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
-        **comparison(prior, best, policy, scorer, kept),
+        **comparison(prior, best, policy, scorer, kept if by_law else None),
         "spread": spreads,
     }
-    if kept:
-        told = {key: getattr(kept, key) for key in ("draws", "effective", "kl", "reward")}
-        summary["kept"] = {"items": len(kept.rows), **told}
-    rows = kept.rows if kept else np.flatnonzero(policy.scores.valid)[:FILES]
+    if by_law:
+        told = {key: getattr(kept, key) for key in ("effective", "kl", "reward")}
+        summary["kept"] = {"items": len(rows), "draws": len(own), **told}
+    else:
+        rows = np.flatnonzero(policy.scores.valid)[:FILES]
     if foreseen := sentences(tuner.scorer.terms):
         summary["foreseen"] = foreseen
     run.save_summary(summary)

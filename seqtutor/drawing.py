@@ -19,7 +19,7 @@ from seqtutor.config import TrainConfig, check_seed
 from seqtutor.domain import Domain, available, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_json
-from seqtutor.optimum import Kept, keep, log_mean
+from seqtutor.optimum import Tilt, log_mean, tilt
 from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about, stem_of
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import CHUNK, array_of, draw, logp_of, sample
@@ -141,7 +141,7 @@ def choose(
     seed: int,
     temperature: float | None = None,
     script: Script | None = None,
-) -> tuple[Scores, Kept]:
+) -> tuple[Scores, Tilt]:
     """Keep n of n * draws sequences, each by its weight p exp(R/c) / pi: as draws grow, n samples of pi*.
 
     `temperature`: c; None is the source's own. Steps that the `script` says count in p: what leads to them
@@ -155,10 +155,11 @@ def choose(
     tokens, truncated, odds = _draws(source, n * draws, generator, script)
     with closing(scorer.aside([term for term in scorer.terms if term.counts])) as choosing:
         reward = choosing.score(tokens, truncated).totals
-    kept = keep(reward, odds, c, n, seed)
-    if not len(kept.rows):
-        raise _too_few(kept.effective, n, draws, c)
-    return scorer.score(tokens[kept.rows], truncated[kept.rows]), kept
+    found = tilt(reward, c, odds)
+    rows = found.keep(n, seed)
+    if not len(rows):
+        raise _too_few(found.effective, n, draws, c)
+    return scorer.score(tokens[rows], truncated[rows]), found
 
 
 def _draws(

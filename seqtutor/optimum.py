@@ -140,21 +140,42 @@ def _frontier(reward: Values, odds: Values) -> Iterator[Point]:
         sharpness = sharpness * STEP or GENTLEST / spread
 
 
-class Tilt(NamedTuple):
-    """What samples x of the prior stand for: pi*(x) = p(x) exp(R(x)/c) / Z."""
+@dataclass(frozen=True)
+class Tilt:
+    """What N draws of a model q stand for: samples of pi*, each worth w = p exp(R/c) / (Z q) of it."""
 
-    weights: Values  # (N,), their mean is 1; 0 where R is unknown
+    weights: Values  # (N,), with a mean of 1 over those whose R is known; 0 for the others
     kl: float  # KL(pi* || p), nats a sequence
-    effective: float  # how many sequences of pi* they are worth
+    reward: float  # mean R of pi*
+    effective: float  # how many sequences of pi* the draws are worth
+
+    @property
+    def sentence(self) -> str:
+        """One line on it."""
+        return (
+            f"{len(self.weights):,} draws are worth {self.effective:,.0f} of the optimum: "
+            f"reward {self.reward:.4g} at {self.kl:.2f} nats from the prior"
+        )
+
+    def keep(self, count: int, seed: int) -> Ids:
+        """Which `count` draws are kept, each by its weight; none where the draws are worth fewer than that."""
+        if self.effective < count:
+            return np.zeros(0, np.int64)
+        rows = np.flatnonzero(self.weights)
+        return rows[resample(np.log(self.weights[rows]), count, np.random.default_rng(seed))]
 
 
-def tilt(reward: Values, temperature: float) -> Tilt:
-    """The weights exp(R/c) / Z of samples of the prior, whose R (N,) is NaN where nobody knows it."""
-    logs = np.where(np.isfinite(reward), reward / temperature, -np.inf)
-    logs = logs - log_mean(logs)
-    weights = np.exp(logs)
-    kl = float((weights * np.where(weights > 0, logs, 0.0)).mean())
-    return Tilt(weights, kl, effective(logs))
+def tilt(reward: Values, temperature: float, odds: Values | float = 0.0) -> Tilt:
+    """What draws whose R is (N,), NaN where nobody knows it, tell of pi*. `odds`: log p/q of each, 0 for those of p."""
+    logs = reward / temperature + odds
+    known = np.isfinite(logs)
+    weights = np.zeros(len(reward))
+    if not known.any():
+        return Tilt(weights, math.nan, math.nan, 0.0)
+    log_z = log_mean(logs[known])
+    weights[known] = np.exp(logs[known] - log_z)
+    mean = float(np.average(reward[known], weights=weights[known]))
+    return Tilt(weights, mean / temperature - log_z, mean, effective(logs[known]))
 
 
 def log_mean(logs: Values) -> float:
@@ -195,42 +216,6 @@ def best_of(reward: Values) -> list[tuple[int, Point]]:
         chance[n - 1 :] = n / count * np.cumprod(np.append((below[1:] - n) / (below[1:] - 1), 1.0)[::-1])[::-1]
         found.append((n, Point(best_of_n_kl(n), float(chance @ ranked))))
     return found
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Which of many draws of a model are kept by the law of pi*, and what the draws tell of it."""
-
-    rows: Ids
-    draws: int
-    effective: float  # samples of pi* that all draws are worth
-    kl: float  # KL(pi* || p), nats a sequence
-    reward: float  # mean R under pi*
-    weights: Values  # (N,) what each draw is worth of pi*, the most likely 1; 0 where R is unknown
-
-    @property
-    def sentence(self) -> str:
-        """One line on it."""
-        return (
-            f"{self.draws:,} draws are worth {self.effective:,.0f} of the optimum: "
-            f"reward {self.reward:.4g} at {self.kl:.2f} nats from the prior"
-        )
-
-
-def keep(reward: Values, odds: Values, temperature: float, count: int, seed: int) -> Kept:
-    """Up to `count` of N draws, each by its weight p exp(R/c) / pi; none where the draws are worth fewer than `count`.
-
-    `reward`: R (N,), NaN where nobody knows it; such a draw is never kept. `odds`: log p/pi (N,), nats.
-    """
-    known = np.flatnonzero(np.isfinite(reward))
-    if not len(known):
-        return Kept(known, len(reward), 0.0, math.nan, math.nan, np.zeros(len(reward)))
-    logs = reward[known] / temperature + odds[known]
-    worth, weights = effective(logs), np.zeros(len(reward))
-    weights[known] = np.exp(logs - logs.max())
-    mean = float(np.average(reward[known], weights=weights[known]))
-    rows = known[resample(logs, count, np.random.default_rng(seed))] if worth >= count else known[:0]
-    return Kept(rows, len(reward), worth, mean / temperature - log_mean(logs), mean, weights)
 
 
 def resample(logs: Values, count: int, rng: np.random.Generator) -> Ids:

@@ -11,7 +11,6 @@ from letters import FixedLettersDomain, LettersDomain, every, log_probabilities,
 
 from seqtutor import EOS, PAD, Measure, SequenceTerm
 from seqtutor.cli.tables import comparison_table
-from seqtutor.optimum import tilt
 from seqtutor.priors import sampling
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
@@ -170,14 +169,15 @@ def test_the_table_sets_prior_best_of_n_and_policy_side_by_side():
 def test_what_is_kept_has_the_figures_of_the_samples_by_their_weights():
     prior, policy = (evaluate(MODEL, DOMAIN, scorer(), 900, seeded(s)) for s in (1, 2))
     own, _ = written(policy, MODEL, MODEL, 800)
-    kept = kept_of(policy, own, 1.0, 50, seed=0)
-    assert len(kept.rows) == len(set(kept.rows.tolist())) == 50 < kept.effective
-    assert policy.scores.valid[kept.rows].all()
-    assert kept.rows.max() < 800  # those that both models have read
+    rows, kept = kept_of(policy, own, 1.0, 50, seed=0)
+    assert len(rows) == len(set(rows.tolist())) == 50 < kept.effective
+    assert policy.scores.valid[rows].all()
+    assert rows.max() < 800  # those that both models have read
     assert not kept.weights[800:].any()
     first, valid = policy.scores.totals[:800], policy.scores.valid[:800]
-    assert kept.kl == pytest.approx(tilt(np.where(valid, first, np.nan), 1.0).kl)  # no item has no part in the optimum
-    assert len(kept_of(policy, own, 1.0, 700, seed=0).rows) == int(kept.effective)
+    paid = np.where(valid, np.exp(first), 0.0)  # what is no item has no part in the optimum
+    assert kept.kl == pytest.approx(np.average(first, weights=paid) - math.log(paid.mean()))
+    assert len(kept_of(policy, own, 1.0, 700, seed=0)[0]) == int(kept.effective)
     table = comparison(prior, policy, policy, scorer(), kept)
     weights, totals = kept.weights, np.nan_to_num(policy.scores.totals)
     assert table["reward"]["kept"]["mean"] == pytest.approx(np.average(totals, weights=weights)) == kept.reward

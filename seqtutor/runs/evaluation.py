@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from seqtutor.domain import Domain, Measure
-from seqtutor.optimum import LEAST, Kept, Optimum, Point, Written, best_of, keep
+from seqtutor.optimum import LEAST, Optimum, Point, Tilt, Written, best_of, tilt
 from seqtutor.plugin.complaints import measured
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, compared, draw
@@ -107,22 +107,20 @@ def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[
     return Written(reward[known], logp[known], prior_logp[known]), kl
 
 
-def kept_of(found: Evaluation, own: Written, temperature: float, count: int, seed: int) -> Kept:
-    """Which of the items of a policy a run hands over by the law of the optimum.
+def kept_of(found: Evaluation, own: Written, temperature: float, count: int, seed: int) -> tuple[Ids, Tilt]:
+    """Which of the items of a policy a run hands over by the law of the optimum, and what all of them tell of it.
 
     `count`, or as many as the samples are worth of it; none where that is too few to tell. `own`: what `written` told.
     """
     known = np.flatnonzero(np.isfinite(found.scores.totals))[: len(own)]
     items = found.scores.valid[known]
     reward = np.where(items, own.reward, np.nan)
-    odds = own.prior_logp - own.logp
-    kept = keep(reward, odds, temperature, count, seed)
-    if LEAST <= kept.effective < count:
-        kept = keep(reward, odds, temperature, int(kept.effective), seed)
+    told = tilt(reward, temperature, own.prior_logp - own.logp)
+    rows = told.keep(min(count, int(told.effective)), seed) if told.effective >= min(count, LEAST) else known[:0]
     weights = np.zeros(len(found.scores.texts))
-    weights[known] = kept.weights
+    weights[known] = told.weights
     apart = -float(np.log(items.mean())) if items.any() else 0.0  # what is no item has no part in this optimum
-    return replace(kept, rows=known[kept.rows], weights=weights, kl=kept.kl + apart)
+    return known[rows], replace(told, weights=weights, kl=told.kl + apart)
 
 
 def against_optimum(policy: Written, prior: Written, temperature: float, kl: float) -> dict[str, Any]:
@@ -147,7 +145,7 @@ def _measure(name: str, values: Values) -> Measure:
 
 
 def comparison(
-    prior: Evaluation, best: Evaluation, policy: Evaluation, scorer: Scorer, kept: Kept | None = None
+    prior: Evaluation, best: Evaluation, policy: Evaluation, scorer: Scorer, kept: Tilt | None = None
 ) -> dict[str, Any]:
     """The before/after table as plain data: reward, terms and measures of prior, best of n, policy, and what is kept.
 
