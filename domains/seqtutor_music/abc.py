@@ -6,10 +6,12 @@ The tests compare what is read here with music21's streams.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate
+from math import lcm
 
 from seqtutor import UserError
 from seqtutor_music.events import LETTERS
@@ -91,10 +93,12 @@ class _Music:
     tie: tuple[str, int] | None = None  # the note before an open tie: as written, and its pitch
     before: tuple[str, int] | None = None  # the last note
     tuplet: tuple[int, Fraction] = (0, Fraction(1))  # how many notes are still in it, and its factor
-    broken: Fraction = Fraction(1)  # factor of the next note
+    broken: Fraction | None = None  # factor of the next note
+    lengths: dict[str, Fraction] = field(default_factory=dict)  # quarters of what is written behind a note
 
     def declare(self, name: str, value: str) -> None:
         """Take in a field, such as K:D."""
+        self.lengths = {}
         if name == "M":
             self.metres.append(_metre(value))
         elif name == "L":
@@ -115,11 +119,11 @@ class _Music:
             if token["bar"]:
                 self.end_bar(token["bar"])
             elif token["letter"]:
-                self.add(_factor(token["length"]), [self._pitch(token)])
+                self.add(token["length"], [self._pitch(token)])
             elif token["chord"]:
                 self._chord(token["chord"], token["outer"])
             elif kind == "rest":
-                self.add(_factor(token["rest"]), [])
+                self.add(token["rest"], [])
             elif kind == "bars":
                 self._rest_bars(int(token["bars"] or 1))
             elif token["field"]:
@@ -137,7 +141,7 @@ class _Music:
         """Close the bar at hand where it has a note or rest; a double line or repeat sign closes the section too."""
         closes = sign != "|"
         if self.line:
-            starts = list(accumulate((length for length, _ in self.line), initial=Fraction(0)))
+            starts = _sums([length for length, _ in self.line])
             sounds = tuple(
                 Sound(start, length, midi, tied=i in self.ties)
                 for i, (start, (length, midi)) in enumerate(zip(starts, self.line, strict=False))
@@ -148,15 +152,18 @@ class _Music:
             self.bars[-1] = replace(self.bars[-1], closes=True)
         self.line, self.ties, self.signs = [], set(), {}
 
-    def add(self, factor: Fraction, pitches: list[tuple[str, int]]) -> None:
-        """Take in a note, chord or rest of so many units."""
-        length = factor * self._quarters()
-        if self.broken != 1:
-            length *= self.broken
+    def add(self, written: str, pitches: list[tuple[str, int]], outer: str = "") -> None:
+        """Take in a note, chord or rest whose length is `written` behind it, of a chord `outer` behind all."""
+        length = self.lengths.get(written)
+        if length is None:
+            length = self.lengths[written] = _factor(written) * self._quarters()
+        if outer:
+            length *= _factor(outer)
+        if self.broken:
+            length, self.broken = length * self.broken, None
         left, scale = self.tuplet
         if left:
             length, self.tuplet = length * scale, (left - 1, scale)
-        self.broken = Fraction(1)
         self.before = max(pitches, key=lambda pitch: pitch[1], default=None)
         if self.before and self.tie and self.tie[1] == self.before[1]:
             self.ties.add(len(self.line))
@@ -185,7 +192,7 @@ class _Music:
     def _chord(self, text: str, outer: str) -> None:
         notes = list(IN_CHORD.finditer(text))
         if notes:
-            self.add(_factor(notes[0]["length"]) * _factor(outer), [self._pitch(note) for note in notes])
+            self.add(notes[0]["length"], [self._pitch(note) for note in notes], outer)
 
     def _rest_bars(self, count: int) -> None:
         """Whole bars of rest: `Z2` are two."""
@@ -261,6 +268,22 @@ def _signature(sharps: int) -> dict[str, int]:
     """The letters that a key signature alters, with the semitones."""
     letters = "FCGDAEB"[:sharps] if sharps >= 0 else "BEADGCF"[:-sharps]
     return dict.fromkeys(letters, 1 if sharps > 0 else -1)
+
+
+def _sums(lengths: Sequence[Fraction]) -> list[Fraction]:
+    """Where each length starts that follows the others, and where the last one ends.
+
+    >>> [str(at) for at in _sums([Fraction(1, 2), Fraction(1, 3)])]
+    ['0', '1/2', '5/6']
+    """
+    unit = lcm(*(length.denominator for length in lengths))
+    ends = accumulate((length.numerator * (unit // length.denominator) for length in lengths), initial=0)
+    return [_fraction(end, unit) for end in ends]
+
+
+_fraction = lru_cache(maxsize=4096)(
+    Fraction
+)  # a book has few places in a bar, and notes at them by the hundred thousand
 
 
 @lru_cache(maxsize=1024)  # a book has a few lengths and writes them a hundred thousand times
