@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 import tomli_w
 
 from seqtutor.domain import domain_class
 from seqtutor.errors import UserError, unknown
 from seqtutor.objectives import OnPolicy, load_objective
-from seqtutor.option import check_type, checked, option
+from seqtutor.option import check_type, checked, option, types_of
 from seqtutor.plugins import installed
 
 FURTHER: Mapping[str, Any] = {  # what is usual for a prior that goes on from another one, by few items
@@ -259,15 +258,11 @@ Config = TypeVar("Config", PretrainConfig, TrainConfig)
 
 def hints_of(cls: type) -> dict[str, Any]:
     """The type of every key that a config of `cls` takes, the numbers of all installed objectives among them."""
-    hints = {key: hint for key, hint in _types_of(cls).items() if key != "settings"}
+    hints = {key: hint for key, hint in types_of(cls).items() if key != "settings"}
     if cls is TrainConfig:
         for name in installed("objective"):
-            hints = {**_types_of(settings_class(name)), **hints}
+            hints = {**types_of(settings_class(name)), **hints}
     return hints
-
-
-# To evaluate a class's annotations takes .3 ms, and every domain that is loaded asks for those of all objectives.
-_types_of = functools.cache(get_type_hints)
 
 
 def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config") -> Config:

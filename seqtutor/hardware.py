@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from functools import lru_cache
@@ -39,6 +40,17 @@ def _spent() -> tuple[int, int]:
     except (OSError, ValueError):
         return 0, 0
     return user + nice + system + idle + waiting + sum(rest[:3]), idle + waiting
+
+
+def give_back() -> None:
+    """Return to the system what was freed, where its allocator can be told to (glibc).
+
+    Batches are of ever other lengths, and what one of them leaves between others is too small for the next: half a
+    gigabyte in 240 updates of molecules.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim:
+        trim(0)
 
 
 def quicker_precision(device: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import Any, get_type_hints
 
 from seqtutor.errors import UserError, unknown
 
@@ -31,6 +32,10 @@ def option(
         default=default,
         metadata={"help": help, "choices": choices, "above": above, "between": between, "lasting": lasting},
     )
+
+
+# The type of each field of a class. To tell takes .3 ms, and a domain that is loaded asks for those of all objectives.
+types_of = functools.cache(get_type_hints)
 
 
 def checked(record: Any) -> Any:

@@ -15,6 +15,7 @@ import torch
 from seqtutor.config import MADE_BY, TrainConfig, flat
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.hardware import give_back
 from seqtutor.plugins import released
 from seqtutor.priors.files import digest
 from seqtutor.priors.model import Model
@@ -83,6 +84,7 @@ def tune(tuner: Tuner, run: RunFolder, report: Report, warn: Warn = lambda alarm
                 if pace.due:
                     with pace.saving():
                         checkpoint(tuner, run)
+                        give_back()
         finally:
             if complete:
                 checkpoint(tuner, run)

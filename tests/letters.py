@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -131,6 +132,11 @@ class FixedLettersDomain(LettersDomain):
 
 def language(count: int, longest: int, seed: int = 0) -> list[str]:
     """Words of at most `longest` letters, drawn from the language."""
+    return list(_language(count, longest, seed))
+
+
+@cache
+def _language(count: int, longest: int, seed: int) -> list[str]:
     rng, words = random.Random(seed), []
     for _ in range(count):
         (word,) = rng.choices(list(FIRST), list(FIRST.values()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from seqtutor import hardware
 from seqtutor.api import computing
 from seqtutor.config import TrainConfig
 from seqtutor.errors import UserError
+from seqtutor.hardware import give_back
 
 
 @pytest.fixture
@@ -65,3 +68,17 @@ def test_where_it_cannot_a_run_says_what_to_type_and_auto_does_not_choose_it(mon
     for able, precision in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr(hardware, "learns_narrow", lambda device, able=able: able)
         assert hardware.quicker_precision("cpu") == precision
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="the system does not tell what a process holds")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_what_was_freed_between_what_is_still_held_is_given_back():
+    def held() -> int:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    blocks = [b"x" * 100_000 for _ in range(1000)]
+    del blocks[:-1]  # the last one lies above what the others leave
+    before = held()
+    give_back()
+    assert before - held() > 50_000_000
+    assert len(blocks[0]) == 100_000

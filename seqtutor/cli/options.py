@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 import click
 
@@ -14,6 +14,7 @@ from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError
 from seqtutor.files import read_toml
 from seqtutor.objectives import load_objective
+from seqtutor.option import types_of
 from seqtutor.plugins import installed
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -31,7 +32,7 @@ def config_options(cls: type, *names: str) -> Callable[[Command], Command]:
 
 
 def _parameters(cls: type, names: Sequence[str] = (), changed: dict[str, Any] | None = None) -> list[click.Option]:
-    hints, options = get_type_hints(cls), []
+    hints, options = types_of(cls), []
     for item in dataclasses.fields(cls):
         if "help" not in item.metadata or (names and item.name not in names):
             continue

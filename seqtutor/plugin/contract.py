@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm, domain_class, load
 from seqtutor.errors import UserError, unknown
-from seqtutor.option import TYPES
+from seqtutor.option import TYPES, types_of
 from seqtutor.plugins import installed, line_of, place
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -88,16 +88,17 @@ def _of_options(cls: type[Domain]) -> Iterator[str]:
     if not options.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         yield "it must not change once made; put @dataclass(frozen=True) above it"
     try:
-        hints = get_type_hints(options)
+        hints = types_of(options)
     except (NameError, TypeError) as error:
         yield f"its types cannot be read ({line_of(error)}); int, float, str and bool are possible"
         return
+    taken = reserved()
     for field in dataclasses.fields(options):
-        yield from (f"option '{field.name}' {problem}" for problem in _of_option(field, hints[field.name]))
+        yield from (f"option '{field.name}' {problem}" for problem in _of_option(field, hints[field.name], taken))
 
 
-def _of_option(field: dataclasses.Field[Any], hint: Any) -> Iterator[str]:
-    if field.name in reserved() or field.name.startswith("no_"):
+def _of_option(field: dataclasses.Field[Any], hint: Any, taken: Container[str]) -> Iterator[str]:
+    if field.name in taken or field.name.startswith("no_"):
         yield "has a name that the commands use themselves; give it another"
     if field.default is dataclasses.MISSING:
         yield f"has no default; write {field.name}: int = option(12, 'what it is')"
