@@ -20,10 +20,10 @@ from seqtutor.runs.recorded import certificate, weighted
 from seqtutor.tuning import resume, tune
 
 
-@pytest.mark.parametrize("objective", ["tb", "vargrad", "psi"])
+@pytest.mark.parametrize("objective", ["tb", "psi"])
 def test_with_unscored_samples_an_objective_reaches_the_optimum_of_the_completed_reward(objective, tmp_path):
     path, known = record_file(tmp_path / "words.csv")
-    updates = 300 if objective == "psi" else 500
+    updates = 300 if objective == "psi" else 350
     settings = {"updates": updates, "unseen_share": 0.5, "learning_rate_end": 2e-4}
     settings |= {"span": 8, "target_rate": 0.2, "learning_steps": 6} if objective == "psi" else {}
     tuner = tuner_of(path, objective, **settings)
