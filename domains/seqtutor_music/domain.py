@@ -108,7 +108,7 @@ class MusicDomain(Domain):
         "objective": "reinforce",
         "temperature": 1.0,  # the weights are nats
         "rollouts": 128,
-        "updates": 300,
+        "updates": 150,
         "learning_rate": 1.5e-3,
         "learning_rate_end": 5e-5,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +46,13 @@ class Tasted:
         """Read votes and prior, and learn the taste. Raises UserError where one cannot be read or tells too little."""
         from seqtutor.people.lens import lens_of
 
-        votes = self.votes()
+        votes = self.votes
         self.lens = lens_of(self.domain, self.prior)
         self.taste, _ = learnt(votes, self.lens)
 
+    @cached_property
     def votes(self) -> Votes:
-        """Those that the run is tuned by. Raises UserError where they are too few."""
+        """Those that the run is tuned by, read once. Raises UserError where they are too few."""
         from seqtutor.people.votes import read
 
         votes = read(self.path, self.domain.name, size=self.size, digest=self.digest)
@@ -77,7 +79,7 @@ class Tasted:
         """It changes with the votes, the caution, the prior's weights and the domain's options."""
         from seqtutor.priors.files import weights_digest
 
-        votes = self.votes().digest[:16]
+        votes = self.votes.digest[:16]
         return f"taste {FORMAT} {votes} {self.caution:g} {weights_digest(self.prior)} {self.domain.options}"
 
     def figures(self, texts: Sequence[str]) -> dict[str, float]:

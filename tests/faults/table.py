@@ -30,8 +30,10 @@ from click.testing import CliRunner
 from seqtutor import files
 from seqtutor.cli import main
 
-WAIT = 30  # seconds that a command may take; a quiet machine needs less than one
+WAIT = 60  # seconds that a command may take; a quiet machine needs less than one
 WORK = 5  # seconds of work that it may take
+LEARNS = ("pretrain", "onwards", "further", "table", "taste")  # from 100,000 lines, if they are there
+OF_MANY = 30  # seconds of work that these may take
 LETTERS = ("--domain", "letters", "--longest", "7")
 TRAIN = ("train", *LETTERS, "--prior", "./prior", "--rollouts", "16", "--batch", "8", "--samples", "60")
 SHORT = ("--updates", "1", "--samples", "10", "--trust", "--output", "out")
@@ -282,7 +284,8 @@ def attempt(work: Path, place: str, fault: Callable[[Path], None], command: str)
         path.unlink()
         fault(path)
         own = "prior" if command == "further" else "run"
-        return _outside(here, lambda: apart(here, lambda: called(*COMMANDS[command])), own)
+        work = OF_MANY if fault is many and command in LEARNS else WORK
+        return _outside(here, lambda: apart(here, lambda: called(*COMMANDS[command]), work), own)
 
 
 def called(*args: str) -> str:
@@ -314,7 +317,7 @@ def _outside(here: Path, action: Callable[[], str], own: str = "run") -> str:
     return f"touched {touched[0]}" if touched else found
 
 
-def apart(here: Path, action: Callable[[], str]) -> str:
+def apart(here: Path, action: Callable[[], str], work: int = WORK) -> str:
     """What an action returns in a forked process that works in the folder `here`; 'died' or 'hung' otherwise."""
     report = here.parent / "report.json"
     child = os.fork()
@@ -323,7 +326,7 @@ def apart(here: Path, action: Callable[[], str]) -> str:
             os.chdir(here)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(WAIT)
-            signal.setitimer(signal.ITIMER_PROF, WORK)
+            signal.setitimer(signal.ITIMER_PROF, work)
             report.write_text(json.dumps(action()))
         finally:
             os._exit(0)
