@@ -193,17 +193,9 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         by_law = tuner.offline is None and len(rows) > 0
     steps = chosen(tuner.script, torch.from_numpy(policy.tokens[:COMPARED])).sum()
     summary = {
-        "domain": domain.name,
-        "objective": config.objective,
-        "updates": tuner.update,
-        "seconds": tuner.seconds,
-        "oracle_calls": tuner.scorer.calls,
+        **_course(tuner, run),
         "samples": count,
-        "best_of": config.best_of,
-        "best_of_kl": best_of_n_kl(config.best_of),
-        "best_scored": dict(zip(("items", "reward"), run.best_scored(1 / config.best_of), strict=True)),
         "interrupted": interrupted,
-        "went_back": tuner.healthy_update if tuner.went_back else None,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
         **_distance(tuner, own, others, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
         **comparison(prior, best, policy, scorer, kept if by_law else None),
@@ -219,11 +211,32 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
     run.save_summary(summary)
     run.save_samples(domain, policy.scores, prior.scores, rows)
     if tuner.scorer.calls:
-        texts = [row["text"] for row in run.ledger]
-        with tuner.scorer.remembering(run.answers):
-            found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
-        hits.write_hits(domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
+        _save_hits(tuner, run)
     return summary, run.save_page(render(run.folder, domain))
+
+
+def _course(tuner: Tuner, run: RunFolder) -> dict[str, Any]:
+    """What was run, how far it came and what that cost."""
+    config = tuner.config
+    return {
+        "domain": tuner.domain.name,
+        "objective": config.objective,
+        "updates": tuner.update,
+        "seconds": tuner.seconds,
+        "oracle_calls": tuner.scorer.calls,
+        "best_of": config.best_of,
+        "best_of_kl": best_of_n_kl(config.best_of),
+        "best_scored": dict(zip(("items", "reward"), run.best_scored(1 / config.best_of), strict=True)),
+        "went_back": tuner.healthy_update if tuner.went_back else None,
+    }
+
+
+def _save_hits(tuner: Tuner, run: RunFolder) -> None:
+    """Write everything that was scored, once each, and the best of it."""
+    texts = [row["text"] for row in run.ledger]
+    with tuner.scorer.remembering(run.answers):
+        found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
+    hits.write_hits(tuner.domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
 
 
 def _distance(tuner: Tuner, own: Written, others: Written, kl: float, samples: Mapping[str, Scores]) -> dict[str, Any]:

@@ -115,12 +115,10 @@ def config(
     said = {name: f"{w[name]:+.2f} +- {sure[name]:.2f} nats per standard deviation" for name in w}
     tables, base = _bounded(weights, found, base)
     guard, gap = _guard(np.array(list(weights.values())), base)
-    warnings = []
-    if tables:
-        names = " and ".join(tables)
-        warnings += [
-            f"the config pays {names} as far as that was fitted: beyond, its weight would say what nobody has seen"
-        ]
+    warnings = [
+        f"the config pays {' and '.join(tables)} as far as that was fitted: beyond, its weight would say what nobody "
+        "has seen"
+    ] * bool(tables)
     if guard is not None:
         weights[terms[guard[0]].name] = guard[1]
         said[terms[guard[0]].name] = "keeps what is no item as rare as the prior writes it"
@@ -128,9 +126,7 @@ def config(
         warnings += [
             f"what is no item would earn {gap:.1f} nats more than items do; give it a cost by a term of your own"
         ]
-    for term in domain.terms():
-        if term.name not in weights and term.weight:
-            weights[term.name] = 0.0
+    weights |= {term.name: 0.0 for term in domain.terms() if term.name not in weights and term.weight}
     head = {"domain": domain.name, **({"prior": prior} if prior else {}), "temperature": 1.0}
     lines = [f"# inferred from {examples}", f"# against {against}", "", tomli_w.dumps(head), "[weights]"]
     lines += [

@@ -13,6 +13,8 @@ from seqtutor.domain import RewardTerm, SequenceTerm, verdict
 from seqtutor.optimum import LEAST
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seqtutor.explaining import Explanation
     from seqtutor.verification import Proof
 
@@ -126,6 +128,15 @@ def optimum_line(found: Mapping[str, Any]) -> str:
         f"gap to the optimum at temperature {found['temperature']:.3g}: {gap['mean']:.2f} ± {gap['halfwidth']:.2f} nats"
     )
     return line + (f"; {share:.0%} of the reward that its KL can buy" if math.isfinite(share) else "")
+
+
+def kept_line(kept: Mapping[str, Any], folder: Path) -> str:
+    """One line on the files of a run, and how to get more of the kind."""
+    return (
+        f"the {kept['items']} files in {folder}/samples are kept of {kept['draws']:,} draws, which are worth "
+        f"{kept['effective']:,.0f} of the optimum: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
+        f"more: seqtutor generate {folder}/ --draws {round(kept['draws'] / kept['items'])}"
+    )
 
 
 def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int) -> Table:

@@ -198,7 +198,7 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
 def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.api import conclude
     from seqtutor.cli.console import console, say
-    from seqtutor.cli.tables import comparison_table, optimum_line
+    from seqtutor.cli.tables import comparison_table, kept_line, optimum_line
     from seqtutor.plugin.complaints import complaints
     from seqtutor.runs.recorded import sentences
 
@@ -220,12 +220,8 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         console.print(optimum_line(summary["optimum"]))
     for line in summary.get("foreseen", ()):
         say(f"nobody has measured the samples; {line}")
-    if kept := summary.get("kept"):
-        say(
-            f"the {kept['items']} files in {run.folder}/samples are kept of {kept['draws']:,} draws, which are worth "
-            f"{kept['effective']:,.0f} of the optimum: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
-            f"more: seqtutor generate {run.folder}/ --draws {round(kept['draws'] / kept['items'])}"
-        )
+    if "kept" in summary:
+        say(kept_line(summary["kept"], run.folder))
     if (best := summary["best_scored"])["items"]:
         console.print(
             f"by calls: the best {best['items']:,} of the {summary['oracle_calls']:,} texts scored have reward "

@@ -32,8 +32,7 @@ from seqtutor.cli import main
 
 WAIT = 60  # seconds that a command may take; a quiet machine needs less than one
 WORK = 5  # seconds of work that it may take
-LEARNS = ("pretrain", "onwards", "further", "table", "taste")  # from 100,000 lines, if they are there
-OF_MANY = 30  # seconds of work that these may take
+OF_MANY = 30  # where 100,000 lines are read, and learnt from if that is what the command does
 LETTERS = ("--domain", "letters", "--longest", "7")
 TRAIN = ("train", *LETTERS, "--prior", "./prior", "--rollouts", "16", "--batch", "8", "--samples", "60")
 SHORT = ("--updates", "1", "--samples", "10", "--trust", "--output", "out")
@@ -284,7 +283,7 @@ def attempt(work: Path, place: str, fault: Callable[[Path], None], command: str)
         path.unlink()
         fault(path)
         own = "prior" if command == "further" else "run"
-        work = OF_MANY if fault is many and command in LEARNS else WORK
+        work = OF_MANY if fault is many else WORK
         return _outside(here, lambda: apart(here, lambda: called(*COMMANDS[command]), work), own)
 
 
