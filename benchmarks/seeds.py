@@ -1,8 +1,8 @@
 """What runs that differ in their seed came to, as a table for a page: python benchmarks/seeds.py RUN RUN ...
 
 A row is a measure: real items, the mean of the priors, the tuned models and what is kept of them as mean (lowest ..
-highest), and in how many runs each is at least as near to real items as that run's own prior. Below it what each run has
-left to the optimum.
+highest), and in how many runs each is at least as near to real items as the prior of that run. Below it: what each run
+has left to the optimum.
 """
 
 from __future__ import annotations
