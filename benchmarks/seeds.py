@@ -21,6 +21,8 @@ def main() -> None:
     runs = [json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8")) for folder in sys.argv[1:]]
     if not runs:
         sys.exit(__doc__)
+    if any("optimum" not in run for run in runs):
+        sys.exit("a run on a record has no distance to the optimum: name others")
     print("| | real | prior | tuned | nearer | kept of it | nearer |\n|---|---|---|---|---|---|---|")
     for rows in zip(*(run["measures"] for run in runs), strict=True):
         print(
@@ -48,17 +50,20 @@ def _left(run: dict[str, Any]) -> str:
 
 
 def _spread(rows: Sequence[dict[str, Any]], column: str) -> str:
-    """Mean (lowest .. highest) of a column; empty where it has none."""
-    found = [row[column]["mean"] for row in rows if column in row]
+    """Mean (lowest .. highest) of a column; empty where no run has it."""
+    found = [row[column]["mean"] for row in rows if _known(row, column)]
     return f"{shown(float(np.mean(found)))} ({shown(min(found))} .. {shown(max(found))})" if found else ""
 
 
 def _nearer(rows: Sequence[dict[str, Any]], column: str) -> str:
     """In how many runs the figure is at least as near to real items as the prior's; empty where nobody knows those."""
-    if rows[0]["reference"] is None or column not in rows[0]:
-        return ""
-    away = [[abs(row[key]["mean"] - row["reference"]) for key in (column, "prior")] for row in rows]
-    return str(sum(one <= other for one, other in away))
+    known = [row for row in rows if row["reference"] is not None and _known(row, column) and _known(row, "prior")]
+    away = [[abs(row[key]["mean"] - row["reference"]) for key in (column, "prior")] for row in known]
+    return str(sum(one <= other for one, other in away)) if known else ""
+
+
+def _known(row: dict[str, Any], column: str) -> bool:
+    return column in row and row[column]["mean"] is not None
 
 
 def shown(value: float | None) -> str:

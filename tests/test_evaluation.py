@@ -210,5 +210,10 @@ def test_the_table_shows_what_real_items_have_where_a_figure_says_it():
     assert [str(column.header) for column in after.columns][-4:] == ["tuned", "kept of it", "real", ""]
     cells = [list(column.cells)[-2:] for column in after.columns][-4:]
     assert cells == [["0.200", "0.20 ± 0.01"], ["0.50 ± 0.01", ""], ["0.500", "0.500"], ["nearer", "further"]]
+    nobody = row | {"kept": {"mean": math.nan, "halfwidth": math.nan}}  # it concerns no item that is worth anything
+    for mean in (math.nan, None):
+        nobody["kept"] = {"mean": mean, "halfwidth": mean}
+        last = [list(column.cells)[-1] for column in comparison_table(summary | {"measures": [judged, nobody]}).columns]
+        assert last[-4:] == ["0.20 ± 0.01", "", "0.500", "further"]
     without = comparison_table(summary | {"measures": [plain]})
     assert [str(column.header) for column in without.columns] == ["", "prior", "best of 4 from it", "tuned", ""]

@@ -369,10 +369,14 @@ def test_the_change_is_judged_by_what_is_kept_and_what_went_astray_by_the_policy
     page = render(write_run(tmp_path, kept=kept, measures=rows), Tunes())
     said = re.sub(r"\s+", " ", text(page))
     assert "1 of 3 measures got better, 1 got worse" in said
-    assert "Further from real items than before: left, lost." in said
+    assert "Further from real items than before, in what is kept or in all that the model writes: left, lost." in said
+    assert 'href="#spread"' in page
     drifts = re.search(r'<ul class="drifts">.*?</ul>', page, re.DOTALL)
     assert drifts
     assert re.findall(r"<strong>(.*?)</strong>", drifts[0]) == ["lost"]  # the histograms are the policy's
+    alone = render(write_run(tmp_path, kept=kept, measures=rows[2:]), Tunes())
+    assert "Further from real items" in alone
+    assert 'href="#spread"' not in alone  # there is nothing to jump to
 
 
 def test_the_notation_stands_cleaned_under_the_picture(page: str, tmp_path: Path) -> None:

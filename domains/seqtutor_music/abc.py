@@ -42,6 +42,7 @@ CHANGE = re.compile(r"(?<!\S)(?P<sign>\^\^?|__?|=)(?P<letter>[A-Ga-g])(?!\S)")
 SIGNS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
 SPACES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # n notes in the time of so many; of 5, 7 and 9 the metre decides
 NAMES = {"C": "4/4", "C|": "2/2"}  # of metres
+FINE = 10_000  # steps of a quarter in which a book places its notes, at most
 MOST = 999  # units of length of a note, and bars of rest in a row
 
 
@@ -278,12 +279,12 @@ def _sums(lengths: Sequence[Fraction]) -> list[Fraction]:
     """
     unit = lcm(*(length.denominator for length in lengths))
     ends = accumulate((length.numerator * (unit // length.denominator) for length in lengths), initial=0)
-    return [_fraction(end, unit) for end in ends]
+    return [_place(end, unit) if unit <= FINE else Fraction(end, unit) for end in ends]
 
 
-_fraction = lru_cache(maxsize=4096)(
-    Fraction
-)  # a book has few places in a bar, and notes at them by the hundred thousand
+@lru_cache(maxsize=4096)  # a book has few places in a bar, and notes at them by the hundred thousand
+def _place(step: int, unit: int) -> Fraction:
+    return Fraction(step, unit)
 
 
 @lru_cache(maxsize=1024)  # a book has a few lengths and writes them a hundred thousand times

@@ -23,10 +23,12 @@ LEAST_PAID = 0.005  # of a reward that is worth a word
 
 
 def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
-    """A mean with its 95 % interval, to the digit that this leaves certain; a dash where there is none.
+    """A mean with its 95 % interval, to the digit that this leaves certain, three at most; a dash where there is none.
 
     >>> figure(0.93123, 0.0052, True), figure(-0.2123, 0.04, False), figure(2.388, None, False)
     ('93.1 ± 0.5 %', '-0.21 ± 0.04', '2.388')
+    >>> figure(0.9312, 0.0041, False)
+    '0.931 ± 0.004'
     """
     if mean is None or not math.isfinite(mean):
         return "-"
@@ -35,8 +37,12 @@ def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
     if halfwidth is None or not math.isfinite(halfwidth):
         return f"{mean * scale:.{digits}f}{unit}"
     if halfwidth > 0:
-        digits = min(max(-math.floor(math.log10(halfwidth * scale)), 0), 2)
+        digits = min(max(-math.floor(math.log10(halfwidth * scale)), 0), 2 if percent else 3)
     return f"{mean * scale:.{digits}f} ± {halfwidth * scale:.{digits}f}{unit}"
+
+
+def _known(estimate: Mapping[str, Any] | None) -> bool:
+    return estimate is not None and math.isfinite(_pair(estimate)[0])
 
 
 def _cell(row: Mapping[str, Any], estimate: Mapping[str, Any]) -> str:
@@ -62,14 +68,10 @@ def comparison_table(summary: Mapping[str, Any]) -> Table:
     for heading in ("prior", f"best of {summary['best_of']} from it", *after, *(["real"] if real else []), ""):
         table.add_column(heading, justify="right")
     for row in rows:
-        compared = [row["prior"], row["best_of_n"], *([] if "kept" in row else [row["policy"]])]
-        cells = [_cell(row, estimate) for estimate in compared]
-        if kept:
-            cells += (
-                [figure(row["policy"]["mean"], None, row["percent"]), _cell(row, row["kept"])]
-                if "kept" in row
-                else [""]
-            )
+        own = _known(row.get("kept"))
+        cells = [_cell(row, estimate) for estimate in (row["prior"], row["best_of_n"])]
+        cells += [figure(row["policy"]["mean"], None, row["percent"]) if own else _cell(row, row["policy"])]
+        cells += [_cell(row, row["kept"]) if own else ""] if kept else []
         cells += [figure(row["reference"], None, row["percent"])] if real else []
         table.add_row(row["name"], *cells, _judged(row))
         if row is summary["reward"] or row is summary["terms"][-1]:
@@ -106,7 +108,7 @@ def _signed(value: float) -> str:
 
 
 def _judged(row: Mapping[str, Any]) -> str:
-    after = row["kept"] if "kept" in row and row["kept"]["mean"] is not None else row["policy"]
+    after = row["kept"] if _known(row.get("kept")) else row["policy"]
     word = verdict(row["better"], _pair(row["prior"]), _pair(after), row["reference"])
     if row["better"] == "near":
         return {"better": "nearer", "worse": "further"}.get(word, "")

@@ -283,8 +283,8 @@ def attempt(work: Path, place: str, fault: Callable[[Path], None], command: str)
         path.unlink()
         fault(path)
         own = "prior" if command == "further" else "run"
-        work = OF_MANY if fault is many else WORK
-        return _outside(here, lambda: apart(here, lambda: called(*COMMANDS[command]), work), own)
+        seconds = OF_MANY if fault is many else WORK
+        return _outside(here, lambda: apart(here, lambda: called(*COMMANDS[command]), seconds), own)
 
 
 def called(*args: str) -> str:

@@ -57,9 +57,9 @@ class Scale:
 
 @dataclass(frozen=True)
 class Mark:
-    """A named point: the prior, best of n, the tuned model."""
+    """A named point: the prior, best of n, the tuned model, what is kept of it."""
 
-    kind: str  # "prior", "best" or "policy"; also its class in the style sheet
+    kind: str  # "prior", "best", "policy" or "kept"; also its class in the style sheet
     label: str
     x: float
     y: float
@@ -138,7 +138,7 @@ def curve(
 
 
 def frontier(metrics: dict[str, Values], summary: Summary | None) -> Chart:
-    """Reward against KL along the updates, with the prior, the tuned model and best of n from the prior.
+    """Reward against KL along the updates, with the prior, the tuned model, best of n, and what is kept.
 
     Where the run knows it, with the frontier of pi* and best of more and of fewer.
     """

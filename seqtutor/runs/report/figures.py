@@ -71,9 +71,9 @@ def headline(verdicts: Verdicts) -> str:
 
 
 def astray(figures: Sequence[Figure]) -> str:
-    """The figures that went further from what real items have, the farthest first; empty where none did.
+    """The figures that went further from what real items have, first those of what is kept; empty where none did.
 
-    Those of the policy itself are among them: its interval is the narrower one, and it is what more is drawn from.
+    Then those of the policy itself: its interval is the narrower one, and it is what more is drawn from.
     """
     worse = [*judge(figures).worse, *judge([figure.of_policy for figure in figures]).worse]
     return ", ".join(dict.fromkeys(figure.name for figure in worse if figure.better == "near"))

@@ -76,7 +76,7 @@ def _steps(heights: Sequence[float], edges: Sequence[float]) -> str:
 
 
 def drifts(summary: Summary) -> list[tuple[str, str]]:
-    """Each measure that moved and that no side of it calls better, the largest change first: its name, and how."""
+    """Each measure that moved in the policy's samples, unasked, the largest change first: its name, and how."""
     unasked = ("near", "worse"), ("neither", "changed")
     own = [figure.of_policy for figure in summary.measures]
     moved = [figure for figure in own if (figure.better, figures.verdict(figure)) in unasked]
