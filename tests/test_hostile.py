@@ -87,6 +87,15 @@ def test_a_part_that_lies_there_as_a_link_is_not_written_through(run):
     assert (run / "report.html").read_bytes() == b"page"
 
 
+def test_nor_is_one_whose_name_somebody_foresaw(run, monkeypatch):
+    monkeypatch.setattr("seqtutor.files.secrets.token_hex", lambda count: "00")
+    (run / "report.html.00.part").symlink_to("../precious.txt")
+    before = (run / "../precious.txt").read_bytes()
+    with pytest.raises(OSError, match="exists"):
+        write_atomically(run / "report.html", b"page")
+    assert (run / "../precious.txt").read_bytes() == before
+
+
 def test_a_row_is_not_added_through_a_link(run):
     (run / "metrics.csv").unlink()
     (run / "metrics.csv").symlink_to("../precious.txt")
