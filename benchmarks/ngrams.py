@@ -54,6 +54,12 @@ def samples(run: Path, model: str) -> list[list[str]]:
         return [parse(row["text"]) for row in csv.DictReader(file) if row["model"] == model][:COUNT]
 
 
+def files(run: Path) -> list[list[str]]:
+    """The texts of a run's files, as events."""
+    with (run / "samples.csv").open(encoding="utf-8", newline="") as file:
+        return [parse(row["text"]) for row in csv.DictReader(file) if row["file"]]
+
+
 def main() -> None:
     """Print a row for the phrases themselves, and one for either model of each run."""
     arguments = sys.argv[1:]
@@ -71,6 +77,12 @@ def main() -> None:
     for run in map(Path, arguments):
         for model in ("prior", "policy"):
             row(f"{run.name}, {model}", neighbours(samples(run, model), metre))
+    runs = [Path(argument) for argument in arguments]
+    kept = [files(run) for run in runs]  # few of each run: all of them together, beside as many of the priors
+    row("all, kept", neighbours([melody for some in kept for melody in some], metre))
+    priors = [samples(run, "prior")[: len(some)] for run, some in zip(runs, kept, strict=True)]
+    row("all, as many of the prior", neighbours([melody for some in priors for melody in some], metre))
+    row("as many phrases", neighbours(found[: sum(map(len, kept))], metre))
 
 
 if __name__ == "__main__":

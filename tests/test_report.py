@@ -355,7 +355,7 @@ def test_what_was_kept_by_the_law_of_the_optimum_is_shown_with_its_files(tmp_pat
     )
     assert "Kept of it" in said
     assert "0.432" in said
-    assert "and to 4 in the 2 items that are kept of what it wrote" in re.sub(r"\s+", " ", said)
+    assert "and to 4 by the law that the 2 items kept of it follow" in re.sub(r"\s+", " ", said)
 
 
 def test_the_change_is_judged_by_what_is_kept_and_what_went_astray_by_the_policy_too(tmp_path: Path) -> None:
