@@ -20,7 +20,7 @@ from seqtutor.errors import UserError
 from seqtutor.files import read_json, read_text, read_toml
 from seqtutor.hardware import learns_narrow, quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
-from seqtutor.optimum import Written, best_of_n_kl
+from seqtutor.optimum import Optimum, best_of_n_kl
 from seqtutor.plugin.guard import guarded
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
 from seqtutor.priors.given import given_steps
@@ -189,7 +189,8 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         judge = odds_of(tuner.kept, tuner.prior) if tuner.offline else None
         best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), apart, judge)
         spreads = spread(prior, policy, scorer, config.seed)
-        rows, kept = kept_of(policy, own, tuner.dial.temperature, FILES, config.seed)
+        found = Optimum(own, others, tuner.dial.temperature)
+        rows, kept = kept_of(policy, prior, found, FILES, config.seed)
         by_law = tuner.offline is None and len(rows) > 0
     steps = chosen(tuner.script, torch.from_numpy(policy.tokens[:COMPARED])).sum()
     summary = {
@@ -197,13 +198,18 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "samples": count,
         "interrupted": interrupted,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
-        **_distance(tuner, own, others, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
+        **_distance(tuner, found, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
         **comparison(prior, best, policy, scorer, kept if by_law else None),
         "spread": spreads,
     }
     if by_law:
         told = {key: getattr(kept, key) for key in ("effective", "kl", "reward")}
-        summary["kept"] = {"items": len(rows), "draws": len(own), **told}
+        summary["kept"] = {
+            "items": len(rows),
+            "of_prior": int((rows >= count).sum()),
+            "draws": len(own) + len(others),
+            **told,
+        }
     else:
         rows = np.flatnonzero(policy.scores.valid)[:FILES]
     if foreseen := sentences(tuner.scorer.terms):
@@ -239,11 +245,11 @@ def _save_hits(tuner: Tuner, run: RunFolder) -> None:
     hits.write_hits(tuner.domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
 
 
-def _distance(tuner: Tuner, own: Written, others: Written, kl: float, samples: Mapping[str, Scores]) -> dict[str, Any]:
+def _distance(tuner: Tuner, found: Optimum, kl: float, samples: Mapping[str, Scores]) -> dict[str, Any]:
     """How far the policy is from the optimum; of a run that learnt from a record, what that record tells."""
-    c = tuner.dial.temperature
     if tuner.offline is None:
-        return {"optimum": evaluation.against_optimum(own, others, c, kl)}
+        return {"optimum": evaluation.against_optimum(found, kl)}
+    c = found.temperature
     return {"record": of_record(tuner.offline, tuner.config, c, tuner.kept, samples, tuner.kept_update)}
 
 

@@ -19,10 +19,10 @@ from seqtutor.config import TrainConfig, check_seed
 from seqtutor.domain import Domain, available, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_json
-from seqtutor.optimum import Tilt, log_mean, tilt
+from seqtutor.optimum import Tilt, log_mean, mixed, tilt
 from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about, stem_of
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import CHUNK, array_of, draw, logp_of, sample
+from seqtutor.priors.sampling import CHUNK, array_of, compared, draw, logp_of
 from seqtutor.priors.script import Script, script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
@@ -142,8 +142,9 @@ def choose(
     temperature: float | None = None,
     script: Script | None = None,
 ) -> tuple[Scores, Tilt]:
-    """Keep n of n * draws sequences, each by its weight p exp(R/c) / pi: as draws grow, n samples of pi*.
+    """Keep n of n * draws sequences, each by its weight p exp(R/c) / q: as draws grow, n samples of pi*.
 
+    Of a tuned model every other one is drawn from its prior, which writes what the model has unlearnt.
     `temperature`: c; None is the source's own. Steps that the `script` says count in p: what leads to them
     well is kept.
     Raises UserError where the draws are worth fewer than n of pi*, cost more than the run's budget of oracle calls, or
@@ -165,20 +166,26 @@ def choose(
 def _draws(
     source: Source, total: int, generator: torch.Generator, script: Script | None
 ) -> tuple[Tokens, Flags, NDArray[np.float64]]:
-    """Sequences (total, T) of the model, which were cut off (total,), and log p/pi of each (total,).
+    """Sequences (total, T) of the model and its prior, which were cut off (total,), and log p/q of each (total,).
 
-    p is the prior given what the script says: log p(all) - log p(that), the second estimated from the sequences.
+    q is the mixture of both, p the prior given what the script says: log p(all) - log p(that), the second estimated
+    from the sequences.
     """
-    length, script = source.domain.max_length, script or script_of(source.domain)
-    tokens, truncated, odds = np.zeros((total, length), np.int64), np.zeros(total, bool), np.zeros(total)
-    for start in range(0, total, CHUNK):
-        rollout = sample(source.model, source.prior, min(CHUNK, total - start), length, generator, script)
-        rows = slice(start, start + len(rollout))
-        tokens[rows, : rollout.tokens.shape[1]] = rollout.tokens.cpu().numpy()
-        truncated[rows] = rollout.truncated.cpu().numpy()
-        prior_logp = rollout.prior_logp if script is None else logp_of(source.prior, rollout.tokens)
-        odds[rows] = array_of((prior_logp - rollout.logp).sum(-1))
-    return tokens, truncated, odds if script is None else odds - log_mean(odds)
+    script = script or script_of(source.domain)
+    if source.model is source.prior and script is None:
+        return *draw(source.model, source.domain, total, generator), np.zeros(total)
+    own = total - total // 2 if source.tuned else total
+    counts = ((source.model, own), (source.prior, total - own))
+    parts = [draw(model, source.domain, count, generator, script=script) for model, count in counts]
+    tokens, truncated = (np.concatenate(part) for part in zip(*parts, strict=True))
+    ids = torch.from_numpy(tokens).to(source.model.device)
+    logp, prior_logp, _ = map(array_of, compared(source.model, source.prior, ids, script))
+    log_q = mixed(logp, prior_logp, own / total)
+    if script is None:
+        return tokens, truncated, prior_logp - log_q
+    some = [ids[start : start + CHUNK] for start in range(0, total, CHUNK)]
+    whole = np.concatenate([array_of(logp_of(source.prior, part).sum(-1)) for part in some])
+    return tokens, truncated, whole - log_q - log_mean(whole - log_q)
 
 
 def _check(source: Source, scorer: Scorer, total: int, temperature: float) -> None:

@@ -58,6 +58,13 @@ class Measure:
                 f"Measure {self.name!r} needs a weight of at least 0 for each of its {len(self.values)} values"
             )
 
+    def with_items(self, other: Measure) -> Measure:
+        """The figure of these items and of those of `other`, which is the same figure."""
+        import numpy as np
+
+        values, weights = (np.concatenate([getattr(m, key) for m in (self, other)]) for key in ("values", "weights"))
+        return replace(self, values=values, weights=weights)
+
     def weighted(self, by: Values) -> Measure:
         """The figure of another law, of which the items (N,) are worth so much each."""
         return replace(self, values=self.values * by, weights=self.weights * by)

@@ -3,7 +3,7 @@
 A sample x of a source q stands for w(x) = p(x) exp(R(x)/c) / q(x) of the optimum: the mean of w is Z, and averages
 weighted by w are the optimum's own (importance sampling). The source is the policy, the prior, or both, as a mixture in
 the share of samples that each wrote (the balance heuristic: Veach and Guibas, SIGGRAPH 1995): then no w is larger than
-exp(R/c) over the prior's share, whatever the policy has unlearnt.
+exp(R/c) over the prior's share, whatever the policy has unlearnt (a defensive mixture: Hesterberg, Technometrics 1995).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Optimum:
     @property
     def log_weights(self) -> Values:
         """Log w of all sequences (N,), the policy's first."""
-        reward, odds = self._pooled()
+        reward, odds = self.pooled
         return np.asarray(reward / self.temperature + odds)
 
     @property
@@ -102,8 +102,7 @@ class Optimum:
 
     def frontier(self) -> list[Point]:
         """The most reward that each KL can buy: pi* at ever smaller c, as far as the sequences can tell."""
-        reward, odds = self._pooled()
-        return list(_frontier(reward, odds))
+        return list(_frontier(*self.pooled))
 
     def share(self, at: Point) -> float:
         """How much of the reward that the frontier gains at its KL a policy `at` a point has; NaN where unknown."""
@@ -114,16 +113,24 @@ class Optimum:
         best = float(np.interp(at.kl, [point.kl for point in points], [point.reward for point in points]))
         return (at.reward - start) / (best - start) if best > start else math.nan
 
-    def _pooled(self) -> tuple[Values, Values]:
-        """R and log p/q of all sequences, q being the mixture of their sources."""
+    @property
+    def pooled(self) -> tuple[Values, Values]:
+        """R and log p/q of all sequences (N,), the policy's first, q being the mixture of their sources."""
         both = (self.policy, self.prior)
         reward, logp, prior_logp = (
             np.concatenate([getattr(part, name) for part in both]) for name in ("reward", "logp", "prior_logp")
         )
-        share = len(self.policy) / len(reward)
-        with np.errstate(divide="ignore"):  # a share of 0 or 1 leaves one source
-            source = np.logaddexp(np.log(share) + logp, np.log1p(-share) + prior_logp)
-        return reward, prior_logp - source
+        return reward, prior_logp - mixed(logp, prior_logp, len(self.policy) / max(len(reward), 1))
+
+
+def mixed(logp: Values, prior_logp: Values, share: float) -> Values:
+    """Log q of sequences (N,) of which the policy wrote a `share` and the prior the others, of their log pi and log p.
+
+    >>> mixed(np.log([0.5]), np.log([0.25]), 0.5).round(3) == np.log([0.375]).round(3)
+    array([ True])
+    """
+    with np.errstate(divide="ignore"):  # a share of 0 or 1 leaves one source
+        return np.asarray(np.logaddexp(np.log(share) + logp, np.log1p(-share) + prior_logp))
 
 
 def _frontier(reward: Values, odds: Values) -> Iterator[Point]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from letters import FixedLettersDomain, LettersDomain, every, log_probabilities,
 
 from seqtutor import EOS, PAD, Measure, SequenceTerm
 from seqtutor.cli.tables import comparison_table
+from seqtutor.config import TrainConfig
+from seqtutor.drawing import Source, choose
+from seqtutor.optimum import Optimum
 from seqtutor.priors import sampling
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
@@ -166,22 +170,65 @@ def test_the_table_sets_prior_best_of_n_and_policy_side_by_side():
     assert "kept" not in table["reward"]
 
 
-def test_what_is_kept_has_the_figures_of_the_samples_by_their_weights():
-    prior, policy = (evaluate(MODEL, DOMAIN, scorer(), 900, seeded(s)) for s in (1, 2))
-    own, _ = written(policy, MODEL, MODEL, 800)
-    rows, kept = kept_of(policy, own, 1.0, 50, seed=0)
+def test_what_is_kept_has_the_figures_of_both_models_samples_by_their_weights():
+    """The policy's samples are counted first; of each model only those that both have read are kept."""
+    other = new_model(seed=2)
+    policy, prior = evaluate(MODEL, DOMAIN, scorer(), 900, seeded(1)), evaluate(other, DOMAIN, scorer(), 900, seeded(2))
+    own, others = (written(each, MODEL, other, 800)[0] for each in (policy, prior))
+    rows, kept = kept_of(policy, prior, Optimum(own, others, 1.0), 50, seed=0)
     assert len(rows) == len(set(rows.tolist())) == 50 < kept.effective
-    assert policy.scores.valid[rows].all()
-    assert rows.max() < 800  # those that both models have read
-    assert not kept.weights[800:].any()
-    first, valid = policy.scores.totals[:800], policy.scores.valid[:800]
-    paid = np.where(valid, np.exp(first), 0.0)  # what is no item has no part in the optimum
-    assert kept.kl == pytest.approx(np.average(first, weights=paid) - math.log(paid.mean()))
-    assert len(kept_of(policy, own, 1.0, 700, seed=0)[0]) == int(kept.effective)
+    assert {row // 900 for row in rows} == {0, 1}
+    assert max(row % 900 for row in rows) < 800
+    valid = np.concatenate([policy.scores.valid, prior.scores.valid])
+    assert valid[rows].all()
+    assert not kept.weights[800:900].any()
+    assert not kept.weights[1700:].any()
+    assert len(kept_of(policy, prior, Optimum(own, others, 1.0), 1600, seed=0)[0]) == int(kept.effective)
     table = comparison(prior, policy, policy, scorer(), kept)
-    weights, totals = kept.weights, np.nan_to_num(policy.scores.totals)
-    assert table["reward"]["kept"]["mean"] == pytest.approx(np.average(totals, weights=weights)) == kept.reward
-    assert kept.reward > policy.reward.mean
+    assert table["reward"]["kept"]["mean"] == pytest.approx(kept.reward)
+
+    sequences = every(DOMAIN.max_length)
+    scores = scorer().score(sequences.numpy(), ~(sequences == EOS).any(-1).numpy())
+    p, reward = log_probabilities(other, sequences).exp().numpy(), scores.totals
+    paid = np.where(scores.valid, p * np.exp(reward), 0.0)  # what is no item has no part in the optimum
+    truth = float(np.average(reward, weights=paid))
+    assert kept.reward == pytest.approx(truth, abs=0.1)
+    assert kept.kl == pytest.approx(truth - math.log(paid.sum() / p.sum()), abs=0.1)
+    assert kept.reward > policy.reward.mean + 0.3
+
+
+def test_what_the_policy_has_unlearnt_is_kept_of_the_priors_samples():
+    """A policy that never ends: its own samples alone would tell another optimum, without a word."""
+    other, policy_model = new_model(seed=2), new_model(seed=2)
+    with torch.no_grad():
+        policy_model.head.bias[EOS] -= 20
+    policy, prior = (evaluate(m, DOMAIN, scorer(), 900, seeded(i)) for i, m in enumerate((policy_model, other)))
+    found = Optimum(*(written(each, policy_model, other, 900)[0] for each in (policy, prior)), 1.0)
+    _, kept = kept_of(policy, prior, found, 50, seed=0)
+    own = written(prior, other, other, 900)[0]
+    _, alone = kept_of(prior, prior, Optimum(own, own, 1.0), 50, seed=0)
+    assert not policy.scores.valid.any()
+    assert kept.reward == pytest.approx(alone.reward)
+    assert kept.kl == pytest.approx(alone.kl, abs=1e-3)
+
+
+def test_draws_of_a_tuned_model_keep_what_it_has_unlearnt(monkeypatch):
+    """Every other one is drawn from the prior; the figures are those of the enumerated optimum."""
+    other, policy = new_model(seed=2), new_model(seed=2)
+    with torch.no_grad():
+        policy.head.bias[EOS] -= 20
+    source = Source(policy, DOMAIN, TrainConfig(domain="letters"), Path(), tuned=True)
+    monkeypatch.setitem(source.__dict__, "prior", other)
+    scores, told = choose(source, scorer(), 100, 20, seed=0, temperature=1.0)
+    sequences = every(DOMAIN.max_length)
+    reward = scorer().score(sequences.numpy(), ~(sequences == EOS).any(-1).numpy()).totals
+    best = log_probabilities(other, sequences).numpy() + reward
+    best = np.exp(best - best.max()) / np.exp(best - best.max()).sum()
+    assert told.reward == pytest.approx(float(best @ reward), abs=0.1)
+    assert scores.totals.mean() == pytest.approx(float(best @ reward), abs=3 * scores.totals.std() / 10)
+    ended = (sequences == EOS).any(-1).numpy()
+    assert float(best @ ended) > 0.3
+    assert scores.valid.mean() == pytest.approx(float(best @ ended), abs=0.15)
 
 
 def test_what_should_be_near_needs_something_to_be_near_to():
@@ -207,7 +254,7 @@ def test_the_table_shows_what_real_items_have_where_a_figure_says_it():
     assert [list(column.cells)[-1] for column in table.columns][-2:] == ["0.500", "further"]
     judged = row | {"kept": {"mean": 0.5, "halfwidth": 0.01}}
     after = comparison_table(summary | {"measures": [judged, row | {"name": "distinct"}]})
-    assert [str(column.header) for column in after.columns][-4:] == ["tuned", "kept of it", "real", ""]
+    assert [str(column.header) for column in after.columns][-4:] == ["tuned", "kept", "real", ""]
     cells = [list(column.cells)[-2:] for column in after.columns][-4:]
     assert cells == [["0.200", "0.20 ± 0.01"], ["0.50 ± 0.01", ""], ["0.500", "0.500"], ["nearer", "further"]]
     nobody = row | {"kept": {"mean": math.nan, "halfwidth": math.nan}}  # it concerns no item that is worth anything

@@ -78,7 +78,7 @@ def generate(
     among = None if draws == 1 else (draws, reward_temperature)
     scores, said = _scored(source, count, seed, temperature, given, among, trust)
     folder = new_folder(output, f"{source.domain.name}-samples")
-    write_samples(folder / "samples.csv", {model: scores}, {model: np.flatnonzero(scores.valid)})
+    write_samples(folder / "samples.csv", {model: scores}, np.flatnonzero(scores.valid))
     valid = _write(source.domain, scores.items(count), folder, given if without_primer else None)
     say(f"{said}{valid} of {count} samples are valid; written to {folder}")
 

@@ -57,14 +57,13 @@ def weight_of(term: RewardTerm) -> str:
 def comparison_table(summary: Mapping[str, Any]) -> Table:
     """Before and after, with best of n from the prior between them; what is judged with its 95 % interval.
 
-    Where some of the policy's samples are kept, what is judged is these, and the policy's own interval is left to the
-    page.
+    Where some of the samples are kept, what is judged is these, and the policy's own interval is left to the page.
     """
     table = new_table(f"{summary['samples']:,} samples each, mean ± 95 % interval")
     table.padding = (0, 1, 0, 0)  # so that it fits into 80 columns
     rows = [summary["reward"], *summary["terms"], *summary["measures"]]
     real, kept = any(row["reference"] is not None for row in rows), any("kept" in row for row in rows)
-    after = ["tuned", "kept of it"] if kept else ["tuned"]
+    after = ["tuned", "kept"] if kept else ["tuned"]
     for heading in ("prior", f"best of {summary['best_of']} from it", *after, *(["real"] if real else []), ""):
         table.add_column(heading, justify="right")
     for row in rows:
@@ -135,7 +134,7 @@ def optimum_line(found: Mapping[str, Any]) -> str:
 def kept_line(kept: Mapping[str, Any], folder: Path) -> str:
     """One line on the files of a run, and how to get more of the kind."""
     return (
-        f"the {kept['items']} files in {folder}/samples are kept of {kept['draws']:,} draws, which are worth "
+        f"the {kept['items']} files in {folder}/samples are kept of {kept['draws']:,} samples of both models, worth "
         f"{kept['effective']:,.0f} of the optimum: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
         f"more: seqtutor generate {folder}/ --draws {round(kept['draws'] / kept['items'])}"
     )

@@ -107,28 +107,33 @@ def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[
     return Written(reward[known], logp[known], prior_logp[known]), kl
 
 
-def kept_of(found: Evaluation, own: Written, temperature: float, count: int, seed: int) -> tuple[Ids, Tilt]:
-    """Which of the items of a policy a run hands over by the law of the optimum, and what all of them tell of it.
+def kept_of(policy: Evaluation, prior: Evaluation, found: Optimum, count: int, seed: int) -> tuple[Ids, Tilt]:
+    """Which samples of the policy and, counted on, of the prior a run hands over; and what all tell of the optimum.
 
-    `count`, or as many as the samples are worth of it; none where that is too few to tell. `own`: what `written` told.
+    `count` by the law of the optimum, or as many as they are worth of it; none where that is too few to tell. `found`:
+    of what `written` told of both. What a policy has unlearnt is among the prior's samples, which the table has anyway.
     """
-    known = np.flatnonzero(np.isfinite(found.scores.totals))[: len(own)]
-    items = found.scores.valid[known]
-    reward = np.where(items, own.reward, np.nan)
-    told = tilt(reward, temperature, own.prior_logp - own.logp)
+    totals, valid = (
+        np.concatenate([getattr(each.scores, name) for each in (policy, prior)]) for name in ("totals", "valid")
+    )
+    read = [np.flatnonzero(np.isfinite(each.scores.totals)) for each in (policy, prior)]
+    known = np.concatenate([read[0][: len(found.policy)], len(policy.scores.texts) + read[1][: len(found.prior)]])
+    reward, odds = found.pooled
+    items = valid[known]
+    told = tilt(np.where(items, reward, np.nan), found.temperature, odds)
     rows = told.keep(min(count, int(told.effective)), seed) if told.effective >= min(count, LEAST) else known[:0]
-    weights = np.zeros(len(found.scores.texts))
+    weights = np.zeros(len(totals))
     weights[known] = told.weights
     apart = -float(np.log(items.mean())) if items.any() else 0.0  # what is no item has no part in this optimum
     return known[rows], replace(told, weights=weights, kl=told.kl + apart)
 
 
-def against_optimum(policy: Written, prior: Written, temperature: float, kl: float) -> dict[str, Any]:
+def against_optimum(found: Optimum, kl: float) -> dict[str, Any]:
     """How far the policy, at `kl` nats a sequence, is from the optimum, as plain data; see `seqtutor.optimum`."""
-    found = Optimum(policy, prior, temperature)
+    policy, prior = found.policy, found.prior
     at = Point(kl, float(policy.reward.mean()))
     return {
-        "temperature": temperature,
+        "temperature": found.temperature,
         "gap": found.gap._asdict(),
         "log_z": found.log_z._asdict(),
         "effective": found.effective,
@@ -154,8 +159,8 @@ def comparison(
     count = len(best.scores.texts)
     rows = [_row(*row) for row in zip(prior.of_first(count), best.figures, policy.of_first(count), strict=True)]
     if kept is not None:
-        for row, measure in zip(rows, policy.figures, strict=True):
-            row |= {} if measure.of_set else {"kept": _figure(measure.weighted(kept.weights))}
+        for row, own, other in zip(rows, policy.figures, prior.figures, strict=True):
+            row |= {} if own.of_set else {"kept": _figure(own.with_items(other).weighted(kept.weights))}
     described = scorer.reward.described()
     cut = 1 + len(described)
     terms = [{**row, **about} for row, about in zip(rows[1:cut], described, strict=True)]

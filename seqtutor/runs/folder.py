@@ -140,10 +140,12 @@ class RunFolder:
         save_model(policy, self.folder, "policy", domain=config.domain, options=dict(config.options))
 
     def save_samples(self, domain: Domain, policy: Scores, prior: Scores, rows: Ids) -> None:
-        """Write `samples.csv` (both models, every term) and the files of the field, of those `rows` of the policy."""
-        write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior}, {"policy": rows})
-        items = policy.select(rows)
-        written(domain, [text or "" for text in items.texts], self.folder / "samples", items.figures)
+        """Write `samples.csv` (both models, every term) and the files of the field, of those `rows` of it."""
+        write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior}, rows)
+        texts = [*policy.texts, *prior.texts]
+        figures = {name: [*own, *prior.figures[name]] for name, own in policy.figures.items()}
+        picked = {name: [values[row] for row in rows] for name, values in figures.items()}
+        written(domain, [texts[row] or "" for row in rows], self.folder / "samples", picked)
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Write `alarms.csv`: what the run warned of; no file where it never did."""
@@ -258,19 +260,19 @@ def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
     return as_it_ran(config, domain), domain
 
 
-def write_samples(path: Path, groups: Mapping[str, Scores], files: Mapping[str, Ids]) -> None:
+def write_samples(path: Path, groups: Mapping[str, Scores], files: Ids) -> None:
     """One row a sample: its number, its model, its text (empty: no item), its reward, every term's figures, its file.
 
-    `files`: the rows of a group that became the files 1, 2, ... in this order.
+    `files`: the rows, of all groups one after the other, that became the files 1, 2, ... in this order.
     """
     names = list(next(iter(groups.values())).columns)
     rows: list[Sequence[Any]] = [["number", "model", "text", "reward", *names, "file"]]
+    places = {int(row): place for place, row in enumerate(files, start=1)}
     for model, scores in groups.items():
-        totals, columns = scores.totals, scores.columns
-        places = {int(row): place for place, row in enumerate(files.get(model, ()), start=1)}
+        totals, columns, before = scores.totals, scores.columns, len(rows) - 1
         for i, text in enumerate(scores.texts):
             values = [figure_text(columns[name][i]) for name in names]
-            rows.append([i + 1, model, text or "", figure_text(totals[i]), *values, places.get(i, "")])
+            rows.append([i + 1, model, text or "", figure_text(totals[i]), *values, places.get(before + i, "")])
     write_csv(path, rows)
 
 

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -32,6 +32,7 @@ from seqtutor.runs.report.svg import clean, drawn, written_down
 __all__ = ["render"]
 
 SAMPLES = 6  # of each model
+WRITERS = {"prior": "prior", "policy": "tuned"}  # what a sample is called by who wrote it
 CARDS = 4  # figures in the headline, better and worse alike
 # Logged columns that explain a run to its maker.
 FURTHER = ("valid", "distinct", "entropy", "largest_family", "in_corpus", "commonest", "length", "loss", "temperature")
@@ -191,13 +192,14 @@ def _title(name: str) -> str:
 
 def _samples(run: Run, domain: Domain) -> Samples:
     ordered = sorted(run.samples, key=lambda sample: sample.number)
-    prior = [s for s in ordered if s.model == "prior"][:SAMPLES]
+    prior = [s for s in ordered if s.model == "prior"]
     policy = _filed([s for s in ordered if s.model == "policy"])
-    before = [_item(s, domain, "prior", run) for s in prior]
-    own = _files(run.folder / "samples", policy)
-    first = sorted((s for s in policy if s.file), key=lambda s: s.file) if run.summary and run.summary.kept else policy
-    after = [_item(s, domain, "tuned", run, own) for s in first[:SAMPLES]]
-    best = [_item(s, domain, "best", run, own) for s in _best(policy)]
+    filed = sorted((s for s in [*policy, *prior] if s.file), key=lambda s: s.file)
+    names = _files(run.folder / "samples")
+    before = [_item(s, domain, "prior", run, names) for s in prior[:SAMPLES]]
+    first = filed if run.summary and run.summary.kept else policy
+    after = [_item(s, domain, WRITERS[s.model], run, names) for s in first[:SAMPLES]]
+    best = [_item(s, domain, "best", run, names) for s in _best(policy)]
     shown = [*before, *after, *best]
     return Samples(
         before=before,
@@ -216,10 +218,13 @@ def _filed(policy: list[Sample]) -> list[Sample]:
     return [replace(sample, file=places.get(id(sample), 0)) for sample in policy]
 
 
-def _files(folder: Path, policy: Sequence[Sample]) -> dict[int, list[str]]:
-    """The names of the files of each sample that has some, by the number of the sample."""
-    numbered = [(int(path.stem), path.name) for path in sorted(folder.glob("*")) if path.stem.isdecimal()]
-    return {s.number: [name for place, name in numbered if place == s.file] for s in policy if s.file}
+def _files(folder: Path) -> dict[int, list[str]]:
+    """The names of the files of a folder by their number, which is their place."""
+    found: dict[int, list[str]] = {}
+    for path in sorted(folder.glob("*")):
+        if path.stem.isdecimal():
+            found.setdefault(int(path.stem), []).append(path.name)
+    return found
 
 
 def _best(samples: Iterable[Sample]) -> list[Sample]:
@@ -231,7 +236,7 @@ def _best(samples: Iterable[Sample]) -> list[Sample]:
     return list(once.values())[:SAMPLES]
 
 
-def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]] | None = None) -> Item:
+def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]]) -> Item:
     text = sample.text
     picture, problem = drawn(text, domain)
     notation, unwritten = written_down(text, domain) if picture else ("", "")
@@ -248,7 +253,7 @@ def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[i
         reward=figures.number(sample.reward),
         terms=[(name, figures.number(value)) for name, value in sample.terms.items()],
         coloured=_coloured(text, domain, run.config) if picture else None,
-        files=(files or {}).get(sample.number, []),
+        files=files.get(sample.file, []),
     )
 
 

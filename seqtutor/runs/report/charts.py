@@ -57,7 +57,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Mark:
-    """A named point: the prior, best of n, the tuned model, what is kept of it."""
+    """A named point: the prior, best of n, the tuned model, what is kept."""
 
     kind: str  # "prior", "best", "policy" or "kept"; also its class in the style sheet
     label: str
@@ -255,7 +255,7 @@ def _places(summary: Summary) -> list[tuple[str, str, float, Estimate]]:
         ("prior", "prior", 0.0, reward.prior),
         ("best", f"best of {summary.best_of} from the prior", summary.best_of_kl, reward.best_of_n),
         ("policy", "tuned model", summary.kl_sequence, reward.policy),
-        ("kept", "kept of it", kept.kl if kept else math.nan, reward.kept),
+        ("kept", "kept", kept.kl if kept else math.nan, reward.kept),
     ]
     return [p for p in places if math.isfinite(p[2]) and math.isfinite(p[3].mean)]
 

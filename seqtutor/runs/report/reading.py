@@ -40,7 +40,7 @@ class Figure:
     summary: str = ""
     weight: float | None = None  # of a term
     reference: float | None = None  # what real items have
-    kept: Estimate = UNKNOWN  # all of the policy's, each by what it is worth of the optimum
+    kept: Estimate = UNKNOWN  # of all samples, each by what it is worth of the optimum
 
     @property
     def after(self) -> Estimate:
@@ -78,9 +78,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Kept:
-    """The items that were kept of the policy's samples by the law of the optimum."""
+    """The items that were kept of both models' samples by the law of the optimum."""
 
     items: int
+    of_prior: int  # of them, how many the prior wrote
     draws: int
     effective: float  # samples of the optimum that the draws are worth
     kl: float  # of the optimum to the prior, nats a sequence
@@ -255,7 +256,7 @@ def _spread(raw: dict[str, Any]) -> Spread:
 
 def _kept(raw: dict[str, Any]) -> Kept:
     figures = (_float(raw[key]) for key in ("effective", "kl", "reward"))
-    return Kept(_count(raw["items"]), _count(raw["draws"]), *figures)
+    return Kept(_count(raw["items"]), _count(raw.get("of_prior", 0)), _count(raw["draws"]), *figures)
 
 
 def _scored(raw: dict[str, Any]) -> tuple[int, float]:
