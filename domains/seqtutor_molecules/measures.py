@@ -61,7 +61,7 @@ def measure(texts: Sequence[str | None]) -> list[Measure]:
 def _variety(texts: Sequence[str | None]) -> list[Measure]:
     valid = np.array([text is not None for text in texts], dtype=np.float64)
     first = _first(texts)
-    new = np.array([text is not None and text not in known() for text in texts], dtype=np.float64)
+    new = valid * ~known([text or "" for text in texts])
     scaffolds = _first([None if text is None else scaffold(text) for text in texts])
     return [
         Measure("valid", valid, np.ones(len(texts)), "higher", True, "molecules, by RDKit's sanitisation"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from functools import lru_cache, partial
 from importlib.util import module_from_spec, spec_from_file_location
@@ -222,8 +224,26 @@ def shortness(smiles: str) -> float:
 
 @lru_cache(maxsize=1)
 def _sascorer() -> ModuleType:
-    """The SA scorer of RDKit's Contrib folder."""
-    return _contributed("SA_Score", "sascorer")
+    """The SA scorer of RDKit's Contrib folder, its 700,000 fragments in less memory than it keeps them in."""
+    scorer = _contributed("SA_Score", "sascorer")
+    scorer.readFragmentScores()
+    if isinstance(found := getattr(scorer, "_fscores", None), dict):
+        vars(scorer)["_fscores"] = _Sorted(found)
+    return scorer
+
+
+class _Sorted:
+    """Numbers by their keys as two arrays, 11 MB for the 67 of a dictionary."""
+
+    def __init__(self, found: Mapping[int, float]) -> None:
+        self._keys = array("Q", sorted(found))
+        self._values = array("d", map(found.__getitem__, self._keys))
+
+    def get(self, key: int, default: float) -> float:
+        """As that of a dictionary."""
+        place = bisect_left(self._keys, key)
+        there = place < len(self._keys) and self._keys[place] == key
+        return self._values[place] if there else default
 
 
 @lru_cache(maxsize=1)

@@ -32,15 +32,15 @@ LINE = 8  # notes that a line has before anything is said of it as a whole
 FOURTH, TWELFTH = 5, 19  # semitones
 
 
-def steps(ids: Ids) -> Values:
-    """Charges a line of which under 25 % or over 75 % of the moves are steps, as in one real tune of ten.
+def steps(ids: Ids, metre: Metre = COMMON) -> Values:
+    """Charges a line of which under 25 % or over 66 % of the moves are steps, as in one real tune of five.
 
     >>> steps(batch("C4 D4 E4 G4 G4 F4 E4 C4", "C4 G4 E4 C5 G4 E4 G4 C4 G4 C5 E4 G4")).sum(axis=1).round(1) + 0.0
     array([ 0. , -2.7])
     """
     semitones = np.abs(moves(ids))
     stepwise = share((semitones == 1) | (semitones == 2), moved(ids), usual=0.5)
-    return paid(ids, outside(stepwise, 0.25, 0.75, 0.05))
+    return paid(ids, outside(stepwise, *metre.limits.steps, 0.05))
 
 
 def awkward(ids: Ids) -> Values:
@@ -54,14 +54,14 @@ def awkward(ids: Ids) -> Values:
 
 
 def recovery(ids: Ids) -> Values:
-    """-1 for a leap of a fifth or more; once the line has turned and filled half of it, +3 for two leaps, then +1.
+    """+3 once the line has turned and filled half of a leap of a fifth or more, after two +1; -1 for each third leap.
 
-    A second leap before that leaves the first as it is: leaping to and fro recovers nothing.
+    A second leap before the first is filled leaves that as it is: leaping to and fro recovers nothing.
 
     >>> recovery(batch("C4 G4 - F4 E4 D4 C4"))
-    array([[ 0., -1.,  0.,  0.,  0.,  3.,  0.]])
+    array([[0., 0., 0., 0., 0., 3., 0.]])
     >>> float(recovery(batch("C4 G4 D5 - - G4 C4")).sum())
-    -4.0
+    -2.0
     """
     move = moves(ids)
     filled, leapt = (np.zeros(ids.shape, dtype=bool) for _ in range(2))
@@ -73,7 +73,7 @@ def recovery(ids: Ids) -> Values:
         filled[:, step] = fills = pitched(ids[:, step]) & ~leaps & (direction != 0) & turned
         half = np.where(leaps, ids[:, step] - move[:, step] / 2, half)
         direction = np.where(leaps, np.sign(move[:, step]), np.where(fills, 0, direction))
-    return paid(ids, count(filled) + 2.0 * np.minimum(count(filled), 2.0) - count(leapt))
+    return paid(ids, count(filled) + 2.0 * np.minimum(count(filled), 2.0) - np.maximum(count(leapt) - 2.0, 0.0))
 
 
 def compass(ids: Ids) -> Values:
@@ -98,13 +98,13 @@ def _extremes(ids: Ids) -> tuple[Ids, Ids]:
 
 
 def triads(ids: Ids, tonics: Sequence[int] = BOTH) -> Values:
-    """Charges a line of which over 75 % of the notes are of the tonic chord, C, E or G, or under 38 %.
+    """Charges a line of which over 68 % of the notes are of the tonic chord, C, E or G, or under 36 %.
 
     >>> triads(batch("C4 E4 G4 E4 C4 E4 G4 C5", "C4 D4 E4 F4 G4 F4 E4 D4")).sum(axis=1).round(2)
-    array([-2.14,  0.  ])
+    array([-6.01,  0.  ])
     """
     within = np.isin(pitch_class(ids), chord(tonics))
-    return paid(ids, outside(share(within, pitched(ids), usual=0.56), 0.38, 0.75, 0.05))
+    return paid(ids, outside(share(within, pitched(ids), usual=0.56), 0.36, 0.68, 0.05))
 
 
 def to_and_fro(ids: Ids, metre: Metre = COMMON) -> Values:

@@ -24,6 +24,7 @@ class Limits:
     pitches: int = 3  # of two bars, at the least
     repeated: float = 0.5  # share of the parts of bars that are earlier ones, note for note
     correlation: tuple[tuple[float, float], ...] = ((0.05, 0.82), (-0.1, 0.65), (-0.27, 0.5))  # 1, 2, 3 notes apart
+    steps: tuple[float, float] = (0.25, 0.66)  # share of the moves
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Metre:
 
 COMMON = Metre("4/4", bar=16, beat=4, strong=8, reads=("4/4", "2/2", "2/4"))
 WALTZ = Limits(
-    (2.4, 7.0), 4.0, (0.2, 2.2), 2, 0.25, ((0.05, 0.83), (-0.25, 0.65), (-0.4, 0.5))
+    (2.4, 7.0), 4.0, (0.2, 2.2), 2, 0.25, ((0.05, 0.83), (-0.25, 0.65), (-0.4, 0.5)), (0.25, 0.72)
 )  # fewer and longer notes
 JIG = Limits((3.2, 7.5), 5.0, (0.0, 1.75))  # one jig in ten has nothing but eighths
 METRES = {

@@ -56,7 +56,7 @@ OURS: tuple[Rule, ...] = (
     Rule(form.variety, 5, "half bars that repeat earlier ones, where they are over half of all, cost", BOOKS),
     Rule(
         rhythm.shared_rhythm,
-        0.7,
+        0.6,
         "bars in the rhythm of an earlier one earn, and 2 once they are half of all; an even one counts a quarter",
         BOOKS,
     ),
@@ -67,9 +67,11 @@ OURS: tuple[Rule, ...] = (
     Rule(rhythm.pauses, 0.5, "each rest after the second costs 1", BOOKS),
     Rule(line.steps, 2, "too few and too many steps among the moves cost", GAULDIN),
     Rule(line.awkward, 0.2, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
-    Rule(line.recovery, 0.1, "a leap of a fifth costs 1, and earns that and more once it is filled", GAULDIN),
+    Rule(
+        line.recovery, 0.1, "a leap of a fifth earns 3 once it is filled; the third and each after it costs 1", GAULDIN
+    ),
     Rule(line.compass, 0.1, "a line that goes too far, or nowhere, costs", BOOKS),
-    Rule(line.triads, 0.4, "too many and too few notes of the tonic chord cost", BOOKS),
+    Rule(line.triads, 1.2, "too many and too few notes of the tonic chord cost", BOOKS),
     Rule(
         line.to_and_fro, 0.8, "pitches that correlate with those before more or less than most tunes' do cost", GAULDIN
     ),
