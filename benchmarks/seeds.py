@@ -1,6 +1,6 @@
 """What runs that differ in their seed came to, as a table for a page: python benchmarks/seeds.py RUN RUN ...
 
-A row is a measure: real items, the mean of the priors, the tuned models and what is kept of them as mean (lowest ..
+A row is a measure: real items, the mean of the priors, the tuned models and what is kept as mean (lowest ..
 highest), and in how many runs each is at least as near to real items as the prior of that run. Below it: what each run
 has left to the optimum.
 """
@@ -23,7 +23,7 @@ def main() -> None:
         sys.exit(__doc__)
     if any("optimum" not in run for run in runs):
         sys.exit("a run on a record has no distance to the optimum: name others")
-    print("| | real | prior | tuned | nearer | kept of it | nearer |\n|---|---|---|---|---|---|---|")
+    print("| | real | prior | tuned | nearer | kept | nearer |\n|---|---|---|---|---|---|---|")
     for rows in zip(*(run["measures"] for run in runs), strict=True):
         print(
             f"| {rows[0]['name']} | {shown(rows[0]['reference'])} | {_spread(rows, 'prior').split(' (')[0]} |", end=""
