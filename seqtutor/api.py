@@ -276,7 +276,7 @@ def generate(
     `primer`: how each begins; `revise`: an item of which the parts to `keep`, such as "1-2,4", stand in each. Both as
     text, or as the path of a file.
     `draws`: how many are drawn for each that is kept, by the law of the optimum prior * exp(R / reward_temperature);
-    None is the run's own temperature.
+    None is the run's own temperature. Every other draw of a run is its prior's.
     """
     source = _source(model)
     given = given_steps(source.domain, primer, revise, keep)

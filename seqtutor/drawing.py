@@ -22,7 +22,7 @@ from seqtutor.files import read_json
 from seqtutor.optimum import Tilt, log_mean, mixed, tilt
 from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about, stem_of
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import CHUNK, array_of, compared, draw, logp_of
+from seqtutor.priors.sampling import CHUNK, array_of, compared, draw, logp_of, sequence_mask
 from seqtutor.priors.script import Script, script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
@@ -184,6 +184,7 @@ def _draws(
     if script is None:
         return tokens, truncated, prior_logp - log_q
     some = [ids[start : start + CHUNK] for start in range(0, total, CHUNK)]
+    some = [part[:, : int(sequence_mask(part).sum(-1).max())] for part in some]
     whole = np.concatenate([array_of(logp_of(source.prior, part).sum(-1)) for part in some])
     return tokens, truncated, whole - log_q - log_mean(whole - log_q)
 

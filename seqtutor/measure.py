@@ -59,7 +59,10 @@ class Measure:
             )
 
     def with_items(self, other: Measure) -> Measure:
-        """The figure of these items and of those of `other`, which is the same figure."""
+        """The figure of these items and of those of `other`, which is the same figure.
+
+        What an item adds to a figure that sees its whole set, as to a share of the commonest, stays that of that set.
+        """
         import numpy as np
 
         values, weights = (np.concatenate([getattr(m, key) for m in (self, other)]) for key in ("values", "weights"))

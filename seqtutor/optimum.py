@@ -47,6 +47,7 @@ class Written:
     reward: Values
     logp: Values  # under the policy
     prior_logp: Values
+    unscored: int = 0  # how many more it wrote, whose R nobody knows
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -120,7 +121,8 @@ class Optimum:
         reward, logp, prior_logp = (
             np.concatenate([getattr(part, name) for part in both]) for name in ("reward", "logp", "prior_logp")
         )
-        return reward, prior_logp - mixed(logp, prior_logp, len(self.policy) / max(len(reward), 1))
+        drawn = [len(part) + part.unscored for part in both]  # scoring may fail at one model's sequences more often
+        return reward, prior_logp - mixed(logp, prior_logp, drawn[0] / max(sum(drawn), 1))
 
 
 def mixed(logp: Values, prior_logp: Values, share: float) -> Values:
@@ -134,7 +136,7 @@ def mixed(logp: Values, prior_logp: Values, share: float) -> Values:
 
 
 def _frontier(reward: Values, odds: Values) -> Iterator[Point]:
-    spread = float(reward.std())
+    spread = float(reward.std()) if len(reward) else 0.0
     if not spread:
         return
     sharpness = 0.0
@@ -149,7 +151,7 @@ def _frontier(reward: Values, odds: Values) -> Iterator[Point]:
 
 @dataclass(frozen=True)
 class Tilt:
-    """What N draws of a model q stand for: samples of pi*, each worth w = p exp(R/c) / (Z q) of it."""
+    """What N draws of a source q stand for: samples of pi*, each worth w = p exp(R/c) / (Z q) of it."""
 
     weights: Values  # (N,), with a mean of 1 over those whose R is known; 0 for the others
     kl: float  # KL(pi* || p), nats a sequence
@@ -196,11 +198,13 @@ def log_mean(logs: Values) -> float:
 
 
 def effective(logs: Values) -> float:
-    """The effective number of samples (sum w)^2 / sum w^2, of log w (Kong 1992).
+    """The effective number of samples (sum w)^2 / sum w^2, of log w (Kong 1992); 0 of none.
 
     >>> effective(np.zeros(10)), round(effective(np.log([1.0, 1.0, 1e-9])), 6)
     (10.0, 2.0)
     """
+    if not len(logs):
+        return 0.0
     weights = np.exp(logs - logs.max())
     return float(weights.sum() ** 2 / (weights**2).sum())
 

@@ -85,6 +85,37 @@ def test_the_frontier_is_that_of_pi_star():
         assert there == pytest.approx(expected, abs=0.03)
 
 
+def test_scores_that_fail_more_often_at_one_models_sequences_move_no_weight():
+    """The mixture is that of what was drawn. A scorer fails at half of what the policy likes best."""
+    world, rng = World(1, 0.5, 0.9), np.random.default_rng(4)
+    liked = world.policy / world.prior > np.quantile(world.policy / world.prior, 0.9)
+    known = np.where(liked, 0.5, 1.0)
+    parts = []
+    for chances in (world.policy, world.prior):
+        rows = rng.choice(len(chances), 20000, p=chances)
+        kept = rows[rng.random(20000) < known[rows]]
+        logs = (np.log(world.policy[kept]), np.log(world.prior[kept]))
+        parts.append(Written(world.reward[kept], *logs, unscored=20000 - len(kept)))
+    assert parts[0].unscored > 1.2 * parts[1].unscored
+    found = Optimum(*parts, 0.5)
+    truth = world.best * known / (world.best @ known)  # of what can be scored
+    weights = np.exp(found.log_weights - found.log_weights.max())
+    reward = found.pooled[0]
+    assert np.average(reward, weights=weights) == pytest.approx(truth @ world.reward, abs=0.01)
+    blind = Optimum(*(Written(p.reward, p.logp, p.prior_logp) for p in parts), 0.5)
+    weights = np.exp(blind.log_weights - blind.log_weights.max())
+    assert abs(np.average(reward, weights=weights) - truth @ world.reward) > 0.012
+
+
+def test_of_nothing_that_has_a_score_nothing_is_known():
+    none = Written(*(np.zeros(0),) * 3, unscored=5)
+    found = Optimum(none, none, 1.0)
+    assert not found.known
+    assert math.isnan(found.gap.mean)
+    assert found.frontier() == []
+    assert math.isnan(found.share(optimum.Point(0.0, 1.0)))
+
+
 def test_a_reward_that_is_the_same_everywhere_buys_nothing():
     same = Written(np.ones(100), np.zeros(100), np.zeros(100))
     found = Optimum(same, same, 1.0)

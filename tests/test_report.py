@@ -338,7 +338,7 @@ def test_what_was_kept_by_the_law_of_the_optimum_is_shown_with_its_files(tmp_pat
     policy = [row for row in rows if row["model"] == "policy" and row["text"]]
     policy[-1]["file"], policy[2]["file"] = 1, 2
     figures = [{**row, "kept": {"mean": 0.4321, "halfwidth": 0.0123}} for row in summary()["terms"]]
-    kept = {"items": 2, "draws": 1000, "effective": 321.0, "kl": 1.5, "reward": 4.0}
+    kept = {"items": 2, "of_prior": 0, "draws": 1000, "effective": 321.0, "kl": 1.5, "reward": 4.0}
     folder = write_run(tmp_path, kept=kept, terms=figures)
     write_csv(folder / "samples.csv", rows, list(rows[0]))
     (folder / "samples").mkdir()
@@ -356,6 +356,36 @@ def test_what_was_kept_by_the_law_of_the_optimum_is_shown_with_its_files(tmp_pat
     assert re.search(r"Tuned\s+Kept\s+", said)
     assert "0.432" in said
     assert "and to 4 by the law that the 2 items kept follow" in re.sub(r"\s+", " ", said)
+
+
+@pytest.mark.parametrize(
+    ("of_prior", "told"),
+    [(1, "that both models wrote, 2 are kept"), (None, "that the tuned model wrote, 2 are kept")],
+)
+def test_what_is_kept_of_the_priors_samples_is_shown_as_the_priors(
+    tmp_path: Path, of_prior: int | None, told: str
+) -> None:
+    """A run of before knows nothing of them."""
+    rows = [{**row, "file": ""} for row in samples()]
+    one = next(row for row in rows if row["model"] == "policy" and row["text"])
+    other = next(
+        row for row in rows if row["model"] == ("prior" if of_prior else "policy") and row["text"] and row is not one
+    )
+    one["file"], other["file"] = 2, 1
+    kept = {"items": 2, "draws": 1000, "effective": 321.0, "kl": 1.5, "reward": 4.0}
+    folder = write_run(tmp_path, kept={**kept, **({} if of_prior is None else {"of_prior": of_prior})})
+    write_csv(folder / "samples.csv", rows, list(rows[0]))
+    (folder / "samples").mkdir()
+    for name in ("1.mid", "2.mid"):
+        (folder / "samples" / name).touch()
+    page = render(folder, Tunes())
+    said = re.sub(r"\s+", " ", text(page))
+    assert told in said
+    assert ("(1 of them the prior’s)" in said) == bool(of_prior)
+    after = page[page.index("After: what is kept") :]
+    named = re.findall(r"<span>(prior|tuned) (\d+)</span>", after)[:2]
+    assert named == [("prior" if of_prior else "tuned", str(other["number"])), ("tuned", str(one["number"]))]
+    assert re.findall(r'href="samples/([^"]+)"', after)[:2] == ["1.mid", "2.mid"]
 
 
 def test_the_change_is_judged_by_what_is_kept_and_what_went_astray_by_the_policy_too(tmp_path: Path) -> None:

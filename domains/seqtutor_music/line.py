@@ -33,7 +33,7 @@ FOURTH, TWELFTH = 5, 19  # semitones
 
 
 def steps(ids: Ids, metre: Metre = COMMON) -> Values:
-    """Charges a line of which under 25 % or over 66 % of the moves are steps, as in one real tune of five.
+    """Charges a line of which under 25 % or over 66 % (72 % in 3/4) of the moves are steps.
 
     >>> steps(batch("C4 D4 E4 G4 G4 F4 E4 C4", "C4 G4 E4 C5 G4 E4 G4 C4 G4 C5 E4 G4")).sum(axis=1).round(1) + 0.0
     array([ 0. , -2.7])
@@ -54,9 +54,10 @@ def awkward(ids: Ids) -> Values:
 
 
 def recovery(ids: Ids) -> Values:
-    """+3 once the line has turned and filled half of a leap of a fifth or more, after two +1; -1 for each third leap.
+    """+3 for a leap of a fifth or more once the line has turned and filled half of it, twice; +1 for every later one.
 
-    A second leap before the first is filled leaves that as it is: leaping to and fro recovers nothing.
+    The third leap and each after it costs 1. A second leap before the first is filled leaves that as it is: leaping to
+    and fro recovers nothing.
 
     >>> recovery(batch("C4 G4 - F4 E4 D4 C4"))
     array([[0., 0., 0., 0., 0., 3., 0.]])

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Draw so many for each item that is kept, and keep by the law of the optimum prior * exp(R/c).",
+    help="Draw so many, half of a run's from its prior, for each that is kept by the law of prior * exp(R/c).",
 )
 @click.option("--reward-temperature", type=float, help="The c of --draws.  [default: the run's own]")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the run was scored by.")
@@ -123,6 +123,6 @@ def _check(temperature: float, draws: int, reward_temperature: float | None, pri
     if not 0 < temperature < math.inf:
         raise UserError(f"temperature must be above 0, not {temperature}; 1 samples the model as it is")
     if draws > 1 and temperature != 1:
-        raise UserError("--draws keeps samples of the model as it is: leave --temperature at 1, or --draws at 1")
+        raise UserError("--draws weighs samples of the models as they are: leave --temperature at 1, or --draws at 1")
     if draws == 1 and reward_temperature is not None:
         raise UserError("--reward-temperature is for choosing among many draws: give --draws too, 16 say")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -104,7 +105,7 @@ def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[
     logp, prior_logp, kl = map(array_of, compared(policy, prior, tokens, script_of(found.domain)))
     reward = found.scores.totals[:most]
     known = np.isfinite(reward)
-    return Written(reward[known], logp[known], prior_logp[known]), kl
+    return Written(reward[known], logp[known], prior_logp[known], int((~known).sum())), kl
 
 
 def kept_of(policy: Evaluation, prior: Evaluation, found: Optimum, count: int, seed: int) -> tuple[Ids, Tilt]:
@@ -131,7 +132,7 @@ def kept_of(policy: Evaluation, prior: Evaluation, found: Optimum, count: int, s
 def against_optimum(found: Optimum, kl: float) -> dict[str, Any]:
     """How far the policy, at `kl` nats a sequence, is from the optimum, as plain data; see `seqtutor.optimum`."""
     policy, prior = found.policy, found.prior
-    at = Point(kl, float(policy.reward.mean()))
+    at = Point(kl, float(policy.reward.mean()) if len(policy) else math.nan)
     return {
         "temperature": found.temperature,
         "gap": found.gap._asdict(),

@@ -140,10 +140,10 @@ class RunFolder:
         save_model(policy, self.folder, "policy", domain=config.domain, options=dict(config.options))
 
     def save_samples(self, domain: Domain, policy: Scores, prior: Scores, rows: Ids) -> None:
-        """Write `samples.csv` (both models, every term) and the files of the field, of those `rows` of it."""
+        """Write `samples.csv` (both models, every term) and the files of the field, of those `rows` of the table."""
         write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior}, rows)
-        texts = [*policy.texts, *prior.texts]
-        figures = {name: [*own, *prior.figures[name]] for name, own in policy.figures.items()}
+        texts, others = [*policy.texts, *prior.texts], prior.figures
+        figures = {name: [*own, *others[name]] for name, own in policy.figures.items()}
         picked = {name: [values[row] for row in rows] for name, values in figures.items()}
         written(domain, [texts[row] or "" for row in rows], self.folder / "samples", picked)
 

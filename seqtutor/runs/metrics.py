@@ -69,7 +69,8 @@ def doubts(terms: Sequence[RewardTerm], scores: Scores) -> Row:
 def gap_of(rollout: Rollout, scores: Scores, temperature: float) -> float:
     """KL(pi || pi*) as the batch alone tells it, nats a sequence: log mean exp(net) - mean net; too low while large."""
     parts = (scores.totals, *(array_of(part.sum(-1)) for part in (rollout.logp, rollout.prior_logp)))
-    net = Written(*(part[scores.scored] for part in parts)).net(temperature)
+    reward, logp, prior_logp = (part[scores.scored] for part in parts)
+    net = Written(reward, logp, prior_logp).net(temperature)
     return log_mean(net) - float(net.mean()) if len(net) else float("nan")
 
 

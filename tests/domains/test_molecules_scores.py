@@ -13,6 +13,7 @@ from rdkit.Chem import AllChem, Crippen, Descriptors, FilterCatalog
 from seqtutor import SequenceTerm
 from seqtutor_molecules import MoleculesDomain, Options, measures, properties
 from seqtutor_molecules import real as remake
+from seqtutor_molecules.corpus import corpus, known
 from seqtutor_molecules.filters import passes_brenk, passes_pains
 
 DOMAIN = MoleculesDomain()
@@ -264,3 +265,23 @@ def test_natural_products_score_above_synthetic_drugs_and_nothing_is_printed(cap
     (term,) = [t for t in MoleculesDomain().terms() if t.name == "np_likeness"]
     assert term.values(natural).min() > 0.5 > 0 > term.values(drugs).max()
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_fragments_of_sa_are_found_as_in_rdkits_own_dictionary():
+    """We keep them in a sixth of the memory; what RDKit's code asks of them must still be answered."""
+    scorer = properties._contributed("SA_Score", "sascorer")
+    scorer.readFragmentScores()
+    ours = vars(properties._sascorer())["_fscores"]
+    some = [*list(scorer._fscores)[::5000], 0, 1, 2**32 - 1]
+    assert [ours.get(key, -4) for key in some] == [scorer._fscores.get(key, -4) for key in some]
+    for smiles in ("CC(=O)Oc1ccccc1C(=O)O", "C1CC2CCC1C2", "FC(F)(F)S(=O)(=O)N=C1C=CN1"):
+        assert properties.sa(smiles) == scorer.calculateScore(Chem.MolFromSmiles(smiles))
+
+
+def test_molecules_are_found_in_the_corpus_by_their_hashes():
+    lines = corpus()
+    others = [line[::-1] for line in lines[:300]]
+    asked = [*lines[::2000], lines[-1], *others, ""]
+    whole = set(lines)
+    assert known(asked).tolist() == [text in whole for text in asked]
+    assert known([]).tolist() == []

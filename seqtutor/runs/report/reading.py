@@ -44,7 +44,7 @@ class Figure:
 
     @property
     def after(self) -> Estimate:
-        """What is judged: what the run hands over, or the policy itself where nothing was kept of it."""
+        """What is judged: what the run hands over, or the policy itself where nothing was kept."""
         return self.kept if math.isfinite(self.kept.mean) else self.policy
 
     @property
@@ -81,7 +81,7 @@ class Kept:
     """The items that were kept of both models' samples by the law of the optimum."""
 
     items: int
-    of_prior: int  # of them, how many the prior wrote
+    of_prior: int | None  # of them, how many the prior wrote; None: the run is of a version that asked the policy alone
     draws: int
     effective: float  # samples of the optimum that the draws are worth
     kl: float  # of the optimum to the prior, nats a sequence
@@ -256,7 +256,8 @@ def _spread(raw: dict[str, Any]) -> Spread:
 
 def _kept(raw: dict[str, Any]) -> Kept:
     figures = (_float(raw[key]) for key in ("effective", "kl", "reward"))
-    return Kept(_count(raw["items"]), _count(raw.get("of_prior", 0)), _count(raw["draws"]), *figures)
+    of_prior = _count(raw["of_prior"]) if "of_prior" in raw else None
+    return Kept(_count(raw["items"]), of_prior, _count(raw["draws"]), *figures)
 
 
 def _scored(raw: dict[str, Any]) -> tuple[int, float]:
