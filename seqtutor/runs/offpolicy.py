@@ -13,7 +13,7 @@ import numpy as np
 from seqtutor.drawing import Source, drawn, open_model
 from seqtutor.errors import UserError
 from seqtutor.offline import batch_of
-from seqtutor.optimum import NORMAL, Estimate
+from seqtutor.optimum import NORMAL, Estimate, mixed
 from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import array_of, compared
 from seqtutor.priors.script import script_of
@@ -111,7 +111,7 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
         run = open_model(path.parent)
         prior = load_prior(run.config.prior or run.domain.own_prior, run.domain)
         both = compared(run.model, prior, batch.tokens)[:2]
-        return np.asarray(np.logaddexp(*map(array_of, both)) - math.log(2))
+        return mixed(*map(array_of, both), 0.5)
     ledger = "; a ledger was written by as many policies as its run had updates, and the run has kept the last"
     ledger = f"{ledger}: use its samples.csv" if path.name in ("ledger.csv", "scored.csv") else ""
     raise UserError(
