@@ -110,8 +110,8 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
     if len(paths) == 1 and path.name == "samples.csv" and (path.parent / "policy.safetensors").is_file():
         run = open_model(path.parent)
         prior = load_prior(run.config.prior or run.domain.own_prior, run.domain)
-        both = compared(run.model, prior, batch.tokens)[:2]
-        return mixed(*map(array_of, both), 0.5)
+        logp, prior_logp, _ = compared(run.model, prior, batch.tokens)
+        return mixed(array_of(logp), array_of(prior_logp), 0.5)
     ledger = "; a ledger was written by as many policies as its run had updates, and the run has kept the last"
     ledger = f"{ledger}: use its samples.csv" if path.name in ("ledger.csv", "scored.csv") else ""
     raise UserError(
