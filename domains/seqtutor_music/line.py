@@ -33,7 +33,7 @@ FOURTH, TWELFTH = 5, 19  # semitones
 
 
 def steps(ids: Ids, metre: Metre = COMMON) -> Values:
-    """Charges a line of which under 25 % or over 66 % (72 % in 3/4) of the moves are steps.
+    """Charges a line of which under 25 % or over 66 % (72 % in 6/8 and 3/4) of the moves are steps.
 
     >>> steps(batch("C4 D4 E4 G4 G4 F4 E4 C4", "C4 G4 E4 C5 G4 E4 G4 C4 G4 C5 E4 G4")).sum(axis=1).round(1) + 0.0
     array([ 0. , -2.7])

@@ -110,7 +110,7 @@ COMMON = Metre("4/4", bar=16, beat=4, strong=8, reads=("4/4", "2/2", "2/4"))
 WALTZ = Limits(
     (2.4, 7.0), 4.0, (0.2, 2.2), 2, 0.25, ((0.05, 0.83), (-0.25, 0.65), (-0.4, 0.5)), (0.25, 0.72)
 )  # fewer and longer notes
-JIG = Limits((3.2, 7.5), 5.0, (0.0, 1.75))  # one jig in ten has nothing but eighths
+JIG = Limits((3.2, 7.5), 5.0, (0.0, 1.75), steps=(0.25, 0.72))  # one jig in ten has nothing but eighths
 METRES = {
     one.name: one
     for one in (

@@ -144,7 +144,7 @@ def test_opening_and_question_and_triads_know_the_tonic():
     rest = "E4 - - - F4 - - - {} - - - - - - - " + "E4 - - - F4 - - - G4 - - - D4 - - -"
     assert paid(domain, rest.format("A4"))["question"] == 1
     assert paid(domain, rest.format("D4"))["question"] == 0.5
-    line = "D4 - F4 - A4 - E4 - D4 - A4 - B4 - D4 - " * 2  # six in eight of the chord
+    line = "D4 - F4 - A4 - E4 - D4 - G4 - B4 - D4 - " * 2  # five in eight of the chord
     assert paid(domain, line)["triads"] == 0 > paid(in_key("C", bars=2), line)["triads"]
 
 
