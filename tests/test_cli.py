@@ -170,18 +170,20 @@ def test_a_run_leaves_a_folder_that_describes_itself(run):
 
 def test_a_run_hands_over_what_it_keeps_of_its_samples_by_the_law_of_the_optimum(run):
     said = succeed("train", "--config", f"{run}/config.toml", "--samples", 1500, "--output", "more").output
-    assert re.search(r"the 100 files in more/samples are kept of 1,500 draws, which are worth \d{3} of the", said)
-    samples = [row for row in table("more/samples.csv") if row["model"] == "policy"]
-    filed = sorted((row for row in samples if row["file"]), key=lambda row: int(row["file"]))
+    assert re.search(r"the 100 files in more/samples are kept of 3,000 samples of both models, worth \d+ of the", said)
+    both = table("more/samples.csv")
+    samples = [row for row in both if row["model"] == "policy"]
+    filed = sorted((row for row in both if row["file"]), key=lambda row: int(row["file"]))
     assert [row["file"] for row in filed] == [str(place) for place in range(1, 101)]
     assert (Path("more") / "samples" / "words.txt").read_text().split() == [row["text"] for row in filed]
     assert [int(row["number"]) for row in filed] != sorted(int(row["number"]) for row in filed)
     rewards, kept = ([float(row["reward"]) for row in rows] for rows in (samples, filed))
     summary = json.loads((Path("more") / "summary.json").read_text())
-    assert (summary["kept"]["items"], summary["kept"]["draws"]) == (100, 1500)
+    assert (summary["kept"]["items"], summary["kept"]["draws"]) == (100, 3000)
+    assert 0 < sum(row["model"] == "prior" for row in filed) == summary["kept"]["of_prior"] < 100
     assert summary["reward"]["kept"]["mean"] == pytest.approx(summary["kept"]["reward"])
     assert sum(kept) / 100 > sum(rewards) / 1500
-    succeed("train", "--config", f"{run}/config.toml", "--samples", 600, "--output", "fewer")
+    succeed("train", "--config", f"{run}/config.toml", "--samples", 200, "--output", "fewer")
     found = json.loads((Path("fewer") / "summary.json").read_text())["kept"]
     assert 50 <= found["items"] == int(found["effective"]) < 100
     assert len((Path("fewer") / "samples" / "words.txt").read_text().split()) == found["items"]
