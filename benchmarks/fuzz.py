@@ -192,7 +192,7 @@ def _votes(data: bytes, folder: Path) -> None:
     (folder / "votes.jsonl").write_bytes(data)
     votes = read_votes(folder / "votes.jsonl", "molecules")
     figures = np.zeros((len(votes.rows), 2))
-    evidence(votes.rows, figures, figures, np.ones(2))
+    evidence(votes.rows, figures, figures, np.ones((1, 2)))
 
 
 def _record(data: bytes, folder: Path) -> None:

@@ -1,12 +1,13 @@
 """Simulated raters with a taste that the terms only half describe: python benchmarks/raters.py [music] [molecules]
 
 The hidden taste is a random mix of the domain's terms plus .7 of a random two-layer function of the prior's hidden
-state, both at one standard deviation, together scaled to one (--hard: every dimension of the state counts alike, which
-is less linear). The rater answers by a logistic of 2 (u(a) - u(b)); --careless: with a bias of .2 towards the first,
-and 5 % of the answers by a coin. Pairs come from 600 texts of the prior. For each seed a row says which share of 2,000
-pairs of other texts the model puts in the true order, after so many answers; active pairs are chosen by information
-after the first 20, random ones never. best of 64: the mean hidden taste of the model's best of 64 of the other texts.
-by hand: that of the winner that a person holds after as many answers (king of the hill).
+state, both at one standard deviation, together scaled to one. --measures: the mix is of terms and measures. --hard:
+every dimension of the state counts alike, which is less linear. The rater answers by a logistic of 2 (u(a) - u(b));
+--careless: with a bias of .2 towards the first, and 5 % of the answers by a coin. Pairs come from 600 texts of the
+prior. For each seed a row says which share of 2,000 pairs of other texts the model puts in the true order, after so
+many answers; active pairs are chosen by information after the first 20, random ones never. best of 64: the mean hidden
+taste of the model's best of 64 of the other texts. by hand: that of the winner that a person holds after as many
+answers (king of the hill).
 
 OMP_NUM_THREADS=1; --seeds N (20), --answers 20,50,100,200,400.
 """
@@ -83,7 +84,7 @@ def new_world(name: str) -> World:
 def hidden_taste(world: World, rng: np.random.Generator) -> Values:
     """(N,) the true utility of every text, of mean 0 and standard deviation 1."""
     terms = {term.name for term in world.lens.terms}
-    columns = [k for k, name in enumerate(world.lens.names) if name in terms]
+    columns = [k for k, name in enumerate(world.lens.names) if name in terms or "--measures" in sys.argv]
     named = world.figures[:, columns] @ rng.standard_normal(len(columns))
     centred = world.hidden - world.hidden.mean(0)
     scaled = centred / (world.hidden.std(0) + 1e-9) if "--hard" in sys.argv else centred
@@ -141,7 +142,7 @@ def fitted(world: World, pairs: list[tuple[int, int]], chosen: list[float]) -> T
     """The model after these answers."""
     votes = [Vote("", "simulated", str(i), str(j), "a" if c else "b") for (i, j), c in zip(pairs, chosen, strict=True)]
     first, second = np.array(pairs).T
-    return learn(evidence(votes, world.figures[first], world.figures[second], world.lens.sd))
+    return learn(evidence(votes, world.figures[first], world.figures[second], world.lens.beliefs))
 
 
 def judged(world: World, taste: Taste, truth: Values, rng: np.random.Generator) -> tuple[float, float]:

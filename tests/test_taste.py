@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, minimize
@@ -10,8 +12,10 @@ from seqtutor.people.taste import (
     Evidence,
     _likelihood,
     agreement,
+    by_belief,
     draw,
     evidence,
+    expected,
     information,
     learn,
     log_likelihood,
@@ -29,7 +33,7 @@ def simulated(rng, weights, n, *, bias=0.0, eps=0.0, bad=None, raters=1, items=2
     p = (1 - eps) * sigmoid(u[i] - u[j] + bias) + eps / 2
     choice = (rng.uniform(size=n) < p).astype(float)
     both = np.zeros(n, bool) if bad is None else rng.uniform(size=n) < sigmoid(bad - u[i]) * sigmoid(bad - u[j])
-    return Evidence(figures[i], figures[j], rng.integers(raters, size=n), choice, both, np.ones(len(weights)))
+    return Evidence(figures[i], figures[j], rng.integers(raters, size=n), choice, both, np.ones((1, len(weights))))
 
 
 @pytest.mark.parametrize("bad", [None, -0.5])
@@ -46,7 +50,7 @@ def test_all_pairs_with_exact_probabilities_give_the_utilities_back():
     i, j = (a.ravel() for a in np.meshgrid(range(4), range(4)))
     p = sigmoid(u[i] - u[j])
     rows = np.eye(4)
-    data = Evidence(rows[i], rows[j], np.zeros(16, int), p, np.zeros(16, bool), np.ones(4))
+    data = Evidence(rows[i], rows[j], np.zeros(16, int), p, np.zeros(16, bool), np.ones((1, 4)))
 
     def loss(w):  # without prior, bias and carelessness
         value, gradient, _ = _likelihood(data, np.concatenate([w, [0.0, -40.0, 0.0]]))
@@ -59,8 +63,8 @@ def test_all_pairs_with_exact_probabilities_give_the_utilities_back():
 def test_swapping_all_sides_turns_the_bias_and_nothing_else():
     rng = np.random.default_rng(1)
     data = simulated(rng, np.array([1.0, -1.0]), 60, bias=0.5)
-    other = Evidence(data.second, data.first, data.rater, 1 - data.choice, data.bad, data.sd)
-    (one, _), (two, _) = most_likely(data), most_likely(other)
+    other = Evidence(data.second, data.first, data.rater, 1 - data.choice, data.bad, data.beliefs)
+    one, two = most_likely(data).mode, most_likely(other).mode
     np.testing.assert_allclose(one[:2], two[:2], atol=1e-4)
     assert one[2] == pytest.approx(-two[2], abs=1e-4)
 
@@ -80,6 +84,39 @@ def test_slice_sampling_agrees_with_a_grid():
     found = draw(data, 4000, np.random.default_rng(0))[:, 0]
     assert found.mean() == pytest.approx(mean, abs=0.05)
     assert found.std() == pytest.approx(sd, rel=0.07)
+
+
+def test_beliefs_share_the_draws_as_a_grid_says():
+    rng = np.random.default_rng(6)
+    votes = simulated(rng, np.array([1.2]), 25)
+    data = replace(votes, beliefs=np.array([[0.2], [1.0], [4.0]]))
+    grid = np.linspace(-20, 20, 1601)
+    numbers = [(mean + sd * np.linspace(-4, 4, 17), sd) for mean, sd in ((0.0, 0.5), (-3.0, 1.5))]
+    own = np.exp(-(np.linspace(-4, 4, 17) ** 2) / 2)
+    told = np.array([
+        [[np.exp(log_likelihood(data, np.array([w, b, e, -2.0]))) for e in numbers[1][0]] for b in numbers[0][0]]
+        for w in grid
+    ])  # fmt: skip
+    by_weight = np.einsum("wbe,b,e->w", told, own, own)
+    exact = np.array([(by_weight * np.exp(-((grid / sd) ** 2) / 2)).sum() / sd for sd in (0.2, 1.0, 4.0)])
+    np.testing.assert_allclose(by_belief(data)[1], exact / exact.sum(), atol=0.03)
+    assert exact.argmax() == 1
+    draws = draw(data, 3000, np.random.default_rng(0))
+    assert draws.shape == (3000, 4)
+    each = [by_weight * np.exp(-((grid / sd) ** 2) / 2) for sd in (0.2, 1.0, 4.0)]
+    means = np.array([(grid * mass).sum() / mass.sum() for mass in each])
+    assert draws[:, 0].mean() == pytest.approx(means @ exact / exact.sum(), abs=0.06)
+    assert expected(data)[0] == pytest.approx(draws[:, 0].mean(), abs=0.25)
+
+
+def test_a_taste_of_the_first_half_makes_the_belief_in_it_likelier_and_the_other_way_round():
+    def believed(weights):
+        votes = simulated(np.random.default_rng(7), weights, 120)
+        return by_belief(replace(votes, beliefs=np.array([[1.0] * 8, [1.4] * 4 + [0.1] * 4])))[1]
+
+    half = np.array([1.0, -2.0, 1.5, -1.0])
+    assert believed(np.concatenate([half, 0 * half]))[1] > 0.8
+    assert believed(np.concatenate([0 * half, half]))[1] < 0.01
 
 
 def test_intervals_cover_what_they_say():
@@ -105,7 +142,7 @@ def test_side_bias_carelessness_and_threshold_are_found():
     both = Evidence(
         *(np.concatenate([getattr(coin, part), getattr(steady, part)]) for part in ("first", "second")),
         np.repeat([0, 1], 300), *(np.concatenate([getattr(coin, p), getattr(steady, p)]) for p in ("choice", "bad")),
-        np.ones(2),
+        np.ones((1, 2)),
     )  # fmt: skip
     careless = learn(both).own(1).mean(0)
     assert careless[0] > 0.7 > 0.2 > careless[1]  # a coin-tosser beside somebody who means it
@@ -131,7 +168,7 @@ def test_the_reward_is_never_above_the_mean_and_information_is_highest_where_mem
 
 def test_same_is_half_a_vote_each_way():
     votes = [Vote("letters", "anna", "x", "y", answer) for answer in ("same", "bad", "a", "b")]
-    data = evidence(votes, np.zeros((4, 1)), np.ones((4, 1)), np.ones(1))
+    data = evidence(votes, np.zeros((4, 1)), np.ones((4, 1)), np.ones((1, 1)))
     assert data.choice.tolist() == [0.5, 0.5, 1.0, 0.0]
     assert data.bad.tolist() == [False, True, False, False]
     assert data.judging.all()

@@ -49,7 +49,7 @@ def test_what_is_expected_of_the_model_is_what_it_does():
 
 def test_the_taste_is_told_with_its_rater():
     lens = new_lens(LettersDomain(), new_model(spread=1.0, hidden=8))
-    words = language(80, 3)
+    words = language(160, 3)
     votes = [
         Vote("letters", "anna", x, y, "a" if x.count("a") >= y.count("a") else "b", str(n))
         for n, (x, y) in enumerate(pairwise(words))
@@ -57,7 +57,7 @@ def test_the_taste_is_told_with_its_rater():
     votes += [Vote("letters", "anna", v.b, v.a, {"a": "b", "b": "a"}[v.answer], f"r{v.id}", of=v.id) for v in votes[:5]]
     from seqtutor.people.taste import evidence
 
-    data = evidence(votes, lens([v.a for v in votes]), lens([v.b for v in votes]), lens.sd)
+    data = evidence(votes, lens([v.a for v in votes]), lens([v.b for v in votes]), lens.beliefs)
     told = tell(votes, data, lens, lens(words))
     (anna,) = told.raters
     assert anna.alike == Share(5, 5)

@@ -143,7 +143,7 @@ class Session:
         first, second = lens([vote.a for vote in votes]), lens([vote.b for vote in votes])
         known = np.flatnonzero(np.isfinite(first + second).all(1))
         if len(known):
-            data = evidence([votes[i] for i in known], first[known], second[known], lens.sd)
+            data = evidence([votes[i] for i in known], first[known], second[known], lens.beliefs)
             self.taste = learn(data, seed=len(votes))
 
     def _repetition(self) -> Pair | None:

@@ -23,6 +23,7 @@ TEXTS = 1000  # of the prior, by which everything is standardised
 DIRECTIONS = 48  # of the hidden state
 LEAST = 2 * DIRECTIONS
 NAMED, HIDDEN = 2.0, 0.8  # prior standard deviations, nats, of what all named figures, and all directions, make of u(x)
+LESS = 0.1  # how wide a measure's weight is beside a term's, by the belief that a taste is made of the terms
 FALLING = 0.75  # power of a direction's own spread that its weight's standard deviation goes with
 FAR = 3.0  # standard deviations beyond which a figure counts no more: nobody was asked about what lies there
 ROWS = 64  # sequences that are read together, always so many: a text's figures must not depend on its neighbours
@@ -44,22 +45,33 @@ class Lens:
     known: dict[str, Values] = field(default_factory=dict, repr=False)
 
     @property
-    def sd(self) -> Values:
-        """Prior standard deviation of each weight (F,), nats per standard deviation of a figure."""
+    def beliefs(self) -> Values:
+        """Prior standard deviation of each weight (2, F), nats per standard deviation of a figure.
+
+        By the first belief every named figure counts alike; by the second the terms do, and hardly a measure.
+        """
         spread = np.linalg.norm(self.directions, axis=0) ** -FALLING
-        named = np.full(len(self.names), NAMED / np.sqrt(max(1, len(self.names))))
-        return np.concatenate([named, HIDDEN * spread / np.linalg.norm(spread)])
+        hidden = HIDDEN * spread / np.linalg.norm(spread)
+        terms = {term.name for term in self.terms}
+        wide = np.array([[1.0, 1.0 if name in terms else LESS] for name in self.names]).reshape(-1, 2).T
+        named = NAMED * wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), LESS)
+        return np.hstack([named, np.tile(hidden, (2, 1))])
+
+    @property
+    def width(self) -> int:
+        """F, the number of figures."""
+        return len(self.names) + len(self.directions.T)
 
     def __call__(self, texts: Sequence[str]) -> Values:
         """The figures (N, F) of texts of the domain, each computed once; NaN where the prior cannot read one."""
         new = [text for text in dict.fromkeys(texts) if text not in self.known]
         unread = [text for text in new if wrong(self.domain, text)]
-        self.known.update(dict.fromkeys(unread, np.full(len(self.sd), np.nan)))
+        self.known.update(dict.fromkeys(unread, np.full(self.width, np.nan)))
         new = [text for text in new if text not in self.known]
         for start in range(0, len(new), ROWS):
             some = new[start : start + ROWS]
             self.known.update(zip(some, self._rows(some), strict=True))
-        return np.array([self.known[text] for text in texts]).reshape(len(texts), len(self.sd))
+        return np.array([self.known[text] for text in texts]).reshape(len(texts), self.width)
 
     def _rows(self, texts: Sequence[str]) -> Values:
         raw = named_figures(self.domain, self.terms, texts)[1][:, self.kept]

@@ -43,7 +43,7 @@ class Evidence:
     rater: Ids  # (N,)
     choice: Values  # (N,) 1: the first, 0: the second, .5: the same; of no meaning where `bad`
     bad: Flags  # (N,)
-    sd: Values  # (F,) prior standard deviation of each weight
+    beliefs: Values  # (S, F) prior standard deviation of each weight, by each of S beliefs
 
     @cached_property
     def raters(self) -> int:
@@ -61,29 +61,33 @@ class Evidence:
         """(N, F)."""
         return self.first - self.second
 
-    @cached_property
-    def prior(self) -> tuple[Values, Values]:
+    @property
+    def width(self) -> int:
+        """F, the number of figures."""
+        return len(self.first.T)
+
+    def prior(self, belief: int) -> tuple[Values, Values]:
         """Mean and standard deviation of all unknowns: weights (F,), then bias, logit of eps, threshold (R,) each."""
         own = np.repeat(np.array([BIAS, CARELESS, THRESHOLD]), self.raters, axis=0)
-        return np.concatenate([np.zeros(len(self.sd)), own[:, 0]]), np.concatenate([self.sd, own[:, 1]])
+        return np.concatenate([np.zeros(self.width), own[:, 0]]), np.concatenate([self.beliefs[belief], own[:, 1]])
 
     def parts(self, unknowns: Values) -> tuple[Values, Values, Values, Values]:
         """Of all unknowns: weights (F,), bias (R,), eps (R,), threshold (R,)."""
-        weights, own = unknowns[: len(self.sd)], unknowns[len(self.sd) :].reshape(3, self.raters)
+        weights, own = unknowns[: self.width], unknowns[self.width :].reshape(3, self.raters)
         return weights, own[0], sigmoid(own[1]), own[2]
 
     def select(self, rows: Ids) -> Evidence:
         """Those votes alone."""
         sides = self.first[rows], self.second[rows]
-        return Evidence(*sides, self.rater[rows], self.choice[rows], self.bad[rows], self.sd)
+        return Evidence(*sides, self.rater[rows], self.choice[rows], self.bad[rows], self.beliefs)
 
 
-def evidence(votes: Sequence[Vote], first: Values, second: Values, sd: Values) -> Evidence:
-    """Votes with the figures (N, F) of what was compared."""
+def evidence(votes: Sequence[Vote], first: Values, second: Values, beliefs: Values) -> Evidence:
+    """Votes with the figures (N, F) of what was compared, and what is believed of their weights (S, F)."""
     names = list(dict.fromkeys(vote.rater for vote in votes))
     rater: Ids = np.array([names.index(vote.rater) for vote in votes], np.int64)
     choice = np.array([CHOICE.get(vote.answer, 0.5) for vote in votes], np.float64)
-    return Evidence(first, second, rater, choice, np.array([vote.answer == "bad" for vote in votes], bool), sd)
+    return Evidence(first, second, rater, choice, np.array([vote.answer == "bad" for vote in votes], bool), beliefs)
 
 
 def sigmoid(x: Values) -> Values:
@@ -137,29 +141,62 @@ def _likelihood(data: Evidence, unknowns: Values) -> tuple[float, Values, Values
     return told.value, np.concatenate([gradient, *own]), information
 
 
-def most_likely(data: Evidence) -> tuple[Values, Values]:
-    """The mode of the posterior over all unknowns (U,), and the inverse of its approximate curvature (U, U)."""
+@dataclass(frozen=True)
+class Mode:
+    """The Gaussian that lies at the mode of the posterior, by one belief."""
+
+    mode: Values  # (U,) of all unknowns
+    covariance: Values  # (U, U)
+    evidence: float  # log-probability, nats, of all votes, but for a constant that every belief shares
+
+
+def most_likely(data: Evidence, belief: int = 0) -> Mode:
+    """The mode of the posterior by one belief, the inverse of its approximate curvature, and the belief's evidence."""
     from scipy.optimize import minimize
 
-    mean, sd = data.prior
+    mean, sd = data.prior(belief)
 
     def loss(z: Values) -> tuple[float, Values]:  # in prior standard deviations: all directions are alike at first
         value, gradient, _ = _likelihood(data, mean + sd * z)
         return 0.5 * float(z @ z) - value, z - sd * gradient
 
-    mode = mean + sd * minimize(loss, np.zeros(len(mean)), jac=True, method="L-BFGS-B").x
+    found = minimize(loss, np.zeros(len(mean)), jac=True, method="L-BFGS-B")
+    mode: Values = np.asarray(mean + sd * found.x, np.float64)
     design = np.hstack([data.difference, np.eye(data.raters)[data.rater]])
     precision = np.diag(sd**-2.0)
     known = design.shape[1]
     precision[:known, :known] += design.T @ (design * _likelihood(data, mode)[2][:, None])
-    return np.asarray(mode, np.float64), np.asarray(np.linalg.inv(precision), np.float64)
+    spread = 0.5 * np.linalg.slogdet(precision)[1] + np.log(sd).sum()
+    return Mode(mode, np.asarray(np.linalg.inv(precision), np.float64), float(-found.fun - spread))
+
+
+def by_belief(data: Evidence) -> tuple[list[Mode], Values]:
+    """The mode by each belief, and how likely (S,) each belief is after the votes."""
+    modes = [most_likely(data, belief) for belief in range(len(data.beliefs))]
+    evidence = np.array([mode.evidence for mode in modes])
+    shares = np.exp(evidence - evidence.max())
+    return modes, np.asarray(shares / shares.sum())
+
+
+def expected(data: Evidence) -> Values:
+    """About the posterior mean of the weights (F,): the mean of the modes, without a draw."""
+    modes, shares = by_belief(data)
+    return np.asarray(sum(share * mode.mode for mode, share in zip(modes, shares, strict=True)))[: data.width]
 
 
 def draw(data: Evidence, count: int, rng: np.random.Generator) -> Values:
-    """`count` draws (count, U) of all unknowns from their posterior, by elliptical slice sampling."""
-    mode, covariance = most_likely(data)
-    mean, sd = data.prior
-    root = WIDER * np.linalg.cholesky(covariance)
+    """`count` draws (count, U) of all unknowns from their posterior: of each belief as many as it is likely."""
+    modes, shares = by_belief(data)
+    ends = np.rint(count * np.cumsum(shares)).astype(int)
+    counts = np.diff(ends, prepend=0)
+    drawn = [_chain(data, belief, modes[belief], int(n), rng) for belief, n in enumerate(counts) if n]
+    return np.concatenate(drawn) if drawn else np.empty((0, len(modes[0].mode)))
+
+
+def _chain(data: Evidence, belief: int, found: Mode, count: int, rng: np.random.Generator) -> Values:
+    """`count` draws by one belief: elliptical slice sampling round the mode."""
+    mean, sd = data.prior(belief)
+    mode, root = found.mode, WIDER * np.linalg.cholesky(found.covariance)
 
     def rest(z: Values) -> float:
         """The log-posterior less that of the Gaussian that the ellipses come from, at mode + root z."""
@@ -202,11 +239,11 @@ class Taste:
     @property
     def weights(self) -> Values:
         """(D, F) nats per standard deviation of a figure."""
-        return self.draws[:, : len(self.data.sd)]
+        return self.draws[:, : self.data.width]
 
     def own(self, number: int) -> Values:
         """(D, R) of each rater: 0 the bias towards the first, 1 the share of careless answers, 2 the threshold."""
-        found = self.draws[:, len(self.data.sd) :].reshape(len(self.draws), 3, self.data.raters)[:, number]
+        found = self.draws[:, self.data.width :].reshape(len(self.draws), 3, self.data.raters)[:, number]
         return sigmoid(found) if number == 1 else np.asarray(found)
 
     def members(self, figures: Values) -> Values:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqtutor.people.asking import AMONG, CANDIDATES, consistency
-from seqtutor.people.taste import Evidence, Taste, information, learn, most_likely, sigmoid
+from seqtutor.people.taste import Evidence, Taste, expected, information, learn, sigmoid
 from seqtutor.people.votes import Vote
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def left_out(data: Evidence) -> Share:
     for fold in range(min(FOLDS, len(order))):
         test = order[fold::FOLDS]
         train = np.setdiff1d(order, test)
-        weights = most_likely(data.select(train))[0][: len(data.sd)]
+        weights = expected(data.select(train))
         clear = test[~data.bad[test] & (data.choice[test] != 0.5)]
         guessed = data.difference[clear] @ weights > 0
         right, asked = right + int((guessed == (data.choice[clear] > 0.5)).sum()), asked + len(clear)
@@ -130,10 +130,10 @@ def worth(taste: Taste, pool: Values, rng: np.random.Generator) -> tuple[tuple[f
     """
     found = []
     for unknowns in taste.draws[rng.integers(len(taste.draws), size=WORLDS)]:
-        truth = pool @ unknowns[: len(taste.data.sd)]
+        truth = pool @ unknowns[: taste.data.width]
         i, j = rng.integers(len(pool), size=(2, PAIRS))
         more = _answered(taste, pool, unknowns, rng)
-        means = taste.weights.mean(0), most_likely(more)[0][: len(taste.data.sd)]
+        means = taste.weights.mean(0), expected(more)
         order = np.sign(truth[i] - truth[j])
         found.append([float((np.sign((pool[i] - pool[j]) @ mean) == order)[i != j].mean()) for mean in means])
     now, then = np.array(found).T
@@ -160,5 +160,5 @@ def _answered(taste: Taste, pool: Values, unknowns: Values, rng: np.random.Gener
         np.concatenate([data.rater, np.zeros(MORE, np.int64)]),
         np.concatenate([data.choice, choice]),
         np.concatenate([data.bad, np.zeros(MORE, bool)]),
-        data.sd,
+        data.beliefs,
     )

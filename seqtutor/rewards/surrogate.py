@@ -68,7 +68,7 @@ class Surrogate:
             return np.zeros((len(texts), 0)), 0
         names = self.lens.names
         kept = [i for i, name in enumerate(names) if name not in self.without]
-        return self.lens(texts)[:, [*kept, *range(len(names), len(self.lens.sd))]], len(kept)
+        return self.lens(texts)[:, [*kept, *range(len(names), self.lens.width)]], len(kept)
 
     def foresee(self, texts: Sequence[str]) -> tuple[Values, Values]:
         """Mean and sd (B,) of what would be measured; NaN where the prior cannot read a text."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INVALID = -5.0  # nats: what is no item loses to the average one but for seven votes in a thousand
 LEAST = 8  # votes below which nothing is learnt
-FORMAT = 1  # of the features and the model: a change makes other answers
+FORMAT = 2  # of the features and the model: a change makes other answers
 
 
 @dataclass
@@ -105,7 +105,7 @@ def learnt(votes: Votes, lens: Lens) -> tuple[Taste, list[str]]:
         why = f"; the first of the others, {left[0]}" if left else ""
         raise UserError(f"{len(rows)} votes compare items of domain '{lens.domain.name}'; {LEAST} are needed{why}")
     first, second = lens([vote.a for vote in rows]), lens([vote.b for vote in rows])
-    return learn(evidence(rows, first, second, lens.sd)), left
+    return learn(evidence(rows, first, second, lens.beliefs)), left
 
 
 def pinned(table: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
