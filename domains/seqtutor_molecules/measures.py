@@ -26,7 +26,7 @@ DIVERSITY_SAMPLE = 1000
 REAL = Path(__file__).with_name("real.json")  # what ZINC250k has; `python -m seqtutor_molecules.real` makes it anew
 
 # What should be near is what a reward changes though nobody asked for it.
-_PROPERTIES: Sequence[tuple[str, properties.Property, Better, str]] = (
+PROPERTIES: Sequence[tuple[str, properties.Property, Better, str]] = (
     ("QED", properties.qed, "higher", "drug-likeness of the valid, 0 to 1; in the term qed an invalid sample counts 0"),
     ("SA", properties.sa, "lower", "synthetic accessibility, 1 easy to 10 hard"),
     ("logP", properties.logp, "neither", "lipophilicity (Crippen)"),
@@ -44,10 +44,18 @@ _PROPERTIES: Sequence[tuple[str, properties.Property, Better, str]] = (
     ("TPSA", properties.tpsa, "near", "polar surface, square angstroms"),
     ("H-bond donors", properties.donors, "near", "by RDKit's definition"),
     ("H-bond acceptors", properties.acceptors, "near", "by RDKit's definition"),
+    ("rotatable bonds", properties.rotors, "near", "amides not among them"),
+    ("amide bonds", properties.amides, "near", "lactams, ureas and carbamates among them"),
+    (
+        "rare ring systems",
+        lambda text: properties.rare_rings(text) > 0,
+        "near",
+        "molecules with a ring system that at most one of ZINC250k has",
+    ),
     ("PAINS passed", filters.passes_pains, "higher", "free of assay interference patterns"),
     ("BRENK passed", filters.passes_brenk, "higher", "free of unwanted groups"),
 )
-_SHARES = ("charged", "with stereocentres", "PAINS passed", "BRENK passed")
+_SHARES = ("charged", "with stereocentres", "rare ring systems", "PAINS passed", "BRENK passed")
 
 _morgan = GetMorganGenerator(radius=2, fpSize=2048)
 
@@ -83,12 +91,12 @@ def _variety(texts: Sequence[str | None]) -> list[Measure]:
 
 def averages(texts: Sequence[str | None]) -> list[Measure]:
     """Means over the valid molecules for which the property could be computed."""
-    figures = _figures(texts)
-    there = np.isfinite(figures)
-    values, weights = np.where(there, figures, 0.0), there.astype(np.float64)
+    found = figures(texts)
+    there = np.isfinite(found)
+    values, weights = np.where(there, found, 0.0), there.astype(np.float64)
     return [
         Measure(name, values[:, i], weights[:, i], better, name in _SHARES, summary, reference=real().get(name))
-        for i, (name, _, better, summary) in enumerate(_PROPERTIES)
+        for i, (name, _, better, summary) in enumerate(PROPERTIES)
     ]
 
 
@@ -99,13 +107,13 @@ def real() -> dict[str, float]:
     return found
 
 
-def _figures(texts: Sequence[str | None]) -> Values:
+def figures(texts: Sequence[str | None]) -> Values:
     """(N, properties), NaN for None; a molecule is done with before the next one, and computed once."""
-    rows: dict[str | None, list[float]] = {None: [float("nan")] * len(_PROPERTIES)}
+    rows: dict[str | None, list[float]] = {None: [float("nan")] * len(PROPERTIES)}
     for text in texts:
         if text is not None and text not in rows:
-            rows[text] = [properties.attempt(function, text) for _, function, _, _ in _PROPERTIES]
-    return np.array([rows[text] for text in texts], dtype=np.float64).reshape(len(texts), len(_PROPERTIES))
+            rows[text] = [properties.attempt(function, text) for _, function, _, _ in PROPERTIES]
+    return np.array([rows[text] for text in texts], dtype=np.float64).reshape(len(texts), len(PROPERTIES))
 
 
 def _first(keys: Iterable[str | None]) -> Values:

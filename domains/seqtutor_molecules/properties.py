@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
 from itertools import groupby
@@ -21,6 +21,7 @@ from rdkit.Chem.GraphDescriptors import BertzCT
 from rdkit.Chem.rdMolDescriptors import (
     CalcCrippenDescriptors,
     CalcFractionCSP3,
+    CalcNumAmideBonds,
     CalcNumAromaticRings,
     CalcNumAtomStereoCenters,
     CalcNumHBA,
@@ -34,7 +35,9 @@ from rdkit.Chem.rdmolops import GetFormalCharge
 from rdkit.rdBase import BlockLogs
 
 from seqtutor_molecules.smiles import tokenise
-from seqtutor_molecules.structures import molecule
+from seqtutor_molecules.structures import molecule, ring_systems
+
+RINGS = Path(__file__).with_name("rings.txt")  # `python -m seqtutor_molecules.real` makes it anew
 
 Property = Callable[[str], float]
 Values = NDArray[np.float64]
@@ -163,6 +166,29 @@ def acceptors(smiles: str) -> int:
 def rotors(smiles: str) -> int:
     """Rotatable bonds, amides not among them."""
     return int(CalcNumRotatableBonds(molecule(smiles)))
+
+
+def amides(smiles: str) -> int:
+    """Amide bonds, of lactams, ureas and carbamates too.
+
+    >>> amides("CC(=O)Nc1ccccc1"), amides("CC(=O)Oc1ccccc1")
+    (1, 0)
+    """
+    return int(CalcNumAmideBonds(molecule(smiles)))
+
+
+def rare_rings(smiles: str) -> int:
+    """Ring systems that at most one molecule of ZINC250k has: what is seldom made.
+
+    >>> rare_rings("O=C1CCCN1C"), rare_rings("C1CC2(C1)OC21CCCCC1")
+    (0, 1)
+    """
+    return sum(system not in _common_rings() for system in ring_systems(smiles))
+
+
+@cache
+def _common_rings() -> frozenset[str]:
+    return frozenset(RINGS.read_text(encoding="ascii").split())
 
 
 def heavy_atoms(smiles: str) -> int:

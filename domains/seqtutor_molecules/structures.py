@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from rdkit.Chem import Mol, MolFromSmiles, MolToSmiles, SanitizeMol
+from rdkit.Chem import Mol, MolFragmentToSmiles, MolFromSmiles, MolToSmiles, SanitizeMol
 from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 from rdkit.rdBase import BlockLogs
 
@@ -34,6 +34,26 @@ def scaffold(smiles: str) -> str:
     'c1ccccc1'
     """
     return str(MolToSmiles(_murcko(molecule(smiles))))
+
+
+def ring_systems(smiles: str) -> list[str]:
+    """The ring systems of a molecule, sorted: rings that share an atom, and what is double-bonded to them.
+
+    >>> ring_systems("CC1CCN(c2ccc3[nH]ccc3c2)CC1"), ring_systems("O=C1CCCN1C")
+    (['C1CCNCC1', 'c1ccc2[nH]ccc2c1'], ['O=C1CCCN1'])
+    """
+    found = molecule(smiles)
+    systems: list[set[int]] = []
+    for ring in map(set, found.GetRingInfo().AtomRings()):
+        apart = [system for system in systems if not system & ring]
+        systems = [*apart, ring.union(*(system for system in systems if system & ring))]
+    return sorted(MolFragmentToSmiles(found, sorted(_drawn(found, one)), isomericSmiles=False) for one in systems)
+
+
+def _drawn(found: Mol, system: set[int]) -> set[int]:
+    """A ring system and the atoms that are double-bonded to it."""
+    bonds = [bond for place in system for bond in found.GetAtomWithIdx(place).GetBonds()]
+    return system.union(*({b.GetBeginAtomIdx(), b.GetEndAtomIdx()} for b in bonds if b.GetBondTypeAsDouble() == 2.0))
 
 
 def canonical(smiles: str) -> str:

@@ -31,6 +31,11 @@ _COUNTED: Sequence[tuple[Property, str]] = (
     (properties.donors, "hydrogen-bond donors, some 0 to 5"),
     (properties.acceptors, "hydrogen-bond acceptors, some 1 to 10"),
     (properties.rotors, "rotatable bonds, some 0 to 10"),
+    (properties.amides, "amide bonds, lactams, ureas and carbamates among them, some 0 to 4"),
+    (
+        properties.rare_rings,
+        "ring systems that at most one molecule of ZINC250k has, mostly 0",
+    ),
     (properties.heavy_atoms, "atoms but hydrogens, some 10 to 40"),
     (properties.ring_count, "rings, some 0 to 6"),
     (properties.largest_ring, "atoms of the largest ring"),

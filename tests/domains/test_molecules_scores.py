@@ -15,6 +15,7 @@ from seqtutor_molecules import MoleculesDomain, Options, measures, properties
 from seqtutor_molecules import real as remake
 from seqtutor_molecules.corpus import corpus, known
 from seqtutor_molecules.filters import passes_brenk, passes_pains
+from seqtutor_molecules.structures import ring_systems
 
 DOMAIN = MoleculesDomain()
 TERMS = {term.name: term for term in DOMAIN.terms()}
@@ -169,7 +170,10 @@ def test_the_corpus_is_not_novel(some):
 
 def test_what_nobody_asked_for_stands_beside_what_the_corpus_has_of_it(some):
     found = {name: m for name, m in figures(some).items() if m.better == "near"}
-    assert list(found) == ["Fsp3", "charged", "with stereocentres", "TPSA", "H-bond donors", "H-bond acceptors"]
+    assert list(found) == [
+        "Fsp3", "charged", "with stereocentres", "TPSA", "H-bond donors", "H-bond acceptors",
+        "rotatable bonds", "amide bonds", "rare ring systems",
+    ]  # fmt: skip
     assert set(found) == set(measures.real())
     assert not set(figures(some[:2])) & set(TERMS)  # a figure and a term of one name would share a row
     for name, measure in found.items():
@@ -181,10 +185,23 @@ def test_what_nobody_asked_for_stands_beside_what_the_corpus_has_of_it(some):
 
 def test_what_the_corpus_has_can_be_made_anew(some, monkeypatch, tmp_path):
     monkeypatch.setattr(remake, "REAL", tmp_path / "real.json")
+    monkeypatch.setattr(remake, "RINGS", tmp_path / "rings.txt")
     monkeypatch.setattr(remake, "corpus", lambda: [text for text in some for _ in range(10)])
     remake.main()
     made = json.loads((tmp_path / "real.json").read_text())
     assert made == {name: round(figures(some)[name].mean, 4) for name in measures.real()}
+    written = (tmp_path / "rings.txt").read_text().split()
+    assert written[0] == "c1ccccc1"  # benzene is the commonest
+    assert set(written) == {system for text in some for system in ring_systems(text)}  # each has ten copies
+
+
+def test_rare_is_a_ring_system_that_hardly_any_molecule_of_the_corpus_has(some):
+    assert figures(some)["rare ring systems"].mean < 0.03
+    odd = "C1CC2(C1)OC21CCCCC1"
+    assert ring_systems(odd) == ["C1CCC2(CC1)OC21CCC1"]
+    two = figures([odd, ASPIRIN, odd + "C", None])
+    assert two["rare ring systems"].mean == pytest.approx(2 / 3)
+    assert ring_systems("CCO") == []
 
 
 def test_measures_do_not_care_for_the_order(some):
@@ -215,7 +232,7 @@ def test_a_molecule_that_defeats_a_property_is_left_out_of_its_mean(monkeypatch)
             raise ValueError
         return 1.0
 
-    monkeypatch.setattr(measures, "_PROPERTIES", (("QED", failing, "higher", ""),))
+    monkeypatch.setattr(measures, "PROPERTIES", (("QED", failing, "higher", ""),))
     assert figures([ASPIRIN, CAFFEINE, None])["QED"].mean == 1
 
 
