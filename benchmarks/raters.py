@@ -7,7 +7,8 @@ every dimension of the state counts alike, which is less linear. The rater answe
 prior. For each seed a row says which share of 2,000 pairs of other texts the model puts in the true order, after so
 many answers; active pairs are chosen by information after the first 20, random ones never. best of 64: the mean hidden
 taste of the model's best of 64 of the other texts. by hand: that of the winner that a person holds after as many
-answers (king of the hill).
+answers (king of the hill). --ideal: the model knows how tastes are drawn, which is the most that one can know before it
+asks.
 
 OMP_NUM_THREADS=1; --seeds N (20), --answers 20,50,100,200,400.
 """
@@ -15,7 +16,7 @@ OMP_NUM_THREADS=1; --seeds N (20), --answers 20,50,100,200,400.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -32,16 +33,19 @@ POOL, JUDGED, PAIRS = 600, 1000, 2000
 BETA, UNSEEN = 2.0, 0.7
 BIAS, CARELESS = (0.2, 0.05) if "--careless" in sys.argv else (0.0, 0.0)
 CANDIDATES, AMONG, FIRST = 600, 60, 20
+DIRECTIONS = 600  # that an ideal model sees of a taste
 EVERY = 10  # answers between two refits in this simulation
 
 
 @dataclass(frozen=True)
 class World:
-    """The texts of a domain as the model sees them, and their hidden states, which the hidden taste reads."""
+    """The texts of a domain, POOL to ask about, then those to judge by: what a taste reads of them, and the model."""
 
     lens: Lens
-    figures: Values  # (N, F): POOL texts to ask about, then those to judge by
+    figures: Values  # (N, F)
     hidden: Values  # (N, 2 H)
+    seen: Values  # (N, ...) by the model: the figures, or with --ideal what tastes differ in
+    beliefs: Values  # (S, ...) that the model has of the weights of these
 
 
 def main() -> None:
@@ -78,7 +82,18 @@ def new_world(name: str) -> World:
     drawn = texts_of(source.model, source.domain, 2 * (POOL + JUDGED), 1)
     others = [text for text in dict.fromkeys(drawn) if text and not wrong(lens.domain, text)][: POOL + JUDGED]
     parts = [states(source.domain, source.model, others[i : i + 64]) for i in range(0, len(others), 64)]
-    return World(lens, lens(others), np.concatenate(parts))
+    figures = lens(others)
+    world = World(lens, figures, np.concatenate(parts), figures, lens.beliefs)
+    return ideal(world) if "--ideal" in sys.argv else world
+
+
+def ideal(world: World) -> World:
+    """The same for a model that knows how tastes are drawn: their covariance, of 6,000 that it has seen."""
+    tastes = np.stack([hidden_taste(world, np.random.default_rng([1, seed])) for seed in range(6000)])
+    _, sizes, rows = np.linalg.svd(tastes, full_matrices=False)
+    sd = BETA * sizes[:DIRECTIONS] / np.sqrt(len(tastes))
+    seen = rows[:DIRECTIONS].T * np.sqrt(len(rows.T))
+    return replace(world, seen=seen, beliefs=sd[None] / np.sqrt(len(rows.T)))
 
 
 def hidden_taste(world: World, rng: np.random.Generator) -> Values:
@@ -132,7 +147,7 @@ def choose(world: World, taste: Taste | None, count: int, rng: np.random.Generat
     drawn = rng.integers(POOL, size=(CANDIDATES, 2))
     drawn = drawn[drawn[:, 0] != drawn[:, 1]]
     if taste is not None:
-        utilities = taste.members(world.figures[:POOL])
+        utilities = taste.members(world.seen[:POOL])
         order = np.argsort(-information(utilities[drawn[:, 0]], utilities[drawn[:, 1]]))[:AMONG]
         drawn = drawn[rng.permutation(order)]
     return [(int(i), int(j)) for i, j in drawn[:count]]
@@ -142,12 +157,12 @@ def fitted(world: World, pairs: list[tuple[int, int]], chosen: list[float]) -> T
     """The model after these answers."""
     votes = [Vote("", "simulated", str(i), str(j), "a" if c else "b") for (i, j), c in zip(pairs, chosen, strict=True)]
     first, second = np.array(pairs).T
-    return learn(evidence(votes, world.figures[first], world.figures[second], world.lens.beliefs))
+    return learn(evidence(votes, world.seen[first], world.seen[second], world.beliefs))
 
 
 def judged(world: World, taste: Taste, truth: Values, rng: np.random.Generator) -> tuple[float, float]:
     """Share of pairs of unseen texts in the true order, and the true taste of the model's best of 64."""
-    mean, truth = taste.predict(world.figures[POOL:])[0], truth[POOL:]
+    mean, truth = taste.predict(world.seen[POOL:])[0], truth[POOL:]
     i, j = rng.integers(len(truth), size=(2, PAIRS))
     i, j = i[i != j], j[i != j]
     right = np.sign(mean[i] - mean[j]) == np.sign(truth[i] - truth[j])
