@@ -35,6 +35,7 @@ from seqtutor_music.events import (
     sounding,
     stack,
 )
+from seqtutor_music.grid import heights
 from seqtutor_music.metre import COMMON, METRES, Metre
 from seqtutor_music.phrases import phrases
 from seqtutor_music.sheets import Sheet
@@ -119,7 +120,7 @@ class MusicDomain(Domain):
         """`options`: None means all defaults."""
         super().__init__(options)
         self.metre = self.options.bar
-        self.unit, self.lookback = self.metre.bar, self.metre.lookback
+        self.unit, self.lookback, self.heights = self.metre.bar, self.metre.lookback, heights()
 
     @property
     def own_prior(self) -> str:
