@@ -110,7 +110,8 @@ class MusicDomain(Domain):
         "temperature": 1.0,  # the weights are nats
         "rollouts": 128,
         "updates": 150,
-        "learning_rate": 1.5e-3,
+        "learning_rate": 5e-4,
+        "head_speed": 3.0,  # the pulls towards what stood before are in the head
         "learning_rate_end": 5e-5,
     }
     fixed_length = True
