@@ -135,9 +135,10 @@ class Domain(ABC):
     Options: ClassVar[type] = NoOptions  # a frozen dataclass, each field an `option(default, help)`
     defaults: ClassVar[Mapping[str, Any]] = {}  # where this domain's measured choices differ from the core's
     fixed_length: ClassVar[bool] = False  # True: an item has exactly `max_length` tokens and no EOS is ever sampled
-    # These two may also be set in `__init__`, where they follow from the options.
+    # These three may also be set in `__init__`, where they follow from the options.
     unit: int = 1  # tokens of what a person counts where items have a fixed length, such as a bar
     lookback: Sequence[int] = ()  # at which distances, in tokens, a form returns; see `LstmModel`
+    heights: Sequence[int] = ()  # where each token lies on a scale, from 0, or -1: the form may return moved on it
     joined: ClassVar[Mapping[str, str]] = {}  # suffix of a file of `write` that holds an item after another -> its end
     oracle: ClassVar[str] = "cheap"  # "dear": what its terms cost is counted in calls, not in time; see `budget`
     prior: ClassVar[Path | None] = None  # the folder of the prior that the plugin ships, in its own package

@@ -28,7 +28,7 @@ from seqtutor.priors.files import load_prior, save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, check_state, load_checkpoint, save_checkpoint
 from seqtutor.signals import whole
-from seqtutor.vocabulary import PAD
+from seqtutor.vocabulary import PAD, SPECIAL
 
 POOL = 50  # batches that are sorted by length together
 
@@ -231,6 +231,7 @@ def _new_model(domain: Domain, config: PretrainConfig, longest: int) -> LstmMode
         fixed_length=domain.fixed_length,
         clock=longest if domain.fixed_length else 0,
         lookback=domain.lookback,
+        heights=[*([-1] * len(SPECIAL)), *domain.heights] if domain.heights else (),
     )
 
 

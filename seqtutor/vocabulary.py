@@ -8,6 +8,7 @@ from seqtutor.errors import UserError, shortened
 
 PAD, BOS, EOS = 0, 1, 2
 SPECIAL = ("<pad>", "<bos>", "<eos>")
+HIGHEST = 1000  # that a token may lie on a scale
 
 
 class Vocabulary:

@@ -36,6 +36,7 @@ from seqtutor.priors.model import LstmModel
 
 VOCABULARY = Vocabulary("abc")
 A, B, C = VOCABULARY.encode("abc")
+HEIGHTS = [-1, -1, -1, 0, 1, 2]  # of PAD, BOS, EOS, a, b, c
 
 # The language of the corpus: p(first letter), p(next letter | letter), and the chance that a word ends after a letter.
 FIRST = {"a": 0.5, "b": 0.3, "c": 0.2}

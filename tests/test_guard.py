@@ -78,6 +78,17 @@ def test_numbers_of_tokens_that_follow_from_options_are_looked_at():
         Guarded(type("Bad", (BeadsDomain,), {"__init__": made})())
 
 
+@pytest.mark.parametrize(
+    ("heights", "said"),
+    [((0, 1), "2 are given for"), ((0, -2), "a whole number from -1 to 1000"), ("abc", "a whole number")],
+)
+def test_heights_are_looked_at(heights, said):
+    with pytest.raises(UserError, match=f"domain 'beads', heights: .*{said}"):
+        Guarded(type("Bad", (BeadsDomain,), {"heights": heights, "lookback": (2,)})())
+    with pytest.raises(UserError, match=r"domain 'beads', heights: .* state `lookback`, too"):
+        Guarded(type("Bad", (BeadsDomain,), {"heights": (0, 1, 2)})())
+
+
 def test_the_name_of_its_prior_is_looked_at():
     with pytest.raises(UserError, match="domain 'beads', own_prior: gave 7; a text is needed"):
         Guarded(type("Bad", (BeadsDomain,), {"own_prior": 7})())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from letters import VOCABULARY, LettersDomain, every, new_model
+from letters import HEIGHTS, VOCABULARY, LettersDomain, every, new_model
 
 from seqtutor import BOS, EOS, PAD, Vocabulary
 from seqtutor.config import TrainConfig
@@ -13,7 +13,7 @@ from seqtutor.priors.files import grown
 from seqtutor.priors.model import LstmModel, Model, forbidden
 from seqtutor.priors.policies import TiltedModel, frozen, starting_policy
 from seqtutor.priors.sampling import logp_of, sample
-from seqtutor.priors.stepping import STREAK, looked_back
+from seqtutor.priors.stepping import STREAK, looked_back, moved_on, table_of_moves
 from seqtutor.tuner import Tuner
 
 
@@ -98,7 +98,10 @@ def test_a_clock_wants_items_of_a_fixed_length():
 
 
 @pytest.mark.parametrize("lookback", [(1,), (2,), (2, 3), (9,)])
-@pytest.mark.parametrize("shape", [{}, {"layers": 2}, {"fixed_length": True, "clock": 3}])
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"layers": 2}, {"fixed_length": True, "clock": 3}, {"heights": HEIGHTS}, {"heights": [-1, -1, -1, 1, -1, 0]}],
+)
 @KINDS
 @torch.no_grad()
 def test_with_looks_back_too_one_token_at_a_time_is_the_whole_sequence_at_once(kind, shape, lookback):
@@ -134,6 +137,51 @@ def test_what_stands_at_a_distance_and_how_many_in_a_row_repeated_theirs():
     assert streaks[0, :, 1].tolist() == [0, 0, 0, 1, 2, 0, 1, 0]
     assert looked_back(torch.full((1, 40), 3), (1,))[1].max() == STREAK
     assert looked_back(before, ())[0].shape == (1, 8, 0)
+
+
+def test_a_token_moves_to_the_first_of_its_new_height_and_what_has_no_height_stays():
+    moved = table_of_moves([-1, -1, -1, 0, 0, 1, 3, -1])  # two of height 0, none of 2
+    assert moved[:, 3].tolist() == list(range(8))  # by nothing: each stays itself, the second of its height too
+    assert moved[:, 4].tolist() == [0, 1, 2, 5, 5, PAD, PAD, 7]
+    assert moved[:, 2].tolist() == [0, 1, 2, PAD, PAD, 3, PAD, 7]
+    assert moved[:, 6].tolist() == [0, 1, 2, 6, 6, PAD, PAD, 7]
+
+
+def test_what_stood_at_a_distance_is_expected_as_far_away_as_the_latest_has_moved():
+    hold, notes = 3, range(4, 10)
+    heights = torch.tensor([-1, -1, -1, -1, *range(len(notes))])
+    low, high = [4, hold, 6, 5], [6, hold, 8, 7]  # two steps higher
+    before = torch.tensor([[BOS, *low, *high, 6]])
+    places, _ = looked_back(before, (4,))
+    expected, streaks = moved_on(before, places, (4,), heights, table_of_moves(heights.tolist()))
+    # Once the first note of the second four is two steps higher, all others are expected so.
+    assert expected[0, :, 0].tolist() == [PAD, PAD, PAD, BOS, 4, hold, 8, 7, 8, hold]
+    assert streaks[0, :, 0].tolist() == [0, 0, 0, 0, 0, 0, 1, 2, 3, 0]
+    unmoved, _ = moved_on(before, places, (4,), torch.full_like(heights, -1), table_of_moves([-1] * 10))
+    torch.testing.assert_close(unmoved, places)
+
+
+@torch.no_grad()
+def test_the_second_pull_is_towards_the_token_moved():
+    model = build("sequence", fixed_length=True, lookback=(2,), heights=HEIGHTS)
+    words = torch.tensor([VOCABULARY.encode("abbc")])
+    before = model.logits(model.hidden(words))
+    model.pull.bias += torch.tensor([0.0, 3.0])
+    gained = model.logits(model.hidden(words)) - before
+    a, b, c = words[0, 0], words[0, 1], words[0, 3]
+    assert gained[0, 3, c] == pytest.approx(3.0)  # b stood there, and the b before it is a step over the a before that
+    assert gained[0, 2, a] == pytest.approx(3.0)  # nothing has moved yet
+    assert gained[0, 3, [a, b]].abs().max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    "heights", [[0, 1], [*HEIGHTS[:5], -2], [*HEIGHTS[:5], 1.0], [*HEIGHTS[:5], 10**6], 6 * [True]]
+)
+def test_heights_are_one_for_each_token(heights):
+    with pytest.raises(ValueError, match="heights must be a whole number from -1 to 1000 for each token"):
+        new_model(lookback=(1,), heights=heights)
+    with pytest.raises(ValueError, match="need a lookback"):
+        new_model(heights=HEIGHTS)
 
 
 @torch.no_grad()

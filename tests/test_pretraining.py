@@ -110,6 +110,21 @@ def test_a_prior_looks_back_where_its_domain_says(tmp_path):
     assert progress.best < 0.9 * blind.best
 
 
+class Sequences(Rhymes):
+    """The second half is the first, a letter higher or lower."""
+
+    heights = (0, 1, 2)
+
+
+def test_a_prior_sees_what_came_back_moved_where_its_domain_has_heights(tmp_path):
+    settings = config(epochs=25, hidden=4, embedding=4)
+    words = 50 * ["abbc", "baba", "babacb"[:4], "bbcc", "ccbb", "bcab", "cbba", "aabb"]
+    moved, progress = pretrain(Sequences(), examples(Sequences(), words, settings), settings, tmp_path / "a", silent)
+    assert moved.shape["heights"] == [-1, -1, -1, 0, 1, 2]
+    _, blind = pretrain(Rhymes(), examples(Rhymes(), words, settings), settings, tmp_path / "b", silent)
+    assert progress.best < blind.best - 0.03
+
+
 def test_data_is_split_by_item_before_it_is_cut_into_excerpts():
     """With 36 items of one kind of letter pair each, a pair on both sides would be an item torn apart."""
     alphabet = [chr(ord("A") + i) for i in range(36)]

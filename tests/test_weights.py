@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from letters import FixedLettersDomain, LettersDomain, every, new_model
+from letters import HEIGHTS, FixedLettersDomain, LettersDomain, every, new_model
 
 from seqtutor import UserError, Vocabulary
 from seqtutor.priors import files
@@ -35,11 +35,12 @@ def models():
         "fixed": new_model(fixed_length=True),
         "clock": timed,
         "lookback": new_model(lookback=(1, 3)),
+        "heights": new_model(lookback=(1, 3), heights=HEIGHTS),
         "tilted": TiltedModel(new_model(), plain),
     }
 
 
-@pytest.mark.parametrize("kind", ["sequence", "fixed", "clock", "lookback", "tilted"])
+@pytest.mark.parametrize("kind", ["sequence", "fixed", "clock", "lookback", "heights", "tilted"])
 @pytest.mark.parametrize("half", [False, True])
 @torch.no_grad()
 def test_a_model_comes_back_as_it_was(tmp_path, kind, half):

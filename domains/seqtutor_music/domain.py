@@ -35,11 +35,13 @@ from seqtutor_music.events import (
     sounding,
     stack,
 )
+from seqtutor_music.grid import heights
 from seqtutor_music.metre import COMMON, METRES, Metre
-from seqtutor_music.phrases import phrases
+from seqtutor_music.phrases import phrases, turns
 from seqtutor_music.sheets import Sheet
 
 SECTION = 8  # bars that most sections of the corpus have
+TURNS = (4, 8)  # bars before a section that a prior learns together with it
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ class MusicDomain(Domain):
         "temperature": 1.0,  # the weights are nats
         "rollouts": 128,
         "updates": 150,
-        "learning_rate": 1.5e-3,
+        "learning_rate": 5e-4,
+        "head_speed": 3.0,  # the pulls towards what stood before are in the head
         "learning_rate_end": 5e-5,
     }
     fixed_length = True
@@ -119,7 +122,7 @@ class MusicDomain(Domain):
         """`options`: None means all defaults."""
         super().__init__(options)
         self.metre = self.options.bar
-        self.unit, self.lookback = self.metre.bar, self.metre.lookback
+        self.unit, self.lookback, self.heights = self.metre.bar, self.metre.lookback, heights()
 
     @property
     def own_prior(self) -> str:
@@ -155,10 +158,14 @@ class MusicDomain(Domain):
         return phrases(text, self.options.bars, self.options.shift, self.metre)
 
     def lessons(self, text: str) -> list[list[str]]:
-        """The last 1, 2, ... 8 bars of each section, or more: an ending is one from wherever the melody begins."""
-        longest = max(SECTION, self.options.bars)
-        lengths = range(1, longest + 1)
-        return [one for bars in lengths for one in phrases(text, bars, self.options.shift, self.metre)]
+        """The last 1, 2, ... 8 bars of each section, or more: an ending is one from wherever the melody begins.
+
+        And sections of eight bars with the last four, or eight, before them: in a longer melody one follows another.
+        """
+        shift, metre = self.options.shift, self.metre
+        found = [phrases(text, bars, shift, metre) for bars in range(1, max(SECTION, self.options.bars) + 1)]
+        found += [turns(text, before, SECTION, shift, metre) for before in TURNS]
+        return [lesson for these in found for lesson in these]
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """Melodies of .mid, .abc, .musicxml and .txt files, moved to the key of the options; see `files`."""

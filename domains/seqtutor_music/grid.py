@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor_music.context import Flags, Values, lengths, pitch_before, pitch_class, pitched, sounds_before
-from seqtutor_music.events import FIRST_PITCH, OFF, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, OFF, VOCABULARY, Ids, batch
 from seqtutor_music.keys import BOTH
 
 __all__ = [  # batch, for the doctests
@@ -95,6 +95,12 @@ def moved(ids: Ids) -> Flags:
 def scale_steps(ids: Ids) -> Ids:
     """(B, T): the pitch as steps of the scale; of what is no pitch, nothing that means anything."""
     return np.asarray(DEGREES[pitch_class(ids)] + 7 * ((ids - FIRST_PITCH) // 12))
+
+
+def heights() -> list[int]:
+    """Of each event: its pitch as steps of the scale; -1 of what is no pitch."""
+    ids = np.arange(OFF, len(VOCABULARY))
+    return [int(height) for height in np.where(pitched(ids), scale_steps(ids), -1)]
 
 
 def home(ids: Ids, tonics: Sequence[int] = BOTH) -> Ids:

@@ -13,6 +13,7 @@ from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm, domain_
 from seqtutor.errors import UserError, unknown
 from seqtutor.option import TYPES, types_of
 from seqtutor.plugins import installed, line_of, place
+from seqtutor.vocabulary import HIGHEST
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 TERM = re.compile(r"[^\W\d_][\w-]*")
@@ -78,6 +79,12 @@ def of_sizes(domain: Domain | type[Domain]) -> Iterator[tuple[str, str]]:
         yield "unit", f"it must be a whole number of tokens, at least 1, not {domain.unit!r}"
     if not isinstance(domain.lookback, Sequence) or not all(type(d) is int and d > 0 for d in domain.lookback):
         yield "lookback", f"it must be distances in tokens, whole numbers from 1, not {domain.lookback!r}"
+    if not isinstance(domain.heights, Sequence) or not all(
+        type(h) is int and -1 <= h <= HIGHEST for h in domain.heights
+    ):
+        yield "heights", f"it must be a whole number from -1 to {HIGHEST} for each token, not {domain.heights!r}"
+    elif domain.heights and not domain.lookback:
+        yield "heights", "they say how far a form has moved that returns; state `lookback`, too"
 
 
 def _of_options(cls: type[Domain]) -> Iterator[str]:

@@ -60,12 +60,25 @@ class Guarded(Domain):
         self.last_figures: list[Measure] = []  # as they were measured last: their names must not change
         with border(self.cls, "__init__"):
             self.options = plugin.options
-            same = ("name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "joined", "oracle")
+            same = (
+                "name",
+                "summary",
+                "Options",
+                "defaults",
+                "fixed_length",
+                "unit",
+                "lookback",
+                "heights",
+                "joined",
+                "oracle",
+            )
             self.__dict__.update({key: getattr(plugin, key) for key in (*same, "prior")})
         for method, problem in of_sizes(plugin):
             raise wrong(self.cls, method, problem)
         with border(self.cls, "vocabulary"):
             self._vocabulary = self._checked_vocabulary(plugin.vocabulary)
+        if plugin.heights and len(plugin.heights) != len(self._vocabulary.own):
+            raise wrong(self.cls, "heights", f"{len(plugin.heights)} are given for {len(self._vocabulary.own)} tokens")
         with border(self.cls, "own_prior"):
             self._own_prior = self._text("own_prior", plugin.own_prior)
         with border(self.cls, "max_length"):

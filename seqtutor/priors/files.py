@@ -84,7 +84,7 @@ def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
         raise UserError(f"{_description(folder, stem)} does not describe a model: its vocabulary is no list of texts")
     shape = {
         key: about[key]
-        for key in ("embedding", "hidden", "layers", "dropout", "fixed_length", "clock", "lookback")
+        for key in ("embedding", "hidden", "layers", "dropout", "fixed_length", "clock", "lookback", "heights")
         if key in about
     }
     try:
@@ -193,11 +193,13 @@ def grown(model: LstmModel, vocabulary: Vocabulary) -> LstmModel:
     A new token reads as the mean of the others, and is RARE nats less likely than the least likely of them on average.
     """
     before = len(model.vocabulary)
-    larger = LstmModel(vocabulary, **model.shape, fixed_length=model.fixed_length)
+    more = [-1] * (len(vocabulary) - before) if model.heights is not None else []
+    shape = model.shape | {"heights": [*model.shape["heights"], *more]}
+    larger = LstmModel(vocabulary, **shape, fixed_length=model.fixed_length)
     state = larger.state_dict()
     for name, weight in model.state_dict().items():
         state[name][: len(weight)] = weight
-    for name in ("embedding.weight", *[f"there.{i}.weight" for i in range(len(model.lookback))]):
+    for name in ("embedding.weight", *[f"there.{i}.weight" for i in range(len(model.there))]):
         state[name][before:] = model.get_parameter(name)[len(SPECIAL) :].mean(0)
     state["head.weight"][before:] = model.head.weight[len(SPECIAL) :].mean(0)
     state["head.bias"][before:] = model.head.bias[len(SPECIAL) :].min() - RARE

@@ -10,13 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtutor.priors.stepping import STREAK, State, Step, cells, hand, looked_back
-from seqtutor.vocabulary import BOS, EOS, PAD, Vocabulary
+from seqtutor.priors.stepping import STREAK, State, Step, cells, hand, looked_back, moved_on, table_of_moves
+from seqtutor.vocabulary import BOS, EOS, HIGHEST, PAD, Vocabulary
 
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
 FORBIDDEN = -1e9
 VALUE_SPEED = 10.0  # how much faster the value heads learn, which start from nothing, than the pre-trained body
 LOOKS, FARTHEST = 16, 1 << 16  # at how many places, at the most, a model looks back, and how many tokens
+
+
+def _are_heights(heights: Sequence[int], tokens: int) -> bool:
+    return len(heights) == tokens and all(type(h) is int and -1 <= h <= HIGHEST for h in heights)
 
 
 def forbidden(dtype: torch.dtype) -> float:
@@ -152,6 +156,7 @@ class LstmModel(Model):
         fixed_length: bool = False,
         clock: int = 0,
         lookback: Sequence[int] = (),
+        heights: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if clock < 0 or (clock and not fixed_length):
@@ -159,31 +164,45 @@ class LstmModel(Model):
         listed = isinstance(lookback, Sequence) and len(lookback) <= LOOKS
         if not listed or not all(type(d) is int and 1 <= d <= FARTHEST for d in lookback):
             raise ValueError(f"lookback must be a list of at most {LOOKS} distances from 1 to {FARTHEST} tokens")
+        if heights and not (lookback and _are_heights(heights, len(vocabulary))):
+            raise ValueError(f"heights must be a whole number from -1 to {HIGHEST} for each token, and need a lookback")
         self.vocabulary = vocabulary
         self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout, "clock": clock}
-        self.shape["lookback"] = list(lookback)
+        self.shape |= {"lookback": list(lookback), "heights": list(heights)}
         self.fixed_length = fixed_length
         self.embedding = _Embedding(len(vocabulary), embedding)
         self.clock = _Embedding(clock, embedding) if clock else None
         self.lookback = tuple(lookback)
-        self.there = nn.ModuleList(_Embedding(len(vocabulary), embedding) for _ in lookback)  # the token at a distance
-        self.again = nn.ModuleList(_Embedding(STREAK + 1, embedding) for _ in lookback)  # how many repeated their own
+        looks = range(len(lookback) * (2 if heights else 1))  # at the tokens there, then at the same tokens moved
+        self.there = nn.ModuleList(_Embedding(len(vocabulary), embedding) for _ in looks)  # the token at a distance
+        self.again = nn.ModuleList(_Embedding(STREAK + 1, embedding) for _ in looks)  # how many repeated their own
         self.lstm = _LSTM(embedding, hidden, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.pull = _Linear(hidden, len(lookback)) if lookback else None  # towards the token at each distance
-        self.pulls = nn.ModuleList(_Embedding(STREAK + 1, len(lookback)) for _ in lookback)
+        self.pull = _Linear(hidden, len(looks)) if lookback else None  # towards the token at each distance
+        self.pulls = nn.ModuleList(_Embedding(STREAK + 1, len(looks)) for _ in looks)
         self.head = _Linear(hidden, len(vocabulary))
         self.value_head = _Linear(hidden, 1)
         self.never: Tensor
-        self.register_buffer("never", None, persistent=False)
+        self.heights: Tensor | None
+        self.moved: Tensor
+        for name in ("never", "heights", "moved"):
+            self.register_buffer(name, None, persistent=False)
         self.forbid()
         self._initialise()
 
     def forbid(self) -> None:
-        """Mark the tokens that are never produced: PAD, BOS, and EOS where the length is fixed."""
+        """Mark the tokens that are never produced, PAD, BOS, and EOS where the length is fixed; and say what moves."""
         ids = [PAD, BOS, EOS] if self.fixed_length else [PAD, BOS]
         self.never = torch.zeros(len(self.vocabulary), dtype=torch.bool)
         self.never[ids] = True
+        heights = self.shape["heights"]
+        self.heights = torch.tensor(heights) if heights else None
+        self.moved = table_of_moves(heights)
+
+    @property
+    def reach(self) -> int:
+        """How many steps a token can be moved, up or down."""
+        return (self.moved.shape[-1] - 1) // 2
 
     def _initialise(self) -> None:
         """Orthogonal recurrences, a forget gate that starts open, a value of zero."""
@@ -210,6 +229,9 @@ class LstmModel(Model):
         before = F.pad(tokens[:, :-1], (1, 0), value=BOS)
         read = self.embedding(before)
         places, streaks = looked_back(before, self.lookback)
+        if self.heights is not None:
+            moved, kept = moved_on(before, places, self.lookback, self.heights, self.moved)
+            places, streaks = torch.cat([places, moved], -1), torch.cat([streaks, kept], -1)
         for i, (there, again) in enumerate(zip(self.there, self.again, strict=True)):
             read = read + there(places[..., i]) + again(streaks[..., i])
         if self.clock is not None:
@@ -257,13 +279,19 @@ class LstmModel(Model):
 
     def start(self, batch: int, length: int) -> State:
         """As Model.start: of every layer h (B, hidden) and c (B, hidden); with a lookback also the tokens before (B,
-        one more than its farthest distance) and how many in a row have repeated theirs (B, distances), with a clock
-        the tokens left (B,).
+        one more than its farthest distance) and how many in a row have repeated theirs (B, looks), with heights the
+        latest height at each of those tokens and what is expected next (B, distances); with a clock the tokens left
+        (B,).
         """
         new, farthest = self.head.weight.new_full, max(self.lookback, default=-1) + 1
         cells = [new((batch, self.lstm.hidden_size), 0.0) for _ in range(2 * self.lstm.num_layers)]
         past = [new((batch, farthest), PAD, dtype=torch.int64)] if self.lookback else []
-        streaks = [new((batch, len(self.lookback)), 0, dtype=torch.int64)] if self.lookback else []
+        streaks = [new((batch, len(self.there)), 0, dtype=torch.int64)] if self.lookback else []
+        if self.heights is not None:
+            streaks += [
+                new((batch, farthest), -1, dtype=torch.int64),
+                new((batch, len(self.lookback)), PAD, dtype=torch.int64),
+            ]
         left = [new((batch,), length, dtype=torch.int64)] if self.clock is not None else []
         return *cells, *past, *streaks, *left
 

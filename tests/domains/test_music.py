@@ -167,6 +167,18 @@ def test_lessons_end_where_excerpts_end_and_begin_at_every_bar():
     assert max(len(lesson) // 16 for lesson in in_key("C", bars=9).lessons(tune)) == 9
 
 
+@pytest.mark.parametrize(
+    ("middle", "bars", "lengths"), [(["||"], 8, [12, 16]), (["||"], 9, []), (["||", "~"], 8, []), ([], 8, [])]
+)
+def test_lessons_go_on_from_a_section_into_one_of_eight_bars(middle, bars, lengths):
+    first = [event for pitch in "CDEFGABC" for event in bar(f"{pitch}4")]
+    second = [event for pitch in "CDEFGABCD"[:bars] for event in bar(f"{pitch}5")]
+    tune = [*first, *middle, *second]
+    longer = [lesson for lesson in C.lessons(" ".join(tune)) if len(lesson) > 8 * 16]
+    assert [len(lesson) // 16 for lesson in longer] == lengths
+    assert all(lesson == (first + second)[-len(lesson) :] for lesson in longer)
+
+
 def test_no_excerpt_reaches_over_what_was_left_out():
     domain = MusicDomain(MusicOptions(bars=2))
     one, two = bar("G4"), bar("A4")

@@ -10,7 +10,7 @@ from seqtutor_music import MusicDomain
 from seqtutor_music.copies import copied
 from seqtutor_music.corpus import known
 from seqtutor_music.domain import MusicOptions
-from seqtutor_music.events import sounding
+from seqtutor_music.events import FIRST_PITCH, sounding
 from seqtutor_music.metre import COMMON, METRES
 
 SAMPLES = 400
@@ -21,7 +21,7 @@ def samples(bars, metre=COMMON):
     return draw(load_prior(domain.own_prior, domain), domain, SAMPLES, torch.Generator().manual_seed(bars))[0]
 
 
-@pytest.mark.parametrize("bars", [2, 4, 8, 12])
+@pytest.mark.parametrize("bars", [2, 4, 8, 12, 16])
 def test_melodies_of_any_length_end_as_phrases_do(bars):
     """Of the corpus' phrases .69 end on the tonic, .92 with a quarter or longer, .01 on an odd sixteenth."""
     last = [notes[-1] for notes in map(sounding, samples(bars)) if notes]
@@ -29,6 +29,14 @@ def test_melodies_of_any_length_end_as_phrases_do(bars):
     assert np.mean([note.midi % 12 == 0 for note in last]) > 0.5
     assert np.mean([note.length >= 4 for note in last]) > 0.8
     assert np.mean([note.start % 2 for note in last]) < 0.04
+
+
+@pytest.mark.parametrize("before", [4, 8])
+def test_after_a_section_another_begins(before):
+    """Of the corpus' sections of eight bars 99.9 % begin with a note on their first beat, as other bars do."""
+    bars = samples(before + 8).reshape(SAMPLES, before + 8, 16)
+    begins = (bars[:, :, 0] >= FIRST_PITCH).mean(0)
+    assert begins[before:].min() > 0.9
 
 
 def test_a_section_of_eight_bars_does_not_end_in_its_middle():
