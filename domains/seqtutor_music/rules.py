@@ -61,7 +61,7 @@ OURS: tuple[Rule, ...] = (
         BOOKS,
     ),
     Rule(rhythm.accents, 0.7, "too many notes on odd sixteenths, and bars without a first beat, cost", BOOKS),
-    Rule(rhythm.dotted, 1.4, "dotted beats earn, and 1 once there are as many as bars", BOOKS),
+    Rule(rhythm.dotted, 1.2, "dotted beats earn, and 1 once there are as many as bars", BOOKS),
     Rule(rhythm.pulse, 1.5, "too many different note lengths, or only one, cost", BOOKS),
     Rule(rhythm.activity, 4, "too few and too many notes a bar cost", BOOKS),
     Rule(rhythm.pauses, 0.5, "each rest after the second costs 1", BOOKS),
@@ -85,9 +85,9 @@ CHORDS = "a note of the chord on strong beats, and where a chord begins, earns 1
 # Dotted beats come by themselves there.
 ELSEWHERE = {
     ("6/8", "shared_rhythm"): 0.35,
-    ("6/8", "imitation"): 0.25,
-    ("6/8", "dotted"): 1.2,
-    ("3/4", "dotted"): 1.2,
+    ("6/8", "imitation"): 0.15,
+    ("6/8", "dotted"): 0.9,
+    ("3/4", "dotted"): 0.9,
 }
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "default": (*OURS, QUOTING),
