@@ -20,9 +20,10 @@ import torch
 from seqtutor import load
 from seqtutor.encoding import padded
 from seqtutor.pretraining import bucketed, nll
+from seqtutor.priors.lookback import State
 from seqtutor.priors.model import LstmModel
 from seqtutor.priors.sampling import sample_tokens
-from seqtutor.priors.stepping import State, Step
+from seqtutor.priors.stepping import Step
 from seqtutor.vocabulary import EOS, PAD
 
 ROUNDS = 5

@@ -10,10 +10,10 @@ from seqtutor import BOS, EOS, PAD, Vocabulary
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
 from seqtutor.priors.files import grown
+from seqtutor.priors.lookback import STREAK, looked_back, moved_on, table_of_moves
 from seqtutor.priors.model import LstmModel, Model, forbidden
 from seqtutor.priors.policies import TiltedModel, frozen, starting_policy
 from seqtutor.priors.sampling import logp_of, sample
-from seqtutor.priors.stepping import STREAK, looked_back, moved_on, table_of_moves
 from seqtutor.tuner import Tuner
 
 

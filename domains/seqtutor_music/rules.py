@@ -51,7 +51,7 @@ OURS: tuple[Rule, ...] = (
     ),
     Rule(form.question, 0.5, "a first half that comes to rest earns .5; not on the tonic .5 more", FORM),
     Rule(form.answer, 1, "a second half that begins like the first and ends otherwise earns up to 1", FORM),
-    Rule(form.imitation, 0.4, "a motif that comes back, moved or inverted, earns 1; three at most", GAULDIN),
+    Rule(form.imitation, 0.25, "a motif that comes back, moved or inverted, earns 1; three at most", GAULDIN),
     Rule(form.ideas, 2, "each pitch that two bars lack to three costs 1", GAULDIN),
     Rule(form.variety, 5, "half bars that repeat earlier ones, where they are over half of all, cost", BOOKS),
     Rule(
@@ -87,6 +87,7 @@ ELSEWHERE = {
     ("6/8", "shared_rhythm"): 0.35,
     ("6/8", "imitation"): 0.15,
     ("6/8", "dotted"): 0.9,
+    ("3/4", "imitation"): 0.4,
     ("3/4", "dotted"): 0.9,
 }
 PRESETS: Mapping[str, tuple[Rule, ...]] = {

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtutor.priors.stepping import STREAK, State, Step, cells, hand, looked_back, moved_on, table_of_moves
+from seqtutor.priors.lookback import STREAK, State, looked_back, moved_on, table_of_moves
+from seqtutor.priors.stepping import Step, cells, hand
 from seqtutor.vocabulary import BOS, EOS, HIGHEST, PAD, Vocabulary
 
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from seqtutor.priors.lookback import State
 from seqtutor.priors.model import LstmModel, Model
-from seqtutor.priors.stepping import State, Step
+from seqtutor.priors.stepping import Step
 
 
 class TiltedModel(Model):
