@@ -13,6 +13,7 @@ from conftest import replace_installed
 from letters import LettersDomain
 
 from seqtutor import Domain, Measure, SequenceTerm, TokenTerm, UserError, load
+from seqtutor.plugin.contract import of_sizes
 from seqtutor.plugin.guard import Guarded
 from seqtutor.rewards.scorer import Scorer
 
@@ -87,6 +88,16 @@ def test_heights_are_looked_at(heights, said):
         Guarded(type("Bad", (BeadsDomain,), {"heights": heights, "lookback": (2,)})())
     with pytest.raises(UserError, match=r"domain 'beads', heights: .* state `lookback`, too"):
         Guarded(type("Bad", (BeadsDomain,), {"heights": (0, 1, 2)})())
+
+
+def test_heights_of_the_class_may_wait_for_a_lookback_of_the_options():
+    def made(self, options=None):
+        BeadsDomain.__init__(self, options)
+        self.lookback = (2,)
+
+    late = type("Late", (BeadsDomain,), {"heights": (0, 1, 2), "__init__": made})
+    assert not list(of_sizes(late))
+    assert Guarded(late()).heights == (0, 1, 2)
 
 
 def test_the_name_of_its_prior_is_looked_at():

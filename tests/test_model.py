@@ -178,6 +178,8 @@ def test_the_second_pull_is_towards_the_token_moved():
     "heights", [[0, 1], [*HEIGHTS[:5], -2], [*HEIGHTS[:5], 1.0], [*HEIGHTS[:5], 10**6], 6 * [True]]
 )
 def test_heights_are_one_for_each_token(heights):
+    with pytest.raises(ValueError, match="are too many to be moved"):
+        LstmModel(Vocabulary(map(str, range(1200))), lookback=(1,), heights=[1000] * 1203)
     with pytest.raises(ValueError, match="heights must be a whole number from -1 to 1000 for each token"):
         new_model(lookback=(1,), heights=heights)
     with pytest.raises(ValueError, match="need a lookback"):
@@ -345,8 +347,10 @@ def test_what_is_forbidden_stays_finite_in_every_precision(dtype):
     assert (logp.exp() * logp).isfinite().all()
 
 
-def test_a_model_with_more_tokens_says_of_the_others_what_it_said():
-    small, larger = LstmModel(Vocabulary("abc"), embedding=4, hidden=8), Vocabulary("abcde")
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_model_with_more_tokens_says_of_the_others_what_it_said(looks):
+    sees = {"lookback": (1, 2), "heights": [-1, -1, -1, 0, 1, 2]} if looks else {}
+    small, larger = LstmModel(Vocabulary("abc"), embedding=4, hidden=8, **sees), Vocabulary("abcde")
     with torch.no_grad():
         for parameter in small.parameters():
             parameter.normal_(generator=torch.Generator().manual_seed(parameter.numel()))

@@ -53,7 +53,7 @@ def test_all_pairs_with_exact_probabilities_give_the_utilities_back():
     data = Evidence(rows[i], rows[j], np.zeros(16, int), p, np.zeros(16, bool), np.ones((1, 4)))
 
     def loss(w):  # without prior, bias and carelessness
-        value, gradient, _ = _likelihood(data, np.concatenate([w, [0.0, -40.0, 0.0]]))
+        value, gradient = _likelihood(data, np.concatenate([w, [0.0, -40.0, 0.0]]))
         return -value, -gradient[:4]
 
     found = minimize(loss, np.zeros(4), jac=True, method="BFGS", options={"gtol": 1e-10}).x
@@ -64,7 +64,7 @@ def test_swapping_all_sides_turns_the_bias_and_nothing_else():
     rng = np.random.default_rng(1)
     data = simulated(rng, np.array([1.0, -1.0]), 60, bias=0.5)
     other = Evidence(data.second, data.first, data.rater, 1 - data.choice, data.bad, data.beliefs)
-    one, two = most_likely(data).mode, most_likely(other).mode
+    one, two = most_likely(data).at, most_likely(other).at
     np.testing.assert_allclose(one[:2], two[:2], atol=1e-4)
     assert one[2] == pytest.approx(-two[2], abs=1e-4)
 
@@ -107,6 +107,27 @@ def test_beliefs_share_the_draws_as_a_grid_says():
     means = np.array([(grid * mass).sum() / mass.sum() for mass in each])
     assert draws[:, 0].mean() == pytest.approx(means @ exact / exact.sum(), abs=0.06)
     assert expected(data)[0] == pytest.approx(draws[:, 0].mean(), abs=0.25)
+
+
+def test_beliefs_are_weighed_right_where_both_may_be_bad_too():
+    """Beside importance sampling from a wide Gaussian round the mode."""
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        votes = simulated(rng, np.array([1.5, -1.0, 0.5, 0.0, 0.0, 0.0]), 100, bad=0.5)
+        assert votes.bad.sum() > 20
+        data = replace(votes, beliefs=np.array([[1.0] * 6, [1.4] * 3 + [0.1] * 3]))
+        logs = []
+        for belief, found in enumerate(by_belief(data)[0]):
+            mean, sd = data.prior(belief)
+            root = 1.4 * np.linalg.cholesky(found.covariance)
+            z = rng.standard_normal((4000, len(mean)))
+            drawn = found.at + z @ root.T
+            log_prior = -0.5 * (((drawn - mean) / sd) ** 2).sum(1) - np.log(sd).sum()
+            told = np.array([log_likelihood(data, one) for one in drawn]) + log_prior
+            ratio = told + 0.5 * (z**2).sum(1) + np.log(np.diag(root)).sum()
+            logs.append(np.log(np.exp(ratio - ratio.max()).mean()) + ratio.max())
+        shares = by_belief(data)[1]
+        assert np.log(shares[1] / shares[0]) == pytest.approx(logs[1] - logs[0], abs=0.35)
 
 
 def test_a_taste_of_the_first_half_makes_the_belief_in_it_likelier_and_the_other_way_round():

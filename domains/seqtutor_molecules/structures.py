@@ -39,6 +39,8 @@ def scaffold(smiles: str) -> str:
 def ring_systems(smiles: str) -> list[str]:
     """The ring systems of a molecule, sorted: rings that share an atom, and what is double-bonded to them.
 
+    RDKit writes some fragments in two ways, by what is around them: five of the 3,236 common systems have two names.
+
     >>> ring_systems("CC1CCN(c2ccc3[nH]ccc3c2)CC1"), ring_systems("O=C1CCCN1C")
     (['C1CCNCC1', 'c1ccc2[nH]ccc2c1'], ['O=C1CCCN1'])
     """

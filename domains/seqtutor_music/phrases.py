@@ -66,6 +66,7 @@ class _Section(NamedTuple):
 
 
 def _sections(text: str, shift: int, metre: Metre) -> Iterator[_Section]:
+    """The sections of a text, one after the other; steps count from its beginning, without what is left out."""
     step, events, follows = 0, list[str](), False
     for word in [*words(text, shift), SECTION_END]:
         if word == SECTION_END and events:

@@ -4,9 +4,12 @@
     P(both bad)    = sigmoid(t - u(a)) sigmoid(t - u(b))
 
 "The same" is half a vote each way. Both bad is two items below the threshold t of that rater; it is asked of every vote
-of a rater who has said it once. bias, eps and t are each rater's own. All unknowns have Gaussian priors (eps through
-its logit), so that elliptical slice sampling (Murray, Adams and MacKay 2010) draws from the posterior without tuning;
-it moves round the Laplace approximation (Fagan, Bhandari and Cunningham 2016), which shortens the chain.
+of a rater who has said it once. bias, eps and t are each rater's own. By each belief all unknowns have Gaussian priors
+(eps through its logit), so that elliptical slice sampling (Murray, Adams and MacKay 2010) draws from the posterior
+without tuning; it moves round the Laplace approximation (Fagan, Bhandari and Cunningham 2016): the chain is short.
+
+How wide the weights' priors are is itself unknown: there are several beliefs, equally likely before any vote, and the
+draws are shared among them by their evidence (Laplace's approximation of the probability of all votes).
 """
 
 from __future__ import annotations
@@ -126,8 +129,8 @@ def _answers(data: Evidence, unknowns: Values) -> _Answers:
     return _Answers(float(value), s, p, q, care, below_a, below_b, both)
 
 
-def _likelihood(data: Evidence, unknowns: Values) -> tuple[float, Values, Values]:
-    """The log-likelihood, its gradient, and the information (N,) that each compared pair has on u(a) - u(b)."""
+def _likelihood(data: Evidence, unknowns: Values) -> tuple[float, Values]:
+    """The log-likelihood and its gradient."""
     told, compared = _answers(data, unknowns), ~data.bad
     s, p, q, care, both = told.s, told.p, told.q, told.care, told.both
     pull = np.where(compared, data.choice / (p + TINY) - (1 - data.choice) / (q + TINY), 0.0)
@@ -137,15 +140,27 @@ def _likelihood(data: Evidence, unknowns: Values) -> tuple[float, Values, Values
     by_a, by_b = -factor * (1 - told.below_a), -factor * (1 - told.below_b)
     gradient = data.difference.T @ by_d + data.first.T @ by_a + data.second.T @ by_b
     own = [np.bincount(data.rater, by, minlength=data.raters) for by in (by_d, by_eps, -by_a - by_b)]
-    information = np.where(compared, (care * s * (1 - s)) ** 2 / (p * q + TINY), 0.0)
-    return told.value, np.concatenate([gradient, *own]), information
+    return told.value, np.concatenate([gradient, *own])
+
+
+def _information(data: Evidence, unknowns: Values) -> Values:
+    """What the votes are expected to tell of all unknowns (U, U), Fisher's information, but for carelessness."""
+    told = _answers(data, unknowns)
+    s, both, whose = told.s, told.both, np.eye(data.raters)[data.rater]
+    none = np.zeros_like(whose)
+    choosing = np.hstack([data.difference, whose, none, none])
+    chosen = np.where(~data.bad, (told.care * s * (1 - s)) ** 2 / (told.p * told.q + TINY), 0.0)
+    a, b = 1 - told.below_a[:, None], 1 - told.below_b[:, None]
+    judging = np.hstack([-a * data.first - b * data.second, none, none, (a + b) * whose])
+    judged = np.where(data.judging, both / (1 - both + TINY), 0.0)
+    return np.asarray(choosing.T @ (choosing * chosen[:, None]) + judging.T @ (judging * judged[:, None]))
 
 
 @dataclass(frozen=True)
 class Mode:
     """The Gaussian that lies at the mode of the posterior, by one belief."""
 
-    mode: Values  # (U,) of all unknowns
+    at: Values  # (U,) all unknowns there
     covariance: Values  # (U, U)
     evidence: float  # log-probability, nats, of all votes, but for a constant that every belief shares
 
@@ -157,15 +172,12 @@ def most_likely(data: Evidence, belief: int = 0) -> Mode:
     mean, sd = data.prior(belief)
 
     def loss(z: Values) -> tuple[float, Values]:  # in prior standard deviations: all directions are alike at first
-        value, gradient, _ = _likelihood(data, mean + sd * z)
+        value, gradient = _likelihood(data, mean + sd * z)
         return 0.5 * float(z @ z) - value, z - sd * gradient
 
     found = minimize(loss, np.zeros(len(mean)), jac=True, method="L-BFGS-B")
     mode: Values = np.asarray(mean + sd * found.x, np.float64)
-    design = np.hstack([data.difference, np.eye(data.raters)[data.rater]])
-    precision = np.diag(sd**-2.0)
-    known = design.shape[1]
-    precision[:known, :known] += design.T @ (design * _likelihood(data, mode)[2][:, None])
+    precision = np.diag(sd**-2.0) + _information(data, mode)
     spread = 0.5 * np.linalg.slogdet(precision)[1] + np.log(sd).sum()
     return Mode(mode, np.asarray(np.linalg.inv(precision), np.float64), float(-found.fun - spread))
 
@@ -173,15 +185,15 @@ def most_likely(data: Evidence, belief: int = 0) -> Mode:
 def by_belief(data: Evidence) -> tuple[list[Mode], Values]:
     """The mode by each belief, and how likely (S,) each belief is after the votes."""
     modes = [most_likely(data, belief) for belief in range(len(data.beliefs))]
-    evidence = np.array([mode.evidence for mode in modes])
-    shares = np.exp(evidence - evidence.max())
+    found = np.array([mode.evidence for mode in modes])
+    shares = np.exp(found - found.max())
     return modes, np.asarray(shares / shares.sum())
 
 
 def expected(data: Evidence) -> Values:
     """About the posterior mean of the weights (F,): the mean of the modes, without a draw."""
     modes, shares = by_belief(data)
-    return np.asarray(sum(share * mode.mode for mode, share in zip(modes, shares, strict=True)))[: data.width]
+    return np.asarray(sum(share * mode.at for mode, share in zip(modes, shares, strict=True)))[: data.width]
 
 
 def draw(data: Evidence, count: int, rng: np.random.Generator) -> Values:
@@ -190,13 +202,13 @@ def draw(data: Evidence, count: int, rng: np.random.Generator) -> Values:
     ends = np.rint(count * np.cumsum(shares)).astype(int)
     counts = np.diff(ends, prepend=0)
     drawn = [_chain(data, belief, modes[belief], int(n), rng) for belief, n in enumerate(counts) if n]
-    return np.concatenate(drawn) if drawn else np.empty((0, len(modes[0].mode)))
+    return np.concatenate(drawn) if drawn else np.empty((0, len(modes[0].at)))
 
 
 def _chain(data: Evidence, belief: int, found: Mode, count: int, rng: np.random.Generator) -> Values:
     """`count` draws by one belief: elliptical slice sampling round the mode."""
     mean, sd = data.prior(belief)
-    mode, root = found.mode, WIDER * np.linalg.cholesky(found.covariance)
+    mode, root = found.at, WIDER * np.linalg.cholesky(found.covariance)
 
     def rest(z: Values) -> float:
         """The log-posterior less that of the Gaussian that the ellipses come from, at mode + root z."""

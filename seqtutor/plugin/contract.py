@@ -83,7 +83,7 @@ def of_sizes(domain: Domain | type[Domain]) -> Iterator[tuple[str, str]]:
         type(h) is int and -1 <= h <= HIGHEST for h in domain.heights
     ):
         yield "heights", f"it must be a whole number from -1 to {HIGHEST} for each token, not {domain.heights!r}"
-    elif domain.heights and not domain.lookback:
+    elif domain.heights and not domain.lookback and not isinstance(domain, type):
         yield "heights", "they say how far a form has moved that returns; state `lookback`, too"
 
 

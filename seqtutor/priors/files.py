@@ -190,11 +190,13 @@ def load_prior(name: str, domain: Domain, *, grow: bool = False) -> LstmModel:
 def grown(model: LstmModel, vocabulary: Vocabulary) -> LstmModel:
     """The same model with the tokens of `vocabulary` that it has not, which must stand behind its own.
 
-    A new token reads as the mean of the others, and is RARE nats less likely than the least likely of them on average.
+    A new token has no height, reads as the mean of the others, and is RARE nats less likely than the least likely of
+    them on average.
     """
     before = len(model.vocabulary)
-    more = [-1] * (len(vocabulary) - before) if model.heights is not None else []
-    shape = model.shape | {"heights": [*model.shape["heights"], *more]}
+    shape = dict(model.shape)
+    if "heights" in shape:
+        shape["heights"] = [*shape["heights"], *([-1] * (len(vocabulary) - before))]
     larger = LstmModel(vocabulary, **shape, fixed_length=model.fixed_length)
     state = larger.state_dict()
     for name, weight in model.state_dict().items():

@@ -17,11 +17,13 @@ from seqtutor.vocabulary import BOS, EOS, HIGHEST, PAD, Vocabulary
 # The logit of a token that is never produced. Finite, so that 0 * logit is 0 and not NaN in an expectation.
 FORBIDDEN = -1e9
 VALUE_SPEED = 10.0  # how much faster the value heads learn, which start from nothing, than the pre-trained body
+MOVES = 1 << 20  # tokens times the highest height: the table of moves has twice as many entries
 LOOKS, FARTHEST = 16, 1 << 16  # at how many places, at the most, a model looks back, and how many tokens
 
 
 def _are_heights(heights: Sequence[int], tokens: int) -> bool:
-    return len(heights) == tokens and all(type(h) is int and -1 <= h <= HIGHEST for h in heights)
+    listed = isinstance(heights, Sequence) and len(heights) == tokens
+    return listed and all(type(h) is int and -1 <= h <= HIGHEST for h in heights)
 
 
 def forbidden(dtype: torch.dtype) -> float:
@@ -144,6 +146,11 @@ class LstmModel(Model):
     Magenta's melody models, 2016, tells whether the last one did). One number for each distance, from the state and
     from that count, is added to the logit of the token that stands there: to return to a bar, and to stay in it, is
     then one thing to learn, instead of one for every token.
+
+    `heights`: where tokens lie on a scale, as pitches do, a form returns higher or lower, too. A model that is told the
+    height of each token (-1: it has none) sees at each distance a second token: the one there, moved as far as the
+    latest height has moved since. It is read, counted and pulled towards like the first. A motif that comes back a step
+    higher is then one thing to learn, instead of one for every step.
     """
 
     def __init__(
@@ -167,9 +174,11 @@ class LstmModel(Model):
             raise ValueError(f"lookback must be a list of at most {LOOKS} distances from 1 to {FARTHEST} tokens")
         if heights and not (lookback and _are_heights(heights, len(vocabulary))):
             raise ValueError(f"heights must be a whole number from -1 to {HIGHEST} for each token, and need a lookback")
+        if heights and len(heights) * max(heights) > MOVES:
+            raise ValueError(f"{len(heights)} tokens up to a height of {max(heights)} are too many to be moved")
         self.vocabulary = vocabulary
         self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout, "clock": clock}
-        self.shape |= {"lookback": list(lookback), "heights": list(heights)}
+        self.shape |= {"lookback": list(lookback)} | ({"heights": list(heights)} if heights else {})
         self.fixed_length = fixed_length
         self.embedding = _Embedding(len(vocabulary), embedding)
         self.clock = _Embedding(clock, embedding) if clock else None
@@ -196,7 +205,7 @@ class LstmModel(Model):
         ids = [PAD, BOS, EOS] if self.fixed_length else [PAD, BOS]
         self.never = torch.zeros(len(self.vocabulary), dtype=torch.bool)
         self.never[ids] = True
-        heights = self.shape["heights"]
+        heights = self.shape.get("heights", [])
         self.heights = torch.tensor(heights) if heights else None
         self.moved = table_of_moves(heights)
 
@@ -244,7 +253,8 @@ class LstmModel(Model):
     def _returning(self, output: Tensor, places: Tensor, streaks: Tensor) -> Tensor:
         """The LSTM's output (..., H), beside it what is added to the logits (..., V), where the model looks back.
 
-        `places`: the token at each distance (..., K). `streaks`: how many in a row have repeated theirs (..., K).
+        `places`: the token at each distance (..., K), where there are heights the same K moved behind them. `streaks`:
+        how many in a row have been what stood there, or was so expected.
         """
         if self.pull is None:
             dropped: Tensor = self.dropout(output)
@@ -280,8 +290,8 @@ class LstmModel(Model):
 
     def start(self, batch: int, length: int) -> State:
         """As Model.start: of every layer h (B, hidden) and c (B, hidden); with a lookback also the tokens before (B,
-        one more than its farthest distance) and how many in a row have repeated theirs (B, looks), with heights the
-        latest height at each of those tokens and what is expected next (B, distances); with a clock the tokens left
+        one more than its farthest distance) and the streaks (B, K, with heights 2 K), with heights the
+        latest height at each of those tokens and what is expected next (B, K); with a clock the tokens left
         (B,).
         """
         new, farthest = self.head.weight.new_full, max(self.lookback, default=-1) + 1
