@@ -329,7 +329,7 @@ def test_weights_of_another_metre_are_those_of_rules_that_there_are():
     names = {rule.values.__name__ for rule in rules.OURS}
     assert all(metre in METRES and name in names for metre, name in rules.ELSEWHERE)
     weights = {term.name: term.weight for term in domain(JIG).terms()}
-    assert (weights["imitation"], weights["cadence"]) == (0.25, 1.5)
+    assert (weights["imitation"], weights["cadence"]) == (0.15, 1.5)
     common = {term.name: term.weight for term in domain(COMMON).terms()}
     assert {term.name: term.weight for term in domain(WALTZ).terms()} == {**common, "dotted": 1.2}
 
