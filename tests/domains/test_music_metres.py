@@ -331,7 +331,7 @@ def test_weights_of_another_metre_are_those_of_rules_that_there_are():
     weights = {term.name: term.weight for term in domain(JIG).terms()}
     assert (weights["imitation"], weights["cadence"]) == (0.15, 1.5)
     common = {term.name: term.weight for term in domain(COMMON).terms()}
-    assert {term.name: term.weight for term in domain(WALTZ).terms()} == {**common, "dotted": 1.2}
+    assert {term.name: term.weight for term in domain(WALTZ).terms()} == {**common, "imitation": 0.4, "dotted": 0.9}
 
 
 def test_the_papers_rules_count_in_sixteenths_in_every_metre():
