@@ -51,6 +51,12 @@ def border(cls: type[Domain], method: str, passed: tuple[type[Exception], ...] =
         raise fault(cls, method, error) from error
 
 
+STATED = (  # attributes that the border reads once, as the plugin states them
+    "name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "heights", "joined", "oracle",
+    "prior",
+)  # fmt: skip
+
+
 class Guarded(Domain):
     """A plugin's domain behind the border. Its own attributes can be read through it; `isinstance` sees its class."""
 
@@ -60,19 +66,7 @@ class Guarded(Domain):
         self.last_figures: list[Measure] = []  # as they were measured last: their names must not change
         with border(self.cls, "__init__"):
             self.options = plugin.options
-            same = (
-                "name",
-                "summary",
-                "Options",
-                "defaults",
-                "fixed_length",
-                "unit",
-                "lookback",
-                "heights",
-                "joined",
-                "oracle",
-            )
-            self.__dict__.update({key: getattr(plugin, key) for key in (*same, "prior")})
+            self.__dict__.update({key: getattr(plugin, key) for key in STATED})
         for method, problem in of_sizes(plugin):
             raise wrong(self.cls, method, problem)
         with border(self.cls, "vocabulary"):
