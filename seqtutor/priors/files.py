@@ -97,7 +97,7 @@ def load_model(folder: Path, stem: str, *, device: str = "cpu") -> Model:
     model.load_state_dict(tensors, assign=True)
     for module in model.modules():  # what is not stored was made on the meta device
         if isinstance(module, LstmModel):
-            module.forbid()
+            module.derive()
     return model.requires_grad_(True).to(device).eval()
 
 

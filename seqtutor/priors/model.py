@@ -197,11 +197,13 @@ class LstmModel(Model):
         self.moved: Tensor
         for name in ("never", "heights", "moved"):
             self.register_buffer(name, None, persistent=False)
-        self.forbid()
+        self.derive()
         self._initialise()
 
-    def forbid(self) -> None:
-        """Mark the tokens that are never produced, PAD, BOS, and EOS where the length is fixed; and say what moves."""
+    def derive(self) -> None:
+        """Work out what is not stored: which tokens are never produced (PAD, BOS, and EOS where the length is fixed), and
+        where tokens move on their scale.
+        """
         ids = [PAD, BOS, EOS] if self.fixed_length else [PAD, BOS]
         self.never = torch.zeros(len(self.vocabulary), dtype=torch.bool)
         self.never[ids] = True
@@ -290,9 +292,8 @@ class LstmModel(Model):
 
     def start(self, batch: int, length: int) -> State:
         """As Model.start: of every layer h (B, hidden) and c (B, hidden); with a lookback also the tokens before (B,
-        one more than its farthest distance) and the streaks (B, K, with heights 2 K), with heights the
-        latest height at each of those tokens and what is expected next (B, K); with a clock the tokens left
-        (B,).
+        one more than its farthest distance) and the streaks (B, K, with heights 2 K), with heights the latest height at
+        each of those tokens and what is expected next (B, K); with a clock the tokens left (B,).
         """
         new, farthest = self.head.weight.new_full, max(self.lookback, default=-1) + 1
         cells = [new((batch, self.lstm.hidden_size), 0.0) for _ in range(2 * self.lstm.num_layers)]
