@@ -201,8 +201,8 @@ class LstmModel(Model):
         self._initialise()
 
     def derive(self) -> None:
-        """Work out what is not stored: which tokens are never produced (PAD, BOS, and EOS where the length is fixed), and
-        where tokens move on their scale.
+        """Work out what is not stored: which tokens are never produced (PAD, BOS, and EOS where the length is fixed),
+        and where tokens move on their scale.
         """
         ids = [PAD, BOS, EOS] if self.fixed_length else [PAD, BOS]
         self.never = torch.zeros(len(self.vocabulary), dtype=torch.bool)
