@@ -54,7 +54,8 @@ class Lens:
         hidden = HIDDEN * spread / np.linalg.norm(spread)
         terms = {term.name for term in self.terms}
         wide = np.array([[1.0, 1.0 if name in terms else LESS] for name in self.names]).reshape(-1, 2).T
-        named = NAMED * wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), LESS)
+        length = np.linalg.norm(wide, axis=1, keepdims=True)
+        named = NAMED * wide / np.where(length, length, 1.0)  # a domain may name no figure
         return np.hstack([named, np.tile(hidden, (2, 1))])
 
     @property
