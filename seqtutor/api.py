@@ -15,7 +15,7 @@ import torch
 from seqtutor import hits, tuning
 from seqtutor.config import PretrainConfig, TrainConfig, build, changed, fitting, layered
 from seqtutor.domain import Domain, load
-from seqtutor.drawing import Source, choose, open_model, texts_of
+from seqtutor.drawing import Source, check_drawing, choose, open_model, texts_of
 from seqtutor.errors import UserError
 from seqtutor.files import read_json, read_text, read_toml
 from seqtutor.hardware import learns_narrow, quicker_precision
@@ -278,6 +278,7 @@ def generate(
     `draws`: how many are drawn for each that is kept, by the law of the optimum prior * exp(R / reward_temperature);
     None is the run's own temperature. Every other draw of a run is its prior's.
     """
+    check_drawing(n, draws, temperature, reward_temperature)
     source = _source(model)
     given = given_steps(source.domain, primer, revise, keep)
     if draws > 1:

@@ -20,7 +20,16 @@ from seqtutor.domain import Domain, available, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_json
 from seqtutor.optimum import Tilt, log_mean, mixed, tilt
-from seqtutor.priors.files import check_fit, fitting_options, load_model, load_prior, model_folder, read_about, stem_of
+from seqtutor.priors.files import (
+    check_fit,
+    fitting_options,
+    load_model,
+    load_prior,
+    model_folder,
+    options_of,
+    read_about,
+    stem_of,
+)
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import CHUNK, array_of, compared, draw, logp_of, sequence_mask
 from seqtutor.priors.script import Script, script_of
@@ -101,7 +110,7 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> So
         config, domain = open_run(folder)
     else:
         about = read_about(folder, stem)
-        domain = load(str(about.get("domain", name)), about.get("training", {}).get("options"))
+        domain = load(str(about.get("domain", name)), options_of(folder))
         config = TrainConfig(domain=domain.name)
     if options:
         domain = load(domain.name, fitting_options(name, domain.name, options))
@@ -161,6 +170,18 @@ def choose(
     if not len(rows):
         raise _too_few(found.effective, n, draws, c)
     return scorer.score(tokens[rows], truncated[rows]), found
+
+
+def check_drawing(n: int, draws: int, temperature: float, reward_temperature: float | None) -> None:
+    """Raise UserError for numbers by which nothing can be drawn, or of which one would have no effect."""
+    if min(n, draws) < 1:
+        raise UserError(f"{n} items of {draws} draws each are none: both must be at least 1")
+    if not 0 < temperature < math.inf:
+        raise UserError(f"temperature must be above 0, not {temperature}; 1 samples the model as it is")
+    if draws > 1 and temperature != 1:
+        raise UserError("--draws weighs samples of the models as they are: leave --temperature at 1, or --draws at 1")
+    if draws == 1 and reward_temperature is not None:
+        raise UserError("--reward-temperature is for choosing among many draws: give --draws too, 16 say")
 
 
 def _draws(

@@ -183,7 +183,11 @@ class Trainer:
         self.optimiser.zero_grad()
         loss = nll(self.model, tokens)
         (loss / self.scale).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if not torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0).isfinite():
+            raise UserError(
+                f"the gradient is not finite at a learning rate of {rate:g}, loss {loss.item():g}: give a smaller "
+                "--learning-rate, a tenth of it say; an earlier checkpoint is kept"
+            )
         self.optimiser.step()
         return loss.item(), int((tokens != PAD).sum())
 

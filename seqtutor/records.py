@@ -248,7 +248,8 @@ def _json_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
 
 def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
     header = text.partition("\n")[0]
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
+    cells_by = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=cells_by.__getitem__))
     try:
         heads = [head.strip() for head in next(rows, [])]
         number = rows.line_num + 1

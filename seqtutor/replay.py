@@ -194,7 +194,7 @@ class Replay:
         for name, values in wide.items():
             values[real] = state[name]
         if n != min(added, capacity):  # the capacity was another one: oldest first
-            rows = rows.roll(-(added % n if added > n else 0))[-capacity:]
+            rows = state["born"].argsort()[-capacity:]
             added = len(rows)
         for name in (*STORED, "error", "born"):
             getattr(self, name)[: len(rows)] = {**state, **wide}[name][rows].to(getattr(self, name))

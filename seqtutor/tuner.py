@@ -88,7 +88,7 @@ class Tuner:
             self.settings.replay if off_policy else 0,
             self.domain.max_length,
             len(self.scorer.terms),
-            lambda batch: self.reward(batch).sum(-1),
+            lambda batch: self.reward(batch).double().sum(-1),  # exact, so that it is the same at any width
             self.settings.priority if off_policy else "uniform",
             config.device,
         )

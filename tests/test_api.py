@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
+from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -19,9 +23,8 @@ from seqtutor import UserError, evaluate, generate, load_run, pretrain, tune
 from seqtutor.cli import main
 from seqtutor.notebook import Item
 from seqtutor.priors.files import save_model
-from seqtutor.rewards import terms as rewards_terms
+from seqtutor.rewards import versions
 from seqtutor.rewards.outside import Function
-from seqtutor.rewards.terms import version_of
 
 ROOT = Path(__file__).parents[1]
 TINY = {"updates": 2, "samples": 10, "rollouts": 8, "best_of": 2}
@@ -146,10 +149,10 @@ def test_an_answer_is_of_the_plugins_own_version_and_code(monkeypatch):
     """They were keyed by the version of seqtutor: a corrected term went on returning what it had said before."""
     domain = LettersDomain()
     (term,) = (t for t in domain.terms() if t.name == "variety")
-    one = version_of(domain, term, {})
-    monkeypatch.setattr(rewards_terms, "released", lambda kind, name: "2.0")
-    assert version_of(domain, term, {}) != one
-    assert "letters" in version_of(domain, term, {})
+    one = versions.version_of(domain, term, {})
+    monkeypatch.setattr(versions, "released", lambda kind, name: "2.0")
+    assert versions.version_of(domain, term, {}) != one
+    assert "letters" in versions.version_of(domain, term, {})
 
 
 def test_the_code_of_a_plugin_is_part_of_its_version(tmp_path, monkeypatch):
@@ -158,10 +161,10 @@ def test_the_code_of_a_plugin_is_part_of_its_version(tmp_path, monkeypatch):
         (tmp_path / "plug" / f"{name}.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     __import__("plug")
-    before = rewards_terms.code_of("plug.deep")
-    rewards_terms.code_of.cache_clear()
+    before = versions.code_of("plug.deep")
+    versions.code_of.cache_clear()
     (tmp_path / "plug" / "helper.py").write_text("x = 2\n")
-    assert rewards_terms.code_of("plug.deep") != before
+    assert versions.code_of("plug.deep") != before
 
 
 def test_a_dotted_function_is_looked_for_without_running_its_package(tmp_path):
@@ -191,3 +194,53 @@ def test_json_has_null_where_there_is_no_figure(prior, installed):
         monkey.undo()
     figures = json.loads(said, parse_constant=lambda name: pytest.fail(f"bare {name}"))
     assert figures[prior]["nothing"] == [None, None]
+
+
+def test_what_a_function_has_taken_from_around_it_is_part_of_its_version():
+    """Two functions that one had made had one version: with a shared cache one got what the other had said."""
+
+    def made(limit, *, offset=0):
+        def count(texts, more=offset):
+            return [float(len(text) > limit) + more for text in texts]
+
+        return count
+
+    def both(texts, *, times):
+        return [times * len(text) for text in texts]
+
+    calls = [made(1), made(2), made(2, offset=1), partial(both, times=1), partial(both, times=2), made, both, len]
+    calls += [partial(both, times=np.arange(3)), partial(both, times=np.arange(4))]
+    found = [versions._digest(call) for call in calls]
+    assert len(set(found)) == len(found)
+    assert versions._digest(made(2)) == found[1]
+
+
+def test_the_version_of_a_function_is_the_same_in_every_process():
+    """One with a comprehension, a lambda or a set in it was another in each, and a resume paid for every call again."""
+    code = """
+from seqtutor.rewards.versions import _digest
+def made(words):
+    def call(texts):
+        return [max((len(part) for part in text if part in {'a', 'b', 'c', 'd'}), key=lambda n: -n) for text in texts]
+    return call, words
+print(_digest(made({'x', 'y', 'z'})[0]), _digest(made))
+"""
+    runs = [
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
+        for seed in ("1", "2")
+    ]
+    assert runs[0].stdout == runs[1].stdout != b""
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"temperature": 0.0}, "temperature must be above 0, not 0.0"),
+        ({"n": 0}, "both must be at least 1"),
+        ({"draws": 4, "temperature": 0.5}, "leave --temperature at 1"),
+        ({"reward_temperature": 0.5}, "give --draws too"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_here_as_on_the_command_line(settings, said):
+    with pytest.raises(UserError, match=said):
+        generate("music", **{"n": 2, **settings})

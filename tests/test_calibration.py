@@ -121,3 +121,13 @@ def test_a_profile_of_somebody_else_runs_nothing(monkeypatch):
     refused = CliRunner().invoke(main, ["calibrate", "program.toml"])
     assert refused.exit_code == 1
     assert "say --trust" in refused.output
+
+
+def test_a_budget_of_calls_is_no_limit_of_what_is_looked_at(tmp_path):
+    """It ended in a traceback: beyond the budget nothing had been answered."""
+    profile = tmp_path / "mine.toml"
+    profile.write_text('domain = "molecules"\noracle_calls = 10\n')
+    said = CliRunner().invoke(main, ["calibrate", str(profile), "-n", "20", "--draws", "40"], catch_exceptions=False)
+    assert said.exit_code == 0, said.output
+    assert "failed on" not in said.output
+    assert "too few to tell its figures" in said.output

@@ -131,3 +131,13 @@ def test_a_term_that_is_a_run_stands_beside_others_and_the_example_is_such_a_con
         rows = list(csv.DictReader(file))
     wanted = 5 * float(rows[-1]["term.variety"]) + float(rows[-1]["term.dock"])
     assert float(rows[-1]["reward"]) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_run_that_has_gone_on_since_is_refused(finished):
+    """The run that was tuned by it went on with another reward, without a word."""
+    Path("second.toml").write_text('[weights]\nrises = 0\nvariety = 0\n[terms.first]\nrun = "first"\n')
+    assert train("--config", "second.toml", "--updates", "2", "--output", "second").exit_code == 0
+    assert CliRunner().invoke(main, ["train", "--resume", "first", "--updates", "7"]).exit_code == 0
+    assert "the run first has gone on since this run began" in line(
+        CliRunner().invoke(main, ["train", "--resume", "second", "--updates", "4"])
+    )

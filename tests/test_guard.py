@@ -194,3 +194,18 @@ def test_a_figure_that_would_not_add_up_cannot_be_made(values, weights, wanted):
 
 def test_a_figure_may_be_given_as_lists():
     assert Measure("m", [1, 2], [1, 1]).mean == 1.5
+
+
+def test_a_kind_that_is_no_class_and_a_pitch_without_end_are_the_plugins_mistake():
+    class Odd(LettersDomain):
+        def kinds(self):
+            return {"length": 3}
+
+        def notes(self, text):
+            return [(0.0, 1.0, float("inf"))]
+
+    odd = Guarded(Odd())
+    with pytest.raises(UserError, match="names and subclasses of TermKind"):
+        odd.kinds()
+    with pytest.raises(UserError, match="MIDI number"):
+        odd.notes("ab")

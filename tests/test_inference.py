@@ -17,7 +17,18 @@ from letters import FixedLettersDomain, LettersDomain, Options, every, language,
 from seqtutor import TokenTerm, UserError
 from seqtutor.cli import main
 from seqtutor.cli.inferred import _gain, _guard, config
-from seqtutor.inference import Inference, beyond, correlated, examination, features, infer, share, tilt, usable
+from seqtutor.inference import (
+    Inference,
+    _repeated,
+    beyond,
+    correlated,
+    examination,
+    features,
+    infer,
+    share,
+    tilt,
+    usable,
+)
 from seqtutor.inference.features import offered, prior_base, score
 from seqtutor.priors.files import save_model
 from seqtutor.rewards.reward import Reward
@@ -184,6 +195,14 @@ def test_terms_that_cannot_be_told_apart_are_shown_and_one_that_says_the_same_is
     assert c < -0.9
     twice = [np.c_[z, 2 * z[:, 0] - z[:, 2] + 1] for z in (x, y)]
     assert infer(*twice, (*NAMES, "twice")).dropped == {"twice": "says the same as one and three"}
+
+
+def test_a_term_that_is_never_known_with_the_others_is_said_to_be_so():
+    """It was dropped since it 'says the same as ' nothing."""
+    _, y = examples()
+    apart = np.where(np.arange(len(y)) < len(y) * 0.96, y[:, 0], np.nan)
+    other = np.where(np.arange(len(y)) < len(y) * 0.96, np.nan, y[:, 1])
+    assert _repeated(np.c_[apart, other], [0], 1, ("one", "other")) == "has no value where the terms before it have one"
 
 
 def test_a_rare_term_is_dropped_and_a_wild_value_is_clipped():

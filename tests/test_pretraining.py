@@ -24,9 +24,10 @@ from letters import (
 
 from seqtutor import EOS, PAD, UserError, pretraining
 from seqtutor.config import FURTHER, PretrainConfig, build
+from seqtutor.drawing import open_model
 from seqtutor.encoding import padded
 from seqtutor.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, pretrain, save_prior
-from seqtutor.priors.files import load_prior, read_about
+from seqtutor.priors.files import load_prior, read_about, save_model
 from seqtutor.priors.sampling import sample_tokens
 
 LONGEST = 30
@@ -333,3 +334,21 @@ def test_a_prior_never_learns_a_value(tmp_path):
     model, _ = pretrain(DOMAIN, data, settings, tmp_path, silent)
     assert model.value_head.weight.abs().sum() == 0
     assert model.value_head.bias.abs().sum() == 0
+
+
+def test_a_learning_rate_that_breaks_the_model_ends_with_a_line(tmp_path, monkeypatch):
+    """It ended without one, and left a prior that could not be read."""
+    settings = config(learning_rate=1e30, epochs=2)
+    data = examples(DOMAIN, language(500, LONGEST), settings)
+    model, progress = pretrain(DOMAIN, data, settings, tmp_path / "checkpoints", silent)
+    with pytest.raises(UserError, match="weights that half precision cannot hold"):
+        save_prior(model, DOMAIN, data, settings, progress, tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))
+    monkeypatch.setattr(pretraining, "nll", lambda model, tokens: nll(model, tokens) * math.inf)
+    with pytest.raises(UserError, match="the gradient is not finite at a learning rate of"):
+        pretrain(DOMAIN, data, settings, tmp_path / "others", silent)
+
+
+def test_a_prior_whose_description_is_not_ours_is_opened_or_refused_with_a_line(tmp_path, installed):
+    save_model(new_model(), tmp_path, "model", domain="letters", training="x")
+    assert open_model(tmp_path).domain.name == "letters"

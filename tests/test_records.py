@@ -180,3 +180,10 @@ def test_a_certificate_needs_a_reward_that_nothing_falls_below(tmp_path):
     table = {"score": {"transform": {"kind": "sigmoid", "low": -1.0, "high": 1.0}}}
     sure = tuner_of(path, terms=table, unseen="0")
     assert certificate(sure.offline, sure.config, -1.0, 0.5) == {"bound": -0.5, "why": ""}
+
+
+def test_the_delimiter_is_the_one_that_makes_columns(tmp_path):
+    """A comma within a quoted name was taken for it."""
+    path = tmp_path / "words.csv"
+    path.write_text('"text, canonical";"score"\n' + "".join(f'"{word}";{len(word)}\n' for word in MANY))
+    assert len(read_record(LettersDomain(), [str(path)], {"score": "score"}).texts) == len(MANY)

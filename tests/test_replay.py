@@ -209,6 +209,19 @@ def test_priorities_survive_a_checkpoint(priority):
     assert torch.equal(one, same)
 
 
+@pytest.mark.parametrize("priority", ["uniform", "reward", "error"])
+@pytest.mark.parametrize(("capacity", "stored"), [(2, 10), (4, 13), (4, 40)])
+def test_a_smaller_replay_keeps_the_newest_of_what_was_stored(priority, capacity, stored):
+    """By reward it kept what lay in the last slots, which are in no order of age."""
+    old, new = replay_of(10, priority), replay_of(capacity, priority)
+    order = torch.randperm(81, generator=torch.Generator().manual_seed(1))[:stored]
+    for number in order.tolist():
+        add(old, word(number))
+    new.restore(old.state())
+    newest = old.tokens[old.born.argsort()[-capacity:]]
+    assert held(new) == {tuple(row) for row in newest.tolist()}
+
+
 @pytest.mark.parametrize(("capacity", "stored"), [(4, 6), (4, 10), (4, 13), (20, 13), (10, 7), (13, 10)])
 def test_a_replay_of_another_size_keeps_the_newest_in_their_order(capacity, stored):
     """A run resumed with a smaller --replay broke off; with a larger one it forgot the wrong ones."""

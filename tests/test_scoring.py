@@ -185,6 +185,15 @@ def test_unpaid_repeats_earn_nothing_and_what_is_no_item_still_pays():
     np.testing.assert_array_equal(score(scorer, "b", "ab", "acc").totals, [0.5, 0.0, -0.5])
 
 
+def test_what_costs_costs_the_same_when_it_comes_again_or_its_family_is_full():
+    """A repeat that cost 3 cost nothing, and was the best of its batch."""
+    loss = sequence_term(Oracle(lambda text: -float(len(text))))
+    unpaid = Scorer(DOMAIN, [loss], payment=Payment(repeats=False))
+    np.testing.assert_array_equal(score(unpaid, "abc", "abc", "ab").totals, [-3, -3, -2])
+    full = Scorer(DOMAIN, [loss], payment=Payment(size=1, least=-9))
+    np.testing.assert_array_equal(score(full, "abc", "ab", "a").totals, [-3, -2, -1])
+
+
 @pytest.mark.parametrize(
     ("penalty", "paid"),
     [("step", [1, 1, 0, 0]), ("linear", [1, 0.5, 0, 0]), ("sigmoid", [0.99873, 0.5, 0.00127, 0.00127])],

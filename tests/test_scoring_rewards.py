@@ -346,3 +346,9 @@ def test_the_examples_for_terms_from_outside_work(monkeypatch):
     np.testing.assert_array_equal(scores.terms["halogens"], halogens)
     np.testing.assert_array_equal(scores.terms["dock"], [-0.5, -1, 0, -4, -1])
     assert ((scores.totals > 0) == (scores.terms["halogens"] <= 3)).all()
+
+
+@pytest.mark.parametrize("key", ["weight", "invalid"])
+def test_a_number_of_a_table_that_no_reward_can_hold_is_refused(key):
+    with pytest.raises(UserError, match=f"{key} in .terms.variety. must lie between -1e.18 and 1e.18, not 1e.300"):
+        settings_of({"variety": {key: 1e300}})

@@ -237,3 +237,24 @@ def test_it_looks_through_the_prior_that_the_options_ask_for(installed, tmp_path
     settings = settings_of({"score": {"surrogate": "words.csv"}})
     (term,) = [term for term in weighted_terms(LettersDomain(), {}, settings) if term.name == "score"]
     assert term.values.prior == "letters-of-another-kind"
+
+
+def test_where_all_is_of_one_family_nothing_can_be_held_out_and_that_is_said(measured, monkeypatch):
+    """It ended in a traceback: a table of one scaffold, which is what a chemist who optimises a lead has."""
+    monkeypatch.setattr(LettersDomain, "family", lambda self, text: "one")
+    result = train("--surrogate", "score=words.csv", "--output", "run")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "all of one family, so that none can be held out to see what it foresees" in said
+    assert "nan" not in said
+
+
+@pytest.mark.parametrize(("table", "invalid"), [('better = "lower"', -3.0), ("weight = -1.0", 3.0), ("", 0.0)])
+def test_what_is_no_item_is_worth_the_worst_that_was_measured(measured, table, invalid):
+    """Where less is better it was worth more than every item."""
+    Path("mine.toml").write_text(
+        f'domain = "letters"\nprior = "./prior"\n[terms.score]\nsurrogate = "words.csv"\n{table}\n'
+    )
+    result = CliRunner().invoke(main, ["train", "--config", "mine.toml", "--updates", "1", "--output", "run"])
+    assert result.exit_code == 0, result.output
+    assert read_toml(Path("run/config.toml"))["terms"]["score"]["invalid"] == invalid

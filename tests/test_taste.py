@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import approx_fprime, minimize
 
 from seqtutor.people.taste import (
+    RANKED,
     Evidence,
     _likelihood,
     agreement,
@@ -201,3 +202,13 @@ def test_simulated_raters_with_a_hidden_half_are_learnt_in_small():
     rights = [raters.simulate(world, seed, [20, 100], active=False) for seed in range(3)]
     few, many = np.array(rights)[..., 0].mean(0)
     assert many > max(few, 0.68)
+
+
+def test_a_pair_that_is_bad_beyond_doubt_is_no_warning_and_only_some_are_ranked(recwarn):
+    votes = [Vote("letters", "anna", "x", "y", answer) for answer in ("a", "bad")]
+    data = evidence(votes, np.full((2, 1), -200.0), np.full((2, 1), -200.0), np.ones((1, 1)))
+    assert np.isfinite(_likelihood(data, np.array([1.0, 0.0, -3.0, 0.0]))[0])
+    assert not recwarn.list
+    rng = np.random.default_rng(0)
+    some = rng.standard_normal((RANKED, 5))
+    assert agreement(np.r_[some, rng.standard_normal((3000, 5))]) == agreement(some)

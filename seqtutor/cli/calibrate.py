@@ -66,7 +66,8 @@ def calibrate(config: str, count: int, draws: int, seed: int, trust: bool, **opt
     domain = load(settings.domain, settings.options)
     texts = calibration.real_items(domain, count, seed)
     with ExitStack() as stack:
-        scorer = stack.enter_context(closing(new_scorer(domain, settings)))
+        run = stack.enter_context(closing(new_scorer(domain, settings)))
+        scorer = stack.enter_context(closing(run.aside(run.terms)))  # a run's budget of calls is no limit here
         report = stack.enter_context(counting("calibrating"))
         found = list(calibration.calibrated(scorer, texts, report))
         totals = scorer.of_texts(texts, tokens_of(scorer, texts)).totals

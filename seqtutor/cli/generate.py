@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,19 +64,21 @@ def generate(
     seqtutor generate molecules -n 1000 --output mine --seed 7
     seqtutor generate molecules -n 100 --draws 64 --reward-temperature 0.05
     """
-    _check(temperature, draws, reward_temperature, primer, without_primer)
+    if without_primer and not primer:
+        raise UserError("--without-primer leaves out what --primer gives: give --primer too")
     import numpy as np
 
     from seqtutor.cli.console import say
-    from seqtutor.drawing import open_model
+    from seqtutor.drawing import check_drawing, open_model
     from seqtutor.priors.given import given_steps
     from seqtutor.runs.folder import new_folder, write_samples
 
+    check_drawing(count, draws, temperature, reward_temperature)
     source = open_model(model, typed(options))
     given = given_steps(source.domain, primer, revise, keep)
     among = None if draws == 1 else (draws, reward_temperature)
-    scores, said = _scored(source, count, seed, temperature, given, among, trust)
     folder = new_folder(output, f"{source.domain.name}-samples")
+    scores, said = _scored(source, count, seed, temperature, given, among, trust)
     write_samples(folder / "samples.csv", {model: scores}, np.flatnonzero(scores.valid))
     valid = _write(source.domain, scores.items(count), folder, given if without_primer else None)
     say(f"{said}{valid} of {count} samples are valid; written to {folder}")
@@ -115,14 +116,3 @@ def _write(domain: Domain, items: Scores, folder: Path, primer: Fixed | None) ->
         texts = [behind(domain, text, len(primer.ids)) for text in texts]
     domain.write(texts, folder, items.figures)
     return len(texts)
-
-
-def _check(temperature: float, draws: int, reward_temperature: float | None, primer: str, without_primer: bool) -> None:
-    if without_primer and not primer:
-        raise UserError("--without-primer leaves out what --primer gives: give --primer too")
-    if not 0 < temperature < math.inf:
-        raise UserError(f"temperature must be above 0, not {temperature}; 1 samples the model as it is")
-    if draws > 1 and temperature != 1:
-        raise UserError("--draws weighs samples of the models as they are: leave --temperature at 1, or --draws at 1")
-    if draws == 1 and reward_temperature is not None:
-        raise UserError("--reward-temperature is for choosing among many draws: give --draws too, 16 say")

@@ -295,6 +295,8 @@ def _silent(examples: Values, base: Values) -> str:
 def _repeated(base: Values, kept: Sequence[int], k: int, names: Sequence[str]) -> str:
     """Whether a term is a sum of multiples of those before it."""
     rows = np.isfinite(base[:, [*kept, k]]).all(axis=1)
+    if rows.sum() < HITS:
+        return "has no value where the terms before it have one"
     others, column = base[rows][:, list(kept)], base[rows, k]
     design = np.column_stack([others - others.mean(axis=0), np.ones(len(column))])
     away = column - column.mean()

@@ -20,7 +20,8 @@ from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError, shortened
 from seqtutor.files import digest, read_text, readable
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.rewards.terms import version_of, weighted_terms
+from seqtutor.rewards.terms import weighted_terms
+from seqtutor.rewards.versions import version_of
 
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values

@@ -33,6 +33,7 @@ MEMBERS = 100  # draws that serve as an ensemble
 BURN, THIN = 20, 2  # draws that are thrown away at first, and steps from one kept draw to the next
 WIDER = 1.3  # how much wider than the Laplace approximation the ellipses are: the posterior's tails must be reached
 TINY = np.finfo(float).tiny
+RANKED = 200  # items whose ranks are compared
 CHOICE = {"a": 1.0, "b": 0.0, "same": 0.5}
 BIAS, CARELESS, THRESHOLD = (0.0, 0.5), (-3.0, 1.5), (-2.0, 1.5)  # prior mean and sd of a rater's own numbers
 
@@ -125,7 +126,7 @@ def _answers(data: Evidence, unknowns: Values) -> _Answers:
     value = np.where(~data.bad, data.choice * np.log(p + TINY) + (1 - data.choice) * np.log(q + TINY), 0.0).sum()
     below_a, below_b = sigmoid(threshold[r] - data.first @ weights), sigmoid(threshold[r] - data.second @ weights)
     both = below_a * below_b
-    value += np.where(data.judging, np.where(data.bad, np.log(both + TINY), np.log1p(-both + TINY)), 0.0).sum()
+    value += np.where(data.judging, np.where(data.bad, np.log(both + TINY), np.log(1 - both + TINY)), 0.0).sum()
     return _Answers(float(value), s, p, q, care, below_a, below_b, both)
 
 
@@ -287,10 +288,13 @@ def _entropy(p: Values) -> Values:
 def agreement(utilities: Values) -> float:
     """Mean Kendall tau between the rankings of N items by pairs of draws (N, D); NaN below 2 items or draws.
 
+    Of more than RANKED items, so many: their pairs are as the square.
+
     >>> import numpy as np
     >>> agreement(np.array([[1.0, 2.0], [2.0, 5.0], [3.0, 7.0]])), agreement(np.array([[1.0, 2.0], [2.0, 1.0]]))
     (1.0, -1.0)
     """
+    utilities = utilities[:RANKED]
     n, count = utilities.shape
     if min(n, count) < 2:
         return float("nan")

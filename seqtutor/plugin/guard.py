@@ -201,7 +201,8 @@ class Guarded(Domain):
 
     def kinds(self) -> Mapping[str, type[TermKind]]:
         found = self._call("kinds")
-        if not isinstance(found, Mapping) or not all(issubclass(kind, TermKind) for kind in found.values()):
+        classes = isinstance(found, Mapping) and all(isinstance(kind, type) for kind in found.values())
+        if not classes or not all(issubclass(kind, TermKind) for kind in found.values()):
             raise wrong(self.cls, "kinds", f"gave {found!r:.80}; a table of names and subclasses of TermKind is needed")
         return dict(found)
 
@@ -266,7 +267,7 @@ class Guarded(Domain):
         found, tokens = self._call("parts", text), len(self.encode(text))
         try:
             parts = [(str(name), int(count)) for name, count in found]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise wrong(self.cls, "parts", f"gave {found!r:.80}; a list of (name, tokens) is needed") from None
         if sum(count for _, count in parts) != tokens:
             raise wrong(self.cls, "parts", f"they have {sum(n for _, n in parts)} tokens, and the item {tokens}")
@@ -279,7 +280,7 @@ class Guarded(Domain):
         found = self._call("notes", text)
         try:
             return [(float(start), float(length), int(number)) for start, length, number in found]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             said = f"gave {found!r:.80}; a list of (start, length, MIDI number) is needed"
             raise wrong(self.cls, "notes", said) from None
 

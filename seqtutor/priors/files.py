@@ -39,6 +39,9 @@ def save_model(model: Model, folder: Path, stem: str, *, half: bool = False, **n
     about = {"kind": kind, **model.shape, "fixed_length": model.fixed_length, **notes}
     about["vocabulary"] = list(model.vocabulary.own)
     tensors = {k: v.detach().to(torch.float16 if half else v.dtype).contiguous() for k, v in model.state_dict().items()}
+    if broken := next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), ""):
+        precision = " that half precision cannot hold" if half else " that are not finite"
+        raise UserError(f"the model has weights{precision}, {broken} first: learn it anew at a smaller --learning-rate")
     write_atomically(folder / f"{stem}.safetensors", save(tensors))
     write_json(_description(folder, stem), about)
 

@@ -16,7 +16,8 @@ from seqtutor.rewards.outcomes import Outcome, Shifted, WrongNumber, ask
 from seqtutor.rewards.outside import Oracle, Own, Program
 from seqtutor.rewards.pool import Pool, PoolAnswers, Worker
 from seqtutor.rewards.store import Store
-from seqtutor.rewards.terms import TermSettings, version_of
+from seqtutor.rewards.terms import TermSettings
+from seqtutor.rewards.versions import version_of
 from seqtutor.signals import waiting
 
 

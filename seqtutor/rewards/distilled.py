@@ -7,10 +7,10 @@ the product of both runs, p (pi_1/p) (pi_2/p) / Z.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Distilled:
 
     folder: Path
     domain: Domain
+    digest: str = ""  # of its policy's weights, where a run was tuned by them
     cap: float = np.inf  # nats: the most that a whole sequence is paid
     steps: Callable[[Ids], Values] | None = field(default=None, repr=False)
 
@@ -43,13 +44,18 @@ class Distilled:
         """Read both models and find the cap. Raises UserError where there is no such run, or it speaks other tokens."""
         import torch
 
-        from seqtutor.priors.files import check_fit, load_model, load_prior
+        from seqtutor.priors.files import check_fit, load_model, load_prior, weights_digest
         from seqtutor.priors.sampling import draw
         from seqtutor.runs.folder import open_run
 
         config, _ = open_run(self.folder)
         if config.domain != self.domain.name:
             raise UserError(f"the run {self.folder} is of domain '{config.domain}', not of '{self.domain.name}'")
+        if self.digest and weights_digest(self.folder) != self.digest:
+            raise UserError(
+                f"the run {self.folder} has gone on since this run began, and pays otherwise now: "
+                "put its policy back as it was, or start another run with it"
+            )
         policy = load_model(self.folder, "policy")
         check_fit(policy, self.domain, str(self.folder))
         prior = load_prior(config.prior or self.domain.own_prior, self.domain)
@@ -66,6 +72,16 @@ class Distilled:
         if self.steps is None:
             self.open()
         return clip(self.steps(ids), np.asarray(ids) != PAD, self.cap) if self.steps else np.zeros(ids.shape)
+
+
+def pinned(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table `[terms.NAME]` with what a repetition needs: the digest of the policy."""
+    from seqtutor.priors.files import weights_digest
+
+    folder = table["run"]
+    if not isinstance(folder, str) or not (Path(folder) / "policy.safetensors").is_file():
+        return dict(table)  # whoever opens it says what is wrong with it
+    return {"digest": weights_digest(Path(folder)), **table}
 
 
 def open_runs(terms: Sequence[RewardTerm]) -> None:

@@ -35,7 +35,7 @@ PENALTIES: Mapping[str, Callable[[float], float]] = {  # of how full a family is
 class Payment:
     """What is paid of repeats and of full families; `members` is all that it remembers."""
 
-    repeats: bool = True  # False: a text that was seen before earns nothing
+    repeats: bool = True  # False: a text that was seen before earns nothing; what costs, costs the same again
     size: int = 0  # texts of one family that are rewarded before it is full; 0: it never is
     least: float = 0.4  # reward from which on a text counts as a member, and a full family costs it something
     penalty: str = "step"
@@ -45,11 +45,12 @@ class Payment:
         """(B,) of a batch in its order; its new members are remembered."""
         shares: Values = np.ones(len(scores.texts))
         if not self.repeats:
-            shares[scores.repeated] = 0.0
+            shares[scores.repeated & ~(scores.totals < 0)] = 0.0
         if self.size:
             rewarded = np.flatnonzero(scores.valid & (scores.totals >= self.least)).tolist()
             families = [domain.family(scores.texts[i] or "") for i in rewarded]  # a plugin may fail: all of them first
             for i, family in zip(rewarded, families, strict=True):
-                shares[i] *= PENALTIES[self.penalty](self.members[family] / self.size)
+                if scores.totals[i] > 0:  # less of what costs would be a gain
+                    shares[i] *= PENALTIES[self.penalty](self.members[family] / self.size)
                 self.members[family] += not scores.repeated[i]
         return shares

@@ -7,6 +7,7 @@ that of the table and the sd its own, so that nothing is won there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,11 @@ import numpy as np
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
 from seqtutor.files import digest
+from seqtutor.optimum import UNKNOWN, Estimate
 
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values
     from seqtutor.inference.process import Process
-    from seqtutor.optimum import Estimate
     from seqtutor.people.lens import Lens
     from seqtutor.records import Record
 
@@ -43,7 +44,7 @@ class Surrogate:
     without: Sequence[str] = ()  # names of figures that it must not read
     lens: Lens | None = field(default=None, repr=False)
     process: Process | None = field(default=None, repr=False)
-    evidence: Estimate | None = None  # share of the variance of held-out groups that is foreseen
+    evidence: Estimate = UNKNOWN  # share of the variance of held-out groups that is foreseen; unknown of one group
     sentence: str = ""  # what was read and what it is worth, for a person
 
     def open(self) -> None:
@@ -59,7 +60,8 @@ class Surrogate:
         known = np.isfinite(rows).all(1)
         rows, values, groups = rows[known], values[known], groups[known]
         self.process = fit(rows, named, values)
-        self.evidence = share_explained(values, foreseen(rows, named, values, groups), groups.astype(float))
+        if len(np.unique(groups)) > 1:
+            self.evidence = share_explained(values, foreseen(rows, named, values, groups), groups.astype(float))
         self.sentence = told(record, len(values), self.evidence)
 
     def rows(self, texts: Sequence[str]) -> tuple[Values, int]:
@@ -130,8 +132,10 @@ def told(record: Record, used: int, evidence: Estimate) -> str:
     """What was read and what it is worth: a sentence or two."""
     some = "" if used == len(record.lines) else f", {used:,} of them used"
     left = f", {len(record.problems):,} more could not be read" if record.problems else ""
-    line = f"{record.sentence}{some}{left}; of the variance of groups held out it foresees {evidence.mean:.0%}"
-    line += f" ± {evidence.halfwidth:.0%}"
+    line = f"{record.sentence}{some}{left}"
+    if math.isnan(evidence.mean):
+        return f"{line}; all of one family, so that none can be held out to see what it foresees"
+    line += f"; of the variance of groups held out it foresees {evidence.mean:.0%} ± {evidence.halfwidth:.0%}"
     return line if evidence.mean > evidence.halfwidth else f"{line}: that is no evidence that it foresees anything"
 
 
@@ -146,10 +150,12 @@ def pinned(table: Mapping[str, Any], name: str, domain: Domain, prior: str) -> d
     Where neither a transform nor `invalid` says it, what is no item is worth the worst that was measured.
     """
     full = {"prior": prior, "column": name, "digest": "", **table}
-    if not all(isinstance(full[key], str) for key in ("surrogate", "column", "digest")):
+    known = all(isinstance(full[key], str) for key in ("surrogate", "column", "digest"))
+    if not known or not isinstance(full.get("weight", 1.0), int | float):
         return dict(table)  # whoever reads the settings says what is wrong with it
     path = Path(full["surrogate"])
     record = read_table(path, full["column"], domain, full["digest"])
-    worst = min(line.values[0] for line in record.lines)
+    scores = [-line.values[0] if full.get("better") == "lower" else line.values[0] for line in record.lines]
+    worst = max(scores) if full.get("weight", 1.0) < 0 else min(scores)
     usual = {} if "transform" in table else {"invalid": float(worst)}
     return {**usual, **full, "digest": digest(path)}

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.config import place_of
+from seqtutor.config import HEAVIEST, place_of
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
 from seqtutor.option import check_type
-from seqtutor.plugins import released
-from seqtutor.rewards import surrogate, taste
+from seqtutor.rewards import distilled, surrogate, taste
 from seqtutor.rewards.distilled import Distilled
 from seqtutor.rewards.outside import Function, Program
 from seqtutor.rewards.surrogate import Surrogate
@@ -44,7 +40,7 @@ class TermSettings:
     column: str = ""  # of that table; empty: the term's name
     prior: str = ""  # of a taste or surrogate: the prior whose hidden states it reads; empty: the domain's own
     caution: float = 1.0  # of these: how many standard deviations are taken from the mean
-    digest: str = ""  # of the votes or the table that a run was tuned by, and how many bytes of the votes those are
+    digest: str = ""  # of the votes, table or policy that a run was tuned by, and how many bytes of the votes those are
     bytes: int = 0
     kind: str = ""  # of the domain's kinds, of which the config makes a term
     own: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the kind is told
@@ -192,6 +188,8 @@ def _plain(name: str, key: str, value: Any) -> Any:
     least: float = {"workers": 1, "timeout": 0.001}.get(key, 0)
     if key in LIMITED and not least <= value < math.inf:
         raise UserError(f"{key} in [terms.{name}] must be at least {least}, not {value}")
+    if key in ("weight", "invalid") and not abs(value) <= HEAVIEST:
+        raise UserError(f"{key} in [terms.{name}] must lie between {-HEAVIEST:g} and {HEAVIEST:g}, not {value:g}")
     return wanted(value)
 
 
@@ -234,6 +232,8 @@ def pinned(tables: Mapping[str, Any], domain: Domain, prior: str, temperature: f
             found[name] = taste.pinned(table, domain, prior, temperature)
         elif isinstance(table, Mapping) and "surrogate" in table:
             found[name] = surrogate.pinned(table, name, domain, prior)
+        elif isinstance(table, Mapping) and "run" in table:
+            found[name] = distilled.pinned(table)
     return found
 
 
@@ -271,7 +271,7 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
         return SequenceTerm(name, weight, summary, place_of(table.call), table.call, usual)
     if table.run:
         summary = table.summary or f"log pi - log p of the run {table.run}, nats"
-        return TokenTerm(name, weight, summary, table.run, Distilled(Path(table.run), domain))
+        return TokenTerm(name, weight, summary, table.run, Distilled(Path(table.run), domain, table.digest))
     if table.taste:
         summary = table.summary or f"how much the votes of {table.taste} say that it is liked, nats, less the doubt"
         prior, votes = table.prior or domain.own_prior, Path(table.taste)
@@ -295,34 +295,3 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
 def unknown_to_all(texts: Sequence[str]) -> Values:
     """What is said of texts that no record has: nothing."""
     return np.full(len(texts), math.nan)
-
-
-def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSettings]) -> str:
-    """What an answer on disk was made by: it changes where the answer might.
-
-    A term of the domain: the plugin's own version, its code and its options. A function: its file.
-    """
-    table = settings.get(term.name)
-    if table is not None and table.outside is not None:
-        return f"{table.outside.version()} {table.version}".strip()
-    if table is not None and table.call is not None:
-        code = getattr(table.call, "__code__", None)
-        body = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:16] if code else ""
-        return f"call {place_of(table.call)} {body} {table.version}".strip()
-    if isinstance(term.values, Tasted | Surrogate):
-        return term.values.version()
-    made_by = f"{released('domain', domain.name)} {code_of(domain.place.partition(':')[0])}"
-    kind = f" {table.kind} {sorted(table.own.items())} {term.source}" if table is not None and table.kind else ""
-    return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}{kind}"
-
-
-@lru_cache
-def code_of(module: str) -> str:
-    """A digest of the code of the package that a module lies in."""
-    package = module.partition(".")[0]
-    file = getattr(sys.modules.get(package), "__file__", None)
-    sources = sorted(Path(file).parent.glob("**/*.py")) if file and Path(file).name == "__init__.py" else []
-    digest = hashlib.sha256()
-    for path in sources or ([Path(file)] if file else []):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

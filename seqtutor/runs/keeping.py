@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import lru_cache
@@ -34,7 +35,7 @@ from seqtutor.priors import sampling
 from seqtutor.priors.files import digest
 from seqtutor.priors.model import Model
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.rewards.terms import code_of
+from seqtutor.rewards.versions import code_of
 from seqtutor.vocabulary import EOS
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def answers(scorer: Scorer, items: Ids | Sequence[str]) -> Iterator[list[str | N
     path = _path(scorer.domain, "answers", [own, about]) if own else None
 
     def read(kept: Any) -> dict[str, dict[str, float]]:
-        return {name: dict(zip(kept["texts"], map(float, kept[name]), strict=True)) for name in own}
+        told = {name: zip(kept["texts"], kept[name], strict=True) for name in own}
+        return {name: {text: float(value) for text, value in rows if value is not None} for name, rows in told.items()}
 
     known = _read(path, read)
     for name, values in (known or {}).items():
@@ -88,7 +90,13 @@ def answers(scorer: Scorer, items: Ids | Sequence[str]) -> Iterator[list[str | N
     yield texts
     if known is None:
         asked = list(dict.fromkeys(text for text in texts if text is not None))
-        _write(path, {"texts": asked, **{name: [scorer.answers.known[name][text] for text in asked] for name in own}})
+        _write(path, {"texts": asked, **{name: _answered(scorer.answers.known[name], asked) for name in own}})
+
+
+def _answered(known: Mapping[str, float], texts: Sequence[str]) -> list[float | None]:
+    """What is known of each text; None, so that it is asked again, where that failed or was never asked."""
+    values = [known.get(text, math.nan) for text in texts]
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def score(scorer: Scorer, tokens: Ids, truncated: Flags) -> Scores:

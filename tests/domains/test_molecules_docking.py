@@ -151,7 +151,7 @@ def test_without_open_babel_it_says_so(fake, monkeypatch, tmp_path):
 
 
 def test_another_release_is_asked_anew(fake, monkeypatch):
-    from seqtutor.rewards.terms import version_of
+    from seqtutor.rewards.versions import version_of
     from seqtutor_molecules import docking
 
     settings = settings_of({"dock": TABLE})

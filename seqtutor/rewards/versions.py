@@ -1,0 +1,96 @@
+"""What an answer on disk was made by, as text that changes where the answer might."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from types import CellType, CodeType
+from typing import Any
+
+import numpy as np
+
+from seqtutor.config import place_of
+from seqtutor.domain import Domain, RewardTerm
+from seqtutor.plugins import released
+from seqtutor.rewards.surrogate import Surrogate
+from seqtutor.rewards.taste import Tasted
+from seqtutor.rewards.terms import TermSettings
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
+DEEPEST = 8  # containers and functions within each other that are looked into
+
+
+def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSettings]) -> str:
+    """The version of a term: a domain's own code and options, a function's code, a program's, votes, or a table."""
+    table = settings.get(term.name)
+    if table is not None and table.outside is not None:
+        return f"{table.outside.version()} {table.version}".strip()
+    if table is not None and table.call is not None:
+        return f"call {place_of(table.call)} {_digest(table.call)} {table.version}".strip()
+    if isinstance(term.values, Tasted | Surrogate):
+        return term.values.version()
+    made_by = f"{released('domain', domain.name)} {code_of(domain.place.partition(':')[0])}"
+    kind = f" {table.kind} {sorted(table.own.items())} {term.source}" if table is not None and table.kind else ""
+    return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}{kind}"
+
+
+@lru_cache
+def code_of(module: str) -> str:
+    """A digest of the code of the package that a module lies in."""
+    package = module.partition(".")[0]
+    file = getattr(sys.modules.get(package), "__file__", None)
+    sources = sorted(Path(file).parent.glob("**/*.py")) if file and Path(file).name == "__init__.py" else []
+    digest = hashlib.sha256()
+    for path in sources or ([Path(file)] if file else []):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _digest(call: Callable[..., Any]) -> str:
+    """A digest of a function of this session: its code, its defaults, and what it has taken from around it."""
+    return hashlib.sha256("\n".join(_told(call, DEEPEST)).encode()).hexdigest()[:16]
+
+
+def _told(value: Any, depth: int) -> Iterator[str]:
+    """Lines that are the same in every process, and others for what would answer differently.
+
+    Of an object of a class nobody knows here its type alone is told: `version` is there for what changes within.
+    """
+    yield f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, PLAIN):
+        yield repr(value)
+    elif isinstance(value, np.ndarray):
+        yield f"{value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+    elif depth:
+        for part in _parts(value):
+            yield from _told(part, depth - 1)
+
+
+def _parts(value: Any) -> list[Any]:
+    """What a container, a function or its code is made of, in an order that is the same in every process."""
+    if isinstance(value, tuple | list):
+        return [len(value), *value]
+    if isinstance(value, set | frozenset):
+        return [len(value), *sorted(map(repr, value))]
+    if isinstance(value, Mapping):
+        return [part for item in value.items() for part in item]
+    if isinstance(value, CodeType):
+        return [value.co_code, value.co_names, value.co_varnames, value.co_consts]
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(code := getattr(value, "__code__", None), CodeType):
+        around = list(map(_content, getattr(value, "__closure__", None) or ()))
+        return [code, getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None), around]
+    return []
+
+
+def _content(cell: CellType) -> Any:
+    """What a variable of an enclosing function holds; None where nothing was put there."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
