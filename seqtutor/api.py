@@ -203,7 +203,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "spread": spreads,
     }
     if by_law:
-        told = {key: getattr(kept, key) for key in ("effective", "kl", "reward")}
+        told = {key: getattr(kept, key) for key in ("effective", "kl", "reward", "temperature")}
         summary["kept"] = {
             "items": len(rows),
             "of_prior": int((rows >= count).sum()),

@@ -157,6 +157,7 @@ class Tilt:
     kl: float  # KL(pi* || p), nats a sequence
     reward: float  # mean R of pi*
     effective: float  # how many sequences of pi* the draws are worth
+    temperature: float  # c of that pi*
 
     @property
     def sentence(self) -> str:
@@ -180,11 +181,23 @@ def tilt(reward: Values, temperature: float, odds: Values | float = 0.0) -> Tilt
     known = np.isfinite(logs)
     weights = np.zeros(len(reward))
     if not known.any():
-        return Tilt(weights, math.nan, math.nan, 0.0)
+        return Tilt(weights, math.nan, math.nan, 0.0, temperature)
     log_z = log_mean(logs[known])
     weights[known] = np.exp(logs[known] - log_z)
     mean = float(np.average(reward[known], weights=weights[known]))
-    return Tilt(weights, mean / temperature - log_z, mean, effective(logs[known]))
+    return Tilt(weights, mean / temperature - log_z, mean, effective(logs[known]), temperature)
+
+
+def within_reach(reward: Values, temperature: float, odds: Values, least: float) -> Tilt:
+    """`tilt` at the next c above `temperature`, in steps of 15 %, at which the draws are worth `least` of pi*.
+
+    Where there is none, at one so high that pi* is the prior.
+    """
+    for step in range(1, POINTS):
+        found = tilt(reward, temperature * STEP**step, odds)
+        if found.effective >= least:
+            break
+    return found
 
 
 def log_mean(logs: Values) -> float:

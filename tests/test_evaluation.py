@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from letters import FixedLettersDomain, LettersDomain, every, log_probabilities, new_model
+from letters import A, FixedLettersDomain, LettersDomain, every, log_probabilities, new_model
 
 from seqtutor import EOS, PAD, Measure, SequenceTerm
 from seqtutor.cli.tables import comparison_table
 from seqtutor.config import TrainConfig
 from seqtutor.drawing import Source, choose
-from seqtutor.optimum import Optimum
+from seqtutor.optimum import Optimum, tilt
 from seqtutor.priors import sampling
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
@@ -195,6 +196,33 @@ def test_what_is_kept_has_the_figures_of_both_models_samples_by_their_weights():
     assert kept.reward == pytest.approx(truth, abs=0.1)
     assert kept.kl == pytest.approx(truth - math.log(paid.sum() / p.sum()), abs=0.1)
     assert kept.reward > policy.reward.mean + 0.3
+
+
+def test_where_the_run_is_too_cold_for_its_samples_they_are_kept_by_the_next_optimum_that_they_reach():
+    """Nothing was kept of such a run, and its files were what the policy writes."""
+    other = new_model(seed=2)
+    policy, prior = evaluate(other, DOMAIN, scorer(), 900, seeded(1)), evaluate(other, DOMAIN, scorer(), 900, seeded(2))
+    own, others = (written(each, other, other, 900)[0] for each in (policy, prior))
+    rows, kept = kept_of(policy, prior, Optimum(own, others, 0.01), 200, seed=0)
+    assert len(rows) == 200 <= kept.effective < 260
+    assert 0.01 < kept.temperature < 1.0
+    reward = np.concatenate([own.reward, others.reward])
+    items = np.where(np.concatenate([policy.scores.valid, prior.scores.valid]), reward, np.nan)
+    assert tilt(items, kept.temperature / 1.15).effective < 200
+    assert kept.reward == pytest.approx(tilt(items, kept.temperature).reward)
+    assert kept.reward > policy.reward.mean
+
+
+def test_nothing_is_kept_by_an_optimum_that_earns_less_than_the_policy():
+    """The policy stands where the prior's samples do not reach: what both tell of is far behind it."""
+    other, ahead = new_model(seed=2), new_model(seed=2)
+    with torch.no_grad():
+        ahead.head.bias[A] += 8
+    policy, prior = (evaluate(m, DOMAIN, scorer(), 300, seeded(i)) for i, m in enumerate((ahead, other)))
+    reward = np.full(300, 5.0)
+    own, others = (written(each, ahead, other, 300)[0] for each in (policy, prior))
+    found = Optimum(replace(own, reward=reward + np.arange(300) / 50), replace(others, reward=reward - 9), 0.01)
+    assert not len(kept_of(policy, prior, found, 150, seed=0)[0])
 
 
 def test_what_the_policy_has_unlearnt_is_kept_of_the_priors_samples():

@@ -409,6 +409,26 @@ def test_the_change_is_judged_by_what_is_kept_and_what_went_astray_by_the_policy
     assert 'href="#spread"' not in alone  # there is nothing to jump to
 
 
+def test_the_page_says_why_tuning_was_no_better_than_choosing(tmp_path: Path) -> None:
+    def said(best: float, **more: Any) -> str:
+        page = render(write_run(tmp_path, reward=estimates((1.0, 0.1), (best, 0.1), (2.7, 0.1)), **more), Tunes())
+        return re.sub(r"\s+", " ", text(page))
+
+    optimum = {"temperature": 1.0, "gap": {"mean": 0.8, "halfwidth": 0.1}, "share": 0.45}
+    optimum |= {"frontier": [[0.0, 1.0], [12.0, 9.0]], "best_of": []}
+    why = "Best of 16 draws from the prior has more reward than the tuned model, 3.5 for 2.7, at no more than 1.8 nats"
+    found = "the tuned model has found 45 % of the reward that its 9.9 nats can buy"
+    assert f"{why}: {found}. More updates bring it nearer." in said(3.5, optimum=optimum)
+    assert "--draws 16" in said(3.5, optimum=optimum)
+    assert f"{why}: the tuned model went 9.9 nats, further than its samples can judge" in said(3.5)
+    assert "Best of 16 draws from the prior has more" not in said(2.75)
+    kept = {"items": 2, "draws": 1000, "effective": 90.0, "kl": 1.5, "reward": 3.0, "temperature": 1.3}
+    low = "the law of the optimum at a temperature of 1.3, as low as these samples reach, in place of"
+    assert low in said(3.5, optimum=optimum, kept=kept)
+    own = said(3.5, optimum=optimum, kept={**kept, "temperature": 1.0})
+    assert "as low as these samples reach" not in own
+
+
 def test_the_notation_stands_cleaned_under_the_picture(page: str, tmp_path: Path) -> None:
     shown = sum(bool(row["text"]) for row in samples() if row["number"] <= 6) + 6
     assert page.count('class="picture notation"') == page.count("M0 9h9") == shown

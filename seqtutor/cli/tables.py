@@ -131,12 +131,16 @@ def optimum_line(found: Mapping[str, Any]) -> str:
     return line + (f"; {share:.0%} of the reward that its KL can buy" if math.isfinite(share) else "")
 
 
-def kept_line(kept: Mapping[str, Any], folder: Path) -> str:
-    """One line on the files of a run, and how to get more of the kind."""
+def kept_line(kept: Mapping[str, Any], temperature: float, folder: Path) -> str:
+    """One line on the files of a run, and how to get more of the kind. `temperature`: the run's own."""
+    at, option = "", ""
+    if kept["temperature"] > temperature:
+        at = f" at temperature {kept['temperature']:.3g}, as low as they reach"
+        option = f" --reward-temperature {kept['temperature']:.3g}"
     return (
         f"the {kept['items']} files in {folder}/samples are kept of {kept['draws']:,} samples of both models, worth "
-        f"{kept['effective']:,.0f} of the optimum: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
-        f"more: seqtutor generate {folder}/ --draws {round(kept['draws'] / kept['items'])}"
+        f"{kept['effective']:,.0f} of the optimum{at}: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
+        f"more: seqtutor generate {folder}/ --draws {round(kept['draws'] / kept['items'])}{option}"
     )
 
 

@@ -221,7 +221,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     for line in summary.get("foreseen", ()):
         say(f"nobody has measured the samples; {line}")
     if "kept" in summary:
-        say(kept_line(summary["kept"], run.folder))
+        say(kept_line(summary["kept"], summary["optimum"]["temperature"], run.folder))
     if (best := summary["best_scored"])["items"]:
         console.print(
             f"by calls: the best {best['items']:,} of the {summary['oracle_calls']:,} texts scored have reward "

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from seqtutor.domain import Domain, Measure
-from seqtutor.optimum import LEAST, Optimum, Point, Tilt, Written, best_of, tilt
+from seqtutor.optimum import LEAST, Optimum, Point, Tilt, Written, best_of, tilt, within_reach
 from seqtutor.plugin.complaints import measured
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, compared, draw
@@ -111,8 +111,9 @@ def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[
 def kept_of(policy: Evaluation, prior: Evaluation, found: Optimum, count: int, seed: int) -> tuple[Ids, Tilt]:
     """Which samples of the policy and, counted on, of the prior a run hands over; and what all tell of the optimum.
 
-    `count` by the law of the optimum, or as many as they are worth of it; none where that is too few to tell. `found`:
-    of what `written` told of both. What a policy has unlearnt is among the prior's samples, which the table has anyway.
+    `count` by the law of the optimum, or as many as they are worth of it; where that is too few to tell, by the law of
+    the next higher temperature whose optimum they are worth `count` of. None where that one earns less than the policy.
+    `found`: of what `written` told of both. What a policy has unlearnt is among the prior's samples.
     """
     totals, valid = (
         np.concatenate([getattr(each.scores, name) for each in (policy, prior)]) for name in ("totals", "valid")
@@ -121,8 +122,12 @@ def kept_of(policy: Evaluation, prior: Evaluation, found: Optimum, count: int, s
     known = np.concatenate([read[0][: len(found.policy)], len(policy.scores.texts) + read[1][: len(found.prior)]])
     reward, odds = found.pooled
     items = valid[known]
-    told = tilt(np.where(items, reward, np.nan), found.temperature, odds)
-    rows = told.keep(min(count, int(told.effective)), seed) if told.effective >= min(count, LEAST) else known[:0]
+    of_items, least = np.where(items, reward, np.nan), min(count, LEAST)
+    told = tilt(of_items, found.temperature, odds)
+    if short := told.effective < least:
+        told = within_reach(of_items, found.temperature, odds, count)
+    lost = short and not told.reward > found.policy.reward.mean()
+    rows = known[:0] if lost or told.effective < least else told.keep(min(count, int(told.effective)), seed)
     weights = np.zeros(len(totals))
     weights[known] = told.weights
     apart = -float(np.log(items.mean())) if items.any() else 0.0  # what is no item has no part in this optimum

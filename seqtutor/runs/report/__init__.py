@@ -111,6 +111,7 @@ def render(folder: Path, domain: Domain) -> str:
         complaints=complaints(domain),
         command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
+        more=f"seqtutor generate {shlex.quote(str(folder))}/ --draws {run.summary.best_of if run.summary else 0}",
         **_story(run.summary),
         **_charts(run, domain),
     )
@@ -149,13 +150,14 @@ def _story(summary: Summary | None) -> dict[str, object]:
     """The headline and the table, from the summary alone."""
     if summary is None:
         nothing: dict[str, object] = {"better": [], "worse": [], "hidden": 0, "table": [], "real": False}
-        return {"headline": "This run did not reach its end", "astray": "", **nothing}
+        return {"headline": "This run did not reach its end", "astray": "", "behind": "", **nothing}
     # A domain without measures is judged by its reward and its terms.
     judged = summary.measures or (summary.reward, *summary.terms)
     verdicts = figures.judge(judged)
     return {
         "headline": figures.headline(verdicts),
         "astray": figures.astray(judged),
+        "behind": figures.behind(summary),
         "better": [_card(figure) for figure in verdicts.better[:CARDS]],
         "worse": [_card(figure) for figure in verdicts.worse[:CARDS]],
         "hidden": max(len(verdicts.worse) - CARDS, 0),

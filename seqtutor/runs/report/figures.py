@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from seqtutor import measure
 from seqtutor.optimum import Estimate
-from seqtutor.runs.report.reading import Figure
+from seqtutor.runs.report.reading import Figure, Summary
 
 UNKNOWN = "–"
 WORDS = {
@@ -77,6 +77,25 @@ def astray(figures: Sequence[Figure]) -> str:
     """
     worse = [*judge(figures).worse, *judge([figure.of_policy for figure in figures]).worse]
     return ", ".join(dict.fromkeys(figure.name for figure in worse if figure.better == "near"))
+
+
+def behind(summary: Summary) -> str:
+    """Why tuning was no better than choosing among the prior's draws; empty where it was, or where nobody can say."""
+    reward, most = summary.reward, number(summary.best_of_kl, 2)
+    before, after = reward.best_of_n, reward.after
+    if summary.record or not before.mean - after.mean > math.hypot(before.halfwidth, after.halfwidth):
+        return ""
+    share = summary.optimum.share if summary.optimum else math.nan
+    spent, loser = number(summary.kl_sequence, 2), "what is kept" if summary.kept else "the tuned model"
+    found = (
+        f"has found {percentage(share)} of the reward that its {spent} nats can buy"
+        if math.isfinite(share)
+        else f"went {spent} nats, further than its samples can judge, and has learnt only a part of what these can buy"
+    )
+    return (
+        f"Best of {summary.best_of} draws from the prior has more reward than {loser}, {number(before.mean)} for "
+        f"{number(after.mean)}, at no more than {most} nats: the tuned model {found}. More updates bring it nearer."
+    )
 
 
 def number(value: float, digits: int = 3) -> str:

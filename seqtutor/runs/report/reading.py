@@ -86,6 +86,7 @@ class Kept:
     effective: float  # samples of the optimum that the draws are worth
     kl: float  # of the optimum to the prior, nats a sequence
     reward: float  # of the optimum
+    temperature: float  # c of that optimum; the run's, or a higher one where its samples can tell no more
 
 
 @dataclass(frozen=True)
@@ -255,7 +256,7 @@ def _spread(raw: dict[str, Any]) -> Spread:
 
 
 def _kept(raw: dict[str, Any]) -> Kept:
-    figures = (_float(raw[key]) for key in ("effective", "kl", "reward"))
+    figures = (_float(raw.get(key)) for key in ("effective", "kl", "reward", "temperature"))
     of_prior = _count(raw["of_prior"]) if "of_prior" in raw else None
     return Kept(_count(raw["items"]), of_prior, _count(raw["draws"]), *figures)
 
