@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -154,12 +155,17 @@ def opened(
     rehearse(domain, texts)
     with closing(tuner.scorer):
         tuner.scorer.start(texts[0] if texts else "")
-        if resume:
-            tuning.check_lasting(read_toml(Path(resume) / "config.toml"), domain, config, tuner.prior)
+        before = read_toml(Path(resume) / "config.toml") if resume else {}
+        tuning.check_lasting(before, domain, config, tuner.prior)
         run = RunFolder(Path(resume) if resume else new_folder(folder, f"{domain.name}-{config.objective}"))
         with run.lock():
             tuning.resume(tuner, run)
-            run.save_config(config, tuning.resolved(tuner))
+            if config.updates < tuner.update:
+                raise UserError(
+                    f"the run has {tuner.update:,} updates behind it, and is to have {config.updates:,}: "
+                    f"give --updates {2 * tuner.update}, say"
+                )
+            run.save_config(config, tuning.resolved(tuner, before))
             yield tuner, run
 
 
@@ -192,9 +198,11 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         found = Optimum(own, others, tuner.dial.temperature)
         rows, kept = kept_of(policy, prior, found, FILES, config.seed)
         by_law = tuner.offline is None and len(rows) > 0
+    best_scored = _save_hits(tuner, run)
     steps = chosen(tuner.script, torch.from_numpy(policy.tokens[:COMPARED])).sum()
     summary = {
-        **_course(tuner, run),
+        **_course(tuner),
+        "best_scored": dict(zip(("items", "reward"), best_scored, strict=True)),
         "samples": count,
         "interrupted": interrupted,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
@@ -216,12 +224,10 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         summary["foreseen"] = foreseen
     run.save_summary(summary)
     run.save_samples(domain, policy.scores, prior.scores, rows)
-    if tuner.scorer.calls:
-        _save_hits(tuner, run)
     return summary, run.save_page(render(run.folder, domain))
 
 
-def _course(tuner: Tuner, run: RunFolder) -> dict[str, Any]:
+def _course(tuner: Tuner) -> dict[str, Any]:
     """What was run, how far it came and what that cost."""
     config = tuner.config
     return {
@@ -232,17 +238,24 @@ def _course(tuner: Tuner, run: RunFolder) -> dict[str, Any]:
         "oracle_calls": tuner.scorer.calls,
         "best_of": config.best_of,
         "best_of_kl": best_of_n_kl(config.best_of),
-        "best_scored": dict(zip(("items", "reward"), run.best_scored(1 / config.best_of), strict=True)),
         "went_back": tuner.healthy_update if tuner.went_back else None,
     }
 
 
-def _save_hits(tuner: Tuner, run: RunFolder) -> None:
-    """Write everything that was scored, once each, and the best of it."""
+def _save_hits(tuner: Tuner, run: RunFolder) -> tuple[int, float]:
+    """Write everything that was scored, once each, and the best of it -> how many the best 1/n are, and what they earn.
+
+    By the reward as it is now, whatever the ledger says that a text was paid before a resume.
+    """
+    if not tuner.scorer.calls:
+        return 0, math.nan
     texts = [row["text"] for row in run.ledger]
     with tuner.scorer.remembering(run.answers):
         found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
     hits.write_hits(tuner.domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
+    rewards = sorted((item.reward for item in found if math.isfinite(item.reward)), reverse=True)
+    count = round(len(rewards) / tuner.config.best_of)
+    return count, sum(rewards[:count]) / count if count else math.nan
 
 
 def _distance(tuner: Tuner, found: Optimum, kl: float, samples: Mapping[str, Scores]) -> dict[str, Any]:

@@ -318,6 +318,7 @@ def check_memory(what: str, needed: float) -> None:
 
 
 MADE_BY = "made_by"  # table of a saved config: the versions of what wrote it
+STAGES = "stages"  # there: what resumes have changed, in words
 
 
 def to_toml(config: PretrainConfig | TrainConfig, resolved: Mapping[str, Any] | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-from seqtutor.config import MADE_BY, TrainConfig, flat
+from seqtutor.config import MADE_BY, STAGES, TrainConfig, flat, to_toml
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.hardware import give_back
@@ -28,6 +29,7 @@ from seqtutor.signals import whole
 from seqtutor.tuner import Tuner
 
 OF_PRIOR = "weights of the prior"  # digest, in the table of who made a run
+HARMLESS = ("samples", "best_of", "threads", "workers", "cache", "log_digests", MADE_BY)  # change no update
 Report = Callable[[Row], None]
 Warn = Callable[[Alarm], None]
 
@@ -150,17 +152,31 @@ def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
     tuner.replay.columns = None if tuner.forgotten else [stored.index(name) for name in names if name in stored]
 
 
-def resolved(tuner: Tuner) -> dict[str, Any]:
-    """What a config leaves open, as it is now: every weight, every option, and who made the run, of which prior."""
+def resolved(tuner: Tuner, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config leaves open, as it is now: every weight, every option, and who made the run, of which prior.
+
+    `before`: the config of the run that is resumed, none of a new one. What has changed since is told by its update.
+    """
     domain, config = tuner.domain, tuner.config
     terms = weighted_terms(domain, config.term_weights, settings_of(config.terms))
     versions = {"seqtutor": version("seqtutor"), domain.name: released("domain", domain.name)}
-    return {
+    now = {
         "weights": {term.name: term.weight for term in terms},
         "options": dataclasses.asdict(domain.options),
         "log_digests": dict(tuner.offline.digests) if tuner.offline else {},
-        MADE_BY: {**versions, OF_PRIOR: digest(tuner.prior)},
     }
+    stages = _stages(tomllib.loads(to_toml(config, now)), before, tuner.update)
+    return {**now, MADE_BY: {**versions, OF_PRIOR: digest(tuner.prior), **({STAGES: stages} if stages else {})}}
+
+
+def _stages(now: Mapping[str, Any], before: Mapping[str, Any], update: int) -> str:
+    """What a resume at `update` has changed, behind what earlier ones had; empty where nothing has changed."""
+    made_by = before.get(MADE_BY)
+    told = str(made_by.get(STAGES, "")) if isinstance(made_by, Mapping) else ""
+    other = [key for key in now if key in before and key not in HARMLESS and now[key] != before[key]]
+    if not (update and other):
+        return told
+    return f"{told}{'; ' if told else ''}from update {update} on other {', '.join(sorted(other))}"
 
 
 def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig, prior: Model) -> None:

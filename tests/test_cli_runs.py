@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import re
@@ -19,6 +20,7 @@ from click.testing import CliRunner
 from letters import new_model
 
 from seqtutor.cli import main
+from seqtutor.files import read_toml
 from seqtutor.priors.files import save_model
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -95,6 +97,46 @@ def test_a_trusted_config_runs_what_it_names_and_so_does_one_that_repeats_what_i
     assert train("--config", config, ORACLE, "--output", "two").exit_code == 0
     assert "would run on this machine" in line(train("--resume", "one", "--updates", "4"))
     assert train("--resume", "one", "--updates", "4", "--trust").exit_code == 0
+
+
+# Stages
+
+
+def test_a_run_goes_on_by_another_profile_and_says_so():
+    """The second profile was passed over without a word, and what had been paid by both was in one figure."""
+    assert train(ORACLE, "--weight", "length=0.25", "--updates", "3", "--output", "run").exit_code == 0
+    stage = {"updates": 6, "temperature": 0.5, "terms": {"length": {"weight": 2.0}}}
+    Path("two.toml").write_text(tomli_w.dumps(stage))
+    result = train("--resume", "run", "--config", "two.toml", ORACLE)
+    assert result.exit_code == 0, result.output
+    config = read_toml(Path("run/config.toml"))
+    assert (config["updates"], config["temperature"], config["weights"]["length"]) == (6, 0.5, 2.0)
+    stages = "from update 3 on other temperature, terms, updates, weights"
+    assert config["made_by"]["stages"] == stages
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert f"<strong>Resumed under other settings,</strong> {stages}." in page
+    assert "This run is repeated by its own config" not in page
+    scored = sorted((float(row["reward"]) for row in table("run/scored.csv")), reverse=True)
+    best = json.loads(Path("run/summary.json").read_text())["best_scored"]
+    assert best["reward"] == pytest.approx(sum(scored[: best["items"]]) / best["items"], rel=1e-4)
+    Path("three.toml").write_text(tomli_w.dumps({"terms": {"length": {"function": "oracles:other"}}}))
+    assert "three.toml names the function 'oracles:other'" in line(
+        train("--resume", "run", "--config", "three.toml", ORACLE)
+    )
+
+
+def test_a_run_that_is_done_says_so_and_one_cannot_have_fewer_updates_than_it_has():
+    assert train("--updates", "3", "--output", "run").exit_code == 0
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert "This run is repeated by its own config" in page
+    assert "Resumed under other settings" not in page
+    result = train("--resume", "run")
+    assert result.exit_code == 0, result.output
+    assert "its 3 updates are done: the table and the page are made anew; --updates N goes on to N" in result.output
+    assert "stages" not in read_toml(Path("run/config.toml"))["made_by"]
+    said = line(train("--resume", "run", "--updates", "2"))
+    assert "the run has 3 updates behind it, and is to have 2" in said
+    assert read_toml(Path("run/config.toml"))["updates"] == 3
 
 
 def test_a_transform_can_be_typed():

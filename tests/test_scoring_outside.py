@@ -202,6 +202,7 @@ def test_a_program_that_dies_is_started_again_and_what_it_dies_of_is_quarantined
 import sys
 for line in sys.stdin:
     if line == "ab\\n":
+        print("a warning", "no ab", sep="\\n", file=sys.stderr)
         sys.exit(5)
     print('{"value": 1}')
     if line == "a\\n":
@@ -209,7 +210,7 @@ for line in sys.stdin:
 """
     with script(code) as scorer:
         np.testing.assert_array_equal(score(scorer, "abc", "ab", "a", "bca", "b").totals, [1, np.nan, 1, 1, 1])
-        assert scorer.news.quarantined == [("outside", "ab", "the program ended twice, with status 5")]
+        assert scorer.news.quarantined == [("outside", "ab", "the program ended twice, with status 5: no ab")]
 
 
 def test_a_program_that_takes_its_time_to_die_costs_the_next_text_nothing():
@@ -280,10 +281,27 @@ def test_a_program_that_breaks_the_protocol_is_told_so_before_the_run(code, said
         scorer.start("ab")
 
 
-@pytest.mark.parametrize("code", ["import time\ntime.sleep(60)", "raise SystemExit(3)"])
-def test_a_program_that_is_slow_or_dies_is_not_refused_for_it(code):
+@pytest.mark.parametrize("code", ["import time\ntime.sleep(60)", "input()\nraise SystemExit(3)"])
+def test_a_program_that_is_slow_or_dies_of_a_text_is_not_refused_for_it(code):
     with script(code, timeout=0.2) as scorer:
         scorer.answers.pools["outside"].functions["outside"].probe("ab", 0.2)
+
+
+def test_a_program_that_cannot_start_is_refused_with_its_own_last_words():
+    """A run with a program that was not there ended well, with 123 failures."""
+    wanted = "the program cannot be used: it ended before it was given a text, with status 1: OSError: no license"
+    code = "import sys\nprint('starting', file=sys.stderr)\nraise OSError('no license')"
+    with script(code, timeout=0.5) as scorer, pytest.raises(UserError, match=wanted):
+        scorer.start("ab")
+
+
+@pytest.mark.parametrize("word", ["nan", "NA", "n/a", "None", "null", "NaN", "-inf"])
+def test_a_word_for_no_number_is_a_failure_of_that_text_alone(word):
+    """The run waited for each such text until its time was over, twice."""
+    code = f"import sys\nfor line in sys.stdin:\n    print({word!r} if line == 'ab\\n' else 1)"
+    with script(code, timeout=30.0) as scorer:
+        np.testing.assert_array_equal(score(scorer, "a", "ab", "b").totals, [1, np.nan, 1])
+        assert word in scorer.failed[0][2]
 
 
 def test_workers_are_gone_after_close():

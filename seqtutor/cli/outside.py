@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from seqtutor.config import TrainConfig, changed
+from seqtutor.config import TrainConfig, changed, layered
 from seqtutor.errors import UserError
 
 Tables = dict[str, dict[str, Any]]  # as `[terms.NAME]` in a config
@@ -105,6 +105,15 @@ def with_terms(read: dict[str, Any], typed: Tables) -> dict[str, Any]:
     if not typed or not isinstance(tables, dict):
         return read
     return {**read, "terms": {**tables, **{name: {**tables.get(name, {}), **table} for name, table in typed.items()}}}
+
+
+def next_stage(before: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a run's config with those of a `stage` over them; a weight that its terms state is one of them."""
+    tables, weights = stage.get("terms", {}), before.get("weights", {})
+    stated = {name for name, table in tables.items() if isinstance(table, Mapping) and "weight" in table}
+    kept = {name: weight for name, weight in weights.items() if name not in stated}
+    others = {key: value for key, value in stage.items() if key != "terms"}
+    return layered(with_terms({**before, "weights": kept}, tables), others)
 
 
 def foreign(config: TrainConfig) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.options import DomainCommand, config_options, gather
-from seqtutor.cli.outside import refuse_strangers, typed_terms, with_learnt, with_terms, within_budget
+from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms, within_budget
 from seqtutor.config import TrainConfig, build, fitting, layered
 from seqtutor.errors import UserError, UserStopped
 from seqtutor.files import read_toml
@@ -77,6 +77,8 @@ def train(
     terms = with_learnt(typed_terms(function, program, transform), taste, surrogate, caution, resume or "")
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
     read = _read(file, terms, typed, trust)
+    if resume and config:
+        read = next_stage(read, _read(Path(config), terms, typed, trust))
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     if not settings.domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
@@ -121,6 +123,10 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
             console.print(f"  {name}: {table.sentence}")
         for line in sentences(tuner.scorer.terms):
             say(f"  {line}")
+        if resume and tuner.done:
+            say(
+                f"its {tuner.update:,} updates are done: the table and the page are made anew; --updates N goes on to N"
+            )
         if tuner.forgotten:
             console.print(f"the stored sequences do not know {tuner.forgotten}, which is new: they are forgotten")
         if tuner.offline:

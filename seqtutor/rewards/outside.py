@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +22,7 @@ from importlib.machinery import PathFinder
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from seqtutor.errors import UserError
 from seqtutor.files import digest
@@ -31,6 +32,8 @@ GRACE = 2.0  # seconds for a program whose pipes have closed to end by itself
 SETTLE = 0.02  # seconds that a program must be silent after a call whose answers do not name their texts
 LONGEST_LINE = 1 << 16  # bytes of an answer
 LONGEST_SHOWN = 80  # of one in a message
+KEPT = 2000  # bytes of a program's error output that are kept
+NO_NUMBER = ("nan", "inf", "-inf", "na", "n/a", "#n/a", "none", "null")  # what programs print where there is none
 
 
 @dataclass
@@ -90,6 +93,28 @@ def _source(module: str) -> Path | None:
     return Path(found.origin) if found and found.origin else None
 
 
+class Errors:
+    """The end of what a program writes to its error output, read by a thread so that it never waits for a reader."""
+
+    def __init__(self, pipe: IO[bytes] | None) -> None:
+        self.said = b""
+        self.thread = threading.Thread(target=self._listen, args=(pipe,), daemon=True)
+        self.thread.start()
+
+    def _listen(self, pipe: IO[bytes] | None) -> None:
+        if pipe is not None:
+            with pipe, suppress(OSError):
+                while more := os.read(pipe.fileno(), 1 << 16):
+                    self.said = (self.said + more)[-KEPT:]
+
+    @property
+    def last(self) -> str:
+        """The last line, once the program has ended; what it has started may go on writing."""
+        self.thread.join(SETTLE)
+        lines = self.said.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
 @dataclass
 class Program:
     """A program and its arguments: a text a line in, a number or JSON object a line out. Started once and kept."""
@@ -98,6 +123,7 @@ class Program:
     process: subprocess.Popen[bytes] | None = field(default=None, compare=False)
     unread: bytes = field(default=b"", compare=False)
     named: bool = field(default=False, compare=False)  # its last answer said which text it is for
+    errors: Errors | None = field(default=None, compare=False)
 
     def check(self) -> None:
         """Raise UserError where there is no such program."""
@@ -112,19 +138,21 @@ class Program:
     def open(self) -> None:
         """Start the program, or start it again. Raises UserError where that fails."""
         self.close()
-        self.unread = b""
+        self.unread, pipe = b"", subprocess.PIPE
         try:
-            self.process = subprocess.Popen(  # noqa: S603
-                self.arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-            )
+            self.process = subprocess.Popen(self.arguments, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)  # noqa: S603
         except OSError as error:
             raise UserError(f"cannot start '{self.arguments[0]}': {error.strerror}") from error
+        self.errors = Errors(self.process.stderr)
 
     def close(self) -> None:
         """End the program if it runs."""
         if self.process is not None:
             self.process.kill()
-            self.process.communicate()
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
     def __call__(self, texts: Sequence[str]) -> Any:
         """One Outcome a text. A program that dies is started again; a text it dies of twice is quarantined."""
@@ -137,7 +165,8 @@ class Program:
     def probe(self, text: str, seconds: float) -> None:
         """Ask about one text. Raises UserError where what the program prints in that time is no answer.
 
-        One that prints nothing, or ends, may have its reasons: they are told when it fails in earnest.
+        One that is silent, or ends of this text, may have its reasons: they are told when it fails in earnest. One that
+        ends with an error before it is given any text will never answer.
         """
         self.open()
         process = self.process
@@ -152,11 +181,11 @@ class Program:
             with suppress(OSError):
                 process.stdin.close()
             at_last, late = _lines(process.stdout.fileno(), GRACE)
+            dead = not (at_last or late or lines) and process.poll()
         finally:
-            process.kill()
-            process.stdin.close()
-            process.stdout.close()
-            process.wait()
+            self.close()
+        if dead and (why := self._ends_by_itself()):
+            raise UserError(f"cannot be used: it ended before it was given a text, with {why}")
         if (at_last or late) and not lines:
             raise UserError(
                 f"was silent for {seconds:g} s when it was given a text, and answered at the end of its input: it must "
@@ -168,6 +197,21 @@ class Program:
                 f"printed '{shown}', which is no answer: a number is one, or a JSON object with a value, such as "
                 '{"value": 1.5}'
             )
+
+    def _ends_by_itself(self) -> str:
+        """How the program ends, in error, without a text; empty where it waits for one."""
+        self.open()
+        try:
+            status = self.process.wait(GRACE) if self.process else 0
+        except subprocess.TimeoutExpired:
+            return ""
+        finally:
+            self.close()
+        return self._ended(status) if status else ""
+
+    def _ended(self, status: int) -> str:
+        said = self.errors.last if self.errors else ""
+        return ended(status) + (f": {said}" if said else "")
 
     def _ask(self, text: str, *, anew: bool = False) -> Outcome | None:
         """The outcome of a text; None where the program died of it. `anew`: of a new process; the old may linger."""
@@ -213,7 +257,7 @@ class Program:
 
     def _died(self) -> Outcome:
         status = self.process.wait() if self.process else 0
-        return failure(f"the program ended twice, with {ended(status)}", "quarantine")
+        return failure(f"the program ended twice, with {self._ended(status)}", "quarantine")
 
 
 @dataclass
@@ -292,7 +336,10 @@ def _lines(output: int, seconds: float) -> tuple[bool, list[bytes]]:
 
 
 def _answer_of(line: bytes) -> dict[str, Any] | None:
-    """What a line answers, a JSON object or a bare number; None for any other line: a banner, a note."""
+    """What a line answers, a JSON object, a bare number or a word for none; None for any other: a banner, a note."""
+    word = line.decode(errors="replace").strip()
+    if word.lower() in NO_NUMBER:
+        return {"value": None, "reason": f"answered '{word}'"}
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):

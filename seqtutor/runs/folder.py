@@ -109,13 +109,6 @@ class RunFolder:
         """The rows of `ledger.csv`: every text that the oracle was asked about; none where it never was."""
         return whole_rows(self.folder / "ledger.csv", LEDGER)
 
-    def best_scored(self, share: float) -> tuple[int, float]:
-        """The best `share` of the texts that were scored: how many, and their mean reward; NaN where there are none."""
-        known = (figure_of(row["reward"]) for row in self.ledger)
-        rewards = sorted((reward for reward in known if math.isfinite(reward)), reverse=True)
-        count = round(share * len(rewards))
-        return count, sum(rewards[:count]) / count if count else math.nan
-
     def _append(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Add rows in one go, so that who reads meanwhile sees whole ones; a new file begins with the columns."""
         if rows:

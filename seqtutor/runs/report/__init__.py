@@ -19,6 +19,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from seqtutor.config import MADE_BY, STAGES
 from seqtutor.domain import Domain, TokenTerm
 from seqtutor.errors import UserError
 from seqtutor.plugin.complaints import complaints
@@ -111,10 +112,17 @@ def render(folder: Path, domain: Domain) -> str:
         complaints=complaints(domain),
         command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
+        stages=_stages(run.config),
         more=f"seqtutor generate {shlex.quote(str(folder))}/ --draws {run.summary.best_of if run.summary else 0}",
         **_story(run.summary),
         **_charts(run, domain),
     )
+
+
+def _stages(config: Mapping[str, Any]) -> str:
+    """What resumes have changed; empty where a run went on as it began."""
+    made_by = config.get(MADE_BY)
+    return str(made_by.get(STAGES, "")) if isinstance(made_by, Mapping) else ""
 
 
 @functools.cache
