@@ -94,11 +94,12 @@ RewardTerm = TokenTerm | SequenceTerm
 
 @dataclass(frozen=True)
 class DataLine:
-    """One item of a user's data file: where it stood, and its text or what is wrong with it."""
+    """One item of a user's data file: where it stood, its text or what is wrong with it, and what the file calls it."""
 
     where: str
     text: str | None
     problem: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)

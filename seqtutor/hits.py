@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seqtutor.domain import Ids
 
 CHUNK = 512  # texts that are scored together
+Origins = dict[str, tuple[str, str]]  # by text
 PASSED = 0.5  # score of a filter from which an item counts as passed
 
 
@@ -99,23 +100,24 @@ def best(found: Iterable[Found], count: int, per_family: int) -> list[Found]:
     return kept
 
 
-def write_table(found: Iterable[Found], path: Path) -> list[Found]:
-    """Write a row for each -> all of them."""
+def write_table(found: Iterable[Found], path: Path, origins: Origins | None = None) -> list[Found]:
+    """Write a row for each -> all of them. `origins`: where each text stood in a file, and what it is called there."""
     rows = list(found)
     names = list(rows[0].figures) if rows else []
-    lines = [["text", "family", "reward", "failed_filter", *names]]
+    lines = [["text", "family", "reward", "failed_filter", *names, *(("where", "name") if origins else ())]]
     for item in rows:
         figures = [figure_text(item.figures[name]) for name in names]
-        lines.append([item.text, item.family, figure_text(item.reward), item.failed, *figures])
+        behind = origins[item.text] if origins else ()
+        lines.append([item.text, item.family, figure_text(item.reward), item.failed, *figures, *behind])
     write_csv(path, lines)
     return rows
 
 
-def write_hits(domain: Domain, hits: Sequence[Found], folder: Path) -> None:
+def write_hits(domain: Domain, hits: Sequence[Found], folder: Path, origins: Origins | None = None) -> None:
     """Write the files of the field of what was chosen, with every figure, and the same as a table."""
     folder.mkdir(parents=True, exist_ok=True)
     names = list(hits[0].figures) if hits else []
     figures = {"reward": [item.reward for item in hits]}
     figures |= {name: [item.figures[name] for item in hits] for name in names}
     written(domain, [item.text for item in hits], folder, figures)
-    write_table(hits, folder / "hits.csv")
+    write_table(hits, folder / "hits.csv", origins)

@@ -247,17 +247,17 @@ def _json_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
 
 
 def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
-    header = text.partition("\n")[0]
-    cells_by = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=cells_by.__getitem__))
+    rows, header = csv.reader(()), text.partition("\n")[0]
     try:
+        cells = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=cells.__getitem__))
         heads = [head.strip() for head in next(rows, [])]
         number = rows.line_num + 1
         for row in rows:
             if any(cell.strip() for cell in row):
                 whole = len(row) <= len(heads)
-                cells = dict(zip(heads, row, strict=False))
-                yield f"{name}:{number}", cells if whole else f"{len(row)} cells, and the header has {len(heads)}"
+                named = dict(zip(heads, row, strict=False))
+                yield f"{name}:{number}", named if whole else f"{len(row)} cells, and the header has {len(heads)}"
             number = rows.line_num + 1
     except csv.Error as error:
         raise UserError(f"{name}:{rows.line_num} is not CSV: {error}") from error

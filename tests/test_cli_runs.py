@@ -498,7 +498,15 @@ def test_a_file_is_scored_by_a_profile_and_what_fails_a_filter_is_no_hit():
     assert "left out: mine.txt:4" in result.stderr
     rows = {row["text"]: row["failed_filter"] for row in table("found/scored.csv")}
     assert rows == {"abc": "", "ab": "rare", "cc": ""}
-    assert {row["text"] for row in table("found/hits/hits.csv")} == {"abc", "cc"}
+    assert {row["text"]: row["where"] for row in table("found/hits/hits.csv")} == {
+        "abc": "mine.txt:1",
+        "cc": "mine.txt:5",
+    }
+    assert [row["where"] for row in table("found/left_out.csv")] == ["mine.txt:4"]
+    assert "of one family" not in result.output
+    one = score("mine.txt", "--config", config, "--trust", "--per-family", 1, "-n", 2, "--output", "one")
+    same = {row["family"] for row in table("found/hits/hits.csv")}
+    assert ("at most 1 of one family (--per-family 0: all)" in one.output) == (len(same) < 2)
 
 
 @pytest.mark.parametrize(

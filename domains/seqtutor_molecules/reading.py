@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,9 @@ DELIMITERS = (",", ";", "\t", "|", " ")  # " ": words, whatever lies between the
 UNPACKED = 500_000_000  # bytes of a packed file
 DENSEST, SMALL = 100, 10_000_000  # times its own size that a packed file may have unpacked; so many bytes in any case
 LOOKED_AT = 50  # rows by which the column of SMILES is found where no header names it
+LONGEST_HEADER = 40  # characters of one that is not known by a word
+NAMES = {"id", "name", "title", "identifier", "compound", "molecule", "nsc", "cas", "code"}  # words of a header
+Row = tuple[str, str, str, str]  # where it stands, SMILES, problem, name
 UNREADABLE = "\ufffd"  # stands for a byte that is no UTF-8
 
 
@@ -67,6 +71,7 @@ class Table:
     delimiter: str
     column: int
     header: str = ""  # empty: the file has no header
+    named: int = -1  # the column of a name, -1 if there is none
 
     @property
     def label(self) -> str:
@@ -82,7 +87,7 @@ def read(path: Path, prepare: Preparation) -> Iterator[DataLine]:
             if line.text is None:
                 yield line
             elif line.text in places:
-                yield DataLine(line.where, None, f"the same molecule as {places[line.text]}")
+                yield replace(line, text=None, problem=f"the same molecule as {places[line.text]}")
             else:
                 places[line.text] = line.where
                 yield line
@@ -115,9 +120,11 @@ def _read_file(path: Path, prepare: Preparation) -> Iterator[DataLine]:
             "or in one of these and .gz"
         )
     text = _text(path)
-    found = _records(path.name, text) if kind == ".sdf" else _rows(path.name, text, listed=kind not in (".csv", ".tsv"))
-    for where, smiles, problem in found:
-        yield DataLine(where, None, problem) if problem else _line(where, smiles, prepare)
+    listed = kind not in (".csv", ".tsv")
+    found = _records(path.name, text) if kind == ".sdf" else _rows(path.name, text, listed=listed)
+    for where, smiles, problem, called in found:
+        line = DataLine(where, None, problem) if problem else _line(where, smiles, prepare)
+        yield replace(line, name=called)
 
 
 def _text(path: Path) -> str:
@@ -140,15 +147,19 @@ def _text(path: Path) -> str:
     return data.decode("utf-8-sig", errors="replace")
 
 
-def _rows(name: str, text: str, *, listed: bool) -> Iterator[tuple[str, str, str]]:
-    """Where, SMILES and problem of each row. `listed`: a .smi, whose first word is taken where no column stands out."""
+def _rows(name: str, text: str, *, listed: bool) -> Iterator[Row]:
+    """Where, SMILES, problem and name of each row.
+
+    `listed`: a .smi, whose first word is taken where no column stands out.
+    """
     table = _layout(name, text, listed)
     for number, row in _split(name, text, table.delimiter):
         if number == 1 and table.header:
             continue
         cell = row[table.column].strip() if table.column < len(row) else ""
         where = f"{name}:{number}" if listed and not table.column else f"{name}:{number}, {table.label}"
-        yield where, cell, "" if cell else "no SMILES on this line"
+        called = row[table.named].strip() if 0 <= table.named < len(row) else ""
+        yield where, cell, "" if cell else "no SMILES on this line", called
 
 
 def _layout(name: str, text: str, listed: bool) -> Table:
@@ -158,7 +169,7 @@ def _layout(name: str, text: str, listed: bool) -> Table:
         rows = [row for _, row in islice(_split(name, text, delimiter), LOOKED_AT)]
         for place, header in enumerate(rows[0] if rows else []):
             if _names_smiles(header):
-                return Table(delimiter, place, header.strip())
+                return Table(delimiter, place, header.strip(), _named(rows[0]))
         for place in range(max(map(len, rows), default=0)):
             parsing = sum(place < len(row) and _parses(row[place].strip()) for row in rows)
             if parsing > most:
@@ -166,12 +177,25 @@ def _layout(name: str, text: str, listed: bool) -> Table:
     if not most and not listed:
         header = ", ".join(next(iter(_split(name, text, best.delimiter)), (1, []))[1])
         raise UserError(f"{name} has no column of SMILES, by name or by content (its first row: {header or 'nothing'})")
-    return best if most else Table(" ", 0)
+    if not most:
+        return Table(" ", 0, named=1)
+    rows = [row for _, row in islice(_split(name, text, best.delimiter), LOOKED_AT)]
+    first = rows[0][best.column].strip() if best.column < len(rows[0]) else ""
+    if 1 < most == len(rows) - 1 and 0 < len(first) <= LONGEST_HEADER and not _parses(first):  # all but the first
+        return Table(best.delimiter, best.column, first, _named(rows[0]))
+    beside = 1 - best.column if listed and best.column < 2 else -1  # SMILES and a name, or a name and SMILES
+    return Table(best.delimiter, best.column, named=beside)
+
+
+def _named(heads: Sequence[str]) -> int:
+    """The first column that is called a name or an identifier; -1 if there is none."""
+    words = [set(re.findall("[a-z]+", head.lower())) for head in heads]
+    return next((place for place, of in enumerate(words) if of & NAMES and "smiles" not in of), -1)
 
 
 def _names_smiles(header: str) -> bool:
-    word = header.strip().lower().replace(" ", "_")
-    return word == "smiles" or word.endswith("_smiles") or word.startswith("smiles_")
+    """Whether a cell has the word, and is one cell by every delimiter but a space."""
+    return "smiles" in re.findall("[a-z]+", header.lower()) and not any(map(header.count, DELIMITERS[:-1]))
 
 
 def _parses(cell: str) -> bool:
@@ -196,18 +220,22 @@ def _split(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str
         raise UserError(f"{name}:{rows.line_num} is not CSV: {error}") from error
 
 
-def _records(name: str, text: str) -> Iterator[tuple[str, str, str]]:
-    """Where, SMILES and problem of each record of an SDF."""
+def _records(name: str, text: str) -> Iterator[Row]:
+    """Where, SMILES, problem and name of each record of an SDF."""
     supplier = SDMolSupplier()
     supplier.SetData(text)
     for i in range(len(supplier)):
         where = f"{name}:record {i + 1}"
         if supplier.GetItemText(i).count("\nM  V30 ") > 2 * LONGEST:  # a line an atom, and one a bond
-            yield where, "", f"it has more than {LONGEST:,} atoms, the most that is read"
+            yield where, "", f"it has more than {LONGEST:,} atoms, the most that is read", ""
             continue
         with BlockLogs():
             mol = supplier[i]
-        yield (where, "", "RDKit cannot read this record") if mol is None else (where, str(MolToSmiles(mol)), "")
+        if mol is None:
+            yield where, "", "RDKit cannot read this record", ""
+        else:
+            called = mol.GetProp("_Name").strip() if mol.HasProp("_Name") else ""
+            yield where, str(MolToSmiles(mol)), "", called
 
 
 def _line(where: str, smiles: str, prepare: Preparation) -> DataLine:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,11 @@ import click
 from seqtutor.cli.options import DomainCommand, typed
 from seqtutor.config import TrainConfig, build, layered
 from seqtutor.errors import UserError
-from seqtutor.files import read_toml
+from seqtutor.files import read_toml, write_csv
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Domain
-    from seqtutor.hits import Found
+    from seqtutor.domain import DataLine, Domain
+    from seqtutor.hits import Found, Origins
     from seqtutor.rewards.scorer import Scorer
 
 SHOWN = 3  # lines left out that are said one by one
@@ -60,26 +61,51 @@ def score(
     run = (source / "config.toml").is_file()
     settings = _settings(config or (source / "config.toml" if run else None), domain_name, typed(options))
     domain = load(settings.domain, settings.options)
-    texts = list(_of_run(source) if run else _of_file(domain, source))
+    lines = _of_run(source) if run else _of_file(domain, source)
+    texts = [line.text for line in lines if line.text is not None]
     if not texts:
-        raise UserError(f"{source} holds nothing to score")
+        raise UserError(
+            f"{source} holds nothing to score" + (f": {lines[0].where}: {lines[0].problem}" if lines else "")
+        )
     folder = new_folder(output, f"{domain.name}-scored")
+    _write_left_out(lines, folder)
     with closing(scorer_of(domain, settings, left_out(settings, trust), workers)) as scorer:
-        rows = _rows(scorer, texts, folder, source / "answers.sqlite" if run else None)
+        rows = _rows(scorer, texts, folder, source / "answers.sqlite" if run else None, _origins(lines))
     kept = hits.best(rows, count, per_family)
-    hits.write_hits(domain, kept, folder / "hits")
+    hits.write_hits(domain, kept, folder / "hits", _origins(lines))
     passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
-    say(f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)} in {folder}/hits")
+    limit = f", at most {per_family} of one family (--per-family 0: all)" if len(kept) < min(count, passed) else ""
+    say(f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)}{limit} in {folder}/hits")
 
 
-def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None) -> list[Found]:
+def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[Found]:
     """Every text scored, with the answers that a run has had, and written down."""
     from seqtutor import hits
     from seqtutor.cli.console import counting
 
     with scorer.remembering(answers) if answers else nullcontext(), counting("scoring") as report:
         scorer.start(texts[0])
-        return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv")
+        return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv", origins)
+
+
+def _origins(lines: Sequence[DataLine]) -> Origins:
+    """Where each text stood first, and what it is called there; none of what a run has scored."""
+    found: Origins = {}
+    for line in lines:
+        if line.text is not None and line.where:
+            found.setdefault(line.text, (line.where, line.name))
+    return found
+
+
+def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:
+    """Say the first few lines that cannot be scored, and write all down."""
+    bad = [line for line in lines if line.text is None]
+    for line in bad[:SHOWN]:
+        click.echo(f"left out: {line.where}: {line.problem}", err=True)
+    if bad:
+        path = folder / "left_out.csv"
+        write_csv(path, [["where", "name", "problem"], *([line.where, line.name, line.problem] for line in bad)])
+        click.echo(f"left out: {len(bad):,} of {len(lines):,} in all, each with its reason in {path}", err=True)
 
 
 def _settings(file: Path | None, domain: str, options: dict[str, Any]) -> TrainConfig:
@@ -91,28 +117,22 @@ def _settings(file: Path | None, domain: str, options: dict[str, Any]) -> TrainC
     return settings
 
 
-def _of_run(folder: Path) -> Iterator[str]:
+def _of_run(folder: Path) -> list[DataLine]:
     """The texts that a run asked its oracle about."""
+    from seqtutor.domain import DataLine
     from seqtutor.runs.folder import RunFolder
 
     if not (rows := RunFolder(folder).ledger):
         raise UserError(f"{folder} has no ledger.csv: its reward asks no oracle about whole items")
-    yield from (row["text"] for row in rows)
+    return [DataLine("", row["text"]) for row in rows]
 
 
-def _of_file(domain: Domain, path: Path) -> Iterator[str]:
-    """The items of a file; the first few that cannot be scored are said, and how many there are."""
+def _of_file(domain: Domain, path: Path) -> list[DataLine]:
+    """The items of a file; those that cannot be scored have a problem and no text."""
     from seqtutor.hits import problem
 
-    lines = left_out = 0
+    found = []
     for line in domain.read(path):
-        lines += 1
         why = line.problem if line.text is None else problem(domain, line.text)
-        if line.text is not None and not why:
-            yield line.text
-        else:
-            left_out += 1
-            if left_out <= SHOWN:
-                click.echo(f"left out: {line.where}: {why}", err=True)
-    if left_out > SHOWN:
-        click.echo(f"left out: {left_out:,} of {lines:,} in all", err=True)
+        found.append(replace(line, text=None, problem=why) if why else line)
+    return found

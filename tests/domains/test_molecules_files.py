@@ -249,3 +249,28 @@ def test_a_drawing_is_one_safe_svg_without_background(text):
 def test_a_caption_has_the_figures_in_one_line():
     assert DOMAIN.caption(ASPIRIN) == "QED .55 · SA 1.6 · logP 1.3 · 180 Da"
     assert DOMAIN.caption("OCC(O)CO") == "QED .38 · SA 2.4 · logP -1.7 · 92 Da"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "names"),
+    [
+        ("list.smi", f"{ASPIRIN} NSC 1\nCCO NSC-2\n", ["NSC", "NSC-2"]),
+        ("before.smi", f"one {ASPIRIN}\ntwo CCO\n", ["one", "two"]),
+        ("table.csv", f"Compound ID;Structure (SMILES);pIC50\na;{ASPIRIN};7\nb;CCO;6\n", ["a", "b"]),
+        ("odd.csv", f"smi_canonical,pIC50,name\n{ASPIRIN},7,a\nCCO,6,b\nCCN,6,c\n", ["a", "b", "c"]),
+        ("bare.csv", f"{ASPIRIN}\nCCO\n", ["", ""]),
+    ],
+)
+def test_what_a_file_calls_a_molecule_is_read_and_a_header_is_no_molecule(tmp_path, name, content, names):
+    """A file that was scored could not be joined to its own rows again."""
+    lines = reading(tmp_path, name, content)
+    assert [line.problem for line in lines] == [""] * len(names)
+    assert [line.name for line in lines] == names
+
+
+def test_a_record_of_an_sdf_has_its_title_and_so_has_what_is_left_out(tmp_path):
+    DOMAIN.write(["CCO", "CCN"], tmp_path / "mine")
+    text = (tmp_path / "mine" / "molecules.sdf").read_text()
+    lines = reading(tmp_path, "twice.sdf", text + text)
+    assert [line.name for line in lines] == ["mine-1", "mine-2"] * 2
+    assert [line.problem for line in lines[2:]] == [f"the same molecule as twice.sdf:record {n}" for n in (1, 2)]
