@@ -292,7 +292,7 @@ def generate(
     None is the run's own temperature. Every other draw of a run is its prior's.
     """
     check_drawing(n, draws, temperature, reward_temperature)
-    source = _source(model)
+    source = _source(model, primer or revise)
     given = given_steps(source.domain, primer, revise, keep)
     if draws > 1:
         with closing(source.scorer()) as scorer:
@@ -303,10 +303,10 @@ def generate(
     return [Item(text, source.domain) for text in texts if text is not None]
 
 
-def _source(model: str | Path | Run) -> Source:
-    if isinstance(model, Run):
+def _source(model: str | Path | Run, like: str = "") -> Source:
+    if isinstance(model, Run) and not like:
         return Source(model.policy, model.domain, model.config, model.folder, tuned=True)
-    return open_model(model)
+    return open_model(model.folder if isinstance(model, Run) else model, like=like)
 
 
 def evaluate(

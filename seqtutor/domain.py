@@ -175,6 +175,10 @@ class Domain(ABC):
         for where, text, problem in plain.lines_of(Path(path), self._problem):
             yield DataLine(where, text if problem else self.decode(self.encode(text)), problem)
 
+    def stated(self, path: Path) -> Mapping[str, Any]:
+        """Options that a user's file of one item states, such as its key; by default none. Names those of `Options`."""
+        return {}
+
     def encode(self, text: str) -> list[str]:
         """Text to tokens, by default the longest that fit. Raises UserError where the text is none of this domain's."""
         return plain.split(text, self.vocabulary)

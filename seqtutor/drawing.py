@@ -30,6 +30,7 @@ from seqtutor.priors.files import (
     read_about,
     stem_of,
 )
+from seqtutor.priors.given import LONGEST_NAME
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import CHUNK, array_of, compared, draw, logp_of, sequence_mask
 from seqtutor.priors.script import Script, script_of
@@ -98,10 +99,11 @@ def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()
     )
 
 
-def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> Source:
+def open_model(name: str | Path, options: Mapping[str, Any] | None = None, like: str = "") -> Source:
     """A run's policy by its folder, or a prior by its name or folder; `options` of the domain over its own.
 
-    The name of a domain is that of the prior which it has for these options.
+    The name of a domain is that of the prior which it has for these options. `like`: where this is a file of one item,
+    what it states holds, such as its key, but for what `options` say.
     """
     name = load(name, options).own_prior if isinstance(name, str) and name in available() else name
     folder = model_folder(name)
@@ -112,7 +114,8 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> So
         about = read_about(folder, stem)
         domain = load(str(about.get("domain", name)), options_of(folder))
         config = TrainConfig(domain=domain.name)
-    if options:
+    stated = domain.stated(Path(like)) if like and len(like) <= LONGEST_NAME and Path(like).is_file() else {}
+    if options := {**stated, **(options or {})}:
         domain = load(domain.name, fitting_options(name, domain.name, options))
     model = load_model(folder, stem)
     check_fit(model, domain, str(name))

@@ -66,7 +66,10 @@ def test_kept_bars_stand_where_they_were():
         ({"revise": "C4 -", "keep": "1"}, "the item to revise has 2 tokens; here an item has 32"),
         ({"primer": "tune.mid"}, "event 1 is 'tune.mid'.*; nor is there a file of that name"),
         ({"primer": "C" + "9" * 5000}, "event 1 is 'C9{56}...'; an event is"),
-        ({"primer": TUNE}, "the primer has 32 tokens; an item has at most 32"),
+        (
+            {"primer": TUNE},
+            "the primer has 32 tokens and an item at most 32: nothing is left to write; give a shorter one",
+        ),
     ],
 )
 def test_what_cannot_be_given_is_said_in_a_line(asked, said):

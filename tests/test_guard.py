@@ -109,7 +109,7 @@ def test_the_name_of_its_prior_is_looked_at():
 
 def test_every_hook_of_a_domain_stands_behind_the_border():
     own = {name for name, value in vars(Domain).items() if callable(value) and not name.startswith("_")}
-    assert own - {"offers", "Options"} == set(HOOKS) | {"read", "made"}
+    assert own - {"offers", "Options"} == set(HOOKS) | {"read", "stated", "made"}
     assert own - {"Options"} <= set(vars(Guarded))
 
 
@@ -209,3 +209,11 @@ def test_a_kind_that_is_no_class_and_a_pitch_without_end_are_the_plugins_mistake
         odd.kinds()
     with pytest.raises(UserError, match="MIDI number"):
         odd.notes("ab")
+
+
+@pytest.mark.parametrize("given", [7, {"colour": "red"}, {"longest": 3, 4: 5}])
+def test_what_a_file_states_is_one_of_the_options(tmp_path, given):
+    (tmp_path / "one.txt").write_text("r")
+    domain = Guarded(type("Bad", (BeadsDomain,), {"stated": lambda self, path: given})())
+    with pytest.raises(UserError, match=r"domain 'beads', stated: gave .*; a table of its options by name is needed"):
+        domain.stated(tmp_path / "one.txt")

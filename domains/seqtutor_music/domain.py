@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class MusicOptions:
     tonic: str = option(
         "C", "Key of the text and files: C, F#, Bb, ...; minor Am, F#m, ...; a mode Ddor, 'G mixolydian', ..."
     )
+    octave: int = option(0, "Octaves that the text and files stand above the usual place", between=(-3, 3))
     tempo: int = option(120, "Quarters a minute", between=(10, 400))
     formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml, wav")
     chords: str = option("", 'Chords to fit, in the key of the tonic, bar by bar and over again: "C | Am | F G7 | C"')
@@ -71,12 +72,12 @@ class MusicOptions:
 
     @property
     def shift(self) -> int:
-        """Semitones from the frame to the key, by the shorter way: -5..6.
+        """Semitones from the frame to the key, by the shorter way: -5..6; and to the octave.
 
         >>> [MusicOptions(tonic=tonic).shift for tonic in ("G", "Bb", "F#")]
         [-5, -2, 6]
         """
-        return self.key.shift
+        return self.key.shift + 12 * self.octave
 
     @property
     def key(self) -> keys.Key:
@@ -169,11 +170,19 @@ class MusicDomain(Domain):
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """Melodies of .mid, .abc, .musicxml and .txt files, moved to the key of the options; see `files`."""
-        for where, found in files.read_files(path, self.options.shift, self.metre):
-            if isinstance(found, UserError):
-                yield DataLine(where, None, str(found))
+        for found in files.read_files(path, self.options.shift, self.metre):
+            if isinstance(found.words, UserError):
+                yield DataLine(found.where, None, str(found.words))
             else:
-                yield DataLine(where, self._text(found))
+                yield DataLine(found.where, self._text(found.words))
+
+    def stated(self, path: Path) -> dict[str, Any]:
+        """The key of the one melody in a file, and how many octaves it stands from where that key has it."""
+        found = list(files.read_files(path, self.options.shift, self.metre))
+        if len(found) != 1 or found[0].key is None:
+            return {}
+        key = found[0].key
+        return {"tonic": keys.text_of(key), "octave": (-found[0].by - key.shift) // 12}
 
     def terms(self) -> Sequence[RewardTerm]:
         """The rules of the preset, and the one of the chords where there are any."""

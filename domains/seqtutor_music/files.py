@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 from xml.etree import ElementTree
 
 from seqtutor import UserError
@@ -20,7 +20,7 @@ from seqtutor_music.keys import Key, mode_of, name_of
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.midi import read_midi
 from seqtutor_music.parts import Part, melody_part
-from seqtutor_music.scores import LARGEST, Bar, Score, Sound, melody
+from seqtutor_music.scores import LARGEST, Bar, Melody, Score, Sound, home, melody
 
 UNPACKED = 50_000_000  # bytes of an archive
 LONGEST = 100_000  # characters of an ABC tune: two seconds of work
@@ -28,7 +28,15 @@ MOST = 10_000  # notes of MusicXML: music21 reads about a thousand a second
 
 Source = TypeVar("Source", str, Path)
 Result = TypeVar("Result")
-Found = tuple[str, list[str] | UserError]  # where it stands in its file; its events and marks, or why none
+
+
+class Found(NamedTuple):
+    """A melody, or what was none: where it stands in its file, its events and marks or why none, and where it stood."""
+
+    where: str
+    words: list[str] | UserError
+    key: Key | None = None  # None: of a line of text, which is in no key of its own
+    by: int = 0  # semitones by which it was moved into the frame
 
 
 def read_files(path: Path, shift: int = 0, metre: Metre = COMMON) -> Iterator[Found]:
@@ -59,17 +67,15 @@ def _text(path: Path, shift: int) -> Iterator[Found]:
     """One melody a line; empty lines are passed over."""
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
-            yield f"{path.name}, line {number}", _tried(lambda text: words(text, shift), line)
+            yield Found(f"{path.name}, line {number}", _tried(lambda text: words(text, shift), line))
 
 
 def _abc(path: Path, metre: Metre) -> Iterator[Found]:
     """The tunes of an ABC file."""
     for tune in tunes("\n".join(_lines(path))):
         if len(tune) > LONGEST:
-            yield (
-                path.name,
-                UserError(f"a tune of it has {len(tune):,} characters; no melody has more than {LONGEST:,}"),
-            )
+            said = f"a tune of it has {len(tune):,} characters; no melody has more than {LONGEST:,}"
+            yield Found(path.name, UserError(said))
             continue
         label = tune.split("\n", 1)[0].replace(" ", "") if tune.startswith("X:") else ""
         yield _told(f"{path.name} {label}".strip(), _tried(lambda text: _understood(read_tune(text), metre), tune))
@@ -79,7 +85,7 @@ def _lines(path: Path) -> list[str]:
     return read_bytes(path).decode(errors="replace").splitlines()
 
 
-def _one(read: Callable[[Path, Metre], tuple[str, list[str]]]) -> Callable[[Path, Metre], Iterator[Found]]:
+def _one(read: Callable[[Path, Metre], Melody]) -> Callable[[Path, Metre], Iterator[Found]]:
     """A reader of files that hold one melody; it says what it understood of one that the file does not say plainly."""
 
     def found(path: Path, metre: Metre) -> Iterator[Found]:
@@ -88,16 +94,18 @@ def _one(read: Callable[[Path, Metre], tuple[str, list[str]]]) -> Callable[[Path
     return found
 
 
-def _told(where: str, result: tuple[str, list[str]] | UserError) -> Found:
+def _told(where: str, result: Melody | UserError) -> Found:
     """Where it stands, with what was understood of it, and its events, or why there are none."""
-    said, words = ("", result) if isinstance(result, UserError) else result
-    return f"{where}, {said}" if said else where, words
+    if isinstance(result, UserError):
+        return Found(where, result)
+    return Found(f"{where}, {result.said}" if result.said else where, result.words, result.key, result.by)
 
 
-def _understood(score: Score, metre: Metre) -> tuple[str, list[str]]:
-    """The mode that a score states, where it is neither major nor minor, and its events."""
+def _understood(score: Score, metre: Metre, *decided: str) -> Melody:
+    """The melody of a score; said is what was `decided`, and the mode that it states where that is no common one."""
     modal = (name_of(key) for key in dict.fromkeys(score.keys) if key.mode not in ("major", "minor"))
-    return " and ".join(f"in {name}" for name in modal), melody(score, metre)
+    mode = " and ".join(f"in {name}" for name in modal)
+    return Melody(", ".join(filter(None, (*decided, mode))), melody(score, metre), *home(score, metre))
 
 
 def _tried(read: Callable[[Source], Result], source: Source) -> Result | UserError:
@@ -112,8 +120,8 @@ def _tried(read: Callable[[Source], Result], source: Source) -> Result | UserErr
         return UserError(f"it cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:80]})")
 
 
-def read_musicxml(path: Path, metre: Metre = COMMON) -> tuple[str, list[str]]:
-    """Which part is the melody, where there are several, and its mode; and its events; of several voices the first."""
+def read_musicxml(path: Path, metre: Metre = COMMON) -> Melody:
+    """A melody, and which part it is where there are several; of several voices the first."""
     from music21.converter import Converter
 
     notes = 0
@@ -132,8 +140,7 @@ def read_musicxml(path: Path, metre: Metre = COMMON) -> tuple[str, list[str]]:
         raise UserError("it has no notes")
     parts = [_part(stream, number) for number, stream in enumerate(streams, start=1)]
     chosen = melody_part(parts)
-    mode, words = _understood(part_score(streams[chosen]), metre)
-    return ", ".join([parts[chosen].name] * (len(parts) > 1) + [mode] * bool(mode)), words
+    return _understood(part_score(streams[chosen]), metre, *([parts[chosen].name] if len(parts) > 1 else []))
 
 
 def _sheets(path: Path) -> Iterator[IO[bytes]]:

@@ -55,13 +55,14 @@ class Key:
     def tonics(self) -> tuple[int, ...]:
         """The pitch classes, in the frame, on which a melody of this key may stand: see `grid.home`.
 
-        Major and minor share their notes and these two, of which the melody itself says which one it is in.
+        Of a major key, which is what a signature is called by, also that of the minor key with the same notes: the
+        melody itself says which one it is in.
 
         >>> [key(tonic).tonics for tonic in ("G", "Em", "Adorian", "Dmix")]
-        [(0, 9), (0, 9), (2,), (7,)]
+        [(0, 9), (9,), (2,), (7,)]
         """
         own = Key(0, self.mode).tonic
-        return BOTH if own in BOTH else (own,)
+        return BOTH if own == BOTH[0] else (own,)
 
     def alters(self, letter: str) -> int:
         """Semitones by which the signature alters a letter.

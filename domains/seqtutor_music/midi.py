@@ -16,9 +16,10 @@ from seqtutor import UserError
 from seqtutor.files import read_bytes
 from seqtutor_music.barlines import bar_lines, unsaid_pickup
 from seqtutor_music.events import VOCABULARY, Note
+from seqtutor_music.keys import Key
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.parts import Part, melody_part, skyline
-from seqtutor_music.scores import LONGEST, fitted, likely_sharps
+from seqtutor_music.scores import LONGEST, Melody, fitted, likely_sharps, move
 
 DRUMS = 9  # the channel of percussion
 NOTE_OFF, NOTE_ON = 0x8, 0x9
@@ -46,8 +47,8 @@ class Track:
         return max(start if stop is None else stop for notes in self.notes.values() for start, stop, _ in notes)
 
 
-def read_midi(path: Path, metre: Metre = COMMON) -> tuple[str, list[str]]:
-    """What was decided that the file does not say (which of several parts is the melody, a pickup), and its events.
+def read_midi(path: Path, metre: Metre = COMMON) -> Melody:
+    """A melody; what was decided is what the file does not say: which of several parts it is, a pickup.
 
     Notes begin on the sixteenths of the file's own beats or near them; a triplet does not, and is refused. Silent bars
     before the first note are left out. A key signature decides the key; without one it is the likely one.
@@ -75,8 +76,9 @@ def read_midi(path: Path, metre: Metre = COMMON) -> tuple[str, list[str]]:
     steps = max(note.start + note.length for note in line)
     if steps > LONGEST * metre.bar:
         raise UserError("it is longer than any melody")
-    words = VOCABULARY.decode(fitted(line, steps + -steps % metre.bar, _sharps(tracks, line)))
-    return ", ".join(said), words
+    sharps = _sharps(tracks, line)
+    words = VOCABULARY.decode(fitted(line, steps + -steps % metre.bar, sharps))
+    return Melody(", ".join(said), words, Key(sharps), move(line, sharps))
 
 
 def _parts(tracks: Sequence[Track], bar: int, pickup: int) -> list[Part]:

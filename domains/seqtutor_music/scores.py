@@ -15,6 +15,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import NamedTuple
 
 from seqtutor import UserError
 from seqtutor_music.events import HIGHEST, LEFT_OUT, LOWEST, SECTION_END, VOCABULARY, Note, written
@@ -52,6 +53,15 @@ class Score:
     metres: tuple[str, ...]
     keys: tuple[Key, ...]
     bars: tuple[Bar, ...]
+
+
+class Melody(NamedTuple):
+    """A melody of a file: what was decided to read it, its events and marks in the frame, and where it stood."""
+
+    said: str
+    words: list[str]
+    key: Key
+    by: int  # semitones by which it was moved into the frame
 
 
 def melody(score: Score, metre: Metre = COMMON) -> list[str]:
@@ -102,16 +112,29 @@ def marked(ids: Sequence[int], ends: Iterable[int]) -> list[str]:
     return [word for event, mark in zip(events, marks, strict=True) for word in (event, *mark)]
 
 
+def home(score: Score, metre: Metre = COMMON) -> tuple[Key, int]:
+    """The key of a score, the likely one where it states none, and the semitones by which `melody` moves its notes."""
+    quarters = metre.quarters(score.metres)
+    notes = notes_of(score.bars, starts_of(score.bars, quarters), int(metre.bar / quarters))
+    key = score.keys[0] if score.keys else Key(likely_sharps(notes))
+    return key, move(notes, key.sharps)
+
+
 def fitted(notes: Sequence[Note], steps: int, sharps: int) -> list[int]:
     """Ids of notes in the key of `sharps`, moved into the frame and into its range."""
+    by = move(notes, sharps)
+    return written([note._replace(midi=note.midi + by) for note in notes], steps)
+
+
+def move(notes: Sequence[Note], sharps: int) -> int:
+    """The semitones by which notes in the key of `sharps` are moved into the frame and into its range."""
     lowest, highest = min(note.midi for note in notes), max(note.midi for note in notes)
     mean = sum(note.midi for note in notes) / len(notes)
     shift = -7 * sharps % 12
     fits = [s for s in range(shift - 132, 132, 12) if lowest + s >= LOWEST and highest + s <= HIGHEST]
     if not fits:
         raise UserError("its notes span more than C3..B5 can hold")
-    best = min(fits, key=lambda s: abs(mean + s - CENTRE))
-    return written([note._replace(midi=note.midi + best) for note in notes], steps)
+    return min(fits, key=lambda s: abs(mean + s - CENTRE))
 
 
 def likely_sharps(notes: Sequence[Note]) -> int:

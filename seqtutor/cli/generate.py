@@ -74,7 +74,7 @@ def generate(
     from seqtutor.runs.folder import new_folder, write_samples
 
     check_drawing(count, draws, temperature, reward_temperature)
-    source = open_model(model, typed(options))
+    source = open_model(model, typed(options), primer or revise)
     given = given_steps(source.domain, primer, revise, keep)
     among = None if draws == 1 else (draws, reward_temperature)
     folder = new_folder(output, f"{source.domain.name}-samples")

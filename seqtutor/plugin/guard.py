@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +147,15 @@ class Guarded(Domain):
 
     def corpus(self, progress: Progress = silent) -> list[str]:
         return self._texts("corpus", self._call("corpus", progress))
+
+    def stated(self, path: Path) -> Mapping[str, Any]:
+        check_file(path)
+        with readable(path), border(self.cls, "stated", OF_FILES):
+            found = self.plugin.stated(path)
+        names = {field.name for field in fields(self.cls.Options)}
+        if not isinstance(found, Mapping) or not names.issuperset(found):
+            raise wrong(self.cls, "stated", f"gave {found!r:.80}; a table of its options by name is needed")
+        return dict(found)
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """As Domain.read. What the system says of a file is a UserError; what is no file does not get to the plugin."""

@@ -34,7 +34,10 @@ def given_steps(domain: Domain, primer: str = "", revise: str = "", keep: str = 
 
 def _beginning(domain: Domain, ids: Tensor) -> Tensor:
     if len(ids) >= domain.max_length:
-        raise UserError(f"the primer has {len(ids)} tokens; an item has at most {domain.max_length}")
+        raise UserError(
+            f"the primer has {len(ids)} tokens and an item at most {domain.max_length}: nothing is left to write; "
+            f"give a shorter one, or make items longer by an option of the domain (seqtutor generate {domain.name} -h)"
+        )
     return ids
 
 
@@ -42,7 +45,10 @@ def _kept(domain: Domain, ids: Tensor, keep: str) -> Tensor:
     if not domain.fixed_length:
         raise UserError(f"--revise needs items of a fixed length, and those of domain '{domain.name}' end anywhere")
     if len(ids) != domain.max_length:
-        raise UserError(f"the item to revise has {len(ids)} tokens; here an item has {domain.max_length}")
+        raise UserError(
+            f"the item to revise has {len(ids)} tokens; here an item has {domain.max_length}: "
+            f"make items as long by an option of the domain (seqtutor generate {domain.name} -h)"
+        )
     count = -(-domain.max_length // domain.unit)
     stays = torch.zeros(count, dtype=torch.bool)
     for first, last in spans(keep, count):
