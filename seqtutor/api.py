@@ -319,13 +319,20 @@ def evaluate(
         other = source.domain
         if other.name != first.domain.name or other.options != first.domain.options:
             raise UserError(
-                f"'{name}' is of domain '{other.name}' {other.options}; '{models[0]}' of {first.domain.options}"
+                f"'{name}' is of domain '{other.name}', {_told(other)}, and '{models[0]}' of '{first.domain.name}', "
+                f"{_told(first.domain)}: only models of one domain, with the same options, can be compared"
             )
     with closing(first.scorer(leave_out)) as scorer:
         return [
             evaluation.evaluate(source.model, first.domain, scorer, n, torch.Generator().manual_seed(seed))
             for source in sources
         ]
+
+
+def _told(domain: Domain) -> str:
+    """The options of a domain in words."""
+    options = dataclasses.asdict(domain.options)
+    return ", ".join(f"{name} {value}" for name, value in options.items() if value != "") or "no options"
 
 
 def pretrain(

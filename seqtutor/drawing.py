@@ -231,7 +231,8 @@ def _check(source: Source, scorer: Scorer, total: int, temperature: float) -> No
 
 
 def _too_few(worth: float, n: int, draws: int, temperature: float) -> UserError:
-    needed = f"at least {math.ceil(draws * n / worth):,} draws of each" if worth else "a reward that can be computed"
+    few = 2 * math.ceil(draws * n / worth) if worth else 0  # the few that count most weigh less among more
+    needed = f"some {few:,} draws of each" if worth else "a reward that can be computed"
     return UserError(
         f"{n * draws:,} draws are worth {worth:.1f} of the optimum at temperature {temperature:g}, too few to keep "
         f"{n}: that needs {needed}, or a larger --reward-temperature"

@@ -43,6 +43,7 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
     unknown domain 'musik'; did you mean 'music'? (there are: molecules, music)
     """
     names = sorted(known)
-    near = get_close_matches(given, names, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    small = {name.lower(): name for name in names}
+    near = get_close_matches(given.lower(), small, n=1, cutoff=0.5)
+    hint = f"; did you mean '{small[near[0]]}'?" if near else ""
     return UserError(f"unknown {kind} '{given}'{hint} (there are: {', '.join(names) or 'none'})")

@@ -129,6 +129,20 @@ def test_an_oracle_that_always_says_the_same_is_told_once_after_ten_updates(seve
         assert alarm.message.startswith("update 10: the term held has said 2 of every item so far, 'abc' among them")
 
 
+@pytest.mark.parametrize(("paid", "said"), [(0.0, "; no item passes the filters, perhaps"), (2.5, "")])
+def test_a_reward_that_is_the_same_of_all_is_told_after_three_updates(paid, said):
+    """A filter that nothing passes: the run went on to its end at reward 0, without a word."""
+    watch, found = Watch(LettersDomain()), []
+    same = dataclasses.replace(scores_of(WORDS), reward=np.full((len(WORDS), 1), paid))
+    for update in range(1, 13):
+        found += watch.look(row_of(update), same)
+        watch.restore(json.loads(json.dumps(watch.state())))
+    (alarm,) = found
+    message = f"update 3: the reward of every sequence so far is {paid:g}: nothing can be learnt from it{said}"
+    assert (alarm.column, alarm.message, alarm.text) == ("reward.", message, "abc")
+    assert not [new for update in range(1, 4) for new in Watch(LettersDomain()).look(row_of(update), scores_of(WORDS))]
+
+
 def test_what_it_remembers_is_restored():
     watch, found = watched(RISEN | {"distinct": 0.1})
     other = Watch(LettersDomain())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from letters import LettersDomain
 
 import seqtutor
 from seqtutor import SequenceTerm
@@ -17,7 +18,7 @@ from seqtutor.cli import main
 from seqtutor.config import TrainConfig, build, changed
 from seqtutor.files import read_toml
 from seqtutor.priors.files import load_prior
-from seqtutor.rewards.scorer import new_scorer
+from seqtutor.rewards.scorer import Scorer, new_scorer
 from seqtutor.tuner import Tuner
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -121,6 +122,19 @@ def test_a_profile_of_somebody_else_runs_nothing(monkeypatch):
     refused = CliRunner().invoke(main, ["calibrate", "program.toml"])
     assert refused.exit_code == 1
     assert "say --trust" in refused.output
+
+
+def test_what_a_term_loads_when_it_is_first_asked_is_no_time_of_an_item():
+    asked = []
+
+    def slow(texts):
+        asked.append(len(texts))
+        return [float(len(text)) for text in texts]
+
+    scorer = Scorer(LettersDomain(), [SequenceTerm("slow", 1.0, "", "", slow)])
+    (found,) = calibrated(scorer, ["a", "ab", "abc"])
+    assert asked == [1, 2]
+    assert found.known.tolist() == [1, 2, 3]
 
 
 def test_a_budget_of_calls_is_no_limit_of_what_is_looked_at(tmp_path):

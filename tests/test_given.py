@@ -52,6 +52,19 @@ def test_kept_bars_stand_where_they_were():
     assert given.ids.tolist() == [PAD] * 16 + ids[16:]
 
 
+def test_of_a_file_with_one_item_that_can_be_read_the_others_do_not_matter(tmp_path):
+    """A book with a tune in triplets could not be a primer, whatever else stood in it."""
+    good, bad = "K:C\nC2E2 G4 c4 G4|]", "K:C\n(3CDE G2 c4 G4 C2|]"
+    book = tmp_path / "book.abc"
+    book.write_text(f"X:1\nM:4/4\nL:1/16\n{good}\n\nX:2\nM:4/4\nL:1/16\n{bad}\n")
+    assert len(given_steps(MUSIC, primer=str(book)).ids) == 16
+    with pytest.raises(UserError, match=r"book.abc X:2: bar 1 has a note that is not on the sixteenth grid"):
+        items_of(MUSIC, str(book))
+    book.write_text(f"X:1\nM:4/4\nL:1/16\n{bad}\n")
+    with pytest.raises(UserError, match="X:1: bar 1 has a note"):
+        given_steps(MUSIC, primer=str(book))
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

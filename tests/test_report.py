@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 
 from seqtutor import DataLine, Domain, Measure, SequenceTerm, UserError, Vocabulary
 from seqtutor.domain import Progress, silent
@@ -407,6 +408,19 @@ def test_the_change_is_judged_by_what_is_kept_and_what_went_astray_by_the_policy
     alone = render(write_run(tmp_path, kept=kept, measures=rows[2:]), Tunes())
     assert "Further from real items" in alone
     assert 'href="#spread"' not in alone  # there is nothing to jump to
+
+
+def test_terms_of_the_users_own_profile_are_judged_with_the_measures_and_the_reward_is_named_as_it_is(tmp_path) -> None:
+    """Of a profile of two terms the headline spoke of eighteen other figures."""
+    plain = render(write_run(tmp_path), Tunes())
+    counted = re.search(r"of (\d+) measures got better", plain)
+    assert counted
+    assert "the weighted sum of the terms above" in plain
+    config = {"combine": "geometric", "terms": {"leaps": {"function": "mine:leaps"}, "starts on C": {"weight": 1.0}}}
+    (tmp_path / "config.toml").write_text(tomli_w.dumps(config))
+    own = render(tmp_path, Tunes())
+    assert f"of {int(counted[1]) + 1} measures got better" in own
+    assert "the weighted geometric mean of the terms above" in own
 
 
 def test_the_page_says_why_tuning_was_no_better_than_choosing(tmp_path: Path) -> None:

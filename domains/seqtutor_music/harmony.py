@@ -82,12 +82,14 @@ def _read(symbol: str) -> tuple[str, str, str]:
 def chords(text: str, metre: Metre = COMMON) -> list[Chord]:
     """The chords of a progression whose bars stand between strokes: one for each bar, strong beat or beat.
 
-    A bar of 4/4 has 1, 2 or 4, one of 3/4 has 1 or 3, one of 6/8 has 1 or 2.
+    A bar of 4/4 has 1, 2 or 4, one of 3/4 has 1 or 3, one of 6/8 has 1 or 2. Without a stroke each has a bar.
 
     >>> [(chord.symbol, chord.start, chord.length) for chord in chords("C | Am F |")]
     [('C', 0, 16), ('Am', 16, 8), ('F', 24, 8)]
+    >>> chords("C Am F") == chords("C | Am | F")
+    True
     """
-    bars = [bar.split() for bar in text.strip().strip("|").split("|")]
+    bars = [bar.split() for bar in text.strip().strip("|").split("|")] if "|" in text else [[s] for s in text.split()]
     counts = sorted({1, metre.bar // metre.strong, metre.bar // metre.beat})
     found = []
     for number, bar in enumerate(bars):

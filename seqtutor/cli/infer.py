@@ -90,7 +90,7 @@ def _infer(
 ) -> None:
     from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import columns, config, notes, table
-    from seqtutor.inference import share
+    from seqtutor.inference import check_count, share
     from seqtutor.inference.features import offered, read_items
 
     terms = _without(offered(domain), without)
@@ -99,6 +99,7 @@ def _infer(
         items = {name: read_items(domain, path, terms) for name, path in paths.items()}
         for name, some in items.items():
             say(_read(name, some))
+            check_count(len(some.values))
         if among:
             base, whole = _list(read_items(domain, Path(among), terms), items)
             against = f"{len(base.values):,} items of {among}" + ("" if whole else ", which does not hold them all")

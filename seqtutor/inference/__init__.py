@@ -123,8 +123,7 @@ def infer(
     kept, dropped = usable(examples, base, names)
     examples, counts = _known(examples[:, kept], counts)
     base, base_weights = _known(base[:, kept], base_weights)
-    if len(examples) < FEWEST:
-        raise UserError(f"{len(examples)} items can be used; at least {FEWEST} are needed, and 50 show most rules")
+    check_count(len(examples))
     low, high = np.quantile(base, [CLIP, 1 - CLIP], axis=0)
     x, y, scale = _standardised(examples.clip(low, high), base.clip(low, high), base_weights)
     fit, covariance, sampling, p_values = _fitted(x, y, counts, base_weights, 0.0 if whole_base else 1.0, tau)
@@ -259,6 +258,12 @@ def _at(w: Values, mean: Values, base: Values, base_weights: Values, ridge: floa
         logits = np.log(base_weights) + base @ w
     log_z = float(logsumexp(logits))
     return Tilt(w, np.exp(logits - log_z), log_z, float(w @ mean - log_z - 0.5 * ridge * w @ w))
+
+
+def check_count(items: int) -> None:
+    """Raise UserError for fewer items than anything can be told from."""
+    if items < FEWEST:
+        raise UserError(f"{items} items can be used; at least {FEWEST} are needed, and 50 show most rules")
 
 
 def usable(examples: Values, base: Values, names: Sequence[str]) -> tuple[list[int], dict[str, str]]:

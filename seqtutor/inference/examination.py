@@ -27,7 +27,10 @@ def examine(domain: Domain, data: Examples, folder: Path) -> Inference:
     from the prior, to say anything.
     """
     if len(data.sizes) < FEWEST:
-        raise UserError(f"{len(data.sizes)} items were held out, and at least {FEWEST} are needed; try --held-out 0.1")
+        raise UserError(
+            f"{len(data.sizes)} items were held out, and at least {FEWEST} are needed to tell which rules the prior "
+            "has not learnt: give more items, or a larger --held-out"
+        )
     terms, rest = offered(domain), iter(data.held_out)
     values, counts = grouped(domain, terms, [[next(rest) for _ in range(size)] for size in data.sizes])
     base = prior_base(domain, terms, str(folder.absolute()), keep=False)

@@ -85,7 +85,7 @@ def spans(text: str, most: int) -> list[tuple[int, int]]:
 
 def ids_of(domain: Domain, word: str) -> Tensor:
     """Ids (T,) of one item, typed or in a file, without an end."""
-    items = items_of(domain, word)
+    items = items_of(domain, word, alone=True)
     if len(items) > 1:
         raise UserError(f"{word} holds {len(items)} items; give a file that holds one")
     return torch.tensor(domain.vocabulary.encode(domain.encode(items[0])), dtype=torch.int64)
@@ -100,14 +100,18 @@ def _typed(domain: Domain, text: str) -> str:
     return text
 
 
-def items_of(domain: Domain, word: str) -> list[str]:
-    """The texts that are meant: those of a file that exists, else the word itself. Raises UserError where none is."""
+def items_of(domain: Domain, word: str, *, alone: bool = False) -> list[str]:
+    """The texts that are meant: those of a file that exists, else the word itself. Raises UserError where none is.
+
+    `alone`: in a file with one item that can be read the others, which cannot, do not matter.
+    """
     if len(word) > LONGEST_NAME or not Path(word).is_file():
         return [_typed(domain, word)]
     lines = list(domain.read(Path(word)))
+    good = [line.text for line in lines if line.text is not None]
     for line in lines:
-        if line.text is None:
+        if line.text is None and not (alone and len(good) == 1):
             raise UserError(f"{line.where}: {line.problem}")
     if not lines:
         raise UserError(f"{word} is empty: it holds no item of domain '{domain.name}'")
-    return [line.text for line in lines if line.text is not None]
+    return good

@@ -110,7 +110,7 @@ class Reward:
             {
                 "name": term.name,
                 "better": self._better(term),
-                "weight": 0.0 if self.transform(term) else term.weight,
+                "weight": None if self.transform(term) or _filters(term) else term.weight,
                 "summary": f"raw value: {term.summary}" if self.transform(term) else term.summary,
                 "source": term.source,
             }
@@ -120,7 +120,7 @@ class Reward:
             {
                 "name": f"score.{term.name}",
                 "better": _signed("higher", term),
-                "weight": term.weight,
+                "weight": None if _filters(term) else term.weight,
                 "summary": transform.sentence,
                 "source": term.source,
             }
@@ -133,6 +133,10 @@ class Reward:
         """Which way the raw value of a term should go: higher, lower, or neither where nothing says so."""
         transform = self.transform(term)
         return _signed(transform.better if transform else "higher", term)
+
+
+def _filters(term: RewardTerm) -> bool:
+    return isinstance(term, SequenceTerm) and term.filter
 
 
 def _signed(better: str, term: RewardTerm) -> str:

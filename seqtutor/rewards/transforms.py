@@ -125,7 +125,9 @@ def transform_of(name: str, table: Mapping[str, Any]) -> Transform:
     if not isinstance(table, Mapping):
         raise UserError(f'{where} must be a table such as {{kind = "sigmoid", low = 2, high = 5}}, not {table!r}')
     given = {key: value for key, value in table.items() if key != "kind"}
-    named = str(table.get("kind", ""))
+    if "kind" not in table:
+        raise UserError(f'{where} needs a kind, such as kind = "sigmoid"; it has {", ".join(table) or "nothing"}')
+    named = str(table["kind"])
     if named not in KINDS:
         raise unknown(f"kind of {where}", named, KINDS)
     kind = KINDS[named]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seqtutor.domain import Values
 
 START = 5  # first updates, nearly the prior's: what the later ones are held against
+EARLY = 3  # updates after which a reward that is the same of all is told
 WINDOW = 10  # updates that a figure is averaged over
 RISE = 0.2  # standard deviations, of single sequences at the start, from which on the reward counts as risen
 LEAST = {"valid": 0.8, "distinct": 0.8, "entropy": 0.5}  # of what it was at the start
@@ -31,6 +32,7 @@ PARTED = 0.5  # of the agreement at the start, that the members of a taste may l
 FALL = 0.5  # standard deviations, of single sequences at the start, that a held-out term, or the reward, may fall
 HEALTHY = 0.5  # of the way to a limit: up to here a policy is worth going back to
 
+PAID = "reward."  # what sequences were paid: not the column, which has an alarm of its own
 AGREED = "agreement."  # of a taste: how far its members rank the samples alike
 HELD, SPREAD = "held_out.", "spread."  # prefixes of columns; the second, of standard deviations, is known here only
 CHANGES = {  # column -> what it does when it alarms, and how its values are written
@@ -89,8 +91,13 @@ class Watch:
             values = scores.terms[name][scores.valid]
             known = [*self.ranges.get(name, []), *values[np.isfinite(values)].tolist()]
             self.ranges[name] = [min(known), max(known)] if known else []
+        paid = [*self.ranges.get(PAID, []), *scores.totals[np.isfinite(scores.totals)].tolist()]
+        self.ranges[PAID] = [min(paid), max(paid)] if paid else []
         same = [name for name, ends in self.ranges.items() if ends and ends[0] == ends[1]]
         text = next(iter(items_of(scores.texts)), "")
+        if PAID in same and len(self.rows) == EARLY:
+            why = f"update {update}: the reward of every sequence so far is {paid[0]:g}: nothing can be learnt from it"
+            return [Alarm(update, PAID, why + ("; no item passes the filters, perhaps" if not paid[0] else ""), text)]
         return [
             Alarm(
                 update,
@@ -100,7 +107,7 @@ class Watch:
                 text,
             )
             for name in same
-            if len(self.rows) == WINDOW
+            if name != PAID and len(self.rows) == WINDOW
         ]
 
     @property

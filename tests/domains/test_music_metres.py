@@ -191,7 +191,7 @@ def test_parts_are_counted_in_eighths_and_quarters():
 def test_chords_stand_on_beats():
     assert [(c.start, c.length) for c in chords("C | F G", JIG)] == [(0, 12), (12, 6), (18, 6)]
     assert [(c.start, c.length) for c in chords("C | F G C", WALTZ)] == [(0, 12), (12, 4), (16, 4), (20, 4)]
-    for text, metre, said in [("C F G", JIG, "1 or 2"), ("C G", WALTZ, "1 or 3"), ("C F G", COMMON, "1, 2 or 4")]:
+    for text, metre, said in [("C F G |", JIG, "1 or 2"), ("C G |", WALTZ, "1 or 3"), ("C F G |", COMMON, "1, 2 or 4")]:
         with pytest.raises(UserError, match=f"a bar has {said}"):
             chords(text, metre)
     fitted = domain(JIG, chords="C | G").terms()[-1]

@@ -174,6 +174,9 @@ def test_a_minor_key_stands_on_its_own_tonic():
     assert rows["last note on the tonic"].mean == 1
     assert rows["last note on the tonic"].reference is None
     assert "A, C and E" in rows
+    weights = [{term.name: term.weight for term in in_key(tonic).terms()} for tonic in ("C", "Am", "Ddor")]
+    assert [(w["cadence"], w["opening"]) for w in weights] == [(1.5, 0), (4, 1), (4, 1)]
+    assert weights[1] == weights[2] == {**weights[0], "cadence": 4, "opening": 1}
 
 
 # Measures
@@ -330,7 +333,7 @@ def test_explain_pays_for_the_tonic_of_the_mode(tmp_path):
         for tonic in ("Ddor", "C")
     ]
     assert [one.exit_code for one in said] == [0, 0], said
-    assert ["cadence +2.25" in one.output for one in said] == [True, False]
+    assert ["cadence +6.00" in one.output for one in said] == [True, False]
 
 
 def test_generate_goes_on_from_a_primer_in_the_mode(tmp_path):

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +23,7 @@ from seqtutor.config import MADE_BY, STAGES
 from seqtutor.domain import Domain, TokenTerm
 from seqtutor.errors import UserError
 from seqtutor.plugin.complaints import complaints
+from seqtutor.rewards.terms import SOURCES
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.hits import read_hits
@@ -114,7 +115,7 @@ def render(folder: Path, domain: Domain) -> str:
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
         stages=_stages(run.config),
         more=f"seqtutor generate {shlex.quote(str(folder))}/ --draws {run.summary.best_of if run.summary else 0}",
-        **_story(run.summary),
+        **_story(run.summary, _own_terms(run.config)),
         **_charts(run, domain),
     )
 
@@ -154,13 +155,21 @@ def _policy(script: str) -> Markup:
     )
 
 
-def _story(summary: Summary | None) -> dict[str, object]:
-    """The headline and the table, from the summary alone."""
+def _own_terms(config: Mapping[str, Any]) -> set[str]:
+    """The terms that the user's profile has made, and not only turned."""
+    tables = config.get("terms")
+    made = {"kind", "session", *SOURCES}
+    return {name for name, table in tables.items() if made & set(table)} if isinstance(tables, Mapping) else set()
+
+
+def _story(summary: Summary | None, own: Collection[str]) -> dict[str, object]:
+    """The headline and the table, from the summary; `own`: terms of the user, which are judged with the measures."""
     if summary is None:
         nothing: dict[str, object] = {"better": [], "worse": [], "hidden": 0, "table": [], "real": False}
         return {"headline": "This run did not reach its end", "astray": "", "behind": "", **nothing}
     # A domain without measures is judged by its reward and its terms.
-    judged = summary.measures or (summary.reward, *summary.terms)
+    asked = tuple(term for term in summary.terms if term.name in own and term.better != "neither")
+    judged = (*asked, *summary.measures) if summary.measures else (summary.reward, *summary.terms)
     verdicts = figures.judge(judged)
     return {
         "headline": figures.headline(verdicts),
