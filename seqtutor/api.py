@@ -224,6 +224,8 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         summary["foreseen"] = foreseen
     run.save_summary(summary)
     run.save_samples(domain, policy.scores, prior.scores, rows)
+    if not tuner.scorer.calls:  # a run with calls has its hits
+        run.save_best(domain, policy.scores)
     return summary, run.save_page(render(run.folder, domain))
 
 

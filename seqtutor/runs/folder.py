@@ -140,6 +140,17 @@ class RunFolder:
         picked = {name: [values[row] for row in rows] for name, values in figures.items()}
         written(domain, [texts[row] or "" for row in rows], self.folder / "samples", picked)
 
+    def save_best(self, domain: Domain, policy: Scores) -> None:
+        """Write the files of the field of the policy's best by reward, each text once, as the page shows them."""
+        reward = [figure_of(figure_text(total)) for total in policy.totals]  # as the table has it, which a page reads
+        first: dict[str, int] = {}
+        for i, text in enumerate(policy.texts):
+            if text and math.isfinite(reward[i]):
+                first.setdefault(text, i)
+        rows = sorted(first.values(), key=lambda i: (-reward[i], i))[:BEST]
+        picked = {name: [values[row] for row in rows] for name, values in policy.figures.items()}
+        written(domain, [policy.texts[row] or "" for row in rows], self.folder / "best", picked)
+
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Write `alarms.csv`: what the run warned of; no file where it never did."""
         if alarms:
@@ -162,6 +173,7 @@ class RunFolder:
 LEDGER = ("call", "update", "text", "reward")  # columns of ledger.csv
 ALARM_COLUMNS = tuple(f.name for f in dataclasses.fields(Alarm))
 FILES = 100  # items that a run writes as files of the field
+BEST = 6  # of the policy's samples, by reward, that a page shows
 TABLES = ("metrics.csv", "ledger.csv", "failures.csv", "quarantine.csv")  # rows are added while a run goes on
 
 

@@ -1,5 +1,6 @@
 """Events, text and the domain's own surface."""
 
+import csv
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtutor import Undecodable, UserError, Vocabulary
+from seqtutor import Undecodable, UserError, Vocabulary, tune
 from seqtutor_music import MusicDomain
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import (
@@ -207,3 +208,17 @@ def test_importing_is_quick_and_light():
     code = "import sys, seqtutor_music; print([m for m in ('torch', 'music21') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_the_best_of_a_run_are_files_that_its_page_links_to(tmp_path):
+    """The page showed the six best melodies, and most of them could not be had as MIDI."""
+    run = tune("music", folder=tmp_path / "run", updates=1, samples=30, rollouts=8, best_of=2, seed=1)
+    with (run.folder / "samples.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "policy"]
+    best = sorted(rows, key=lambda row: -float(row["reward"]))[:6]
+    files = sorted((run.folder / "best").glob("*.mid"))
+    read = [line.text for path in files for line in run.domain.read(path)]
+    assert read == [row["text"] for row in best]
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    for path in files:
+        assert f'<a href="best/{path.name}">{path.name}</a>' in page

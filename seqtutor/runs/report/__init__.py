@@ -24,6 +24,7 @@ from seqtutor.domain import Domain, TokenTerm
 from seqtutor.errors import UserError
 from seqtutor.plugin.complaints import complaints
 from seqtutor.rewards.terms import SOURCES
+from seqtutor.runs.folder import BEST
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.hits import read_hits
@@ -84,7 +85,7 @@ class Item:
     reward: str
     terms: list[tuple[str, str]]
     coloured: Markup | None  # the picture by what each part was paid, where the domain colours it
-    files: list[str]  # its own in the run's `samples/`
+    files: list[str]  # its own, from the run's folder
 
 
 @dataclass(frozen=True)
@@ -214,16 +215,19 @@ def _samples(run: Run, domain: Domain) -> Samples:
     prior = [s for s in ordered if s.model == "prior"]
     policy = _filed([s for s in ordered if s.model == "policy"])
     filed = sorted((s for s in [*policy, *prior] if s.file), key=lambda s: s.file)
-    names = _files(run.folder / "samples")
+    names, best = _files(run.folder / "samples"), _files(run.folder / "best")
     before = [_item(s, domain, "prior", run, names) for s in prior[:SAMPLES]]
     first = filed if run.summary and run.summary.kept else policy
     after = [_item(s, domain, WRITERS[s.model], run, names) for s in first[:SAMPLES]]
-    best = [_item(s, domain, "best", run, names) for s in _best(policy)]
-    shown = [*before, *after, *best]
+    chosen = [
+        replace(_item(s, domain, "best", run, {}), files=best.get(place, names.get(s.file, [])))
+        for place, s in enumerate(_best(policy), start=1)
+    ]
+    shown = [*before, *after, *chosen]
     return Samples(
         before=before,
         after=after,
-        best=best,
+        best=chosen,
         wide=any(_aspect(item.picture) > 1.8 for item in shown if item.picture),
         playable=any(item.notes for item in shown),
     )
@@ -238,11 +242,11 @@ def _filed(policy: list[Sample]) -> list[Sample]:
 
 
 def _files(folder: Path) -> dict[int, list[str]]:
-    """The names of the files of a folder by their number, which is their place."""
+    """The files of a folder, from that of the run, by their number, which is their place."""
     found: dict[int, list[str]] = {}
     for path in sorted(folder.glob("*")):
         if path.stem.isdecimal():
-            found.setdefault(int(path.stem), []).append(path.name)
+            found.setdefault(int(path.stem), []).append(f"{folder.name}/{path.name}")
     return found
 
 
@@ -252,7 +256,7 @@ def _best(samples: Iterable[Sample]) -> list[Sample]:
     once: dict[str, Sample] = {}
     for sample in ranked:
         once.setdefault(sample.text, sample)
-    return list(once.values())[:SAMPLES]
+    return list(once.values())[:BEST]
 
 
 def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]]) -> Item:
