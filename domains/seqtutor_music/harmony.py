@@ -109,7 +109,7 @@ def chord_tones(progression: Sequence[Chord], shift: int, metre: Metre = COMMON)
     On strong beats (1 and 3 of 4/4), and wherever else a chord begins, a note of the chord that sounds earns 1; another
     costs 1.
 
-    >>> chord_tones(chords("C G"), 0)(batch("E4 - D4 - - - - - B4 - - - . - - -")).round(0)[0, [0, 2, 8]]
+    >>> chord_tones(chords("C G |"), 0)(batch("E4 - D4 - - - - - B4 - - - . - - -")).round(0)[0, [0, 2, 8]]
     array([1., 0., 1.])
     >>> float(chord_tones(chords("C"), 0)(batch("D4 - - - - - - - . - - - - - - -")).sum())
     -1.0

@@ -181,7 +181,9 @@ class Program:
             with suppress(OSError):
                 process.stdin.close()
             at_last, late = _lines(process.stdout.fileno(), GRACE)
-            dead = not (at_last or late or lines) and process.poll()
+            with suppress(subprocess.TimeoutExpired):  # its pipes close a little before it has ended
+                process.wait(GRACE / 4)
+            dead = not (at_last or late or lines) and process.returncode
         finally:
             self.close()
         if dead and (why := self._ends_by_itself()):

@@ -126,7 +126,7 @@ def kept_of(policy: Evaluation, prior: Evaluation, found: Optimum, count: int, s
     told = tilt(of_items, found.temperature, odds)
     if short := told.effective < least:
         told = within_reach(of_items, found.temperature, odds, count)
-    lost = short and not told.reward > found.policy.reward.mean()
+    lost = short and not (len(found.policy) and told.reward > found.policy.reward.mean())
     rows = known[:0] if lost or told.effective < least else told.keep(min(count, int(told.effective)), seed)
     weights = np.zeros(len(totals))
     weights[known] = told.weights

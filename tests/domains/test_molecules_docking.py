@@ -118,7 +118,7 @@ def test_the_seed_is_told(fake):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"target": ""}, "unknown target of .terms.dock. ''; .there are: ABL1, DRD2."),
+        ({"target": ""}, "unknown target of .terms.dock. '' .there are: ABL1, DRD2."),
         ({"target": "DRD3"}, "did you mean 'DRD2'"),
         ({"pH": 7}, "pH"),
         ({"timeout": -1}, "timeout in .terms.dock. must be at least"),
