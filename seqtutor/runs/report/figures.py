@@ -80,10 +80,11 @@ def astray(figures: Sequence[Figure]) -> str:
 
 
 def behind(summary: Summary) -> str:
-    """Why tuning was no better than choosing among the prior's draws; empty where it was, or where nobody can say."""
+    """Why choosing among the prior's draws earns more at no more KL; empty where it does not, or nobody can say."""
     reward, most = summary.reward, number(summary.best_of_kl, 2)
     before, after = reward.best_of_n, reward.after
-    if summary.record or not before.mean - after.mean > math.hypot(before.halfwidth, after.halfwidth):
+    less = before.mean - after.mean > math.hypot(before.halfwidth, after.halfwidth)
+    if summary.record or not less or summary.best_of_kl > (summary.kept.kl if summary.kept else summary.kl_sequence):
         return ""
     share = summary.optimum.share if summary.optimum else math.nan
     spent, loser = number(summary.kl_sequence, 2), "what is kept" if summary.kept else "the tuned model"
@@ -94,7 +95,7 @@ def behind(summary: Summary) -> str:
     )
     return (
         f"Best of {summary.best_of} draws from the prior has more reward than {loser}, {number(before.mean)} for "
-        f"{number(after.mean)}, at no more than {most} nats: the tuned model {found}. More updates bring it nearer."
+        f"{number(after.mean)}, at no more than {most} nats: the tuned model {found}."
     )
 
 
