@@ -16,7 +16,7 @@ import torch
 from seqtutor import hits, tuning
 from seqtutor.config import PretrainConfig, TrainConfig, build, changed, fitting, layered
 from seqtutor.domain import Domain, load
-from seqtutor.drawing import Source, check_drawing, choose, open_model, texts_of
+from seqtutor.drawing import Source, as_stated, check_drawing, choose, open_model, texts_of
 from seqtutor.errors import UserError
 from seqtutor.files import read_json, read_text, read_toml
 from seqtutor.hardware import learns_narrow, quicker_precision
@@ -32,7 +32,7 @@ from seqtutor.rewards.surrogate import sentences
 from seqtutor.rewards.terms import pinned, weighted_terms
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import DRAWS, Evaluation, best_of_n, comparison, kept_of
-from seqtutor.runs.folder import FILES, RunFolder, as_it_ran, new_folder, open_run, whole_rows
+from seqtutor.runs.folder import BEST, FILES, RunFolder, as_it_ran, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.recorded import odds_of, of_record
 from seqtutor.runs.report import render
@@ -148,7 +148,7 @@ def opened(
     if domain is None:
         domain = load(config.domain, fitting_options(name, config.domain, config.options))
     config = as_it_ran(config, domain) if resume else config
-    terms = pinned(config.terms, domain, name, config.temperature)
+    terms = pinned(config.terms, domain, name, config.temperature, config.weights)
     config = changed(config, options=dataclasses.asdict(domain.options), terms=terms, **computing(config))
     tuner = Tuner(domain, config, load_prior(name, domain))
     texts = [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None]
@@ -224,8 +224,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         summary["foreseen"] = foreseen
     run.save_summary(summary)
     run.save_samples(domain, policy.scores, prior.scores, rows)
-    if not tuner.scorer.calls:  # a run with calls has its hits
-        run.save_best(domain, policy.scores)
+    run.save_best(domain, policy.scores, BEST if not tuner.scorer.calls else 0)  # a run with calls has its hits
     return summary, run.save_page(render(run.folder, domain))
 
 
@@ -306,9 +305,9 @@ def generate(
 
 
 def _source(model: str | Path | Run, like: str = "") -> Source:
-    if isinstance(model, Run) and not like:
-        return Source(model.policy, model.domain, model.config, model.folder, tuned=True)
-    return open_model(model.folder if isinstance(model, Run) else model, like=like)
+    if isinstance(model, Run):
+        return Source(model.policy, as_stated(model.domain, like), model.config, model.folder, tuned=True)
+    return open_model(model, like=like)
 
 
 def evaluate(

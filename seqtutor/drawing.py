@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from seqtutor.domain import Domain, available, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_json
 from seqtutor.optimum import Tilt, log_mean, mixed, tilt
+from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.priors.files import (
     check_fit,
     fitting_options,
@@ -103,7 +105,7 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None, like:
     """A run's policy by its folder, or a prior by its name or folder; `options` of the domain over its own.
 
     The name of a domain is that of the prior which it has for these options. `like`: where this is a file of one item,
-    what it states holds, such as its key, but for what `options` say.
+    what it states holds, such as its key, unless `options` say otherwise.
     """
     name = load(name, options).own_prior if isinstance(name, str) and name in available() else name
     folder = model_folder(name)
@@ -114,12 +116,26 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None, like:
         about = read_about(folder, stem)
         domain = load(str(about.get("domain", name)), options_of(folder))
         config = TrainConfig(domain=domain.name)
-    stated = domain.stated(Path(like)) if like and len(like) <= LONGEST_NAME and Path(like).is_file() else {}
-    if options := {**stated, **(options or {})}:
+    if options:
         domain = load(domain.name, fitting_options(name, domain.name, options))
+    domain = as_stated(domain, like, options or {})
     model = load_model(folder, stem)
     check_fit(model, domain, str(name))
     return Source(model, domain, config, folder, tuned)
+
+
+def as_stated(domain: Domain, like: str, typed: Mapping[str, Any] = MappingProxyType({})) -> Domain:
+    """The domain with the options that a file of one item states.
+
+    As it is where `like` is no such file, or where one of them is `typed` otherwise.
+    """
+    if not (like and len(like) <= LONGEST_NAME and Path(like).is_file()):
+        return domain
+    stated = domain.stated(Path(like))
+    if not stated or any(typed.get(key, value) != value for key, value in stated.items()):
+        return domain
+    plugin = domain.plugin if isinstance(domain, Guarded) else domain
+    return guarded(type(plugin)(replace(plugin.options, **{**stated, **typed})))
 
 
 def generator_of(model: Model, seed: int) -> torch.Generator:

@@ -191,7 +191,7 @@ def tilt(reward: Values, temperature: float, odds: Values | float = 0.0) -> Tilt
 def within_reach(reward: Values, temperature: float, odds: Values, least: float) -> Tilt:
     """`tilt` at the next c above `temperature`, in steps of 15 %, at which the draws are worth `least` of pi*.
 
-    Where there is none, at one so high that pi* is the prior.
+    Where there is none among POINTS of them, at the last.
     """
     for step in range(1, POINTS):
         found = tilt(reward, temperature * STEP**step, odds)

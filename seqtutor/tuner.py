@@ -32,7 +32,7 @@ from seqtutor.replay import Batch, Replay, prior_mean, reward_of
 from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import IDLE, Asked, new_scorer
-from seqtutor.runs.alarms import Alarm, Watch
+from seqtutor.runs.alarms import PAID, Alarm, Watch
 from seqtutor.runs.checkpoint import Stateful
 from seqtutor.runs.metrics import Row, doubts, known_mean, row_of
 from seqtutor.temperature import Dial
@@ -276,7 +276,7 @@ class Tuner:
     def guard(self, row: Row) -> list[Alarm]:
         """Watch the update that `row` is of -> new alarms; at one, go back to the last healthy policy if asked to."""
         alarms = self.watch.look(row, self.scores)
-        if alarms and self.config.stop_on_collapse:
+        if any(alarm.column != PAID for alarm in alarms) and self.config.stop_on_collapse:
             self.policy.load_state_dict(self.healthy.state_dict())
             self.target.load_state_dict(self.healthy.state_dict())
             self.went_back = True

@@ -148,8 +148,9 @@ def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
     check_state(state, STATE)
     stored: list[str] = state["terms"]
     names = [term.name for term in tuner.scorer.terms]
-    tuner.forgotten = "" if tuner.objective.on_policy else next((name for name in names if name not in stored), "")
-    tuner.replay.columns = None if tuner.forgotten else [stored.index(name) for name in names if name in stored]
+    new = next((name for name in names if name not in stored), "")
+    tuner.forgotten = "" if tuner.objective.on_policy else new
+    tuner.replay.columns = None if new else [stored.index(name) for name in names]
 
 
 def resolved(tuner: Tuner, before: Mapping[str, Any]) -> dict[str, Any]:

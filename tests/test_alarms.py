@@ -16,7 +16,7 @@ from seqtutor.config import TrainConfig, build, to_toml
 from seqtutor.plugin.guard import Guarded
 from seqtutor.priors.files import load_model
 from seqtutor.rewards.reward import Scores
-from seqtutor.runs.alarms import START, WINDOW, Watch
+from seqtutor.runs.alarms import PAID, START, WINDOW, Watch
 from seqtutor.runs.folder import RunFolder
 from seqtutor.runs.metrics import largest_family, shares
 from seqtutor.tuner import Tuner
@@ -310,3 +310,22 @@ def test_a_plugin_that_cannot_say_what_is_commonest_ends_no_run():
             return [0.5]
 
     assert np.isnan(shares(Guarded(Torn()), ["ab", "b"])["commonest"])
+
+
+def test_a_reward_that_is_the_same_of_all_ends_no_run(tmp_path):
+    """`--stop-on-collapse` is for a policy that was good: one that has found nothing yet goes on looking."""
+    config = TrainConfig(
+        domain="letters", updates=5, rollouts=8, weights={"rises": 0.0, "variety": 1.0}, stop_on_collapse=True
+    )
+    tuner = Tuner(Silent(), config, new_model(spread=1.0, hidden=8))
+    found = [alarm.column for _ in range(5) for alarm in tuner.guard(tuner.step())]
+    assert found == [PAID]
+    assert not tuner.went_back
+
+
+class Silent(LettersDomain):
+    """Words of which every one is worth nothing."""
+
+    def terms(self):
+        return [dataclasses.replace(term, values=lambda texts: np.zeros(len(texts)), invalid=0.0)
+                if term.name == "variety" else term for term in super().terms()]  # fmt: skip

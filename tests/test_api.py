@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import replace_installed
 from letters import LettersDomain, new_model
@@ -209,7 +210,17 @@ def test_what_a_function_has_taken_from_around_it_is_part_of_its_version():
         return [times * len(text) for text in texts]
 
     calls = [made(1), made(2), made(2, offset=1), partial(both, times=1), partial(both, times=2), made, both, len]
-    calls += [partial(both, times=np.arange(3)), partial(both, times=np.arange(4))]
+
+    class Holder:
+        def __init__(self, limit):
+            self.limit = limit
+
+        def count(self, texts):
+            return [self.limit for _ in texts]
+
+    many = [np.arange(3), np.arange(4), np.float32(1), np.float32(2), Path("a"), Path("b"), range(3), range(4)]
+    calls += [partial(both, times=value) for value in many] + [Holder(1).count, Holder(2).count]
+    calls += [partial(both, times=torch.arange(3)), partial(both, times=torch.arange(4))]
     found = [versions._digest(call) for call in calls]
     assert len(set(found)) == len(found)
     assert versions._digest(made(2)) == found[1]
@@ -219,8 +230,10 @@ def test_the_version_of_a_function_is_the_same_in_every_process():
     """One with a comprehension, a lambda or a set in it was another in each, and a resume paid for every call again."""
     code = """
 from seqtutor.rewards.versions import _digest
+import numpy as np
 def made(words):
-    def call(texts):
+    odd = np.array([{frozenset({'x', 'y'}), frozenset({'z', 'w'})}, None], object)
+    def call(texts, other=odd):
         return [max((len(part) for part in text if part in {'a', 'b', 'c', 'd'}), key=lambda n: -n) for text in texts]
     return call, words
 print(_digest(made({'x', 'y', 'z'})[0]), _digest(made))

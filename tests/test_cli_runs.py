@@ -522,3 +522,20 @@ def test_what_cannot_be_scored_is_said_before_a_folder_is_made(args, wanted):
     Path("empty.txt").write_text("")
     assert wanted in line(score(*args, "--output", "out"))
     assert not Path("out").exists()
+
+
+def test_a_stage_may_bring_a_term_of_which_nothing_is_stored():
+    """A run that learns from its own samples alone did not resume: what it had not stored did not fit."""
+    write("one.toml", objective="reinforce", rollouts=8, updates=2)
+    assert CliRunner().invoke(main, ["train", "--config", "one.toml", "--output", "run"]).exit_code == 0
+    Path("two.toml").write_text(tomli_w.dumps({"updates": 4, "terms": {"length": {"function": "oracles:noted"}}}))
+    result = CliRunner().invoke(main, ["train", "--resume", "run", "--config", "two.toml", ORACLE])
+    assert result.exit_code == 0, result.output
+    assert float(table("run/metrics.csv")[-1]["term.length"]) > 0
+
+
+@pytest.mark.parametrize("stage", [{"terms": 3}, {"terms": {"length": 3}}, {"weights": 3}])
+def test_a_stage_that_is_no_config_is_one_line(stage):
+    assert train("--updates", "2", "--output", "run").exit_code == 0
+    Path("two.toml").write_text(tomli_w.dumps(stage))
+    line(train("--resume", "run", "--config", "two.toml"))

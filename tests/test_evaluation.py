@@ -12,7 +12,7 @@ import torch
 from letters import A, FixedLettersDomain, LettersDomain, every, log_probabilities, new_model
 
 from seqtutor import EOS, PAD, Measure, SequenceTerm
-from seqtutor.cli.tables import comparison_table
+from seqtutor.cli.tables import comparison_table, kept_line
 from seqtutor.config import TrainConfig
 from seqtutor.drawing import Source, choose
 from seqtutor.optimum import Optimum, tilt
@@ -292,3 +292,10 @@ def test_the_table_shows_what_real_items_have_where_a_figure_says_it():
         assert last[-4:] == ["0.20 ± 0.01", "", "0.500", "further"]
     without = comparison_table(summary | {"measures": [plain]})
     assert [str(column.header) for column in without.columns] == ["", "prior", "best of 4 from it", "tuned", ""]
+
+
+def test_the_command_for_more_of_the_kind_is_one_that_works():
+    """It said `--draws 1` beside a temperature that needs several, rounded below what the draws reach."""
+    kept = {"items": 100, "draws": 120, "effective": 100.2, "reward": 1.0, "kl": 0.1, "temperature": 1.3041}
+    assert kept_line(kept, 1.0, Path("run")).endswith("--draws 3 --reward-temperature 1.31")
+    assert kept_line({**kept, "draws": 2000}, 1.3041, Path("run")).endswith("seqtutor generate run/ --draws 20")

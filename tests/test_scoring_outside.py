@@ -297,7 +297,7 @@ def test_a_program_that_cannot_start_is_refused_with_its_own_last_words(monkeypa
         scorer.start("ab")
 
 
-@pytest.mark.parametrize("word", ["nan", "NA", "n/a", "None", "null", "NaN", "-inf"])
+@pytest.mark.parametrize("word", ["nan", "NA", "n/a", "None", "null", "NaN", "-inf", "-nan", "<NA>"])
 def test_a_word_for_no_number_is_a_failure_of_that_text_alone(word):
     """The run waited for each such text until its time was over, twice."""
     code = f"import sys\nfor line in sys.stdin:\n    print({word!r} if line == 'ab\\n' else 1)"

@@ -249,6 +249,12 @@ def test_where_all_is_of_one_family_nothing_can_be_held_out_and_that_is_said(mea
     assert "nan" not in said
 
 
+def test_a_weight_that_is_typed_turns_the_worst_round_too(measured):
+    result = train("--surrogate", "score=words.csv", "--weight", "score=-1", "--updates", "1", "--output", "run")
+    assert result.exit_code == 0, result.output
+    assert read_toml(Path("run/config.toml"))["terms"]["score"]["invalid"] == 3.0
+
+
 @pytest.mark.parametrize(("table", "invalid"), [('better = "lower"', -3.0), ("weight = -1.0", 3.0), ("", 0.0)])
 def test_what_is_no_item_is_worth_the_worst_that_was_measured(measured, table, invalid):
     """Where less is better it was worth more than every item."""

@@ -26,7 +26,8 @@ DELIMITERS = (",", ";", "\t", "|", " ")  # " ": words, whatever lies between the
 UNPACKED = 500_000_000  # bytes of a packed file
 DENSEST, SMALL = 100, 10_000_000  # times its own size that a packed file may have unpacked; so many bytes in any case
 LOOKED_AT = 50  # rows by which the column of SMILES is found where no header names it
-LONGEST_HEADER = 40  # characters of one that is not known by a word
+OF_SMILES = re.compile(r"(\w+[_ ])?smiles", re.IGNORECASE)  # a header that leaves no doubt
+HEADER = re.compile(r"[A-Za-z][A-Za-z_ \-]{2,40}")  # one that is known by no word of its own
 NAMES = {"id", "name", "title", "identifier", "compound", "molecule", "nsc", "cas", "code"}  # words of a header
 Row = tuple[str, str, str, str]  # where it stands, SMILES, problem, name
 UNREADABLE = "\ufffd"  # stands for a byte that is no UTF-8
@@ -159,21 +160,27 @@ def _rows(name: str, text: str, *, listed: bool) -> Iterator[Row]:
         cell = row[table.column].strip() if table.column < len(row) else ""
         where = f"{name}:{number}" if listed and not table.column else f"{name}:{number}, {table.label}"
         called = row[table.named].strip() if 0 <= table.named < len(row) else ""
+        if table.delimiter == " " and not table.header and table.named > table.column:
+            called = " ".join(row[table.named :])
         yield where, cell, "" if cell else "no SMILES on this line", called
 
 
 def _layout(name: str, text: str, listed: bool) -> Table:
     """The delimiter and column by a header that names SMILES, else those under which most of the first rows parse."""
-    best, most = Table(DELIMITERS[0], 0), 0
+    best, most, headed = Table(DELIMITERS[0], 0), 0, None
     for delimiter in reversed(DELIMITERS) if listed else DELIMITERS:
         rows = [row for _, row in islice(_split(name, text, delimiter), LOOKED_AT)]
         for place, header in enumerate(rows[0] if rows else []):
             if _names_smiles(header):
-                return Table(delimiter, place, header.strip(), _named(rows[0]))
+                named = Table(delimiter, place, header.strip(), _named(rows[0], place))
+                if OF_SMILES.fullmatch(header.strip()) or 2 * _parsing(rows[1:], place) > len(rows) - 1:
+                    return named
+                headed = headed or named  # it names a column of which hardly a row parses: another may, or none
         for place in range(max(map(len, rows), default=0)):
-            parsing = sum(place < len(row) and _parses(row[place].strip()) for row in rows)
-            if parsing > most:
+            if (parsing := _parsing(rows, place)) > most:
                 best, most = Table(delimiter, place), parsing
+    if headed and not most:
+        return headed
     if not most and not listed:
         header = ", ".join(next(iter(_split(name, text, best.delimiter)), (1, []))[1])
         raise UserError(f"{name} has no column of SMILES, by name or by content (its first row: {header or 'nothing'})")
@@ -181,16 +188,21 @@ def _layout(name: str, text: str, listed: bool) -> Table:
         return Table(" ", 0, named=1)
     rows = [row for _, row in islice(_split(name, text, best.delimiter), LOOKED_AT)]
     first = rows[0][best.column].strip() if best.column < len(rows[0]) else ""
-    if 1 < most == len(rows) - 1 and 0 < len(first) <= LONGEST_HEADER and not _parses(first):  # all but the first
-        return Table(best.delimiter, best.column, first, _named(rows[0]))
+    if 1 < most == len(rows) - 1 and HEADER.fullmatch(first) and not first.isupper() and not _parses(first):
+        return Table(best.delimiter, best.column, first, _named(rows[0], best.column))
     beside = 1 - best.column if listed and best.column < 2 else -1  # SMILES and a name, or a name and SMILES
     return Table(best.delimiter, best.column, named=beside)
 
 
-def _named(heads: Sequence[str]) -> int:
-    """The first column that is called a name or an identifier; -1 if there is none."""
+def _parsing(rows: Sequence[Sequence[str]], place: int) -> int:
+    """In how many of the rows that cell parses."""
+    return sum(place < len(row) and _parses(row[place].strip()) for row in rows)
+
+
+def _named(heads: Sequence[str], column: int) -> int:
+    """The first column but that of SMILES which is called a name or an identifier; -1 if there is none."""
     words = [set(re.findall("[a-z]+", head.lower())) for head in heads]
-    return next((place for place, of in enumerate(words) if of & NAMES and "smiles" not in of), -1)
+    return next((place for place, of in enumerate(words) if of & NAMES and place != column), -1)
 
 
 def _names_smiles(header: str) -> bool:

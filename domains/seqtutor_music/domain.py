@@ -40,6 +40,7 @@ from seqtutor_music.metre import COMMON, METRES, Metre
 from seqtutor_music.phrases import phrases, turns
 from seqtutor_music.sheets import Sheet
 
+FARTHEST = 3  # octaves
 SECTION = 8  # bars that most sections of the corpus have
 TURNS = (4, 8)  # bars before a section that a prior learns together with it
 
@@ -53,7 +54,9 @@ class MusicOptions:
     tonic: str = option(
         "C", "Key of the text and files: C, F#, Bb, ...; minor Am, F#m, ...; a mode Ddor, 'G mixolydian', ..."
     )
-    octave: int = option(0, "Octaves that the text and files stand above the usual place", between=(-3, 3))
+    octave: int = option(
+        0, "Octaves that the text and files stand above the usual place", between=(-FARTHEST, FARTHEST)
+    )
     tempo: int = option(120, "Quarters a minute", between=(10, 400))
     formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml, wav")
     chords: str = option("", 'Chords to fit, in the key of the tonic, bar by bar and over again: "C | Am | F G7 | C"')
@@ -178,11 +181,13 @@ class MusicDomain(Domain):
 
     def stated(self, path: Path) -> dict[str, Any]:
         """The key of the one melody in a file, and how many octaves it stands from where that key has it."""
-        found = list(files.read_files(path, self.options.shift, self.metre))
-        if len(found) != 1 or found[0].key is None:
+        read = files.read_files(path, self.options.shift, self.metre)
+        found = [(one.key, one.by) for one in read if one.key is not None]
+        if len(found) != 1:
             return {}
-        key = found[0].key
-        return {"tonic": keys.text_of(key), "octave": (-found[0].by - key.shift) // 12}
+        ((key, by),) = found
+        tonic = self.options.tonic if self.options.key == key else keys.text_of(key)  # as it was typed
+        return {"tonic": tonic, "octave": min(max((-by - key.shift) // 12, -FARTHEST), FARTHEST)}
 
     def terms(self) -> Sequence[RewardTerm]:
         """The rules of the preset, and the one of the chords where there are any."""

@@ -110,7 +110,11 @@ def with_terms(read: dict[str, Any], typed: Tables) -> dict[str, Any]:
 def next_stage(before: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a run's config with those of a `stage` over them; a weight that its terms state is one of them."""
     tables, weights = stage.get("terms", {}), before.get("weights", {})
-    stated = {name for name, table in tables.items() if isinstance(table, Mapping) and "weight" in table}
+    own = before.get("terms", {})
+    whole = all(isinstance(table, Mapping) for table in (tables, weights, own))
+    if not whole or not all(isinstance(table, Mapping) for table in (*tables.values(), *own.values())):
+        return layered(before, stage)  # whoever reads the settings says what is wrong with them
+    stated = {name for name, table in tables.items() if "weight" in table}
     kept = {name: weight for name, weight in weights.items() if name not in stated}
     others = {key: value for key, value in stage.items() if key != "terms"}
     return layered(with_terms({**before, "weights": kept}, tables), others)

@@ -133,14 +133,14 @@ def optimum_line(found: Mapping[str, Any]) -> str:
 
 def kept_line(kept: Mapping[str, Any], temperature: float, folder: Path) -> str:
     """One line on the files of a run, and how to get more of the kind. `temperature`: the run's own."""
-    at, option = "", ""
-    if kept["temperature"] > temperature:
+    at, draws = "", str(round(kept["draws"] / kept["items"]))
+    if kept["temperature"] > temperature:  # what these draws just reach, others may miss: twice as many will not
         at = f" at temperature {kept['temperature']:.3g}, as low as they reach"
-        option = f" --reward-temperature {kept['temperature']:.3g}"
+        draws = f"{math.ceil(2 * kept['draws'] / kept['items'])} --reward-temperature {1.005 * kept['temperature']:.3g}"
     return (
         f"the {kept['items']} files in {folder}/samples are kept of {kept['draws']:,} samples of both models, worth "
         f"{kept['effective']:,.0f} of the optimum{at}: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
-        f"more: seqtutor generate {folder}/ --draws {round(kept['draws'] / kept['items'])}{option}"
+        f"more: seqtutor generate {folder}/ --draws {draws}"
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import select
 import shutil
@@ -33,7 +34,7 @@ SETTLE = 0.02  # seconds that a program must be silent after a call whose answer
 LONGEST_LINE = 1 << 16  # bytes of an answer
 LONGEST_SHOWN = 80  # of one in a message
 KEPT = 2000  # bytes of a program's error output that are kept
-NO_NUMBER = ("nan", "inf", "-inf", "na", "n/a", "#n/a", "none", "null")  # what programs print where there is none
+NO_NUMBER = ("na", "n/a", "#n/a", "<na>", "none", "null", "nan(ind)", "-nan(ind)", "1.#qnan")  # where there is none
 
 
 @dataclass
@@ -242,7 +243,7 @@ class Program:
         while True:
             while b"\n" in self.unread:
                 line, self.unread = self.unread.split(b"\n", 1)
-                if (found := _answer_of(line)) is not None:
+                if (found := _answer_of(line, words=True)) is not None:
                     self.named = "text" in found
                     return _answer(found, text)
             more = os.read(output, 1 << 16)
@@ -256,6 +257,7 @@ class Program:
             self.unread += os.read(output, 1 << 16)
         if any(_answer_of(line) is not None for line in self.unread.split(b"\n")):
             raise Shifted("gave more than one answer for one text; one line each is needed")
+        self.unread = self.unread.split(b"\n")[-1]  # what was printed before a question answers none
 
     def _died(self) -> Outcome:
         status = self.process.wait() if self.process else 0
@@ -330,17 +332,20 @@ def _lines(output: int, seconds: float) -> tuple[bool, list[bytes]]:
     while select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]:
         more = os.read(output, 1 << 16)
         read = (read + more)[-LONGEST_LINE:]
-        if any(_answer_of(line) is not None for line in read.split(b"\n")[:-1]):
+        if any(_answer_of(line, words=True) is not None for line in read.split(b"\n")[:-1]):
             return True, []
         if not more:
             break
     return False, [line for line in read.split(b"\n") if line.strip()]
 
 
-def _answer_of(line: bytes) -> dict[str, Any] | None:
-    """What a line answers, a JSON object, a bare number or a word for none; None for any other: a banner, a note."""
+def _answer_of(line: bytes, *, words: bool = False) -> dict[str, Any] | None:
+    """What a line answers, a JSON object or a bare number; None for any other: a banner, a note.
+
+    `words`: once a text was given, a word for no number is an answer, too.
+    """
     word = line.decode(errors="replace").strip()
-    if word.lower() in NO_NUMBER:
+    if words and _no_number(word):
         return {"value": None, "reason": f"answered '{word}'"}
     try:
         found = json.loads(line)
@@ -349,6 +354,13 @@ def _answer_of(line: bytes) -> dict[str, Any] | None:
     if isinstance(found, int | float) and not isinstance(found, bool):
         return {"value": found}
     return found if isinstance(found, dict) and "value" in found else None
+
+
+def _no_number(word: str) -> bool:
+    try:
+        return not math.isfinite(float(word))
+    except ValueError:
+        return word.lower() in NO_NUMBER
 
 
 def ended(status: int) -> str:

@@ -144,7 +144,9 @@ def sentences(terms: Sequence[RewardTerm]) -> list[str]:
     return [f"{term.name}: {term.values.sentence}" for term in terms if isinstance(term.values, Surrogate)]
 
 
-def pinned(table: Mapping[str, Any], name: str, domain: Domain, prior: str) -> dict[str, Any]:
+def pinned(
+    table: Mapping[str, Any], name: str, domain: Domain, prior: str, weights: Mapping[str, float]
+) -> dict[str, Any]:
     """A table `[terms.NAME]` with what a repetition needs: prior, column, the digest of the file, the score of no item.
 
     Where neither a transform nor `invalid` says it, what is no item is worth the worst that was measured.
@@ -156,6 +158,6 @@ def pinned(table: Mapping[str, Any], name: str, domain: Domain, prior: str) -> d
     path = Path(full["surrogate"])
     record = read_table(path, full["column"], domain, full["digest"])
     scores = [-line.values[0] if full.get("better") == "lower" else line.values[0] for line in record.lines]
-    worst = max(scores) if full.get("weight", 1.0) < 0 else min(scores)
+    worst = max(scores) if weights.get(name, full.get("weight", 1.0)) < 0 else min(scores)
     usual = {} if "transform" in table else {"invalid": float(worst)}
     return {**usual, **full, "digest": digest(path)}

@@ -224,14 +224,16 @@ def weighted_terms(
     return [_weighed(term, weights, filters) for term in wanted]
 
 
-def pinned(tables: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
+def pinned(
+    tables: Mapping[str, Any], domain: Domain, prior: str, temperature: float, weights: Mapping[str, float]
+) -> dict[str, Any]:
     """The tables of terms, those that are learnt from a file with what a repetition needs."""
     found = dict(tables)
     for name, table in tables.items():
         if isinstance(table, Mapping) and "taste" in table:
             found[name] = taste.pinned(table, domain, prior, temperature)
         elif isinstance(table, Mapping) and "surrogate" in table:
-            found[name] = surrogate.pinned(table, name, domain, prior)
+            found[name] = surrogate.pinned(table, name, domain, prior, weights)
         elif isinstance(table, Mapping) and "run" in table:
             found[name] = distilled.pinned(table)
     return found

@@ -7,7 +7,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CellType, CodeType
 from typing import Any
 
@@ -20,7 +20,7 @@ from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.taste import Tasted
 from seqtutor.rewards.terms import TermSettings
 
-PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
+PLAIN = (bool, int, float, complex, str, bytes, bytearray, range, PurePath, np.generic, type(None), type(...))
 DEEPEST = 8  # containers and functions within each other that are looked into
 
 
@@ -63,7 +63,7 @@ def _told(value: Any, depth: int) -> Iterator[str]:
     yield f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, PLAIN):
         yield repr(value)
-    elif isinstance(value, np.ndarray):
+    elif isinstance(value, np.ndarray) and value.dtype != object:
         yield f"{value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
     elif depth:
         for part in _parts(value):
@@ -75,7 +75,9 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, tuple | list):
         return [len(value), *value]
     if isinstance(value, set | frozenset):
-        return [len(value), *sorted(map(repr, value))]
+        return [len(value), *sorted("\n".join(_told(part, DEEPEST // 2)) for part in value)]
+    if isinstance(value, np.ndarray):
+        return [value.shape, *value.ravel().tolist()]
     if isinstance(value, Mapping):
         return [part for item in value.items() for part in item]
     if isinstance(value, CodeType):
@@ -84,8 +86,17 @@ def _parts(value: Any) -> list[Any]:
         return [value.func, value.args, value.keywords]
     if isinstance(code := getattr(value, "__code__", None), CodeType):
         around = list(map(_content, getattr(value, "__closure__", None) or ()))
-        return [code, getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None), around]
-    return []
+        known = {name: part for name in code.co_names if isinstance(part := _global(value, name), PLAIN)}
+        own = vars(bound) if hasattr(bound := getattr(value, "__self__", None), "__dict__") else None
+        return [code, getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None), around, known, own]
+    if callable(inner := getattr(value, "__wrapped__", None)):
+        return [inner]
+    return [np.asarray(value)] if hasattr(value, "__array__") else []
+
+
+def _global(function: Any, name: str) -> Any:
+    """A global of that name that a function sees; the function itself, which is not plain, where there is none."""
+    return getattr(function, "__globals__", {}).get(name, function)
 
 
 def _content(cell: CellType) -> Any:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -140,14 +141,17 @@ class RunFolder:
         picked = {name: [values[row] for row in rows] for name, values in figures.items()}
         written(domain, [texts[row] or "" for row in rows], self.folder / "samples", picked)
 
-    def save_best(self, domain: Domain, policy: Scores) -> None:
-        """Write the files of the field of the policy's best by reward, each text once, as the page shows them."""
+    def save_best(self, domain: Domain, policy: Scores, count: int) -> None:
+        """Write the files of the policy's `count` best by reward, each text once, as the page shows them."""
+        shutil.rmtree(self.folder / "best", ignore_errors=True)
+        if not count:
+            return
         reward = [figure_of(figure_text(total)) for total in policy.totals]  # as the table has it, which a page reads
         first: dict[str, int] = {}
         for i, text in enumerate(policy.texts):
             if text and math.isfinite(reward[i]):
                 first.setdefault(text, i)
-        rows = sorted(first.values(), key=lambda i: (-reward[i], i))[:BEST]
+        rows = sorted(first.values(), key=lambda i: (-reward[i], i))[:count]
         picked = {name: [values[row] for row in rows] for name, values in policy.figures.items()}
         written(domain, [policy.texts[row] or "" for row in rows], self.folder / "best", picked)
 

@@ -254,11 +254,14 @@ def test_a_caption_has_the_figures_in_one_line():
 @pytest.mark.parametrize(
     ("name", "content", "names"),
     [
-        ("list.smi", f"{ASPIRIN} NSC 1\nCCO NSC-2\n", ["NSC", "NSC-2"]),
+        ("list.smi", f"{ASPIRIN} NSC 1\nCCO NSC-2\n", ["NSC 1", "NSC-2"]),
         ("before.smi", f"one {ASPIRIN}\ntwo CCO\n", ["one", "two"]),
         ("table.csv", f"Compound ID;Structure (SMILES);pIC50\na;{ASPIRIN};7\nb;CCO;6\n", ["a", "b"]),
         ("odd.csv", f"smi_canonical,pIC50,name\n{ASPIRIN},7,a\nCCO,6,b\nCCN,6,c\n", ["a", "b", "c"]),
         ("bare.csv", f"{ASPIRIN}\nCCO\n", ["", ""]),
+        ("own.csv", f"molecule,CID\n{ASPIRIN},1\nCCO,2\nCCN,3\n", ["", "", ""]),
+        ("sources.csv", f"id,is smiles valid,smiles\n1,yes,{ASPIRIN}\n2,yes,CCO\n", ["1", "2"]),
+        ("word.smi", f"{ASPIRIN} smiles-001\nCCO smiles-002\n", ["smiles-001", "smiles-002"]),
     ],
 )
 def test_what_a_file_calls_a_molecule_is_read_and_a_header_is_no_molecule(tmp_path, name, content, names):
@@ -274,3 +277,11 @@ def test_a_record_of_an_sdf_has_its_title_and_so_has_what_is_left_out(tmp_path):
     lines = reading(tmp_path, "twice.sdf", text + text)
     assert [line.name for line in lines] == ["mine-1", "mine-2"] * 2
     assert [line.problem for line in lines[2:]] == [f"the same molecule as twice.sdf:record {n}" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("bad", ["C1CC(=O", "bad(", "CNX(bad", "XX"])
+def test_a_first_molecule_that_is_none_is_no_header(tmp_path, bad):
+    """It was passed over, with the names of all others."""
+    first, *others = reading(tmp_path, "list.smi", f"{bad} mol-1\nCCO mol-2\nCCN mol-3\nCCC mol-4\n")
+    assert (first.text, first.name) == (None, "mol-1")
+    assert [line.name for line in others] == ["mol-2", "mol-3", "mol-4"]
