@@ -14,7 +14,7 @@ import pytest
 from letters import LettersDomain, Options, ids
 
 from seqtutor import SequenceTerm, UserError
-from seqtutor.rewards import outside
+from seqtutor.rewards import programs
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
 
@@ -290,7 +290,7 @@ def test_a_program_that_is_slow_or_dies_of_a_text_is_not_refused_for_it(code):
 
 def test_a_program_that_cannot_start_is_refused_with_its_own_last_words(monkeypatch):
     """A run with a program that was not there ended well, with 123 failures."""
-    monkeypatch.setattr(outside, "GRACE", 60.0)  # on a busy machine too
+    monkeypatch.setattr(programs, "GRACE", 60.0)  # on a busy machine too
     wanted = "the program cannot be used: it ended before it was given a text, with status 1: OSError: no license"
     code = "import sys\nprint('starting', file=sys.stderr)\nraise OSError('no license')"
     with script(code, timeout=0.5) as scorer, pytest.raises(UserError, match=wanted):

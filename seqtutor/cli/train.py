@@ -202,9 +202,9 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
 
 
 def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
-    from seqtutor.api import conclude
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import comparison_table, kept_line, optimum_line
+    from seqtutor.conclusion import conclude
     from seqtutor.plugin.complaints import complaints
     from seqtutor.runs.recorded import sentences
 

@@ -13,8 +13,9 @@ from typing import Any
 from seqtutor.domain import Domain, SequenceTerm
 from seqtutor.errors import UserError
 from seqtutor.rewards.outcomes import Outcome, Shifted, WrongNumber, ask
-from seqtutor.rewards.outside import Oracle, Own, Program
+from seqtutor.rewards.outside import Oracle, Own
 from seqtutor.rewards.pool import Pool, PoolAnswers, Worker
+from seqtutor.rewards.programs import Program
 from seqtutor.rewards.store import Store
 from seqtutor.rewards.terms import TermSettings
 from seqtutor.rewards.versions import version_of

@@ -19,7 +19,8 @@ from typing import IO, Any, BinaryIO, NamedTuple
 
 from seqtutor.errors import UserError
 from seqtutor.rewards.outcomes import Outcome, Shifted, failure
-from seqtutor.rewards.outside import Oracle, described, ended, lies_here, path_elsewhere
+from seqtutor.rewards.outside import Oracle, described, lies_here, path_elsewhere
+from seqtutor.rewards.programs import ended
 from seqtutor.rewards.worker import kill_all
 
 START = 120.0  # seconds that a worker may take to import its functions

@@ -17,7 +17,8 @@ from seqtutor.errors import UserError, unknown
 from seqtutor.option import check_type
 from seqtutor.rewards import distilled, surrogate, taste
 from seqtutor.rewards.distilled import Distilled
-from seqtutor.rewards.outside import Function, Program
+from seqtutor.rewards.outside import Function
+from seqtutor.rewards.programs import Program
 from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.taste import INVALID, Tasted
 from seqtutor.rewards.transforms import Transform, transform_of
