@@ -221,6 +221,13 @@ def test_what_a_function_has_taken_from_around_it_is_part_of_its_version():
     many = [np.arange(3), np.arange(4), np.float32(1), np.float32(2), Path("a"), Path("b"), range(3), range(4)]
     calls += [partial(both, times=value) for value in many] + [Holder(1).count, Holder(2).count]
     calls += [partial(both, times=torch.arange(3)), partial(both, times=torch.arange(4))]
+    around = {len}
+
+    def round_about(texts):
+        return [len(around) for _ in texts]
+
+    around.add(round_about)  # it is in what it has taken
+    calls += [round_about]
     found = [versions._digest(call) for call in calls]
     assert len(set(found)) == len(found)
     assert versions._digest(made(2)) == found[1]

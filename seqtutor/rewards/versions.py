@@ -66,16 +66,16 @@ def _told(value: Any, depth: int) -> Iterator[str]:
     elif isinstance(value, np.ndarray) and value.dtype != object:
         yield f"{value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
     elif depth:
-        for part in _parts(value):
+        for part in _parts(value, depth):
             yield from _told(part, depth - 1)
 
 
-def _parts(value: Any) -> list[Any]:
+def _parts(value: Any, depth: int) -> list[Any]:
     """What a container, a function or its code is made of, in an order that is the same in every process."""
     if isinstance(value, tuple | list):
         return [len(value), *value]
     if isinstance(value, set | frozenset):
-        return [len(value), *sorted("\n".join(_told(part, DEEPEST // 2)) for part in value)]
+        return [len(value), *sorted("\n".join(_told(part, depth - 1)) for part in value)]
     if isinstance(value, np.ndarray):
         return [value.shape, *value.ravel().tolist()]
     if isinstance(value, Mapping):

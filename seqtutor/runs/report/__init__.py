@@ -39,7 +39,6 @@ WRITERS = {"prior": "prior", "policy": "tuned"}  # what a sample is called by wh
 CARDS = 4  # figures in the headline, better and worse alike
 # Logged columns that explain a run to its maker.
 FURTHER = ("valid", "distinct", "entropy", "largest_family", "in_corpus", "commonest", "length", "loss", "temperature")
-
 TASTED = ("sd.", "agreement.")  # of each term that is a taste: its doubt, and how far its members agree
 
 
