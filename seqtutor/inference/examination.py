@@ -33,7 +33,7 @@ def examine(domain: Domain, data: Examples, folder: Path) -> Inference:
         )
     terms, rest = offered(domain), iter(data.held_out)
     values, counts = grouped(domain, terms, [[next(rest) for _ in range(size)] for size in data.sizes])
-    base = prior_base(domain, terms, str(folder.absolute()), keep=False)
+    base = prior_base(domain, terms, str(folder.absolute()))
     found = _told(values, base.values, [term.name for term in terms], counts)
     _note(found, folder / "config.json")
     return found

@@ -1,15 +1,12 @@
-"""Items as rows of raw terms: read from anybody's files, cut as pre-training cuts them; and a prior's texts, cached."""
+"""Items as rows of raw terms: read from anybody's files, cut as pre-training cuts them; and a prior's texts."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
-import zipfile
-import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,18 +15,16 @@ import numpy as np
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError, shortened
-from seqtutor.files import digest, read_text, readable
+from seqtutor.files import read_text, readable
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
-from seqtutor.rewards.versions import version_of
+from seqtutor.runs import keeping
 
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values
 
-FORMAT = 1  # of the cached file
 TEXTS = 4000  # of the prior
 ROWS = 1024  # sequences that are scored together
-CHECKED = 64  # cached texts that are scored again: the terms may have changed under the cache
 
 
 @dataclass(frozen=True)
@@ -130,99 +125,36 @@ def grouped(
     return sums / counts[:, None], counts.astype(np.float64)
 
 
-def score(domain: Domain, terms: Sequence[RewardTerm], tokens: Ids, truncated: np.ndarray) -> tuple[Values, np.ndarray]:
-    """Raw terms (B, K) of sequences (B, T), exactly as a run is paid; and which of them are items (B,)."""
+def score(
+    domain: Domain, terms: Sequence[RewardTerm], tokens: Ids, truncated: np.ndarray, *, keep: bool = False
+) -> tuple[Values, np.ndarray]:
+    """Raw terms (B, K) of sequences (B, T), exactly as a run is paid; and which of them are items (B,).
+
+    `keep`: they will be asked of again, see `seqtutor.runs.keeping`.
+    """
     scorer = Scorer(domain, terms)
-    parts, valid = [np.zeros((0, len(terms)))], np.zeros(len(tokens), bool)
-    for start in range(0, len(tokens), ROWS):
-        some = slice(start, start + ROWS)
-        scores = scorer.score(tokens[some], truncated[some])
-        parts.append(np.stack([scores.terms[term.name] for term in terms], axis=1))
-        valid[some] = [text is not None for text in scores.texts]
-    return np.concatenate(parts), valid
+    parts = [np.zeros((0, len(terms)))]
+    known: AbstractContextManager[list[str | None]] = keeping.answers(scorer, tokens) if keep else nullcontext([])
+    with known as texts:
+        for start in range(0, len(tokens), ROWS):
+            some = slice(start, start + ROWS)
+            scores = scorer.score(tokens[some], truncated[some])
+            parts.append(np.stack([scores.terms[term.name] for term in terms], axis=1))
+            texts += scores.texts
+    return np.concatenate(parts), np.array([text is not None for text in texts], bool)
 
 
-def prior_base(
-    domain: Domain, terms: Sequence[RewardTerm], prior: str, texts: int = TEXTS, seed: int = 0, *, keep: bool = True
-) -> Base:
-    """The raw terms of `texts` texts that a prior writes, sampled with `seed`; `keep`: from the cache once they are."""
-    path = _cache_path(_key(domain, terms, prior, texts, seed)) if keep else None
-    base = _cached(path, domain, terms) if path else None
-    if base is None:
-        tokens, truncated = _sample(domain, prior, texts, seed)
-        values, valid = score(domain, terms, tokens, truncated)
-        base = Base(values[valid], values[~valid])
-        if path:
-            _keep(path, base, tokens[:CHECKED], truncated[:CHECKED], values[:CHECKED])
-    if not len(base.values):
-        raise UserError(f"none of {texts:,} texts of the prior '{prior}' is an item of domain '{domain.name}'")
-    return base
-
-
-def _sample(domain: Domain, prior: str, texts: int, seed: int) -> tuple[Ids, np.ndarray]:
+def prior_base(domain: Domain, terms: Sequence[RewardTerm], prior: str, texts: int = TEXTS, seed: int = 0) -> Base:
+    """The raw terms of `texts` texts that a prior writes, sampled with `seed`; kept in the user's cache."""
     import torch
 
     from seqtutor.config import check_memory
     from seqtutor.priors.files import load_prior
-    from seqtutor.priors.sampling import draw
 
     check_memory(f"{texts:,} texts", 8.0 * texts * (2 * domain.max_length + 4))
-    return draw(load_prior(prior, domain), domain, texts, torch.Generator().manual_seed(seed))
-
-
-def _key(domain: Domain, terms: Sequence[RewardTerm], prior: str, texts: int, seed: int) -> str:
-    """What the base depends on: the prior's own bytes, the domain with its options, the terms with their versions."""
-    from seqtutor.priors.files import model_folder, stem_of
-
-    folder = model_folder(prior)
-    weights = folder / f"{stem_of(folder)}.safetensors"
-    versions = [(term.name, version_of(domain, term, {})) for term in terms]
-    about = [FORMAT, digest(weights), domain.name, asdict(domain.options), versions, texts, seed]
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-
-
-def _cache_path(key: str) -> Path | None:
-    """Where the base is kept; None where nothing can be written: then it is made anew each time."""
-    from platformdirs import user_cache_dir
-
-    folder = Path(user_cache_dir("seqtutor"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder / f"base-{key[:32]}.npz"
-
-
-def _cached(path: Path, domain: Domain, terms: Sequence[RewardTerm]) -> Base | None:
-    """The base in a file; None where there is none, where it is damaged, or where the terms say something else now."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as file:  # np.load would leave a damaged one open
-            kept = {name.removesuffix(".npy"): _array(file.read(name)) for name in file.namelist()}
-        values, invalid, tokens = kept["values"], kept["invalid"], kept["tokens"]
-        truncated, checked = kept["truncated"], kept["checked"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
-        return None
-    wide = (len(terms),)
-    fits = values.shape[1:] == invalid.shape[1:] == checked.shape[1:] == wide
-    if not fits or tokens.shape != (len(checked), domain.max_length) or truncated.shape != checked.shape[:1]:
-        return None
-    again, _ = score(domain, terms, tokens, truncated)
-    return Base(values, invalid) if np.allclose(again, checked, equal_nan=True) else None
-
-
-def _array(content: bytes) -> np.ndarray:
-    return np.asarray(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
-
-
-def _keep(path: Path, base: Base, tokens: Ids, truncated: np.ndarray, checked: Values) -> None:
-    """Write the cache whole or not at all; where that is not possible, nothing is kept."""
-    from seqtutor.files import write_atomically
-
-    content = io.BytesIO()
-    np.savez_compressed(
-        content, values=base.values, invalid=base.invalid, tokens=tokens, truncated=truncated, checked=checked
-    )
-    try:
-        write_atomically(path, content.getvalue())
-    except OSError:
-        return
+    generator = torch.Generator().manual_seed(seed)
+    tokens, truncated = keeping.draw(load_prior(prior, domain), domain, texts, generator)
+    values, valid = score(domain, terms, tokens, truncated, keep=True)
+    if not valid.any():
+        raise UserError(f"none of {texts:,} texts of the prior '{prior}' is an item of domain '{domain.name}'")
+    return Base(values[valid], values[~valid])
