@@ -113,6 +113,15 @@ class Summary:
     kept: Kept | None = None  # None: the files are of the policy as it writes
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
+    @property
+    def rival(self) -> tuple[int, float, float] | None:
+        """What choosing gives that goes as far from the prior as what the run hands over: the best of how many draws,
+        KL at most, reward. None where that is not known, or not fewer than the draws of the table.
+        """
+        reached = self.kept.kl if self.kept else self.kl_sequence
+        as_far = [row for row in (self.optimum.best_of if self.optimum else ()) if row[1] >= reached]
+        return as_far[0] if as_far and as_far[0][0] < self.best_of else None
+
 
 @dataclass(frozen=True)
 class Sample:
