@@ -2,16 +2,18 @@
 
 The raters are those of benchmarks/raters.py: a hidden taste that the terms only half describe. Each answers as a person
 does at the page of `seqtutor rate`, and `seqtutor train --taste` tunes by the answers, at its defaults. A row says the
-mean hidden taste (0 and 1 are the prior's mean and standard deviation) of the tuned policy's samples, of the model's
-best of 64 of the prior's texts, and of the prior; then what the model of the votes thinks of the first two, in nats:
-where that is less of the tuned policy, too, it is the tuning that fell short, and not the model. KL is in nats a token;
-then the share of distinct items, and the alarms.
+mean hidden taste (0 and 1 are the prior's mean and standard deviation) of the files that the run hands over, of the
+tuned policy's samples, of the model's best of 64 of the prior's texts, and of the prior; then what the model of the
+votes thinks of the first three, in nats: where that is less of the tuned policy, too, it is the tuning that fell short,
+and not the model. KL is in nats an item, of what is handed over and of the policy; then the share of distinct items
+among the files, and the alarms.
 
 OMP_NUM_THREADS=1; some minutes a seed.
 """
 
 from __future__ import annotations
 
+import csv
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -32,7 +34,7 @@ from seqtutor.rewards.taste import Tasted, usual_budget
 Values = NDArray[np.float64]
 Taste = Callable[[Sequence[str]], Values]
 
-ASKED, JUDGED, GROUPS = 400, 500, 200
+ASKED, JUDGED, GROUPS, SAMPLES = 400, 500, 200, 2000
 
 
 def main() -> None:
@@ -42,7 +44,8 @@ def main() -> None:
     votes = int(args[args.index("--votes") + 1]) if "--votes" in args else 100
     for name in [word for word in args if word in ("music", "molecules")] or ["music", "molecules"]:
         print(f"{name}, {votes} answers")
-        print("  seed  tuned  best of 64  prior  opinion: tuned  best of 64  nats/token  distinct  seconds  alarms")
+        print("  seed   kept  tuned  best of 64  prior  opinion: kept  tuned  best of 64  nats: kept  tuned", end="")
+        print("  distinct  seconds  alarms")
         for seed in range(seeds):
             with tempfile.TemporaryDirectory() as folder:
                 measure(name, seed, votes, Path(folder))
@@ -64,22 +67,30 @@ def measure(name: str, seed: int, count: int, folder: Path) -> None:
                    np.random.default_rng(seed)), lens, taste, count, seed)  # fmt: skip
     table = {"taste": {"taste": str(path)}}
     run: Run = tune(
-        name, terms=table, kl_budget=usual_budget(path, name), folder=folder / "run", seed=seed, samples=200
+        name, terms=table, kl_budget=usual_budget(path, name), folder=folder / "run", seed=seed, samples=SAMPLES
     )
     own = written(run.policy, JUDGED, 300)
+    kept = files_of(run)
     opinion = Tasted(path, source.domain, name, 0.0)
     mean, truth = opinion(texts), taste(texts)
     groups = np.random.default_rng(seed).integers(len(texts), size=(GROUPS, 64))
     best = groups[np.arange(GROUPS), mean[groups].argmax(1)]
     alarms = folder / "run" / "alarms.csv"
     raised = [line.split(",")[1] for line in alarms.read_text().splitlines()[1:]] if alarms.exists() else []
+    kl = run.summary.get("kept", {}).get("kl", np.nan), run.summary["kl"]["sequence"]
     print(
-        f"  {seed:>4}  {taste(own).mean():>5.2f}  {truth[best].mean():>10.2f}  {truth.mean():>5.2f}  "
-        f"{opinion(own).mean():>14.2f}  {mean[best].mean():>10.2f}  "
-        f"{run.summary['kl']['token']:>10.3f}  {len(set(own)) / JUDGED:>8.0%}  {perf_counter() - began:>7.0f}  "
-        f"{' '.join(raised) or '-'}",
+        f"  {seed:>4}  {taste(kept).mean():>5.2f}  {taste(own).mean():>5.2f}  {truth[best].mean():>10.2f}  "
+        f"{truth.mean():>5.2f}  {opinion(kept).mean():>13.2f}  {opinion(own).mean():>5.2f}  "
+        f"{mean[best].mean():>10.2f}  {kl[0]:>10.2f}  {kl[1]:>5.2f}  "
+        f"{len(set(kept)) / len(kept):>8.0%}  {perf_counter() - began:>7.0f}  {' '.join(raised) or '-'}",
         flush=True,
     )
+
+
+def files_of(run: Run) -> list[str]:
+    """The texts of the files that a run hands over."""
+    with (run.folder / "samples.csv").open(newline="", encoding="utf-8") as file:
+        return [row["text"] for row in csv.DictReader(file) if int(row["file"] or 0)]
 
 
 def hidden_taste(lens: Lens, texts: Sequence[str], rng: np.random.Generator) -> Taste:

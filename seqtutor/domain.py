@@ -18,6 +18,10 @@ from seqtutor.option import check_type, checked
 from seqtutor.option import option as option
 from seqtutor.plugin import plain
 from seqtutor.plugins import find, installed
+from seqtutor.term import RewardTerm as RewardTerm
+from seqtutor.term import SequenceTerm as SequenceTerm
+from seqtutor.term import TermKind as TermKind
+from seqtutor.term import TokenTerm as TokenTerm
 from seqtutor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # a command's help must not wait for these
@@ -33,63 +37,6 @@ Figures = Mapping[str, Sequence[float]]  # columns by name, a number for each te
 
 def silent(done: int, total: int) -> None:
     """The progress report of someone who does not want one."""
-
-
-@dataclass(frozen=True)
-class TokenTerm:
-    """A reward for each step: a pure function of token ids, vectorised over the batch.
-
-    `values`: ids (B, T) int64, as in `Rollout.tokens` (no BOS, EOS, then PAD) -> (B, T) float64. Padding is ignored.
-    """
-
-    name: str
-    weight: float
-    summary: str
-    source: str
-    values: Callable[[Ids], Values]
-
-    @property
-    def counts(self) -> bool:
-        """Whether the reward depends on it."""
-        return bool(self.weight)
-
-
-@dataclass(frozen=True)
-class SequenceTerm:
-    """A reward for a finished item: a pure function of texts.
-
-    `values`: B texts, all of them decoded -> (B,) float64, higher is better once weighted. NaN says "this could not
-    be computed" and is never a score. `invalid` is what a sequence earns that is no item of the domain at all
-    (undecodable or truncated): no call is made for it. A `costly` term is evaluated only where a run names it, by a
-    weight or to hold it out; any other term stands in every table, with or without a weight.
-    """
-
-    name: str
-    weight: float
-    summary: str
-    source: str
-    values: Callable[[Sequence[str]], Values]
-    invalid: float = 0.0
-    costly: bool = False
-    filter: bool = False  # its score, 0 to 1, multiplies the reward instead of adding to it
-
-    @property
-    def counts(self) -> bool:
-        """Whether the reward depends on it."""
-        return bool(self.weight) or self.filter
-
-
-class TermKind(ABC):
-    """What a config makes terms of, `[terms.NAME] kind = "..."`, one a name: a frozen dataclass of `option` fields."""
-
-    lower: ClassVar[bool] = False  # a lower raw value is better: a config must say how it is paid
-
-    @abstractmethod
-    def term(self, name: str) -> SequenceTerm:
-        """The term of that name. Raises UserError for settings that make none."""
-
-
-RewardTerm = TokenTerm | SequenceTerm
 
 
 @dataclass(frozen=True)

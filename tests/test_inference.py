@@ -25,11 +25,11 @@ from seqtutor.inference import (
     examination,
     features,
     infer,
-    share,
     tilt,
     usable,
 )
 from seqtutor.inference.features import offered, prior_base, score
+from seqtutor.inference.shared import share
 from seqtutor.priors import sampling
 from seqtutor.priors.files import save_model
 from seqtutor.rewards.reward import Reward

@@ -90,8 +90,9 @@ def _infer(
 ) -> None:
     from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import columns, config, notes, table
-    from seqtutor.inference import check_count, share
+    from seqtutor.inference import check_count
     from seqtutor.inference.features import offered, read_items
+    from seqtutor.inference.shared import share
 
     terms = _without(offered(domain), without)
     names = [term.name for term in terms]

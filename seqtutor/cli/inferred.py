@@ -13,8 +13,9 @@ from scipy.special import logsumexp
 
 from seqtutor.cli.console import new_table
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.inference import LOW, Inference, Shared, beyond, correlated
+from seqtutor.inference import LOW, Inference, beyond, correlated
 from seqtutor.inference.features import Base
+from seqtutor.inference.shared import Shared
 
 STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
 

@@ -11,7 +11,7 @@ which is concave: Newton's method finds its one maximum. With q_j ~ exp(w . y_j)
     Var w = H^-1 ( V / N + S + I / (N^2 tau^2) ) H^-1        S = sum_j q_j^2 (y_j - m)(y_j - m)^T
 
 V is the spread of the items, which an item of many excerpts enters once; S is what the base being a sample costs, and
-is 0 where the base is the whole list; the last part is the pull of the penalty. `share` compares several such fits.
+is 0 where the base is the whole list; the last part is the pull of the penalty. `shared` compares several such fits.
 """
 
 from __future__ import annotations
@@ -319,34 +319,3 @@ def correlated(found: Inference) -> list[tuple[str, str, float]]:
     c = found.correlation
     pairs = [(found.names[i], found.names[j], float(c[i, j])) for i in range(len(c)) for j in range(i)]
     return sorted((pair for pair in pairs if abs(pair[2]) >= 0.7), key=lambda pair: -abs(pair[2]))
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What several folders have in common: the mean of their weights as random effects, and whether they differ."""
-
-    names: tuple[str, ...]
-    mean: Values  # (K,) nats per standard deviation
-    halfwidth: Values  # (K,) of the 95 % interval
-    p_differ: Values  # (K,) the chance of weights so far apart if all folders had one
-
-
-def share(found: Sequence[Inference]) -> Shared:
-    """The common part of G inferences against one base (DerSimonian and Laird), term by term.
-
-    The error that comes from the base is the same in all of them: it does not average out, and tells none apart.
-    """
-    names = tuple(name for name in found[0].names if all(name in one.names for one in found))
-    at = [[one.names.index(name) for name in names] for one in found]
-    w = np.stack([one.mean[k] for one, k in zip(found, at, strict=True)])
-    common = np.stack([np.diag(one.sampling)[k] for one, k in zip(found, at, strict=True)])
-    own = np.stack([np.diag(one.covariance)[k] for one, k in zip(found, at, strict=True)]) - common
-    precision = 1 / own
-    total = precision.sum(axis=0)
-    distance = (precision * (w - (precision * w).sum(axis=0) / total) ** 2).sum(axis=0)
-    freedom = len(found) - 1
-    between = np.maximum(0.0, (distance - freedom) / (total - (precision**2).sum(axis=0) / total))
-    precision = 1 / (own + between)
-    total = precision.sum(axis=0)
-    halfwidth = NORMAL * np.sqrt(1 / total + common.mean(axis=0))
-    return Shared(names, (precision * w).sum(axis=0) / total, halfwidth, np.asarray(chdtrc(freedom, distance)))
