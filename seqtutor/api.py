@@ -13,10 +13,10 @@ import torch
 
 from seqtutor import tuning
 from seqtutor.conclusion import conclude
-from seqtutor.config import PretrainConfig, TrainConfig, build, changed, fitting, layered
-from seqtutor.domain import Domain, load
-from seqtutor.drawing import Source, as_stated, check_drawing, choose, open_model, texts_of
-from seqtutor.errors import UserError
+from seqtutor.config import PretrainConfig, TrainConfig, build, changed, check_seed, fitting, layered
+from seqtutor.domain import Domain, available, load
+from seqtutor.drawing import Source, as_stated, check_count, check_drawing, choose, open_model, texts_of
+from seqtutor.errors import UserError, shortened, unknown
 from seqtutor.files import read_json, read_text, read_toml
 from seqtutor.hardware import learns_narrow, quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
@@ -28,7 +28,7 @@ from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.terms import pinned
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import Evaluation
-from seqtutor.runs.folder import RunFolder, as_it_ran, new_folder, open_run, whole_rows
+from seqtutor.runs.folder import RunFolder, as_it_ran, checked_run, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.report import render
 from seqtutor.testing import rehearse
@@ -65,12 +65,18 @@ class Run:
     @property
     def metrics(self) -> Any:
         """One row an update: a DataFrame where pandas is installed, else a list of dicts."""
-        return table_of(whole_rows(self.folder / "metrics.csv"))
+        return table_of(self._rows("metrics.csv"))
 
     @property
     def samples(self) -> Any:
         """The final samples of both models with every term: a DataFrame where pandas is installed, else dicts."""
-        return table_of(whole_rows(self.folder / "samples.csv"))
+        return table_of(self._rows("samples.csv"))
+
+    def _rows(self, name: str) -> list[dict[str, str]]:
+        path = self.folder / name
+        if not path.is_file():
+            raise UserError(f"there is no {path}, seen from {Path.cwd()}: load the run again from where it lies")
+        return whole_rows(path)
 
     def table(self) -> None:
         """Print the before/after table."""
@@ -101,7 +107,7 @@ def tune(
     options: Mapping[str, Any] | None = None,
     folder: str | Path = "",
     resume: str | Path = "",
-    report: Callable[[Row], None] = lambda row: None,
+    report: Callable[[Row], None] | None = None,
     **settings: Any,
 ) -> Run:
     """Tune a prior towards a reward, as `seqtutor train` does -> the run, with its table, samples and page.
@@ -112,17 +118,38 @@ def tune(
     """
     given = {**settings, "terms": terms, "weights": weights, "options": options}
     known = {key: value for key, value in given.items() if value is not None}
+    made = _made(domain, options)
     if resume:
-        read = read_toml(Path(resume) / "config.toml")
+        if not isinstance(resume, str | Path):
+            raise UserError(f"resume must be the folder of a run, not {shortened(repr(resume), 60)}")
+        read = read_toml(checked_run(Path(resume)))
         known = layered(fitting(read, known.get("objective")), known)
-    made = domain if isinstance(domain, Domain) else None
+        if domain and known.get("domain") != (other := made.name if made else domain):
+            raise UserError(f"the run {resume} is of domain '{known.get('domain')}', and keeps it: not '{other}'")
     name = made.name if made else domain or known.get("domain", "")
+    if not name:
+        raise UserError(f"name a domain, such as tune({available()[0]!r})" if available() else "no domain is installed")
     defaults = dict(made.defaults) if made else {}
     config = build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments")
     with opened(made and guarded(made), config, str(folder), resume) as (tuner, run):
-        tuning.tune(tuner, run, report)
+        tuning.tune(tuner, run, report or silently)
         conclude(tuner, run, config.samples, interrupted=False)
     return Run(run.folder, tuner.domain, tuner.config, tuner.kept.eval())
+
+
+def silently(row: Row) -> None:
+    """The report of someone who wants none."""
+
+
+def _made(domain: Any, options: Mapping[str, Any] | None) -> Domain | None:
+    """The domain if it is one, and not the name of one. Raises UserError for what is neither."""
+    if isinstance(domain, type):
+        raise UserError(f"domain is the class {domain.__name__}: give its name, or one that is made, with its options")
+    if not isinstance(domain, str | Domain):
+        raise UserError(f"domain must be a name, or a Domain, not {shortened(repr(domain), 60)}")
+    if isinstance(domain, Domain) and options:
+        raise UserError(f"a {type(domain).__name__} that is made has its options: make it with {dict(options)}")
+    return domain if isinstance(domain, Domain) else None
 
 
 @contextmanager
@@ -134,6 +161,8 @@ def opened(
     `domain`: None is the one that `config` names, made with the options of its prior under those of `config`. What a
     run will ask of it is tried on a few texts of the prior before there is a folder.
     """
+    if resume and folder and Path(folder).absolute() != Path(resume).absolute():
+        raise UserError(f"a run goes on in its own folder, {resume}: leave {folder} out, or copy the run there first")
     check_device(config.device)
     name = config.prior or (domain or load(config.domain, config.options)).own_prior
     if domain is None:
@@ -173,10 +202,19 @@ def computing(config: TrainConfig) -> dict[str, Any]:
     return {"threads": torch.get_num_threads(), "precision": precision}
 
 
-def load_run(folder: str | Path) -> Run:
-    """A run from its folder."""
+def load_run(folder: str | Path | Run, *, terms: Terms | None = None) -> Run:
+    """A run from its folder.
+
+    `terms`: the functions of its reward that stood in the Python session which made it, by name.
+    """
+    if isinstance(folder, Run):
+        folder = folder.folder
+    if not isinstance(folder, str | Path):
+        raise UserError(f"a run is loaded from its folder, not from {shortened(repr(folder), 60)}")
     config, domain = open_run(Path(folder))
-    return Run(Path(folder), domain, config)
+    if other := [name for name in terms or {} if name not in config.terms]:
+        raise unknown(f"term from outside of the run {folder}", other[0], config.terms)
+    return Run(Path(folder), domain, changed(config, terms={**config.terms, **(terms or {})}))
 
 
 def generate(
@@ -185,8 +223,8 @@ def generate(
     *,
     seed: int = 0,
     temperature: float = 1.0,
-    primer: str = "",
-    revise: str = "",
+    primer: str | Path = "",
+    revise: str | Path = "",
     keep: str = "",
     draws: int = 1,
     reward_temperature: float | None = None,
@@ -199,8 +237,12 @@ def generate(
     None is the run's own temperature. Every other draw of a run is its prior's.
     """
     check_drawing(n, draws, temperature, reward_temperature)
-    source = _source(model, primer or revise)
-    given = given_steps(source.domain, primer, revise, keep)
+    check_seed(seed)
+    for name, text in (("primer", primer), ("revise", revise), ("keep", keep)):
+        if not isinstance(text, str | Path):
+            raise UserError(f"{name} must be text, or the path of a file, not {shortened(repr(text), 60)}")
+    source = _source(model, str(primer or revise))
+    given = given_steps(source.domain, str(primer), str(revise), str(keep))
     if draws > 1:
         with closing(source.scorer()) as scorer:
             scores, _ = choose(source, scorer, n, draws, seed=seed, temperature=reward_temperature, script=given)
@@ -213,21 +255,28 @@ def generate(
 def _source(model: str | Path | Run, like: str = "") -> Source:
     if isinstance(model, Run):
         return Source(model.policy, as_stated(model.domain, like), model.config, model.folder, tuned=True)
+    if not isinstance(model, str | Path):
+        raise UserError(f"a model is a Run, or the name or folder of one, not {shortened(repr(model), 60)}")
     return open_model(model, like=like)
 
 
 def evaluate(
     *models: str | Path | Run, n: int = 1000, seed: int = 0, leave_out: Sequence[str] = ()
 ) -> list[Evaluation]:
-    """Score and measure n samples of each model, by the terms of the first one's run."""
+    """Score and measure n samples of each model, by the terms of the first one's run but those to `leave_out`."""
+    check_count("n", n, 2)
+    check_seed(seed)
+    if not models:
+        raise UserError("name at least one model to evaluate: a Run, or the name or folder of a run or a prior")
     sources = [_source(model) for model in models]
     first = sources[0]
-    for name, source in zip(models, sources, strict=True):
+    for source in sources:
         other = source.domain
         if other.name != first.domain.name or other.options != first.domain.options:
             raise UserError(
-                f"'{name}' is of domain '{other.name}', {_told(other)}, and '{models[0]}' of '{first.domain.name}', "
-                f"{_told(first.domain)}: only models of one domain, with the same options, can be compared"
+                f"'{source.folder}' is of domain '{other.name}', {_told(other)}, and '{first.folder}' of "
+                f"'{first.domain.name}', {_told(first.domain)}: only models of one domain, with the same options, "
+                "can be compared"
             )
     with closing(first.scorer(leave_out)) as scorer:
         return [
@@ -248,22 +297,23 @@ def pretrain(
     *,
     folder: str | Path = "",
     options: Mapping[str, Any] | None = None,
-    report: pretraining.Report = lambda state, updates: None,
+    report: pretraining.Report | None = None,
     **settings: Any,
 ) -> Path:
     """Learn a prior from texts, or from the domain's corpus -> its folder, for `tune(prior=...)`."""
     from seqtutor import pretraining  # tuning must not wait for what it brings along
 
-    made = guarded(domain if isinstance(domain, Domain) else load(domain, options))
+    made = guarded(_made(domain, options) or load(str(domain), options))
     values = {**settings, "domain": made.name, "options": dataclasses.asdict(made.options)}
     config = build(PretrainConfig, values, "the arguments")
-    texts = list(made.corpus() if data is None else data)
+    pretraining.check_shape(settings, config.prior)
+    texts = list(made.corpus()) if data is None else pretraining.checked_texts(made, data, config)
     rehearse(made, texts)
     examples = pretraining.examples(made, texts, config)
     run = RunFolder(new_folder(str(folder), f"{made.name}-prior"))
     with run.lock():
         run.save_config(config)
-        model, state = pretraining.pretrain(made, examples, config, run.folder, report)
+        model, state = pretraining.pretrain(made, examples, config, run.folder, report or (lambda state, updates: None))
         pretraining.save_prior(model, made, examples, config, state, run.folder)
     return run.folder
 

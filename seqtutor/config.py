@@ -304,6 +304,8 @@ def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 def check_seed(seed: int) -> None:
     """Raise UserError for a seed that no generator takes."""
+    if type(seed) is not int:
+        raise UserError(f"seed must be a whole number, not {seed!r}")
     if not 0 <= seed < 2**63:
         raise UserError(f"seed must lie between 0 and 2^63 - 1, not {seed}")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from seqtutor.config import TrainConfig, check_seed
 from seqtutor.domain import Domain, available, load
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, unknown
 from seqtutor.files import read_json
 from seqtutor.optimum import Tilt, log_mean, mixed, tilt
 from seqtutor.plugin.guard import Guarded, guarded
@@ -87,10 +87,17 @@ def _of_term(row: Any) -> bool:
 
 
 def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = (), workers: int = 0) -> Scorer:
-    """Every term of the domain and of the config but those to `leave_out`, scored as in a run."""
+    """Every term of the domain and of the config, scored as in a run. Raises UserError for a name that is no term's.
+
+    `leave_out`: terms that do not count; those from outside are not asked.
+    """
     settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out})
+    own = {term.name: 0.0 for term in domain.terms()}
+    for name in leave_out:
+        if name not in {*own, *config.terms}:
+            raise unknown("term to leave out", name, [*own, *config.terms])
     weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
-    terms = weighted_terms(domain, weights, settings)
+    terms = weighted_terms(domain, {**weights, **{name: 0.0 for name in leave_out if name in own}}, settings)
     return Scorer(
         domain,
         terms,
@@ -191,10 +198,19 @@ def choose(
     return scorer.score(tokens[rows], truncated[rows]), found
 
 
+def check_count(name: str, value: Any, least: int) -> None:
+    """Raise UserError for what is no whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise UserError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
 def check_drawing(n: int, draws: int, temperature: float, reward_temperature: float | None) -> None:
     """Raise UserError for numbers by which nothing can be drawn, or of which one would have no effect."""
-    if min(n, draws) < 1:
-        raise UserError(f"{n} items of {draws} draws each are none: both must be at least 1")
+    check_count("n", n, 1)
+    check_count("draws", draws, 1)
+    for name, value in (("temperature", temperature), ("reward_temperature", reward_temperature)):
+        if isinstance(value, bool) or not isinstance(value, Real | None):
+            raise UserError(f"{name} must be a number, not {value!r}")
     if not 0 < temperature < math.inf:
         raise UserError(f"temperature must be above 0, not {temperature}; 1 samples the model as it is")
     if draws > 1 and temperature != 1:

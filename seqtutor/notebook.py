@@ -29,6 +29,10 @@ class Item(str):
         item.domain = domain
         return item
 
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """A copy, and what is sent to another process, is the text alone."""
+        return str, (str(self),)
+
     def _repr_html_(self) -> str:
         from seqtutor.runs.report.svg import written_down
 

@@ -176,7 +176,7 @@ def _line(domain: Domain, where: str, row: Cells, place: str, taken: Sequence[st
     values = [_number(row.get(column)) for column in taken]
     wrong = next((column for column, value in zip(taken, values, strict=True) if isinstance(value, str)), None)
     if wrong is not None:
-        return DataLine(where, None, f"{wrong} is {row.get(wrong) or 'empty'!r}, and a number is needed")
+        return DataLine(where, None, f"{wrong} is {row.get(wrong) or 'empty'!r}, and a number up to 1e18 is needed")
     if not (cell := str(row.get(place) or "").strip()):
         return DataLine(where, None, f"no text in column {place}")
     found = _ids(domain, cell)

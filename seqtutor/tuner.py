@@ -21,6 +21,7 @@ from seqtutor.errors import UserError
 from seqtutor.limits import check_settings
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import credited
+from seqtutor.objectives.trial import tried
 from seqtutor.offline import Offline, open_record
 from seqtutor.optimiser import Adam
 from seqtutor.priors.model import LstmModel, Model
@@ -32,6 +33,7 @@ from seqtutor.replay import Batch, Replay, prior_mean, reward_of
 from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import IDLE, Asked, new_scorer
+from seqtutor.rewards.versions import version_of
 from seqtutor.runs.alarms import PAID, Alarm, Watch
 from seqtutor.runs.checkpoint import Stateful
 from seqtutor.runs.metrics import Row, doubts, known_mean, row_of
@@ -66,12 +68,13 @@ class Tuner:
     best_evidence: float = -math.inf  # the best lower end of what held-out texts say; its policy is `healthy`
     scores: Scores = field(init=False)  # what the sequences of the last update earned
     healthy_update: int = 0
-    forgotten: str = ""  # the new term of a resumed run's reward, which the stored sequences did not know
+    forgotten: str = ""  # a term of a resumed run's reward that is new or another one: nothing stored knows it
     went_back: bool = False  # an alarm ended the run, and the policy is `healthy` again
 
     def __post_init__(self) -> None:
         config = self.config
         self.objective, self.settings = load_objective(config.objective), config.settings
+        tried(config.objective, self.objective, self.settings)
         check_settings(config, self.domain)
         self.prior = frozen(self.prior).to(config.device)
         self.policy = starting_policy(self.prior, tilt=self.objective.tilt)
@@ -93,6 +96,12 @@ class Tuner:
             config.device,
         )
         self.dial = Dial(config)
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """What each term is computed by, by its name, in their order."""
+        scorer = self.scorer
+        return {term.name: version_of(self.domain, term, scorer.settings) for term in scorer.terms}
 
     @cached_property
     def parts(self) -> dict[str, Stateful]:

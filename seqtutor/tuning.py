@@ -36,7 +36,7 @@ Warn = Callable[[Alarm], None]
 STATE = {  # the form of what `checkpoint` writes as JSON
     "update": int,
     "seconds": float,
-    "terms": [str],
+    "terms": {str: str},
     "scorer": {
         "calls": int,
         "seen": [str],
@@ -101,7 +101,7 @@ def checkpoint(tuner: Tuner, run: RunFolder) -> None:
     state = {
         "update": tuner.update,
         "seconds": tuner.seconds,
-        "terms": [term.name for term in tuner.scorer.terms],
+        "terms": tuner.versions,
         "scorer": tuner.scorer.state(),
         "baseline": None if tuner.baseline is None else tuner.baseline.tolist(),
         "dial": tuner.dial.state(),
@@ -143,14 +143,13 @@ def _take(tuner: Tuner, state: dict[str, Any]) -> None:
 def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
     """Tell the replay where the terms of the reward lie among those that are stored of each sequence.
 
-    Where one is not, as it was never computed for them, they are forgotten. A state that no run wrote is refused.
+    Where one is not, or was another function then, they are forgotten. A state that no run wrote is refused.
     """
     check_state(state, STATE)
-    stored: list[str] = state["terms"]
-    names = [term.name for term in tuner.scorer.terms]
-    new = next((name for name in names if name not in stored), "")
+    stored: dict[str, str] = state["terms"]
+    new = next((name for name, version in tuner.versions.items() if stored.get(name) != version), "")
     tuner.forgotten = "" if tuner.objective.on_policy else new
-    tuner.replay.columns = None if new else [stored.index(name) for name in names]
+    tuner.replay.columns = None if new else [list(stored).index(name) for name in tuner.versions]
 
 
 def resolved(tuner: Tuner, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,18 +165,19 @@ def resolved(tuner: Tuner, before: Mapping[str, Any]) -> dict[str, Any]:
         "options": dataclasses.asdict(domain.options),
         "log_digests": dict(tuner.offline.digests) if tuner.offline else {},
     }
-    stages = _stages(tomllib.loads(to_toml(config, now)), before, tuner.update)
+    stages = _stages(tomllib.loads(to_toml(config, now)), before, tuner)
     return {**now, MADE_BY: {**versions, OF_PRIOR: digest(tuner.prior), **({STAGES: stages} if stages else {})}}
 
 
-def _stages(now: Mapping[str, Any], before: Mapping[str, Any], update: int) -> str:
-    """What a resume at `update` has changed, behind what earlier ones had; empty where nothing has changed."""
+def _stages(now: Mapping[str, Any], before: Mapping[str, Any], tuner: Tuner) -> str:
+    """What a resume has changed, behind what earlier ones had; empty where nothing has changed."""
     made_by = before.get(MADE_BY)
     told = str(made_by.get(STAGES, "")) if isinstance(made_by, Mapping) else ""
     other = [key for key in now if key in before and key not in HARMLESS and now[key] != before[key]]
-    if not (update and other):
+    other += [f"answers of {tuner.forgotten}"] if tuner.forgotten in dict(now["weights"]) else []
+    if not (tuner.update and other):
         return told
-    return f"{told}{'; ' if told else ''}from update {update} on other {', '.join(sorted(other))}"
+    return f"{told}{'; ' if told else ''}from update {tuner.update} on other {', '.join(sorted(other))}"
 
 
 def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig, prior: Model) -> None:

@@ -226,7 +226,7 @@ TRYING = [
         "terms",
         "astype(float)",
         "astype(float) + np.where(ids == 4, np.nan, 0)",
-        "term 'red': it gives NaN or inf; every sequence earns a finite",
+        "term 'red': it gives NaN or inf, or beyond 1e+18; every sequence earns a number",
     ),
     (
         "terms",

@@ -256,7 +256,7 @@ print(_digest(made({'x', 'y', 'z'})[0]), _digest(made))
     ("settings", "said"),
     [
         ({"temperature": 0.0}, "temperature must be above 0, not 0.0"),
-        ({"n": 0}, "both must be at least 1"),
+        ({"n": 0}, "n must be a whole number of at least 1, not 0"),
         ({"draws": 4, "temperature": 0.5}, "leave --temperature at 1"),
         ({"reward_temperature": 0.5}, "give --draws too"),
     ],

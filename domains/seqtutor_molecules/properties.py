@@ -35,7 +35,7 @@ from rdkit.Chem.rdmolops import GetFormalCharge
 from rdkit.rdBase import BlockLogs
 
 from seqtutor_molecules.smiles import tokenise
-from seqtutor_molecules.structures import molecule, ring_systems
+from seqtutor_molecules.structures import molecule, ring_systems, undisturbed
 
 RINGS = Path(__file__).with_name("rings.txt")  # `python -m seqtutor_molecules.real` makes it anew
 
@@ -57,7 +57,8 @@ def each(function: Property, texts: Sequence[str]) -> Values:
 def attempt(function: Property, text: str) -> float:
     """`function` of a text, NaN where RDKit cannot compute it."""
     try:
-        return float(function(text))
+        with undisturbed():
+            return float(function(text))
     except (ValueError, RuntimeError, ArithmeticError):  # what RDKit's C++, and a logarithm of nothing, raise
         return float("nan")
 

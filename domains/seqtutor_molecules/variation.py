@@ -11,7 +11,7 @@ from rdkit.rdBase import BlockLogs
 
 from seqtutor import Undecodable, UserError
 from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
-from seqtutor_molecules.structures import canonical, molecule
+from seqtutor_molecules.structures import canonical, molecule, undisturbed
 
 MUTANTS = 0.5  # share of molecules that are mutated only; the others are crossed
 MUTATION_RATE = 0.01  # of the crossed: mol_ga's own default
@@ -51,10 +51,11 @@ def _offspring(text: str, texts: Sequence[str], chance: Random) -> str | None:
     from mol_ga.graph_ga.gen_candidates import mutate, reproduce  # here: it takes a second to import
 
     try:
-        if chance.random() < MUTANTS:
-            child = mutate(text, chance)
-        else:
-            child = reproduce(text, chance.choice(texts), MUTATION_RATE, chance)
+        with undisturbed():
+            if chance.random() < MUTANTS:
+                child = mutate(text, chance)
+            else:
+                child = reproduce(text, chance.choice(texts), MUTATION_RATE, chance)
         found = None if child is None else canonical(child)
     except (ValueError, RuntimeError, Undecodable):  # RDKit, in the midst of an operator; then: no one molecule
         return None

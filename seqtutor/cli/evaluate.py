@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from seqtutor.config import NO_RECORD, check_seed
 from seqtutor.errors import UserError
@@ -44,6 +45,8 @@ def evaluate(
     if (log_reward or log_text) and not log:
         raise UserError(NO_RECORD)
     if log:
+        if click.get_current_context().get_parameter_source("count") is ParameterSource.COMMANDLINE:
+            raise UserError("--log draws no samples: leave out -n")
         _from_log(model, list(log), log_reward, log_text, seed, as_json)
         return
     _side_by_side([model, *against], count, seed, as_json, trust)

@@ -42,6 +42,8 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
     domain = source.domain
     words = items_of(domain, item) if item else []
     if taste:
+        if output:
+            raise UserError("--taste prints what the votes say, and writes nothing: leave out --output")
         explain_taste(source, Path(taste), words)
         return
     if not item:

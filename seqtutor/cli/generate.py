@@ -78,7 +78,12 @@ def generate(
     given = given_steps(source.domain, primer, revise, keep)
     among = None if draws == 1 else (draws, reward_temperature)
     folder = new_folder(output, f"{source.domain.name}-samples")
-    scores, said = _scored(source, count, seed, temperature, given, among, trust)
+    try:
+        scores, said = _scored(source, count, seed, temperature, given, among, trust)
+    except UserError:
+        if not output:  # its name is ours, and it is empty
+            folder.rmdir()
+        raise
     write_samples(folder / "samples.csv", {model: scores}, np.flatnonzero(scores.valid))
     valid = _write(source.domain, scores.items(count), folder, given if without_primer else None)
     say(f"{said}{valid} of {count} samples are valid; written to {folder}")

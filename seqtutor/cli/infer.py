@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,8 @@ def infer(
         raise UserError("--among replaces the prior's texts: leave out --prior and --texts")
     if output and Path(output).exists():
         raise UserError(f"{output} exists; name another file with --output, or remove it")
+    if output and not os.access(Path(output).absolute().parent, os.W_OK):
+        raise UserError(f"cannot write {output}: its folder is missing, or may not be written to")
     own = typed(options)
     _infer(load(domain, own), _named(examples), among, prior, texts, without, seed, output, own)
 
@@ -111,14 +115,14 @@ def _infer(
     shared = share(list(found.values())) if len(found) > 1 else None
     (only, *others) = found.values()
     console.print(columns(found, shared, against) if shared else table(only, against))
-    for line in notes(only if not others else min(found.values(), key=lambda one: one.ess)):
+    for line in notes(only if not others else min(found.values(), key=lambda one: one.ess), listed=bool(among)):
         say(line)
     if output:
         text, warnings = config(domain, options, prior, terms, shared or only, only, base, ", ".join(paths), against)
         _write(Path(output), text)
         for warning in warnings:
             say(warning)
-        say(f"written: {output}; tune with: seqtutor train --config {output}")
+        say(f"written: {output}; tune with: seqtutor train --config {shlex.quote(output)}")
 
 
 def _without(terms: list[RewardTerm], names: tuple[str, ...]) -> list[RewardTerm]:

@@ -78,14 +78,18 @@ def _figure(mean: Any, halfwidth: Any, k: int) -> str:
     return f"{mean[k]:+.2f} ± {halfwidth[k]:.2f}"
 
 
-def notes(found: Inference) -> Iterator[str]:
-    """What has no weight and why; what cannot be told apart; how much the texts are worth."""
+def notes(found: Inference, *, listed: bool = False) -> Iterator[str]:
+    """What has no weight and why; what cannot be told apart; how much the texts are worth.
+
+    `listed`: somebody chose from a list, of which no more can be drawn.
+    """
     if found.dropped:
         yield "no weight: " + "; ".join(f"{name} {reason}" for name, reason in found.dropped.items())
     for one, other, c in correlated(found):
         read = "their sum" if c < 0 else "their difference"
         yield f"{one} and {other} cannot be told apart well (correlation of w {c:+.2f}): trust {read}, not each"
-    few = f"; below {LOW:.0f} the intervals are rough: take more texts (-n), or examples nearer to the prior"
+    more = "a longer list" if listed else "more texts (-n), or examples nearer to the prior"
+    few = f"; below {LOW:.0f} the intervals are rough: take {more}"
     yield (
         f"effective sample size {found.ess:,.0f} of {found.base:,}{few if found.ess < LOW else ''}; "
         f"these weights lead {found.kl:.2f} nats away"

@@ -173,6 +173,18 @@ def typed(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def as_typed(options: Any) -> list[str]:
+    """What was typed for the options of a domain that are not its defaults, word by word."""
+    told = [(f.name.replace("_", "-"), getattr(options, f.name), f.default) for f in dataclasses.fields(options)]
+    words: list[str] = []
+    for name, value, usual in told:
+        if isinstance(value, bool) and value != usual:
+            words.append(f"--{name}" if value else f"--no-{name}")
+        elif value != usual:
+            words += [f"--{name}", str(value)]
+    return words
+
+
 def gather(cls: type, given: dict[str, Any], domain: type[Domain] | None) -> dict[str, Any]:
     """What was typed, as config keys: those of the domain under `options`."""
     typed = {key: value for key, value in given.items() if value not in (None, ())}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # bad lines that are shown
 INTERRUPTED = 130
-ENOUGH = 50  # items below which a prior is not worth learning
-ENOUGH_FURTHER = 10  # from a prior
 TRIED = 200  # samples by which it is said how many are valid
 LOW = 0.5  # share of valid samples below which a new prior is of little use
 
@@ -50,6 +49,10 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
     settings = build(PretrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
     if not settings.domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
+    if not resume:
+        from seqtutor.pretraining import check_shape
+
+        check_shape(typed, settings.prior)
     _pretrain(settings, Path(resume) if resume else None, output)
 
 
@@ -80,7 +83,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
             model, state = pretraining.pretrain(domain, data, settings, folder, report)
             figures = pretraining.save_prior(model, domain, data, settings, state, folder)
         except KeyboardInterrupt as stopped:
-            onwards = f"go on with: seqtutor pretrain --resume {folder}"
+            onwards = f"go on with: seqtutor pretrain --resume {shlex.quote(str(folder))}"
             if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
                 raise UserStopped(f"stopped by {stopped.name}; {onwards}", stopped.status) from stopped
             say(f"stopped; {onwards}")
@@ -173,6 +176,7 @@ def _corpus(domain: Domain) -> list[str]:
 
 def _usable(lines: Sequence[DataLine], domain: Domain, settings: PretrainConfig) -> list[str]:
     """The texts that can be learnt from; what is left out is counted, and the first of it shown."""
+    from seqtutor import pretraining
     from seqtutor.cli.console import console
 
     good = [line.text for line in lines if line.text is not None]
@@ -183,13 +187,7 @@ def _usable(lines: Sequence[DataLine], domain: Domain, settings: PretrainConfig)
         console.print(f"{len(bad):,} of {len(lines):,} items left out; the first {min(SHOWN, len(bad))}:")
         for line in bad[:SHOWN]:
             console.print(f"  {line.where}: {line.problem}")
-    needed = ENOUGH_FURTHER if settings.prior else ENOUGH
-    if len(good) < needed:
-        onwards = "" if settings.prior else f", or {ENOUGH_FURTHER} to go on from a prior (--prior)"
-        raise UserError(
-            f"{settings.data} has {len(good)} items that can be learnt from; at least {needed} are needed{onwards}"
-        )
-    return good
+    return pretraining.enough(good, settings.data, settings.prior)
 
 
 def _write_items(domain: Domain, lines: Sequence[DataLine], folder: Path) -> None:

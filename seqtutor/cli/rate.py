@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import ModelCommand, typed
+from seqtutor.cli.options import ModelCommand, as_typed, typed
 from seqtutor.config import check_seed
 from seqtutor.errors import UserError
 
@@ -52,7 +52,8 @@ def rate(
         path = Path(votes or f"{source.domain.name}-votes.jsonl")
         session = _session(source, model, against, path, rater or _name(), seed)
         command = _command(source, model, path)
-        page = Page(session, count, command)
+        before = len(session.votes)
+        page = Page(session, count if before < count else before + count, command)
         _serve(page, source, listening.getsockname()[1], listening, browser)
     _goodbye(session, command)
 
@@ -119,7 +120,7 @@ def _command(source: Source, model: str, path: Path) -> str:
     used = source.domain.own_prior if model == source.domain.name else model
     prior = source.config.prior if source.tuned else ("" if used == source.domain.name else used)
     words = ["seqtutor", "train", "--domain", source.domain.name, *(["--prior", prior] if prior else [])]
-    return shlex.join([*words, "--taste", str(path)])
+    return shlex.join([*words, *as_typed(source.domain.options), "--taste", str(path)])
 
 
 def _goodbye(session: Session, command: str) -> None:

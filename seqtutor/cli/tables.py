@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,7 @@ def kept_line(kept: Mapping[str, Any], temperature: float, folder: Path) -> str:
     return (
         f"the {kept['items']} files in {folder}/samples are kept of {kept['draws']:,} samples of both models, worth "
         f"{kept['effective']:,.0f} of the optimum{at}: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
-        f"more: seqtutor generate {folder}/ --draws {draws}"
+        f"more: seqtutor generate {shlex.quote(f'{folder}/')} --draws {draws}"
     )
 
 

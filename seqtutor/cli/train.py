@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,8 @@ def train(
     terms = with_learnt(typed_terms(function, program, transform), taste, surrogate, caution, resume or "")
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
     read = _read(file, terms, typed, trust)
+    if resume and typed.get("domain", read.get("domain")) != read.get("domain"):
+        raise UserError(f"the run {resume} is of domain '{read.get('domain')}', and keeps it: not '{typed['domain']}'")
     if resume and config:
         read = next_stage(read, _read(Path(config), terms, typed, trust))
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
@@ -128,7 +131,8 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
                 f"its {tuner.update:,} updates are done: the table and the page are made anew; --updates N goes on to N"
             )
         if tuner.forgotten:
-            console.print(f"the stored sequences do not know {tuner.forgotten}, which is new: they are forgotten")
+            now = "which is new, or another function now"
+            console.print(f"the stored sequences do not know {tuner.forgotten}, {now}: they are forgotten")
         if tuner.offline:
             _print_record(tuner.offline.record)
         return _run(tuner, run)
@@ -151,7 +155,7 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
     from seqtutor.rewards.scorer import IDLE
     from seqtutor.signals import Stopped, stoppable
 
-    onwards = f"go on with: seqtutor train --resume {run.folder}"
+    onwards = f"go on with: seqtutor train --resume {shlex.quote(str(run.folder))}"
     with stoppable():
         stopped = _tune_with_progress(tuner, run)
         if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:

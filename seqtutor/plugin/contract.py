@@ -105,7 +105,7 @@ def _of_options(cls: type[Domain]) -> Iterator[str]:
 
 
 def _of_option(field: dataclasses.Field[Any], hint: Any, taken: Container[str]) -> Iterator[str]:
-    if field.name in taken or field.name.startswith("no_"):
+    if field.name in taken or field.name.startswith(("no_", "_")):
         yield "has a name that the commands use themselves; give it another"
     if field.default is dataclasses.MISSING:
         yield f"has no default; write {field.name}: int = option(12, 'what it is')"
@@ -169,6 +169,8 @@ def check_terms(cls: type[Domain], terms: Any) -> Sequence[RewardTerm]:
 def _of_term(term: RewardTerm) -> Iterator[str]:
     if not isinstance(term.name, str) or not TERM.fullmatch(term.name):
         yield "its name must be letters, digits, - and _, beginning with a letter: it is typed as --weight NAME=1"
+    if term.name == "reward":
+        yield "its name is that of the whole; give it another"
     for key in ("weight", "invalid") if isinstance(term, SequenceTerm) else ("weight",):
         value = getattr(term, key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -209,6 +211,11 @@ def inherited(
         return options
     changed = ", ".join(f"{key} {value}" for key, value in typed.items() if value != getattr(before.options, key))
     what = "tokens" if after.vocabulary != before.vocabulary else f"at most {before.max_length} tokens an item"
+    if not changed:
+        raise UserError(
+            f"the prior '{prior}' was made for other items ({what}) than domain '{name}' has now: "
+            f"make another: seqtutor pretrain --domain {name}"
+        )
     raise UserError(
         f"the prior '{prior}' was made for other items ({what}) than {changed} asks for; "
         f"leave that out, or make a prior with it: seqtutor pretrain --domain {name}"

@@ -36,6 +36,7 @@ from seqtutor.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from seqtutor.domain import Ids, Values
 
+LONGEST = 1 << 15  # tokens of an item
 PASSED = (UserError, MemoryError)  # said already, or the machine's
 OF_FILES = (*PASSED, OSError, UnicodeDecodeError)  # the command names the file
 
@@ -47,7 +48,7 @@ def border(cls: type[Domain], method: str, passed: tuple[type[Exception], ...] =
         yield
     except passed:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise fault(cls, method, error) from error
 
 
@@ -77,8 +78,10 @@ class Guarded(Domain):
             self._own_prior = self._text("own_prior", plugin.own_prior)
         with border(self.cls, "max_length"):
             self._max_length = plugin.max_length
-        if type(self._max_length) is not int or self._max_length < 1:
-            raise wrong(self.cls, "max_length", f"must be a whole number of at least 1, not {self._max_length!r}")
+        if type(self._max_length) is not int or not 1 <= self._max_length <= LONGEST:
+            raise wrong(
+                self.cls, "max_length", f"must be a whole number from 1 to {LONGEST:,}, not {self._max_length!r}"
+            )
 
     def __getattr__(self, name: str) -> Any:
         """What the plugin has beside."""

@@ -51,10 +51,10 @@ def ask(
     if singly:
         return [ask(function, [text])[0][0] for text in texts], True
     try:
-        given = function(texts)
+        given = function(list(texts))  # its own list: what it does to that must not move values to other texts
     except WrongNumber:
         raise
-    except Exception as error:  # whatever a scorer raises is a failure of these texts and of nothing else
+    except (Exception, SystemExit) as error:  # whatever a scorer raises is a failure of these texts alone
         if len(texts) == 1:
             return [failure(f"{type(error).__name__}: {error}")], False
         return ask(function, texts, singly=True)

@@ -63,8 +63,12 @@ class Program:
 
     def check(self) -> None:
         """Raise UserError where there is no such program."""
-        if not self.arguments or shutil.which(self.arguments[0]) is None:
-            raise UserError(f"there is no program '{self.arguments[0] if self.arguments else ''}' to run")
+        name = self.arguments[0] if self.arguments else ""
+        if not name or shutil.which(name) is None:
+            why = ""
+            if name and Path(name).exists():
+                why = ": it is a folder" if Path(name).is_dir() else f": it may not be executed, chmod +x {name}"
+            raise UserError(f"there is no program '{name}' to run{why}")
 
     def version(self) -> str:
         """Changes with the arguments, and with each file that they name."""
@@ -207,7 +211,7 @@ def _lines(output: int, seconds: float) -> tuple[bool, list[bytes]]:
         read = (read + more)[-LONGEST_LINE:]
         if any(_answer_of(line, words=True) is not None for line in read.split(b"\n")[:-1]):
             return True, []
-        if not more:
+        if not more or time.monotonic() > deadline:  # one that prints without end is always ready to be read
             break
     return False, [line for line in read.split(b"\n") if line.strip()]
 

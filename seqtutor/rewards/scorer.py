@@ -17,6 +17,7 @@ from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import Undecodable, UserError
 from seqtutor.rewards.answers import Answers
 from seqtutor.rewards.distilled import open_runs
+from seqtutor.rewards.outcomes import LARGEST
 from seqtutor.rewards.payment import Payment
 from seqtutor.rewards.reward import Flags, Reward, Scores, on_last_step
 from seqtutor.rewards.store import Store
@@ -30,7 +31,6 @@ IDLE = 100  # batches in a row without a new text, after which a budget of calls
 PATIENCE = 3  # batches in a row with too many failures before a run stops
 SHOWN = 3  # reasons of a tally
 LEAST = 8  # scored items below which nothing is said of a term's scale
-NO_NUMBER = "gave no number for a step"
 
 
 @dataclass
@@ -201,7 +201,7 @@ class Scorer:
         steps = np.asarray(term.values(tokens), np.float64)
         if steps.shape != tokens.shape:
             raise UserError(f"term '{term.name}' answered with shape {steps.shape} for tokens of {tokens.shape}")
-        return np.where(tokens != PAD, steps, 0.0)
+        return np.where(tokens == PAD, 0.0, np.where(np.abs(steps) <= LARGEST, steps, np.nan))
 
     def text(self, row: Ids) -> str | None:
         """The text of one row of tokens; None where it is no item of the domain."""
@@ -242,7 +242,7 @@ class Scorer:
         """The sequences for which a token-level term gave no number."""
         odd = {term.name: ~np.isfinite(scores.terms[term.name]) for term in self.terms if isinstance(term, TokenTerm)}
         places = [(name, i) for name, rows in odd.items() for i in np.flatnonzero(rows).tolist()]
-        return [(name, scores.texts[i] or "", NO_NUMBER) for name, i in places]
+        return [(name, scores.texts[i] or "", "gave no number for a step") for name, i in places]
 
     def _count_failures(self, scores: Scores) -> None:
         """Note for each term whether it failed on too large a share of this batch; texts beyond the budget aside."""

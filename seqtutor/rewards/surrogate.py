@@ -97,21 +97,27 @@ class Surrogate:
         """It changes with the table, the caution, the prior's weights and the domain's options."""
         from seqtutor.priors.files import weights_digest
 
+        check_table(self.path, self.column, self.digest)
         left = f" without {', '.join(self.without)}" if self.without else ""
         table = f"{digest(self.path)[:16]} {self.column} {self.caution:g}{left}"
         return f"surrogate {FORMAT} {table} {weights_digest(self.prior)} {self.domain.options}"
 
 
-def read_table(path: Path, column: str, domain: Domain, sealed: str = "") -> Record:
-    """The lines of a table. Raises UserError where it tells too little, or is not the `sealed` one."""
-    from seqtutor.records import read_record
-
+def check_table(path: Path, column: str, sealed: str) -> None:
+    """Raise UserError where there is no such table, or where it is not the `sealed` one."""
     if not path.is_file():
         raise UserError(f"there is no table {path} to learn '{column}' from: name a CSV, TSV or JSONL file")
     if sealed and digest(path) != sealed:
         raise UserError(
             f"the table {path} has changed since this run began: put it back as it was, or start another run with it"
         )
+
+
+def read_table(path: Path, column: str, domain: Domain, sealed: str = "") -> Record:
+    """The lines of a table. Raises UserError where it tells too little, or is not the `sealed` one."""
+    from seqtutor.records import read_record
+
+    check_table(path, column, sealed)
     record = read_record(domain, [str(path)], {column: column})
     if len(record.texts) < LEAST:
         raise UserError(

@@ -15,6 +15,7 @@ from seqtutor.config import HEAVIEST, place_of
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
 from seqtutor.option import check_type
+from seqtutor.plugin.contract import TERM
 from seqtutor.rewards import distilled, surrogate, taste
 from seqtutor.rewards.distilled import Distilled
 from seqtutor.rewards.outside import Function
@@ -107,6 +108,8 @@ def settings_of(tables: Mapping[str, Any]) -> dict[str, TermSettings]:
 
 
 def _settings(name: str, table: Any) -> TermSettings:
+    if not isinstance(name, str) or not TERM.fullmatch(name):
+        raise UserError(f"a term cannot be called {name!r}: letters, digits, - and _ are possible, a letter first")
     if callable(table):
         table = {"function": table}
     if not isinstance(table, Mapping):
@@ -123,11 +126,18 @@ def _settings(name: str, table: Any) -> TermSettings:
         if key not in KEYS:
             raise unknown(f"key in [terms.{name}]", key, KEYS)
     call = table["function"] if callable(table.get("function")) else None
+    if call and (idle := [key for key in LIMITS if key in table]):
+        raise UserError(
+            f"{idle[0]} in [terms.{name}] is for a worker process, and a callable is asked in this one: "
+            "name it as 'module:function', or leave that out"
+        )
     outside = None if call else _outside(name, table)
     if table.get("filter") and table.get("weight"):
         raise UserError(f"[terms.{name}] is a filter and has a weight: a filter multiplies the reward and has none")
     if len(sources := [key for key in SOURCES if key in table]) > 1:
         raise UserError(f"[terms.{name}] has {' and '.join(sources)}; a term comes from one of {', '.join(SOURCES)}")
+    if "caution" in table and not {"taste", "surrogate"} & set(table):
+        raise UserError(f"caution in [terms.{name}] is about a taste or a surrogate, and it is neither: leave it out")
     if not sources and (idle := [key for key in table if key not in of_kinds]):
         raise UserError(
             f"{idle[0]} in [terms.{name}] is for a term from outside, and it names no function and no program; "

@@ -217,7 +217,7 @@ def _until(rows: list[list[str]], updates: int) -> list[list[str]]:
 
 def new_folder(output: str, kind: str) -> Path:
     """Make the folder `output`, or by default `outputs/<kind>-<time>`. Raises UserError where it cannot be made."""
-    folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}").expanduser()
     try:
         folder = folder if output else _free(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -255,6 +255,8 @@ def as_it_ran(config: TrainConfig, domain: Domain) -> TrainConfig:
 def checked_run(folder: Path) -> Path:
     """The config of a run folder. Raises UserError where it is none, or holds what no run leaves there."""
     path = folder / "config.toml"
+    if (folder / "model.safetensors").is_file() and not (folder / "policy.safetensors").is_file():
+        raise UserError(f"{folder} is a prior, and no run: a run begins with it, seqtutor train --prior {folder}/")
     if not path.is_file():
         raise UserError(f"{folder} is no run folder: it has no config.toml; give a folder that 'seqtutor train' made")
     check_tree(folder)

@@ -9,7 +9,7 @@ import numpy as np
 
 from seqtutor.domain import RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError
-from seqtutor.rewards.outcomes import Outcome, ask
+from seqtutor.rewards.outcomes import LARGEST, Outcome, WrongNumber, ask
 from seqtutor.testing.subject import Subject, differs, said, same
 from seqtutor.vocabulary import PAD
 
@@ -22,6 +22,8 @@ FEW = 3  # before a run
 
 def terms(subject: Subject) -> Iterator[str]:
     """Each term of the domain, one after the other."""
+    if not subject.quick and not subject.domain.terms():
+        yield "terms: there is none, so that nothing can be tuned by; write one"
     for term in subject.domain.terms():
         try:
             yield from (f"term '{term.name}': {problem}" for problem in _of_term(subject, term))
@@ -39,8 +41,8 @@ def _of_term(subject: Subject, term: RewardTerm) -> Iterator[str]:
 def _of_steps(values: Callable[[Ids], Any], rows: Ids, fixed: bool) -> Iterator[str]:
     """Finite; the same twice; row by row what it is in a batch; the same with less padding."""
     batch, real = values(rows), rows != PAD
-    if not np.isfinite(batch[real]).all():
-        yield "it gives NaN or inf; every sequence earns a finite number at each step, also one that is no item"
+    if not (np.abs(batch[real]) <= LARGEST).all():
+        yield f"it gives NaN or inf, or beyond {LARGEST:g}; every sequence earns a number at each step, also no item"
         return
     if differs(lambda: values(rows)[real]):
         yield "it gives something else the second time; leave chance and memory out of it"
@@ -74,7 +76,10 @@ def _of_texts(subject: Subject, term: SequenceTerm) -> Iterator[str]:
 
 
 def _asked(term: SequenceTerm, texts: tuple[str, ...]) -> list[Outcome]:
-    return ask(term.values, texts)[0]
+    try:
+        return ask(term.values, texts)[0]
+    except WrongNumber as error:
+        raise UserError(f"term '{term.name}' {error}") from error
 
 
 def _where(subject: Subject, term: SequenceTerm, text: str) -> str:

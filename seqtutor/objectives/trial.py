@@ -1,0 +1,44 @@
+"""An objective is tried on a few numbers before a run begins: whoever wrote it is told in a line what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args
+
+import torch
+
+from seqtutor.errors import UserError
+from seqtutor.objectives import Objective, Reference
+from seqtutor.plugins import line_of, place
+
+B, T, V = 4, 3, 5  # sequences, steps and tokens of the trial
+
+
+def tried(name: str, objective: Objective, settings: Any) -> None:
+    """Raise UserError where an objective cannot be used: what it states, or what its loss makes of random numbers."""
+
+    def wrong(said: str) -> UserError:
+        return UserError(f"objective '{name}': {said}")
+
+    if objective.reference not in get_args(Reference):
+        raise wrong(f"its reference is {objective.reference!r}; possible are {', '.join(get_args(Reference))}")
+    known = {f.name for f in fields(settings)} if is_dataclass(settings) else set()
+    if objective.reference == "average" and "target_rate" not in known:
+        raise wrong("it compares with an average of policies, so its Settings need a target_rate, as Bootstrap has")
+    if "temperature" in known:
+        raise wrong("a number of its own is called temperature, which every loss is given anyway: name it otherwise")
+    generator = torch.Generator().manual_seed(0)
+    values, target = (torch.randn(B, T, V, generator=generator) for _ in range(2))
+    prior_logp, reward = (torch.randn(B, T, generator=generator) for _ in range(2))
+    tokens = torch.randint(V, (B, T), generator=generator)
+    parts = (values.requires_grad_(), target, -prior_logp.abs(), tokens, reward, torch.ones(B, T, dtype=torch.bool))
+    try:
+        loss = objective(*parts, temperature=1.0, **objective.numbers(settings))
+    except Exception as error:  # whatever a stranger's loss raises
+        where = place(error, getattr(objective.loss, "__module__", "") or str(objective.loss).partition(":")[0])
+        raise wrong(f"its loss cannot be used: {line_of(error)}{where}") from error
+    shape = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
+    if shape != (B,):
+        raise wrong(f"its loss gave {shape} for {B} sequences; one number of each is needed, a tensor ({B},)")
+    if not loss.requires_grad:
+        raise wrong("its loss has no gradient: it must be made of `values`, without detach, item or numpy")
