@@ -18,7 +18,7 @@ from seqtutor.domain import Domain, available, load
 from seqtutor.drawing import Source, as_stated, check_count, check_drawing, choose, open_model, texts_of
 from seqtutor.errors import UserError, shortened, unknown
 from seqtutor.files import read_json, read_text, read_toml
-from seqtutor.hardware import learns_narrow, quicker_precision
+from seqtutor.hardware import compute_with, learns_narrow, quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.plugin.guard import guarded
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
@@ -191,8 +191,7 @@ def opened(
 
 def computing(config: TrainConfig) -> dict[str, Any]:
     """The threads, which are set, and the precision of a run: a resume and a repetition keep them."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    compute_with(config.threads)
     precision = quicker_precision(config.device) if config.precision == "auto" else config.precision
     if precision == "bfloat16" and not learns_narrow(config.device):
         raise UserError(

@@ -8,12 +8,15 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from seqtutor.signals import undisturbed
+
 # Flags of processors that multiply matrices in bfloat16 themselves, as Linux names them (x86, x86, ARM). On one with
 # avx512_bf16 a gradient step takes .6 of the time; others emulate it and are slower than in float32.
 NARROW = {"avx512_bf16", "amx_bf16", "bf16"}
 FLAGS = Path("/proc/cpuinfo")
 TICKS = Path("/proc/stat")  # its first line: user, nice, system, idle, waiting, interrupts (2), stolen, ...
 GLANCE = 0.1  # seconds that are looked at
+PARALLEL = 1 << 20  # numbers of which torch gives each of its threads some
 
 
 def idle_threads() -> int:
@@ -51,6 +54,16 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim:
         trim(0)
+
+
+def compute_with(threads: int) -> None:
+    """Let torch compute with so many threads; 0: as many as it does now. They begin here, and leave signals alone."""
+    import torch
+
+    with undisturbed():
+        if threads:
+            torch.set_num_threads(threads)
+        torch.zeros(PARALLEL).add_(1)  # large enough to be shared out
 
 
 def quicker_precision(device: str) -> str:

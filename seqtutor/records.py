@@ -17,6 +17,7 @@ from seqtutor.domain import DataLine, Domain
 from seqtutor.encoding import fits, with_end
 from seqtutor.errors import UserError
 from seqtutor.files import check_tree, digest, read_bytes
+from seqtutor.rewards.outcomes import LARGEST
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 DELIMITERS = ",;\t|"
@@ -176,7 +177,9 @@ def _line(domain: Domain, where: str, row: Cells, place: str, taken: Sequence[st
     values = [_number(row.get(column)) for column in taken]
     wrong = next((column for column, value in zip(taken, values, strict=True) if isinstance(value, str)), None)
     if wrong is not None:
-        return DataLine(where, None, f"{wrong} is {row.get(wrong) or 'empty'!r}, and a number up to 1e18 is needed")
+        return DataLine(
+            where, None, f"{wrong} is {row.get(wrong) or 'empty'!r}, and a number is needed{_beyond(row.get(wrong))}"
+        )
     if not (cell := str(row.get(place) or "").strip()):
         return DataLine(where, None, f"no text in column {place}")
     found = _ids(domain, cell)
@@ -220,7 +223,15 @@ def _number(cell: Any) -> float | str:
         value = float("" if cell is None or isinstance(cell, bool) else cell)
     except (TypeError, ValueError):
         return str(cell)
-    return value if math.isfinite(value) and abs(value) < 1e18 else str(cell)
+    return value if math.isfinite(value) and abs(value) < LARGEST else str(cell)
+
+
+def _beyond(cell: Any) -> str:
+    """What is said of a number that is too large."""
+    try:
+        return f" that is not beyond {LARGEST:g}" if math.isfinite(float(cell)) else ""
+    except (TypeError, ValueError):
+        return ""
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Cells | str]]:

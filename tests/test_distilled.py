@@ -108,7 +108,7 @@ def test_what_is_no_such_run_is_one_clear_line(finished):
         return line(train("--config", "c.toml", "--output", "x"))
 
     assert "nowhere is no run folder" in with_run("nowhere")
-    assert "prior is no run folder" in with_run("prior")
+    assert "prior is a prior, and no run" in with_run("prior")
     text = Path("first/policy.json").read_text()
     Path("first/policy.json").write_text(text.replace('"a"', '"z"'))
     assert "does not fit domain 'letters'" in with_run("first")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -81,3 +83,26 @@ def test_what_was_freed_between_what_is_still_held_is_given_back():
     before = held()
     give_back()
     assert before - held() > 50_000_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system does not tell what threads block")
+def test_ctrl_c_goes_to_the_main_thread_alone():
+    code = """
+import os, signal
+from pathlib import Path
+from seqtutor.hardware import compute_with
+from seqtutor.signals import undisturbed
+with undisturbed():
+    import numpy
+compute_with(2)
+blocked = {}
+for task in Path("/proc/self/task").iterdir():
+    status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines() if ":" in line)
+    blocked[int(task.name)] = bool(int(status["SigBlk"], 16) >> (signal.SIGINT - 1) & 1)
+print(blocked.pop(os.getpid()), len(blocked), all(blocked.values()))
+"""
+    env = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    main, others, blocked = told.stdout.split()
+    assert (main, blocked) == ("False", "True")
+    assert int(others) >= 1

@@ -34,8 +34,9 @@ from rdkit.Chem.rdMolDescriptors import (
 from rdkit.Chem.rdmolops import GetFormalCharge
 from rdkit.rdBase import BlockLogs
 
+from seqtutor.signals import undisturbed
 from seqtutor_molecules.smiles import tokenise
-from seqtutor_molecules.structures import molecule, ring_systems, undisturbed
+from seqtutor_molecules.structures import molecule, ring_systems
 
 RINGS = Path(__file__).with_name("rings.txt")  # `python -m seqtutor_molecules.real` makes it anew
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 
 from rdkit.Chem import Mol, MolFragmentToSmiles, MolFromSmiles, MolToSmiles, SanitizeMol
@@ -16,22 +14,6 @@ from seqtutor import Undecodable
 LONGEST = 5000  # characters of a SMILES; a protein of 100 amino acids has fewer, and RDKit takes seconds over more
 
 _murcko: Callable[[Mol], Mol] = GetScaffoldForMol
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Within the block Ctrl-C waits.
-
-    RDKit's substructure searches take it for themselves: they end early, with fewer matches, and nobody hears of it.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # on Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @lru_cache(maxsize=1024)  # a final table's; each takes 30 kB

@@ -10,8 +10,9 @@ from rdkit.Chem import MolToRandomSmilesVect
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Undecodable, UserError
+from seqtutor.signals import undisturbed
 from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
-from seqtutor_molecules.structures import canonical, molecule, undisturbed
+from seqtutor_molecules.structures import canonical, molecule
 
 MUTANTS = 0.5  # share of molecules that are mutated only; the others are crossed
 MUTATION_RATE = 0.01  # of the crossed: mol_ga's own default

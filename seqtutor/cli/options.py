@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from seqtutor.files import read_toml
 from seqtutor.objectives import load_objective
 from seqtutor.option import types_of
 from seqtutor.plugins import installed
+from seqtutor.signals import undisturbed
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,6 +67,9 @@ class DomainCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the domain and the objective before click reads the options, since they depend on them."""
+        if not {"-h", "--help"} & set(args):
+            with undisturbed():  # numpy begins threads when it is loaded
+                importlib.import_module("numpy")
         domain = self.domain_named(args)
         ctx.meta["seqtutor.domain"] = domain_class(domain) if domain else None
         ctx.meta["seqtutor.objective"] = named("objective", args)

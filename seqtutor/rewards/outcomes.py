@@ -54,7 +54,7 @@ def ask(
         given = function(list(texts))  # its own list: what it does to that must not move values to other texts
     except WrongNumber:
         raise
-    except (Exception, SystemExit) as error:  # whatever a scorer raises is a failure of these texts alone
+    except Exception as error:  # whatever a scorer raises is a failure of these texts and of nothing else
         if len(texts) == 1:
             return [failure(f"{type(error).__name__}: {error}")], False
         return ask(function, texts, singly=True)
