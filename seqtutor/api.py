@@ -307,7 +307,7 @@ def pretrain(
     config = build(PretrainConfig, values, "the arguments")
     pretraining.check_shape(settings, config.prior)
     texts = list(made.corpus()) if data is None else pretraining.checked_texts(made, data, config)
-    rehearse(made, texts)
+    rehearse(made, texts, corpus=data is None)
     examples = pretraining.examples(made, texts, config)
     run = RunFolder(new_folder(str(folder), f"{made.name}-prior"))
     with run.lock():

@@ -211,6 +211,18 @@ def test_an_objective_that_cannot_be_used_is_told_in_a_line_before_the_run(prior
     assert not Path("run").exists()
 
 
+class Lossy(LettersDomain):
+    """It forgets a letter."""
+
+    def decode(self, tokens):
+        return super().decode([token for token in tokens if token != "c"])
+
+
+def test_a_corpus_that_does_not_come_back_is_not_learnt_from():
+    with pytest.raises(UserError, match=r"decode: '.*' comes back as '.*'; decode\(encode\(x\)\) must be x"):
+        pretrain(Lossy(), epochs=1, hidden=8, embedding=4)
+
+
 def test_a_program_that_prints_without_end_is_refused_in_its_time():
     began = time.monotonic()
     with pytest.raises(UserError, match="printed 'y', which is no answer"):

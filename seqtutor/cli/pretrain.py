@@ -136,7 +136,7 @@ def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfi
     from seqtutor.testing import rehearse
 
     texts = _usable(lines, domain, settings) if settings.data else _corpus(domain)
-    rehearse(domain, texts)
+    rehearse(domain, texts, corpus=not settings.data)
     data = pretraining.examples(domain, texts, settings)
     if data.unused:
         console.print(f"{data.unused:,} of {len(texts):,} items left out: too short, or too long, for {domain.name}")

@@ -12,13 +12,14 @@ from __future__ import annotations
 import functools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seqtutor.domain import Domain, domain_class, load
 from seqtutor.errors import UserError
 from seqtutor.plugin.contract import PluginError
 from seqtutor.testing import hooks, items, pages, scores
-from seqtutor.testing.subject import Subject, new_subject, said
+from seqtutor.testing.subject import Subject, new_subject, said, spread
 
 __all__ = ["CHECKS", "check_domain", "problems", "rehearse"]
 
@@ -40,6 +41,7 @@ CHECKS: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     "commonest": hooks.commonest,
     "another_process": items.another_process,
 }
+FEW = 12  # items of a corpus that are tried before they are learnt from
 QUICK = ("round_trip", "terms", "figures", "pictures", "files", "vary", "rewrite", "family")
 
 
@@ -81,10 +83,15 @@ def _found(cls: type[Domain], name: str, check: str | None) -> list[str]:
     return list(problems(name, checks=(check,) if check else tuple(CHECKS)))
 
 
-def rehearse(domain: Domain, texts: Sequence[str]) -> None:
-    """Try on a few of `texts` what a run will ask for. Raises UserError with the first problem."""
+def rehearse(domain: Domain, texts: Sequence[str], *, corpus: bool = False) -> None:
+    """Try on a few of `texts` what a run will ask for. Raises UserError with the first problem.
+
+    `corpus`: they are the domain's own, and must come back as they are, too.
+    """
     with tempfile.TemporaryDirectory() as folder:
         subject = new_subject(domain, texts, Path(folder), quick=True)
+        if corpus:
+            subject = replace(subject, corpus=tuple(spread(texts, FEW)))
         lines = [line for check in QUICK for line in found(subject, check)]
     if lines:
         more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
