@@ -20,12 +20,14 @@ from seqtutor.errors import UserError, shortened, unknown
 from seqtutor.files import read_json, read_text, read_toml
 from seqtutor.hardware import compute_with, learns_narrow, quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
+from seqtutor.objectives import load_objective
+from seqtutor.objectives.trial import tried
 from seqtutor.plugin.guard import guarded
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
-from seqtutor.rewards.terms import pinned
+from seqtutor.rewards.terms import check_names, pinned
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import Evaluation
 from seqtutor.runs.folder import RunFolder, as_it_ran, checked_run, new_folder, open_run, whole_rows
@@ -123,6 +125,8 @@ def tune(
         if not isinstance(resume, str | Path):
             raise UserError(f"resume must be the folder of a run, not {shortened(repr(resume), 60)}")
         read = read_toml(checked_run(Path(resume)))
+        if terms:
+            known["terms"] = _given_again(read.get("terms", {}), terms)
         known = layered(fitting(read, known.get("objective")), known)
         if domain and known.get("domain") != (other := made.name if made else domain):
             raise UserError(f"the run {resume} is of domain '{known.get('domain')}', and keeps it: not '{other}'")
@@ -163,6 +167,8 @@ def opened(
     """
     if resume and folder and Path(folder).absolute() != Path(resume).absolute():
         raise UserError(f"a run goes on in its own folder, {resume}: leave {folder} out, or copy the run there first")
+    if not resume:
+        check_names(config.terms)
     check_device(config.device)
     name = config.prior or (domain or load(config.domain, config.options)).own_prior
     if domain is None:
@@ -170,6 +176,7 @@ def opened(
     config = as_it_ran(config, domain) if resume else config
     terms = pinned(config.terms, domain, name, config.temperature, config.weights)
     config = changed(config, options=dataclasses.asdict(domain.options), terms=terms, **computing(config))
+    tried(load_objective(config.objective), config, domain)
     tuner = Tuner(domain, config, load_prior(name, domain))
     texts = [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None]
     rehearse(domain, texts)
@@ -213,7 +220,19 @@ def load_run(folder: str | Path | Run, *, terms: Terms | None = None) -> Run:
     config, domain = open_run(Path(folder))
     if other := [name for name in terms or {} if name not in config.terms]:
         raise unknown(f"term from outside of the run {folder}", other[0], config.terms)
-    return Run(Path(folder), domain, changed(config, terms={**config.terms, **(terms or {})}))
+    return Run(Path(folder), domain, changed(config, terms={**config.terms, **_given_again(config.terms, terms or {})}))
+
+
+def _given_again(saved: Any, terms: Terms) -> dict[str, Any]:
+    """The terms, a function that is given again with all that the run had stated of it."""
+    tables = saved if isinstance(saved, Mapping) else {}
+    stated = {name: table for name, table in tables.items() if isinstance(table, Mapping)}
+    return {
+        name: {**{key: value for key, value in stated.get(name, {}).items() if key != "session"}, "function": term}
+        if callable(term)
+        else term
+        for name, term in terms.items()
+    }
 
 
 def generate(
@@ -279,7 +298,7 @@ def evaluate(
             )
     with closing(first.scorer(leave_out)) as scorer:
         return [
-            evaluation.evaluate(source.model, first.domain, scorer, n, torch.Generator().manual_seed(seed))
+            evaluation.evaluate(source.model, first.domain, scorer, int(n), torch.Generator().manual_seed(int(seed)))
             for source in sources
         ]
 

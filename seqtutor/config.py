@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, TypeVar
 
 import tomli_w
@@ -304,7 +305,7 @@ def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 def check_seed(seed: int) -> None:
     """Raise UserError for a seed that no generator takes."""
-    if type(seed) is not int:
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise UserError(f"seed must be a whole number, not {seed!r}")
     if not 0 <= seed < 2**63:
         raise UserError(f"seed must lie between 0 and 2^63 - 1, not {seed}")

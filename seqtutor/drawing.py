@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqtutor.config import TrainConfig, check_seed
-from seqtutor.domain import Domain, available, load
+from seqtutor.domain import Domain, RewardTerm, SequenceTerm, available, load
 from seqtutor.errors import UserError, unknown
 from seqtutor.files import read_json
 from seqtutor.optimum import Tilt, log_mean, mixed, tilt
@@ -92,12 +92,12 @@ def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()
     `leave_out`: terms that do not count; those from outside are not asked.
     """
     settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out})
-    own = {term.name: 0.0 for term in domain.terms()}
+    own = [term.name for term in domain.terms()]
     for name in leave_out:
         if name not in {*own, *config.terms}:
             raise unknown("term to leave out", name, [*own, *config.terms])
     weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
-    terms = weighted_terms(domain, {**weights, **{name: 0.0 for name in leave_out if name in own}}, settings)
+    terms = [_unpaid(term) if term.name in leave_out else term for term in weighted_terms(domain, weights, settings)]
     return Scorer(
         domain,
         terms,
@@ -106,6 +106,10 @@ def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()
         workers=workers,
         recorded=recorded_of(settings),
     )
+
+
+def _unpaid(term: RewardTerm) -> RewardTerm:
+    return replace(term, weight=0.0, filter=False) if isinstance(term, SequenceTerm) else replace(term, weight=0.0)
 
 
 def open_model(name: str | Path, options: Mapping[str, Any] | None = None, like: str = "") -> Source:
@@ -148,7 +152,7 @@ def as_stated(domain: Domain, like: str, typed: Mapping[str, Any] = MappingProxy
 def generator_of(model: Model, seed: int) -> torch.Generator:
     """A generator where the model is. Raises UserError for what is no seed."""
     check_seed(seed)
-    return torch.Generator(model.device).manual_seed(seed)
+    return torch.Generator(model.device).manual_seed(int(seed))
 
 
 def drawn(
@@ -209,7 +213,8 @@ def check_drawing(n: int, draws: int, temperature: float, reward_temperature: fl
     check_count("n", n, 1)
     check_count("draws", draws, 1)
     for name, value in (("temperature", temperature), ("reward_temperature", reward_temperature)):
-        if isinstance(value, bool) or not isinstance(value, Real | None):
+        usual = value is None and name == "reward_temperature"
+        if isinstance(value, bool) or not (usual or isinstance(value, Real)):
             raise UserError(f"{name} must be a number, not {value!r}")
     if not 0 < temperature < math.inf:
         raise UserError(f"temperature must be above 0, not {temperature}; 1 samples the model as it is")

@@ -93,6 +93,8 @@ def checked_texts(domain: Domain, data: Any, config: PretrainConfig) -> list[str
         try:
             for excerpt in domain.excerpts(text):
                 domain.vocabulary.encode(domain.encode(domain.decode(excerpt)))
+            if not encoded(domain, text):
+                raise UserError("it is too short, or too long")
         except UserError as error:
             shown = shortened(text, 40)
             raise UserError(f"data[{place}], '{shown}', is no item of '{domain.name}': {error}") from error

@@ -21,7 +21,6 @@ from seqtutor.errors import UserError
 from seqtutor.limits import check_settings
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import credited
-from seqtutor.objectives.trial import tried
 from seqtutor.offline import Offline, open_record
 from seqtutor.optimiser import Adam
 from seqtutor.priors.model import LstmModel, Model
@@ -66,6 +65,7 @@ class Tuner:
     baseline: Tensor | None = None  # (T,) what the prior earns at each step, or on its last one: see `centred`
     offline: Offline | None = field(init=False)  # the record that it learns from; None: it asks
     best_evidence: float = -math.inf  # the best lower end of what held-out texts say; its policy is `healthy`
+    versions: dict[str, str] = field(init=False)  # what each term is computed by, in their order
     scores: Scores = field(init=False)  # what the sequences of the last update earned
     healthy_update: int = 0
     forgotten: str = ""  # a term of a resumed run's reward that is new or another one: nothing stored knows it
@@ -74,7 +74,6 @@ class Tuner:
     def __post_init__(self) -> None:
         config = self.config
         self.objective, self.settings = load_objective(config.objective), config.settings
-        tried(config.objective, self.objective, self.settings)
         check_settings(config, self.domain)
         self.prior = frozen(self.prior).to(config.device)
         self.policy = starting_policy(self.prior, tilt=self.objective.tilt)
@@ -84,6 +83,7 @@ class Tuner:
         self.generator = torch.Generator(config.device).manual_seed(config.seed)
         self.scorer = new_scorer(self.domain, config)
         self.offline = open_record(self.domain, config, self.prior, self.scorer) if config.log else None
+        self.versions = {term.name: version_of(self.domain, term, self.scorer.settings) for term in self.scorer.terms}
         self.script = script_of(self.domain)
         self.watch = Watch(self.domain, self.scorer.outside)
         off_policy = not self.objective.on_policy
@@ -96,12 +96,6 @@ class Tuner:
             config.device,
         )
         self.dial = Dial(config)
-
-    @cached_property
-    def versions(self) -> dict[str, str]:
-        """What each term is computed by, by its name, in their order."""
-        scorer = self.scorer
-        return {term.name: version_of(self.domain, term, scorer.settings) for term in scorer.terms}
 
     @cached_property
     def parts(self) -> dict[str, Stateful]:

@@ -36,7 +36,7 @@ Warn = Callable[[Alarm], None]
 STATE = {  # the form of what `checkpoint` writes as JSON
     "update": int,
     "seconds": float,
-    "terms": {str: str},
+    "terms": ({str: str}, [str]),  # a list where the versions were not noted yet
     "scorer": {
         "calls": int,
         "seen": [str],
@@ -146,7 +146,8 @@ def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
     Where one is not, or was another function then, they are forgotten. A state that no run wrote is refused.
     """
     check_state(state, STATE)
-    stored: dict[str, str] = state["terms"]
+    told = state["terms"]
+    stored: dict[str, str] = told if isinstance(told, dict) else dict.fromkeys(told, "")
     new = next((name for name, version in tuner.versions.items() if stored.get(name) != version), "")
     tuner.forgotten = "" if tuner.objective.on_policy else new
     tuner.replay.columns = None if new else [list(stored).index(name) for name in tuner.versions]

@@ -264,3 +264,8 @@ print(_digest(made({'x', 'y', 'z'})[0]), _digest(made))
 def test_what_cannot_be_drawn_is_refused_here_as_on_the_command_line(settings, said):
     with pytest.raises(UserError, match=said):
         generate("music", **{"n": 2, **settings})
+
+
+def test_a_costly_term_that_is_left_out_is_not_asked():
+    (found,) = evaluate("molecules", n=4, leave_out=["np_likeness", "logp"])
+    assert "np_likeness" not in [figure.name for figure in found.figures]

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from letters import LettersDomain, new_model
 
-from seqtutor import UserError, evaluate, generate, load_run, pretrain, tune
+from seqtutor import UserError, evaluate, generate, load_run, pretrain, tune, tuning
 from seqtutor.cli import main
 from seqtutor.cli.options import as_typed
 from seqtutor.files import read_toml
@@ -92,6 +92,9 @@ def test_what_another_function_of_a_name_said_is_not_learnt_from_again(prior):
         (lambda prior: tune(prior=prior), "name a domain, such as tune"),
         (lambda prior: tune("letters", prior=prior, terms={3: length}), "a term cannot be called 3"),
         (lambda prior: tune("letters", prior=prior, terms={"my term": length}), "a term cannot be called 'my term'"),
+        (lambda prior: tune("letters", prior=prior, terms={"reward": length}), "a term cannot be called 'reward'"),
+        (lambda prior: generate(prior, 3, temperature=None), "temperature must be a number, not None"),
+        (lambda prior: pretrain("letters", ["ab"] * 60 + ["abc" * 9]), r"data\[60\].*it is too short, or too long"),
         (
             lambda prior: tune("letters", prior=prior, terms={"x": {"function": length, "timeout": 1.0}}),
             "timeout in .terms.x. is for a worker process",
@@ -157,6 +160,34 @@ def test_a_run_with_a_function_of_a_session_is_given_it_again(prior):
     (found,) = evaluate(run, n=8)
     assert "x" in [figure.name for figure in found.figures]
     assert len(generate(run, 2, draws=40, reward_temperature=10.0)) == 2
+
+
+def test_a_function_that_is_given_again_is_paid_as_it_was(prior):
+    table = {"function": length, "weight": 5.0, "transform": {"kind": "reverse_sigmoid", "low": 0, "high": 3}}
+    run = tune("letters", prior=prior, terms={"x": table}, folder="run", **TINY)
+    again = load_run("run", terms={"x": length})
+    (first,), (other,) = evaluate(run, n=20), evaluate(again, n=20)
+    assert first.reward.mean == other.reward.mean
+    resumed = tune(resume="run", terms={"x": length}, updates=3)
+    assert resumed.config.terms["x"]["transform"] == table["transform"]
+    assert read_toml(run.folder / "config.toml")["made_by"]["stages"] == "from update 2 on other updates"
+
+
+def test_another_run_as_a_reward_is_not_mistaken_for_the_one_before(prior):
+    settings = {"objective": "tb", "prior": prior, **TINY}
+    for name, seed in (("A", 0), ("B", 1)):
+        tune("letters", folder=name, seed=seed, **settings)
+    tune("letters", terms={"x": {"run": "A/"}}, folder="R", **settings)
+    resumed = tune(resume="R", terms={"x": {"run": "B/"}}, updates=3)
+    assert "answers of x" in read_toml(resumed.folder / "config.toml")["made_by"]["stages"]
+
+
+def test_a_checkpoint_without_versions_goes_on(prior, monkeypatch):
+    save = tuning.save_checkpoint
+    with monkeypatch.context() as before:
+        before.setattr(tuning, "save_checkpoint", lambda f, p, state: save(f, p, {**state, "terms": [*state["terms"]]}))
+        tune("letters", objective="tb", prior=prior, folder="run", **TINY)
+    assert len(tune(resume="run", updates=3).metrics) == 3
 
 
 def test_what_is_left_out_does_not_count(prior):
@@ -258,6 +289,9 @@ def test_a_table_that_changed_is_no_missing_value(prior, tmp_path):
     terms = {"x": {"surrogate": str(table)}}
     tune("letters", prior=prior, terms=terms, folder="run", **TINY)
     table.write_text("\n".join([*rows, "ab,2"]) + "\n", encoding="utf-8")
+    result = CliRunner().invoke(main, ["generate", "run/", "-n", "3"])
+    assert result.exit_code == 0
+    assert "left out: x: the table" in result.output
     for ask in (lambda: evaluate("run/", n=8), lambda: generate("run/", 2, draws=8)):
         with pytest.raises(UserError, match="has changed since this run began"):
             ask()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.options import ModelCommand, typed
-from seqtutor.cli.outside import foreign, left_out
+from seqtutor.cli.outside import foreign, left_out, unseen
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def _scored(
     paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
     if among and paid and not trust:
         raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
-    with closing(source.scorer(left_out(source.config, trust))) as scorer:
+    aside = left_out(source.config, trust) + ([] if among else unseen(source.config))
+    with closing(source.scorer(aside)) as scorer:
         if among is None:
             return scorer.score(*drawn(source.model, source.domain, count, seed, temperature, given)), ""
         draws, reward_temperature = among

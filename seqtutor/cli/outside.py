@@ -133,3 +133,18 @@ def left_out(config: TrainConfig, trust: bool) -> list[str]:
         shown = ", ".join(names)
         click.echo(f"left out: {shown}, scored by a function or a program; --trust runs them", err=True)
     return names
+
+
+def unseen(config: TrainConfig) -> list[str]:
+    """The terms whose table of measured texts is gone, or another one now, with a line on each: nobody knows them."""
+    from seqtutor.rewards.surrogate import check_table
+
+    names = []
+    for name, table in config.terms.items():
+        if isinstance(table, Mapping) and "surrogate" in table:
+            try:
+                check_table(Path(table["surrogate"]), table.get("column", name), table.get("digest", ""))
+            except UserError as error:
+                click.echo(f"left out: {name}: {error}", err=True)
+                names.append(name)
+    return names

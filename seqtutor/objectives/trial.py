@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 
+from seqtutor.config import TrainConfig
+from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.objectives import Objective, Reference
 from seqtutor.plugins import line_of, place
 
-B, T, V = 4, 3, 5  # sequences, steps and tokens of the trial
+B, LONGEST = 4, 256  # sequences of the trial, and steps of each at the most
 
 
-def tried(name: str, objective: Objective, settings: Any) -> None:
+def tried(objective: Objective, config: TrainConfig, domain: Domain) -> None:
     """Raise UserError where an objective cannot be used: what it states, or what its loss makes of random numbers."""
+    settings, steps, words = config.settings, min(domain.max_length, LONGEST), len(domain.vocabulary)
 
     def wrong(said: str) -> UserError:
-        return UserError(f"objective '{name}': {said}")
+        return UserError(f"objective '{config.objective}': {said}")
 
     if objective.reference not in get_args(Reference):
         raise wrong(f"its reference is {objective.reference!r}; possible are {', '.join(get_args(Reference))}")
@@ -28,10 +31,10 @@ def tried(name: str, objective: Objective, settings: Any) -> None:
     if "temperature" in known:
         raise wrong("a number of its own is called temperature, which every loss is given anyway: name it otherwise")
     generator = torch.Generator().manual_seed(0)
-    values, target = (torch.randn(B, T, V, generator=generator) for _ in range(2))
-    prior_logp, reward = (torch.randn(B, T, generator=generator) for _ in range(2))
-    tokens = torch.randint(V, (B, T), generator=generator)
-    parts = (values.requires_grad_(), target, -prior_logp.abs(), tokens, reward, torch.ones(B, T, dtype=torch.bool))
+    values, target = (torch.randn(B, steps, words, generator=generator) for _ in range(2))
+    prior_logp, reward = (torch.randn(B, steps, generator=generator) for _ in range(2))
+    tokens = torch.randint(words, (B, steps), generator=generator)
+    parts = (values.requires_grad_(), target, -prior_logp.abs(), tokens, reward, torch.ones(B, steps, dtype=torch.bool))
     try:
         loss = objective(*parts, temperature=1.0, **objective.numbers(settings))
     except Exception as error:  # whatever a stranger's loss raises

@@ -107,9 +107,16 @@ def settings_of(tables: Mapping[str, Any]) -> dict[str, TermSettings]:
     return {name: _settings(name, table) for name, table in tables.items()}
 
 
+def check_names(tables: Mapping[str, Any]) -> None:
+    """Raise UserError for what no term of a new run may be called."""
+    for name in tables:
+        if not isinstance(name, str) or not TERM.fullmatch(name):
+            raise UserError(f"a term cannot be called {name!r}: letters, digits, - and _ are possible, a letter first")
+        if name == "reward":
+            raise UserError("a term cannot be called 'reward', as the whole is: give it another name")
+
+
 def _settings(name: str, table: Any) -> TermSettings:
-    if not isinstance(name, str) or not TERM.fullmatch(name):
-        raise UserError(f"a term cannot be called {name!r}: letters, digits, - and _ are possible, a letter first")
     if callable(table):
         table = {"function": table}
     if not isinstance(table, Mapping):

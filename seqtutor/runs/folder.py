@@ -217,7 +217,7 @@ def _until(rows: list[list[str]], updates: int) -> list[list[str]]:
 
 def new_folder(output: str, kind: str) -> Path:
     """Make the folder `output`, or by default `outputs/<kind>-<time>`. Raises UserError where it cannot be made."""
-    folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}").expanduser()
+    folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}")
     try:
         folder = folder if output else _free(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
