@@ -92,7 +92,6 @@ def test_what_another_function_of_a_name_said_is_not_learnt_from_again(prior):
         (lambda prior: tune(prior=prior), "name a domain, such as tune"),
         (lambda prior: tune("letters", prior=prior, terms={3: length}), "a term cannot be called 3"),
         (lambda prior: tune("letters", prior=prior, terms={"my term": length}), "a term cannot be called 'my term'"),
-        (lambda prior: tune("letters", prior=prior, terms={"reward": length}), "a term cannot be called 'reward'"),
         (lambda prior: generate(prior, 3, temperature=None), "temperature must be a number, not None"),
         (lambda prior: pretrain("letters", ["ab"] * 60 + ["abc" * 9]), r"data\[60\].*it is too short, or too long"),
         (

@@ -112,8 +112,6 @@ def check_names(tables: Mapping[str, Any]) -> None:
     for name in tables:
         if not isinstance(name, str) or not TERM.fullmatch(name):
             raise UserError(f"a term cannot be called {name!r}: letters, digits, - and _ are possible, a letter first")
-        if name == "reward":
-            raise UserError("a term cannot be called 'reward', as the whole is: give it another name")
 
 
 def _settings(name: str, table: Any) -> TermSettings:
