@@ -115,12 +115,15 @@ class Summary:
 
     @property
     def rival(self) -> tuple[int, float, float] | None:
-        """What choosing gives that goes as far from the prior as what the run hands over: the best of how many draws,
-        KL at most, reward. None where that is not known, or not fewer than the draws of the table.
+        """What choosing gives that goes about as far from the prior as what the run hands over: the best of how many
+        draws, KL at most, reward. None where that is not known, or not fewer than the draws of the table.
         """
         reached = self.kept.kl if self.kept else self.kl_sequence
-        as_far = [row for row in (self.optimum.best_of if self.optimum else ()) if row[1] >= reached]
-        return as_far[0] if as_far and as_far[0][0] < self.best_of else None
+        known = [row for row in (self.optimum.best_of if self.optimum else ()) if row[1] > 0]
+        if not (reached > 0 and known):
+            return None
+        nearest = min(known, key=lambda row: abs(math.log(row[1] / reached)))
+        return nearest if nearest[0] < self.best_of else None
 
 
 @dataclass(frozen=True)
