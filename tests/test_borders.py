@@ -153,6 +153,12 @@ def test_a_run_with_a_function_of_a_session_is_given_it_again(prior):
     tune("letters", prior=prior, terms={"x": length}, folder="run", **TINY)
     with pytest.raises(UserError, match="pass it again"):
         evaluate(load_run("run"), n=8)
+    for words in (["generate", "run/", "-n", "2"], ["evaluate", "run/", "-n", "8", "--trust"]):
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0
+        assert "left out: x, of the Python session that made the run" in result.output
+    result = CliRunner().invoke(main, ["generate", "run/", "-n", "2", "--draws", "4", "--trust"])
+    assert "of which 'x' is a part, of the Python session" in result.output
     with pytest.raises(UserError, match="unknown term from outside of the run run 'y'"):
         load_run("run", terms={"y": length})
     run = load_run("run", terms={"x": length})

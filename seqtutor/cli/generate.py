@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.options import ModelCommand, typed
-from seqtutor.cli.outside import foreign, left_out, unseen
+from seqtutor.cli.outside import OF_SESSION, foreign, left_out, of_session, unseen
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ def _scored(
     from seqtutor.drawing import choose, drawn
 
     paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
+    if among and (gone := [name for name in paid if name in of_session(source.config)]):
+        raise UserError(f"--draws keeps by reward, of which '{gone[0]}' is a part, {OF_SESSION}")
     if among and paid and not trust:
         raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
     aside = left_out(source.config, trust) + ([] if among else unseen(source.config))

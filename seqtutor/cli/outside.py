@@ -13,6 +13,7 @@ from seqtutor.config import TrainConfig, changed, layered
 from seqtutor.errors import UserError
 
 Tables = dict[str, dict[str, Any]]  # as `[terms.NAME]` in a config
+OF_SESSION = "of the Python session that made the run: seqtutor.load_run(RUN, terms=...) takes it again"
 
 
 def typed_terms(functions: Sequence[str], programs: Sequence[str], transforms: Sequence[str]) -> Tables:
@@ -128,11 +129,19 @@ def foreign(config: TrainConfig) -> list[str]:
 
 def left_out(config: TrainConfig, trust: bool) -> list[str]:
     """The terms from outside that must not run: with --trust none, without it all, and a line says which."""
-    names = [] if trust else foreign(config)
+    gone = of_session(config)
+    names = [] if trust else [name for name in foreign(config) if name not in gone]
     if names:
         shown = ", ".join(names)
         click.echo(f"left out: {shown}, scored by a function or a program; --trust runs them", err=True)
-    return names
+    if gone:
+        click.echo(f"left out: {', '.join(gone)}, {OF_SESSION}", err=True)
+    return names + gone
+
+
+def of_session(config: TrainConfig) -> list[str]:
+    """The terms of a config that were functions of the Python session which made the run."""
+    return [name for name, table in config.terms.items() if isinstance(table, Mapping) and "session" in table]
 
 
 def unseen(config: TrainConfig) -> list[str]:

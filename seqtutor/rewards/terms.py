@@ -122,7 +122,8 @@ def _settings(name: str, table: Any) -> TermSettings:
     if "session" in table:
         raise UserError(
             f"term '{name}' was the function {table['session']!r} of the Python session that made this run; "
-            f"pass it again, seqtutor.tune(resume=..., terms={{'{name}': ...}}), or name it with --function"
+            f"pass it again, seqtutor.tune(resume=..., terms={{'{name}': ...}}) or load_run(RUN, terms=...), or "
+            "name it with --function"
         )
     of_kinds = (*OF_ALL, *LIMITS) if "kind" in table else OF_ALL
     own = {key: value for key, value in table.items() if key not in of_kinds} if "kind" in table else {}
