@@ -319,13 +319,13 @@ def pretrain(
     **settings: Any,
 ) -> Path:
     """Learn a prior from texts, or from the domain's corpus -> its folder, for `tune(prior=...)`."""
-    from seqtutor import pretraining  # tuning must not wait for what it brings along
+    from seqtutor import lessons, pretraining  # tuning must not wait for what they bring along
 
     made = guarded(_made(domain, options) or load(str(domain), options))
     values = {**settings, "domain": made.name, "options": dataclasses.asdict(made.options)}
     config = build(PretrainConfig, values, "the arguments")
-    pretraining.check_shape(settings, config.prior)
-    texts = list(made.corpus()) if data is None else pretraining.checked_texts(made, data, config)
+    lessons.check_shape(settings, config.prior)
+    texts = list(made.corpus()) if data is None else lessons.checked_texts(made, data, config)
     rehearse(made, texts, corpus=data is None)
     examples = pretraining.examples(made, texts, config)
     run = RunFolder(new_folder(str(folder), f"{made.name}-prior"))

@@ -8,7 +8,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch import Tensor
 from seqtutor.config import PretrainConfig, check_memory
 from seqtutor.domain import Domain
 from seqtutor.encoding import padded, with_end
-from seqtutor.errors import UserError, shortened
+from seqtutor.errors import UserError
 from seqtutor.inference.features import encoded
 from seqtutor.optimiser import Adam
 from seqtutor.priors.files import load_prior, save_model
@@ -31,8 +31,6 @@ from seqtutor.signals import whole
 from seqtutor.vocabulary import PAD, SPECIAL
 
 POOL = 50  # batches that are sorted by length together
-ENOUGH = 50  # items below which a prior is not worth learning
-ENOUGH_FURTHER = 10  # from a prior
 
 
 @dataclass(frozen=True)
@@ -74,42 +72,6 @@ PROGRESS: dict[str, Any] = {  # the form of a Progress as JSON
     "best": Real,
     "history": [[Real]],
 }
-
-
-def check_shape(stated: Mapping[str, Any], prior: str) -> None:
-    """Raise UserError for a size of the model that is stated, where the prior to go on from has one."""
-    if prior and (sizes := [name for name in ("embedding", "hidden", "layers") if stated.get(name) is not None]):
-        raise UserError(f"{sizes[0]} is that of the prior '{prior}' to go on from: leave one of them out")
-
-
-def checked_texts(domain: Domain, data: Any, config: PretrainConfig) -> list[str]:
-    """A script's texts. Raises UserError for what is no list of texts, and for items that are none, or are too few."""
-    if isinstance(data, str | bytes | Path) or not isinstance(data, Iterable):
-        raise UserError(f"data must be a list of texts, not {shortened(repr(data), 60)}; of a file: domain.read(path)")
-    texts = list(data)
-    for place, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise UserError(f"data[{place}] is no text: {shortened(repr(text), 60)}")
-        try:
-            for excerpt in domain.excerpts(text):
-                domain.vocabulary.encode(domain.encode(domain.decode(excerpt)))
-            if not encoded(domain, text):
-                raise UserError("it is too short, or too long")
-        except UserError as error:
-            shown = shortened(text, 40)
-            raise UserError(f"data[{place}], '{shown}', is no item of '{domain.name}': {error}") from error
-    return enough(texts, "data", config.prior)
-
-
-def enough(texts: list[str], origin: str, prior: str) -> list[str]:
-    """The texts. Raises UserError where they are too few to learn from, or to go on from a prior with."""
-    needed = ENOUGH_FURTHER if prior else ENOUGH
-    if len(texts) < needed:
-        onwards = "" if prior else f", or {ENOUGH_FURTHER} to go on from a prior (--prior)"
-        raise UserError(
-            f"{origin} has {len(texts)} items that can be learnt from; at least {needed} are needed{onwards}"
-        )
-    return texts
 
 
 def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Examples:

@@ -50,7 +50,7 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
     if not settings.domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
     if not resume:
-        from seqtutor.pretraining import check_shape
+        from seqtutor.lessons import check_shape
 
         check_shape(typed, settings.prior)
     _pretrain(settings, Path(resume) if resume else None, output)
@@ -176,8 +176,8 @@ def _corpus(domain: Domain) -> list[str]:
 
 def _usable(lines: Sequence[DataLine], domain: Domain, settings: PretrainConfig) -> list[str]:
     """The texts that can be learnt from; what is left out is counted, and the first of it shown."""
-    from seqtutor import pretraining
     from seqtutor.cli.console import console
+    from seqtutor.lessons import enough
 
     good = [line.text for line in lines if line.text is not None]
     bad = [line for line in lines if line.problem]
@@ -187,7 +187,7 @@ def _usable(lines: Sequence[DataLine], domain: Domain, settings: PretrainConfig)
         console.print(f"{len(bad):,} of {len(lines):,} items left out; the first {min(SHOWN, len(bad))}:")
         for line in bad[:SHOWN]:
             console.print(f"  {line.where}: {line.problem}")
-    return pretraining.enough(good, settings.data, settings.prior)
+    return enough(good, settings.data, settings.prior)
 
 
 def _write_items(domain: Domain, lines: Sequence[DataLine], folder: Path) -> None:
