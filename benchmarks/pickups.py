@@ -44,14 +44,12 @@ def played(collection: str, metre: Metre = COMMON) -> Iterator[tuple[int, list[N
             first = notes[0].start
             notes = [note._replace(start=note.start - first) for note in notes]
             notes[-1] = notes[-1]._replace(length=end - first - notes[-1].start)
-            yield -first % metre.bar, notes
+            yield int(-first % metre.bar), notes
 
 
 def counts(found: Iterable[tuple[int, list[Note]]], metre: Metre = COMMON) -> tuple[int, int, int, int, int]:
     """Of pickups and notes: tunes, those with a pickup, those moved, moved to where they belong, moved without one."""
-    both = [
-        (true, unsaid_pickup(notes, notes[-1].start + notes[-1].length, Fraction(1), metre)[0]) for true, notes in found
-    ]
+    both = [(true, unsaid_pickup(notes, notes[-1].events.stop, Fraction(1), metre)[0]) for true, notes in found]
     moved = [(true, told) for true, told in both if told]
     right, none = sum(true == told for true, told in moved), sum(true == 0 for true, _ in moved)
     return len(both), sum(true > 0 for true, _ in both), len(moved), right, none

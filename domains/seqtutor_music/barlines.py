@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from fractions import Fraction
 from itertools import pairwise
 
@@ -90,7 +90,7 @@ def unsaid_pickup(notes: Sequence[Note], end: int, step: Fraction, metre: Metre 
     return 0, ""
 
 
-def _struck(starts: set[int], first: Fraction, end: int, bar: Fraction) -> float:
+def _struck(starts: Set[int | Fraction], first: Fraction, end: int, bar: Fraction) -> float:
     """The share of bar lines, from `first` on, at which a note begins."""
     lines = [first + number * bar for number in range(int((end - first) / bar) + 1)]
     within = [line for line in lines if line < end]

@@ -34,7 +34,7 @@ from seqtutor.files import read_bytes
 from seqtutor_music.abc import NAMES, read_tune, tunes
 from seqtutor_music.context import Values
 from seqtutor_music.copies import Codes, quoted, stretches, variants
-from seqtutor_music.events import VOCABULARY, Ids, join, parse, stack
+from seqtutor_music.events import VOCABULARY, WITH_TRIPLETS, Ids, join, parse, stack
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.scores import passages
 
@@ -55,7 +55,8 @@ def corpus(progress: Progress = silent, metre: Metre = COMMON) -> list[str]:
 
 def parsed(metre: Metre = COMMON) -> Path:
     """Where the parsed tunes are kept; another version of music21 or of our reading has another file."""
-    return Path(user_cache_dir("seqtutor")) / f"music{metre.suffix}-{FORMAT}-music21-{version('music21')}.txt"
+    kind = metre.suffix + "-triplets" * metre.triplets
+    return Path(user_cache_dir("seqtutor")) / f"music{kind}-{FORMAT}-music21-{version('music21')}.txt"
 
 
 def _stretches(metre: Metre) -> Path:
@@ -97,7 +98,7 @@ def collect(sources: Iterable[str], progress: Progress = silent, metre: Metre = 
         with suppress(UserError):  # the docstring above counts them
             found.append(join(passages(read_tune(source), metre)))
         progress(done, len(candidates))
-    known = variants([VOCABULARY.encode(parse(text)) for text in found], length=metre.copy)
+    known = variants([WITH_TRIPLETS.encode(parse(text)) for text in found], length=metre.copy)
     return [text for text, variant in zip(found, known, strict=True) if not variant]
 
 

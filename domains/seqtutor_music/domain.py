@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, final
 
@@ -23,10 +24,25 @@ from seqtutor import (
     silent,
     unknown,
 )
-from seqtutor_music import cells, corpus, files, harmony, keys, measures, pictures, rules, staff, variation, writing
+from seqtutor_music import (
+    cells,
+    corpus,
+    files,
+    harmony,
+    keys,
+    measures,
+    pictures,
+    rules,
+    staff,
+    triplets,
+    variation,
+    writing,
+)
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
+    TRIPLET_TOKEN,
     VOCABULARY,
+    WITH_TRIPLETS,
     Ids,
     Note,
     join,
@@ -60,6 +76,7 @@ class MusicOptions:
     tempo: int = option(120, "Quarters a minute", between=(10, 400))
     formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml, wav")
     chords: str = option("", 'Chords to fit, in the key of the tonic, bar by bar and over again: "C | Am | F G7 | C"')
+    triplets: bool = option(False, "Melodies may divide a quarter in three; for a prior that has learnt it")
     preset: str = option("default", "The rules that are paid for: ours, or the paper's", choices=("default", "paper"))
 
     def __post_init__(self) -> None:
@@ -70,6 +87,8 @@ class MusicOptions:
         _ = self.progression
         if self.metre not in METRES:
             raise unknown("metre", self.metre, METRES)
+        if self.triplets and self.bar.beat != triplets.BEAT:
+            raise UserError(f"a beat of {self.metre} has three eighths by itself; triplets are of 4/4 and 3/4")
         if self.preset not in rules.PRESETS:
             raise unknown("preset", self.preset, rules.PRESETS)
 
@@ -89,8 +108,8 @@ class MusicOptions:
 
     @property
     def bar(self) -> Metre:
-        """What a bar is."""
-        return METRES[self.metre]
+        """What a bar is, and whether its beats may be divided in three."""
+        return replace(METRES[self.metre], triplets=self.triplets)
 
     @property
     def progression(self) -> list[harmony.Chord]:
@@ -126,7 +145,8 @@ class MusicDomain(Domain):
         """`options`: None means all defaults."""
         super().__init__(options)
         self.metre = self.options.bar
-        self.unit, self.lookback, self.heights = self.metre.bar, self.metre.lookback, heights()
+        self.unit, self.lookback = self.metre.bar, self.metre.lookback
+        self.heights = heights(len(self.vocabulary))
 
     @property
     def own_prior(self) -> str:
@@ -135,8 +155,8 @@ class MusicDomain(Domain):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Off, hold, and the pitches C3..B5 of the frame."""
-        return VOCABULARY
+        """Off, hold, the pitches C3..B5 of the frame, and the sign of a triplet where there may be any."""
+        return WITH_TRIPLETS if self.options.triplets else VOCABULARY
 
     @property
     def max_length(self) -> int:
@@ -149,7 +169,11 @@ class MusicDomain(Domain):
 
     def encode(self, text: str) -> list[str]:
         """Tokens in the frame, without sharps or flats, of a text in the key of the options."""
-        return parse(text, self.options.shift)
+        tokens = parse(text, self.options.shift)
+        if TRIPLET_TOKEN in tokens and not self.options.triplets:
+            place = tokens.index(TRIPLET_TOKEN) + 1
+            raise UserError(f"event {place} is '{TRIPLET_TOKEN}', a triplet, which melodies have with --triplets alone")
+        return tokens
 
     def decode(self, tokens: Sequence[str]) -> str:
         """The text in the key of the options."""
@@ -222,14 +246,14 @@ class MusicDomain(Domain):
 
     def parts(self, text: str) -> list[tuple[str, int]]:
         """Notes and rests, each with its bar and beat."""
-        return parts(VOCABULARY.encode(self.encode(text)), self.options.shift, self.options.key.flat, self.metre)
+        return parts(self._events(text), self.options.shift, self.options.key.flat, self.metre)
 
     def coloured(self, text: str, paid: Sequence[float]) -> str:
         """A piano roll whose notes are blue where the rules paid and orange where they charged."""
-        notes, steps = self._sounding(text), len(self.encode(text))
-        ends = [note.start for note in notes[1:]] + [steps]
-        worth = [float(sum(paid[note.start : end])) for note, end in zip(notes, ends, strict=True)]
-        return self._roll(notes, steps, worth)
+        ids = self._events(text)
+        starts = [note.events.start for note in sounding(ids)]
+        worth = [float(sum(paid[at:end])) for at, end in pairwise([*starts, len(ids)])]
+        return self._roll(self._sounding(text), len(ids), worth)
 
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         """The notes in seconds."""
@@ -242,8 +266,8 @@ class MusicDomain(Domain):
 
     def vary(self, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
         """Each text with one motif moved along the scale or inverted, one bar copied, or one note moved by a step."""
-        varied = (variation.vary(VOCABULARY.encode(self.encode(text)), rng, self.metre) for text in texts)
-        new = dict.fromkeys(self.decode(VOCABULARY.decode(ids)) for ids in varied if ids)
+        varied = (variation.vary(self._events(text), rng, self.metre) for text in texts)
+        new = dict.fromkeys(self.decode(self.vocabulary.decode(ids)) for ids in varied if ids)
         return [text for text in new if text not in texts]
 
     def family(self, text: str) -> str:
@@ -262,10 +286,13 @@ class MusicDomain(Domain):
         return join(words, self.options.shift, self.options.key.flat)
 
     def _ids(self, texts: Sequence[str | None]) -> Ids:
-        """Ids (N, T) in the frame; a row of padding where there is no text."""
-        return stack([[] if text is None else VOCABULARY.encode(self.encode(text)) for text in texts])
+        """Ids (N, T) in the frame, as they are heard; a row of padding where there is no text."""
+        return triplets.heard(stack([[] if text is None else self._events(text) for text in texts]))
+
+    def _events(self, text: str) -> list[int]:
+        return self.vocabulary.encode(self.encode(text))
 
     def _sounding(self, text: str) -> list[Note]:
-        """The notes one hears, in the key of the options."""
-        shift = self.options.shift
-        return [n._replace(midi=n.midi + shift) for n in sounding(VOCABULARY.encode(self.encode(text)))]
+        """The notes one hears, in the key of the options and in sixteenths."""
+        ids, shift = self._events(text), self.options.shift
+        return [n._replace(midi=n.midi + shift) for n in triplets.timed(sounding(ids), ids)]

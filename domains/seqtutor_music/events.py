@@ -4,6 +4,10 @@ An event is a pitch struck at this sixteenth, `-` (hold: nothing new happens, a 
 off: the sounding note ends). A hold where nothing sounds, and an off after an off, sound nothing. Inside, every melody
 stands in C major or A minor (the frame); only text carries the key that the user asked for.
 
+Where a prior knows triplets (`--triplets`), a `3` in place of the first event of a quarter says that the three behind
+it are its thirds: `3 C4 D4 E4` are three notes, `3 C4 - E4` a long and a short one. Anywhere else a `3` is a hold, so
+that whatever a model writes is a melody.
+
 Between the events of a text may stand marks: `|` a bar line, `||` where a section ends, `~` where something was left
 out that cannot be written. They sound nothing.
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -54,22 +59,31 @@ def pitch(name: str) -> int | None:
     return LETTERS[letter.upper()] + ACCIDENTALS[accidental] + 12 * (int(octave) + 1)
 
 
-OFF_TOKEN, HOLD_TOKEN = ".", "-"
+OFF_TOKEN, HOLD_TOKEN, TRIPLET_TOKEN = ".", "-", "3"
 BAR_LINE, SECTION_END, LEFT_OUT = "|", "||", "~"
 MARKS = (BAR_LINE, SECTION_END, LEFT_OUT)
 MIDI = {spell(midi): midi for midi in range(LOWEST, HIGHEST + 1)}
 VOCABULARY = Vocabulary((OFF_TOKEN, HOLD_TOKEN, *MIDI))
 OFF, HOLD = VOCABULARY.encode((OFF_TOKEN, HOLD_TOKEN))
+WITH_TRIPLETS = Vocabulary((*VOCABULARY.own, TRIPLET_TOKEN))
+(TRIPLET,) = WITH_TRIPLETS.encode((TRIPLET_TOKEN,))
+BEAT = 4  # sixteenths that a triplet takes: only metres in quarters have any
+THIRD = Fraction(BEAT, 3)
 FIRST_PITCH = HOLD + 1
 MIDI_OFFSET = LOWEST - FIRST_PITCH  # MIDI number of a pitch's id = id + MIDI_OFFSET
 
 
 class Note(NamedTuple):
-    """A note as it sounds: where it starts and how long it lasts, in steps, and its MIDI pitch."""
+    """A note as it sounds: where it starts and how long it lasts, in steps (in triplets fractions), its MIDI pitch."""
 
-    start: int
-    length: int
+    start: int | Fraction
+    length: int | Fraction
     midi: int
+
+    @property
+    def events(self) -> range:
+        """Which events it lasts, where it is told in these."""
+        return range(int(self.start), int(self.start + self.length))
 
 
 def words(text: str, shift: int = 0) -> list[str]:
@@ -98,7 +112,7 @@ def parse(text: str, shift: int = 0) -> list[str]:
 
 
 def _token(word: str, place: int, shift: int) -> str:
-    if word in (OFF_TOKEN, HOLD_TOKEN):
+    if word in (OFF_TOKEN, HOLD_TOKEN, TRIPLET_TOKEN):
         return word
     midi = pitch(word)
     if midi is None:
@@ -126,7 +140,7 @@ def batch(*texts: str) -> Ids:
     array([[17,  4,  3, 21],
            [16,  4,  0,  0]])
     """
-    return stack([VOCABULARY.encode(parse(text)) for text in texts])
+    return stack([WITH_TRIPLETS.encode(parse(text)) for text in texts])
 
 
 def stack(rows: Sequence[Sequence[int]]) -> Ids:
@@ -137,8 +151,13 @@ def stack(rows: Sequence[Sequence[int]]) -> Ids:
     return ids
 
 
+def is_pitch(event: int) -> bool:
+    """Whether an event strikes a pitch."""
+    return FIRST_PITCH <= event < TRIPLET
+
+
 def sounding(ids: Iterable[int]) -> list[Note]:
-    """The notes one hears: each ends at the next pitch, the next off, or the end.
+    """The notes one hears, by the events at which they start: each ends at the next pitch, the next off, or the end.
 
     >>> sounding(batch("- C4 - . - E4 E4")[0])
     [Note(start=1, length=2, midi=60), Note(start=5, length=1, midi=64), Note(start=6, length=1, midi=64)]
@@ -146,12 +165,25 @@ def sounding(ids: Iterable[int]) -> list[Note]:
     notes: list[Note] = []
     struck: tuple[int, int] | None = None  # start and MIDI number of the note that sounds
     for step, event in enumerate([*map(int, ids), OFF]):
-        if struck and event != HOLD:
+        if struck and event not in (HOLD, TRIPLET):
             notes.append(Note(struck[0], step - struck[0], struck[1]))
             struck = None
-        if event >= FIRST_PITCH:
+        if is_pitch(event):
             struck = (step, event + MIDI_OFFSET)
     return notes
+
+
+def time_of(place: int, ids: Sequence[int]) -> int | Fraction:
+    """When the event at a place happens, in sixteenths: the thirds of a divided beat are four thirds of one.
+
+    >>> [str(time_of(place, batch("C4 - - - 3 C4 D4 E4")[0])) for place in range(4, 8)]
+    ['4', '4', '16/3', '20/3']
+    """
+    beat, slot = divmod(place, BEAT)
+    if not slot or ids[beat * BEAT] != TRIPLET:
+        return place
+    time = beat * BEAT + (slot - 1) * THIRD
+    return time if time.denominator > 1 else int(time)
 
 
 def parts(ids: Sequence[int], shift: int = 0, flats: bool = False, metre: Metre = COMMON) -> list[tuple[str, int]]:
@@ -159,12 +191,20 @@ def parts(ids: Sequence[int], shift: int = 0, flats: bool = False, metre: Metre 
 
     >>> parts(batch("- - C4 - - . - E4")[0])
     [('1:1 rest', 2), ('1:1.5 C4', 3), ('1:2.25 rest', 2), ('1:2.75 E4', 1)]
+    >>> parts(batch("3 C4 - E4 F4 - - -")[0])
+    [('1:1 C4', 3), ('1:1.67 E4', 1), ('1:2 F4', 4)]
     """
-    edges = {edge for note in sounding(ids) for edge in (note.start, note.start + note.length)}
-    starts = sorted({0, *edges} - {len(ids)})
-    names = [spell(ids[at] + MIDI_OFFSET + shift, flats) if ids[at] >= FIRST_PITCH else "rest" for at in starts]
-    ends = [*starts[1:], len(ids)]
-    return [(f"{metre.place(at)} {n}", end - at) for n, at, end in zip(names, starts, ends, strict=True)]
+    edges = {edge for note in sounding(ids) for edge in (note.events.start, note.events.stop)}
+    places = sorted({0, *edges} - {len(ids)})
+    starts = {_with_its_sign(at, ids): at for at in places}  # where a part begins, and what stands there
+    names = [spell(ids[at] + MIDI_OFFSET + shift, flats) if is_pitch(ids[at]) else "rest" for at in starts.values()]
+    told = [f"{metre.place(time_of(at, ids))} {name}" for at, name in zip(starts.values(), names, strict=True)]
+    return list(zip(told, np.diff([*starts, len(ids)]).tolist(), strict=True))
+
+
+def _with_its_sign(place: int, ids: Sequence[int]) -> int:
+    """The place itself; of the first third of a beat that of its `3`."""
+    return place - 1 if place % BEAT == 1 and ids[place - 1] == TRIPLET else place
 
 
 def written(notes: Iterable[Note], steps: int) -> list[int]:
@@ -175,10 +215,10 @@ def written(notes: Iterable[Note], steps: int) -> list[int]:
     """
     ids = [HOLD] * steps
     for note in notes:
-        ids[note.start] = note.midi - MIDI_OFFSET
-        end = note.start + note.length
-        if end < steps and ids[end] == HOLD:
-            ids[end] = OFF
+        here = note.events
+        ids[here.start] = note.midi - MIDI_OFFSET
+        if here.stop < steps and ids[here.stop] == HOLD:
+            ids[here.stop] = OFF
     return ids
 
 

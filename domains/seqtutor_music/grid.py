@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor_music.context import Flags, Values, lengths, pitch_before, pitch_class, pitched, sounds_before
-from seqtutor_music.events import FIRST_PITCH, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, OFF, TRIPLET, VOCABULARY, Ids, batch
 from seqtutor_music.keys import BOTH
 
 __all__ = [  # batch, for the doctests
@@ -97,10 +97,10 @@ def scale_steps(ids: Ids) -> Ids:
     return np.asarray(DEGREES[pitch_class(ids)] + 7 * ((ids - FIRST_PITCH) // 12))
 
 
-def heights() -> list[int]:
-    """Of each event: its pitch as steps of the scale; -1 of what is no pitch."""
-    ids = np.arange(OFF, len(VOCABULARY))
-    return [int(height) for height in np.where(pitched(ids), scale_steps(ids), -1)]
+def heights(tokens: int = len(VOCABULARY)) -> list[int]:
+    """Of each event of a vocabulary of so many tokens: its pitch as steps of the scale; -1 of what is no pitch."""
+    ids = np.arange(OFF, tokens)
+    return [int(height) for height in np.where(pitched(ids) & (ids < TRIPLET), scale_steps(ids), -1)]
 
 
 def home(ids: Ids, tonics: Sequence[int] = BOTH) -> Ids:

@@ -37,6 +37,7 @@ class Metre:
     strong: int  # from one strong beat to the next: half a bar, or in three the whole of it
     reads: tuple[str, ...]  # what is read as this metre: the values of 2/4 and 3/8 are doubled, those of 6/4 halved
     limits: Limits = Limits()
+    triplets: bool = False  # whether its beats may be divided in three: see `triplets`
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -64,7 +65,7 @@ class Metre:
         >>> COMMON.suffix, metre("6/8").suffix
         ('', '-6-8')
         """
-        return "" if self is COMMON else "-" + self.name.replace("/", "-")
+        return "" if self.name == COMMON.name else "-" + self.name.replace("/", "-")
 
     @property
     def copy(self) -> int:
@@ -76,13 +77,13 @@ class Metre:
         """At which distances, in sixteenths, a form returns: half a bar (in 3/4 a beat), one, two and four bars."""
         return self.strong if self.strong < self.bar else self.beat, self.bar, 2 * self.bar, 4 * self.bar
 
-    def place(self, step: int) -> str:
+    def place(self, step: int | Fraction) -> str:
         """Bar and beat of a step, as a musician counts them: in quarters, or in the eighths of 6/8.
 
         >>> COMMON.place(22), metre("6/8").place(22)
         ('2:2.5', '2:6')
         """
-        return f"{step // self.bar + 1}:{step % self.bar * self.counts[1] / SIXTEENTHS + 1:g}"
+        return f"{step // self.bar + 1}:{float(step % self.bar * self.counts[1] / SIXTEENTHS + 1):.3g}"
 
     def quarters(self, stated: Sequence[str]) -> Fraction:
         """Quarters in a bar of the one metre that a file states. Raises UserError where it is read as another, or none.

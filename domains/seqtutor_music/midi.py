@@ -10,16 +10,17 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 from seqtutor import UserError
 from seqtutor.files import read_bytes
 from seqtutor_music.barlines import bar_lines, unsaid_pickup
-from seqtutor_music.events import VOCABULARY, Note
+from seqtutor_music.events import BEAT, THIRD, WITH_TRIPLETS, Note
 from seqtutor_music.keys import Key
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.parts import Part, melody_part, skyline
-from seqtutor_music.scores import LONGEST, Melody, fitted, likely_sharps, move
+from seqtutor_music.scores import LONGEST, Melody, fitted, likely_sharps, move, off_grid
 
 DRUMS = 9  # the channel of percussion
 NOTE_OFF, NOTE_ON = 0x8, 0x9
@@ -50,8 +51,9 @@ class Track:
 def read_midi(path: Path, metre: Metre = COMMON) -> Melody:
     """A melody; what was decided is what the file does not say: which of several parts it is, a pickup.
 
-    Notes begin on the sixteenths of the file's own beats or near them; a triplet does not, and is refused. Silent bars
-    before the first note are left out. A key signature decides the key; without one it is the likely one.
+    Notes begin on the sixteenths of the file's own beats or near them; those of a triplet do not: it is told where
+    `metre` has triplets, and else refused. Silent bars before the first note are left out. A key signature decides the
+    key; without one it is the likely one.
     Without a time signature the file is taken to be in `metre`.
     """
     ticks, tracks = _tracks(read_bytes(path, MOST))
@@ -70,14 +72,14 @@ def read_midi(path: Path, metre: Metre = COMMON) -> Melody:
             chosen.notes, max(track.end for track in sounding), Fraction(ticks, per_quarter), metre
         )
         said += [f"with a pickup, by its {by}"] if pickup else []
-    line = skyline([_on_grid(note, (bar - pickup) % bar, ticks, per_quarter, metre) for note in chosen.notes])
-    silent = line[0].start // metre.bar * metre.bar
+    line = skyline(_on_grid(chosen.notes, (bar - pickup) % bar, Fraction(per_quarter, ticks), metre))
+    silent = int(line[0].start // metre.bar) * metre.bar
     line = [note._replace(start=note.start - silent) for note in line]
-    steps = max(note.start + note.length for note in line)
+    steps = ceil(max(note.start + note.length for note in line))
     if steps > LONGEST * metre.bar:
         raise UserError("it is longer than any melody")
     sharps = _sharps(tracks, line)
-    words = VOCABULARY.decode(fitted(line, steps + -steps % metre.bar, sharps))
+    words = WITH_TRIPLETS.decode(fitted(line, steps + -steps % metre.bar, sharps))
     return Melody(", ".join(said), words, Key(sharps), move(line, sharps))
 
 
@@ -110,13 +112,28 @@ def _ended(notes: Sequence[tuple[int, int | None, int]], end: int, bar: int, pic
     return [Note(start, (close(start) if stop is None else stop) - start, midi) for start, stop, midi in notes]
 
 
-def _on_grid(note: Note, offset: int, ticks: int, per_quarter: int, metre: Metre) -> Note:
-    exact = Fraction((note.start + offset) * per_quarter, ticks)
-    start = round(exact)
-    if abs(exact - start) > NEAR:
-        raise UserError(f"bar {start // metre.bar + 1} has a note that is not on the sixteenth grid")
-    stop = round(Fraction((note.start + offset + note.length) * per_quarter, ticks))
-    return Note(start, max(1, stop - start), note.midi)
+def _on_grid(notes: Sequence[Note], offset: int, per_tick: Fraction, metre: Metre) -> list[Note]:
+    """Notes in ticks as notes in sixteenths, where a third of a beat may be told in thirds; `offset` in ticks."""
+    starts = [_near((note.start + offset) * per_tick, metre) for note in notes]
+    divided = {start // BEAT for start in starts if start.denominator > 1}
+    found = []
+    for note, start in zip(notes, starts, strict=True):
+        stop = (note.start + offset + note.length) * per_tick
+        unit = THIRD if metre.triplets and stop // BEAT in divided else 1
+        least = THIRD if start // BEAT in divided else 1
+        found.append(Note(start, max(least, round(stop / unit) * unit - start), note.midi))
+    return found
+
+
+def _near(exact: Fraction, metre: Metre) -> int | Fraction:
+    """The sixteenth near a time, or the third of a beat."""
+    start, third = round(exact), round(exact / THIRD) * THIRD
+    if abs(exact - start) <= NEAR:
+        return start
+    is_third = abs(exact - third) <= NEAR
+    if is_third and metre.triplets:
+        return third
+    raise off_grid(start // metre.bar + 1, metre, third=is_third)
 
 
 def _tracks(content: bytes) -> tuple[int, list[Track]]:

@@ -5,10 +5,19 @@ In the corpus the last four bars of a section end on the tonic in 7 of 10 cases,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from seqtutor_music.events import FIRST_PITCH, HOLD_TOKEN, LEFT_OUT, MARKS, SECTION_END, VOCABULARY, words
+from seqtutor_music.events import (
+    FIRST_PITCH,
+    HOLD_TOKEN,
+    LEFT_OUT,
+    MARKS,
+    SECTION_END,
+    TRIPLET_TOKEN,
+    VOCABULARY,
+    words,
+)
 from seqtutor_music.metre import COMMON, Metre
 
 PITCHES = frozenset(VOCABULARY.tokens[FIRST_PITCH:])
@@ -27,7 +36,7 @@ def phrases(text: str, bars: int, shift: int = 0, metre: Metre = COMMON) -> list
     found: list[list[str]] = []
     for section in _sections(text, shift, metre):
         phrase = section.last(bars * metre.bar)
-        if phrase and phrase[0] in PITCHES and phrase not in found:
+        if _strikes(phrase) and phrase not in found:
             found.append(phrase)
     return found
 
@@ -45,10 +54,16 @@ def turns(text: str, before: int, bars: int, shift: int = 0, metre: Metre = COMM
         if before_it and section.follows and section.line - before_it.line == bars * metre.bar:
             whole = section._replace(start=before_it.start, events=before_it.events + section.events)
             turn = whole.last((before + bars) * metre.bar)
-            if turn and turn[0] in PITCHES and turn not in found:
+            if _strikes(turn) and turn not in found:
                 found.append(turn)
         before_it = section
     return found
+
+
+def _strikes(tokens: Sequence[str]) -> bool:
+    """Whether a note begins where these do."""
+    first = tokens[1:2] if tokens[:1] == [TRIPLET_TOKEN] else tokens[:1]
+    return not PITCHES.isdisjoint(first)
 
 
 class _Section(NamedTuple):

@@ -101,10 +101,11 @@ def _labels(lowest: int, rows: int, key: Key) -> Iterator[str]:
 def _notes(notes: Sequence[Note], lowest: int, rows: int, worth: Sequence[float]) -> Iterator[str]:
     """A bar for each note, its beginning darker, so that a note struck again does not look held."""
     for (start, length, midi), earned in itertools.zip_longest(notes, worth):
-        x, y = LEFT + start * STEP, TOP + (rows - 1 - (midi - lowest)) * ROW
+        x, y = LEFT + float(start * STEP), TOP + (rows - 1 - (midi - lowest)) * ROW
         colour, told = (NOTE, "") if earned is None else (_colour(earned), f"<title>{earned:+.2f}</title>")
-        yield f'<rect x="{x + 0.5}" y="{y}" width="{length * STEP - 1}" height="{ROW}" rx="2" fill="{colour}">'
-        yield f'{told}</rect><rect x="{x + 0.5}" y="{y}" width="2" height="{ROW}" rx="1" fill="{_darker(colour)}"/>'
+        width = f"{float(length * STEP - 1):g}"
+        yield f'<rect x="{x + 0.5:g}" y="{y}" width="{width}" height="{ROW}" rx="2" fill="{colour}">'
+        yield f'{told}</rect><rect x="{x + 0.5:g}" y="{y}" width="2" height="{ROW}" rx="1" fill="{_darker(colour)}"/>'
 
 
 def _colour(earned: float) -> str:

@@ -18,6 +18,7 @@ from seqtutor_music.events import Ids
 from seqtutor_music.harmony import Chord, chord_tones
 from seqtutor_music.keys import BOTH, HOME, Key
 from seqtutor_music.metre import COMMON, Metre
+from seqtutor_music.triplets import as_heard
 
 
 class Rule(NamedTuple):
@@ -32,7 +33,8 @@ class Rule(NamedTuple):
         """The rule in a metre and on a tonic, as far as it speaks of them."""
         known = {"metre": metre, "tonics": tonics}
         told = {name: known[name] for name in signature(self.values).parameters if name in known}
-        return partial(self.values, **told) if told else self.values
+        values = partial(self.values, **told) if told else self.values
+        return as_heard(values) if metre.triplets else values
 
 
 GAULDIN = "Jaques et al. 2017, section 4.1, after Gauldin; in the words of the paper, on what sounds"
@@ -107,5 +109,6 @@ def terms(preset: str, progression: Sequence[Chord] = (), key: Key = HOME, metre
         weight = weight if key.tonics == BOTH else OFF_MAJOR.get(name, weight)
         rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre, key.tonics)))
     if progression:
-        rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", chord_tones(progression, key.shift, metre)))
+        fits = chord_tones(progression, key.shift, metre)
+        rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", as_heard(fits) if metre.triplets else fits))
     return rules

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
 
 from seqtutor import UserError
-from seqtutor_music.events import HIGHEST, LEFT_OUT, LOWEST, SECTION_END, VOCABULARY, Note, written
+from seqtutor_music.events import BEAT, HIGHEST, LEFT_OUT, LOWEST, SECTION_END, TRIPLET, WITH_TRIPLETS, Note, written
 from seqtutor_music.keys import MAJOR, Key
 from seqtutor_music.metre import COMMON, Metre
+from seqtutor_music.triplets import is_third, slots
 
 LONGEST = 4096  # quarters of a bar that is written out: a tune without bar lines has one long bar
 LARGEST = 64  # numerator of a metre that is looked at: music21 takes seconds over 320/4, hours over larger ones
@@ -76,7 +78,7 @@ def passages(score: Score, metre: Metre = COMMON) -> list[str]:
     """As `melody`, but bars with a note off the sixteenth grid are left out, and `~` stands in their place."""
     per_quarter = int(metre.bar / metre.quarters(score.metres))
     found: list[str] = []
-    for regular, group in itertools.groupby(score.bars, key=lambda bar: _regular(bar, per_quarter)):
+    for regular, group in itertools.groupby(score.bars, key=lambda bar: _regular(bar, score, metre, per_quarter)):
         bars = tuple(group)
         sounds = any(bar.sounds for bar in bars)
         found += _sections(replace(score, bars=bars), metre) if regular and sounds else [LEFT_OUT]
@@ -90,7 +92,7 @@ def _sections(score: Score, metre: Metre) -> list[str]:
     quarters = metre.quarters(score.metres)
     per_quarter = int(metre.bar / quarters)
     starts = starts_of(score.bars, quarters)
-    notes = notes_of(score.bars, starts, per_quarter)
+    notes = notes_of(score.bars, starts, per_quarter, metre)
     ids = fitted(notes, int(starts[-1] * per_quarter), _sharps([key.sharps for key in score.keys], notes))
     return marked(ids, [int(end * per_quarter) for end in _ends(score.bars, starts, quarters)])
 
@@ -107,7 +109,7 @@ def marked(ids: Sequence[int], ends: Iterable[int]) -> list[str]:
     ['C4', '-', '||', 'D4', '-', '||']
     """
     places = set(ends)
-    events = VOCABULARY.decode(ids)
+    events = WITH_TRIPLETS.decode(ids)
     marks = ([SECTION_END] if step in places else [] for step in range(1, len(events) + 1))
     return [word for event, mark in zip(events, marks, strict=True) for word in (event, *mark)]
 
@@ -115,7 +117,8 @@ def marked(ids: Sequence[int], ends: Iterable[int]) -> list[str]:
 def home(score: Score, metre: Metre = COMMON) -> tuple[Key, int]:
     """The key of a score, the likely one where it states none, and the semitones by which `melody` moves its notes."""
     quarters = metre.quarters(score.metres)
-    notes = notes_of(score.bars, starts_of(score.bars, quarters), int(metre.bar / quarters))
+    starts = starts_of(score.bars, quarters)
+    notes = notes_of(score.bars, starts, int(metre.bar / quarters), metre)
     key = score.keys[0] if score.keys else Key(likely_sharps(notes))
     return key, move(notes, key.sharps)
 
@@ -123,7 +126,11 @@ def home(score: Score, metre: Metre = COMMON) -> tuple[Key, int]:
 def fitted(notes: Sequence[Note], steps: int, sharps: int) -> list[int]:
     """Ids of notes in the key of `sharps`, moved into the frame and into its range."""
     by = move(notes, sharps)
-    return written([note._replace(midi=note.midi + by) for note in notes], steps)
+    moved, divided = slots([note._replace(midi=note.midi + by) for note in notes])
+    ids = written(moved, steps)
+    for place in divided:
+        ids[place] = TRIPLET
+    return ids
 
 
 def move(notes: Sequence[Note], sharps: int) -> int:
@@ -178,13 +185,18 @@ def _ends(bars: Sequence[Bar], starts: Sequence[Fraction], full: Fraction) -> li
     return [min(following, end + -end % full) for bar, (end, following) in zip(bars, ends, strict=True) if bar.closes]
 
 
-def _regular(bar: Bar, per_quarter: int) -> bool:
-    """Whether all of its notes begin and end on the sixteenth grid."""
+def _regular(bar: Bar, score: Score, metre: Metre, per_quarter: int) -> bool:
+    """Whether all of its notes begin and end on the sixteenth grid, or in triplets where these can be told."""
     times = (time for sound in bar.sounds for time in (sound.start, sound.length))
-    return all(per_quarter % time.denominator == 0 for time in times)
+    if all(per_quarter % time.denominator == 0 for time in times):
+        return True
+    if metre.triplets:
+        with suppress(UserError):
+            return bool(_sections(replace(score, bars=(bar,)), metre))
+    return False
 
 
-def notes_of(bars: Sequence[Bar], starts: Sequence[Fraction], per_quarter: int) -> list[Note]:
+def notes_of(bars: Sequence[Bar], starts: Sequence[Fraction], per_quarter: int, metre: Metre = COMMON) -> list[Note]:
     """The notes in steps, ties merged; a note that ends its bar short of the bar line sounds on until there."""
     notes: list[Note] = []
     places = [_steps(start, per_quarter) for start in starts]
@@ -193,7 +205,7 @@ def notes_of(bars: Sequence[Bar], starts: Sequence[Fraction], per_quarter: int) 
         for sound in bar.sounds:
             start, length = _steps(sound.start, per_quarter), _steps(sound.length, per_quarter)
             stop = following if start + length == whole else begin + start + length
-            note = _note(begin + start, stop, sound.midi, number)
+            note = _note(begin + start, stop, sound.midi, number, metre)
             if notes and sound.tied and _continues(notes[-1], note):
                 notes[-1] = notes[-1]._replace(length=notes[-1].length + note.length)
             else:
@@ -209,10 +221,17 @@ def _steps(quarters: Fraction, per_quarter: int) -> int | Fraction:
     return quarters * per_quarter if rest else quarters.numerator * times
 
 
-def _note(start: int | Fraction, stop: int | Fraction, midi: int, bar: int) -> Note:
-    if start.denominator != 1 or stop.denominator != 1:
-        raise UserError(f"bar {bar} has a note that is not on the sixteenth grid")
-    return Note(int(start), int(stop - start), midi)
+def _note(start: int | Fraction, stop: int | Fraction, midi: int, bar: int, metre: Metre) -> Note:
+    off = [time for time in (start, stop) if time.denominator != 1]
+    if off and not (metre.triplets and all(map(is_third, off))):
+        raise off_grid(bar, metre, third=all(map(is_third, off)))
+    return Note(start, stop - start, midi)
+
+
+def off_grid(bar: int, metre: Metre, *, third: bool) -> UserError:
+    """What is said of a bar with a note between the sixteenths; `third`: it is on a third of a beat."""
+    hint = ", but in a triplet (--triplets)" * (third and metre.beat == BEAT)
+    return UserError(f"bar {bar} has a note that is not on the sixteenth grid{hint}")
 
 
 def _continues(before: Note, note: Note) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from seqtutor_music.events import Note
+from seqtutor_music.events import BEAT, Note
 from seqtutor_music.harmony import KINDS, Chord
 from seqtutor_music.keys import Key, text_of
 from seqtutor_music.metre import COMMON, SIXTEENTHS, Metre
@@ -46,6 +47,7 @@ VALUES = {
 TYPES = {16: "whole", 12: "half", 8: "half", 6: "quarter", 4: "quarter", 3: "eighth", 2: "eighth", 1: "16th"}
 DOTTED = (12, 6, 3)
 QUARTER = 4
+PARTS = 3  # of a sixteenth, in MusicXML
 SIGNS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
 
 
@@ -75,11 +77,21 @@ class Sheet:
 class Value(NamedTuple):
     """A note or rest (None) as it is written, in sixteenths of its bar; `tied`: the next one prolongs it."""
 
-    start: int
-    length: int
+    start: int | Fraction
+    length: int | Fraction
     midi: int | None
     tied: bool = False
     prolongs: bool = False
+
+    @property
+    def in_triplet(self) -> bool:
+        """Whether it is one or two thirds of a beat."""
+        return self.length.denominator > 1
+
+    @property
+    def told(self) -> int:
+        """The length of the sign that it is written with: three in the time of two."""
+        return int(self.length * 3 / 2 if self.in_triplet else self.length)
 
 
 def bars(notes: Sequence[Note], steps: int, sheet: Sheet | None = None) -> list[list[Value]]:
@@ -91,22 +103,27 @@ def bars(notes: Sequence[Note], steps: int, sheet: Sheet | None = None) -> list[
     metre = sheet.metre if sheet else COMMON
     full = metre.bar
     found: list[list[Value]] = [[] for _ in range(-(-steps // full))]
-    for start, end, midi in _filled(notes, len(found) * full):
+    filled = list(_filled(notes, len(found) * full))
+    divided = sorted({int(start // BEAT) * BEAT for start, _, _ in filled if start.denominator > 1})
+    for start, end, midi in filled:
         at = start
         while at < end:
-            place = at % full
-            chords = sheet.over(at // full) if sheet else {}
-            room = min(end - at, min((start for start in chords if start > place), default=full) - place)
-            length = next(value for value, places in VALUES[metre.name] if value <= room and place in places)
+            bar, place = int(at // full), at % full
+            if (beat := int(at // BEAT) * BEAT) in divided:
+                length = min(end, beat + BEAT) - at
+            else:
+                edges = [full, *(sheet.over(bar) if sheet else {}), *(edge - bar * full for edge in divided)]
+                room = min(end - at, min(edge for edge in edges if edge > place) - place)
+                length = next(value for value, places in VALUES[metre.name] if value <= room and place in places)
             sounds = midi is not None
-            found[at // full].append(Value(place, length, midi, sounds and at + length < end, sounds and at > start))
+            found[bar].append(Value(place, length, midi, sounds and at + length < end, sounds and at > start))
             at += length
     return found
 
 
-def _filled(notes: Sequence[Note], steps: int) -> Iterator[tuple[int, int, int | None]]:
+def _filled(notes: Sequence[Note], steps: int) -> Iterator[tuple[int | Fraction, int | Fraction, int | None]]:
     """Notes and the rests between them: start, end, pitch."""
-    at = 0
+    at: int | Fraction = 0
     for note in notes:
         if note.start > at:
             yield at, note.start, None
@@ -146,9 +163,11 @@ def _abc_bar(bar: Sequence[Value], sheet: Sheet, number: int) -> str:
     for value in bar:
         if value.start and value.start % sheet.metre.beat == 0:
             text += " "  # a beam ends at the beat
+        if value.in_triplet and value.start % BEAT == 0:
+            text += "(3" if sum(one.start // BEAT == value.start // BEAT for one in bar) == 3 else "(3:2:2"
         if value.start in over:
-            text += f'"{over[value.start].symbol}"'
-        length = _abc_length(value.length, _unit(sheet))
+            text += f'"{over[int(value.start)].symbol}"'
+        length = _abc_length(value.told, _unit(sheet))
         if value.midi is None:
             text += f"z{length}"
             continue
@@ -162,7 +181,7 @@ def _abc_bar(bar: Sequence[Value], sheet: Sheet, number: int) -> str:
 
 def _unit(sheet: Sheet) -> int:
     """Sixteenths of a note without a number: of a jig the eighth, as its books have it."""
-    return 1 if sheet.metre is COMMON else 2
+    return 1 if sheet.metre.name == COMMON.name else 2
 
 
 def _abc_length(steps: int, unit: int) -> str:
@@ -195,7 +214,7 @@ def musicxml(notes: Sequence[Note], steps: int, sheet: Sheet, line: int = 0) -> 
 def _measure(number: int, bar: Sequence[Value], sheet: Sheet, line: int, *, last: bool) -> str:
     beats, value = sheet.metre.counts
     head = (
-        f"<attributes><divisions>4</divisions><key><fifths>{sheet.key.sharps}</fifths>"
+        f"<attributes><divisions>{PARTS * QUARTER}</divisions><key><fifths>{sheet.key.sharps}</fifths>"
         f"<mode>{sheet.key.mode}</mode></key>"
         f"<time><beats>{beats}</beats><beat-type>{value}</beat-type></time>"
         "<clef><sign>G</sign><line>2</line></clef></attributes>"
@@ -208,7 +227,7 @@ def _measure(number: int, bar: Sequence[Value], sheet: Sheet, line: int, *, last
     end = '<barline location="right"><bar-style>light-heavy</bar-style></barline>' if last else ""
     over, notes = sheet.over(number - 1), ""
     for one, beam in zip(bar, _beams(bar, sheet.metre), strict=True):
-        notes += _xml_chord(over[one.start]) if one.start in over else ""
+        notes += _xml_chord(over[int(one.start)]) if one.start in over else ""
         notes += _xml_note(one, beam, sheet)
     begins = (
         head + tempo * (not line) if number == 1 else '<print new-system="yes"/>' * (line > 0 and number % line == 1)
@@ -222,7 +241,7 @@ def _beams(bar: Sequence[Value], metre: Metre = COMMON) -> list[str]:
     >>> _beams([Value(0, 2, 60), Value(2, 1, 62), Value(3, 1, 64), Value(4, 4, 65), Value(8, 2, 60), Value(10, 6, 62)])
     ['begin', 'continue', 'end', '', '', '']
     """
-    beat = [value.start // metre.beat if value.length < QUARTER and value.midi is not None else None for value in bar]
+    beat = [value.start // metre.beat if value.told < QUARTER and value.midi is not None else None for value in bar]
     joined = [one is not None and one == other for one, other in pairwise(beat)]
     words = {(False, True): "begin", (True, True): "continue", (True, False): "end", (False, False): ""}
     return [words[before, after] for before, after in zip([False, *joined], [*joined, False], strict=True)]
@@ -245,10 +264,15 @@ def _xml_note(value: Value, beam: str, sheet: Sheet) -> str:
         pitch = f"<pitch><step>{letter}</step>{altered}<octave>{octave}</octave></pitch>"
     sounds = "".join(f'<tie type="{kind}"/>' for kind in ties)
     drawn = "".join(f'<tied type="{kind}"/>' for kind in ties)
-    dot = "<dot/>" if value.length in DOTTED and not whole else ""
-    kind = "whole" if whole else TYPES[value.length]
+    dot = "<dot/>" if value.told in DOTTED and not whole else ""
+    kind = "whole" if whole else TYPES[value.told]
     beamed = f'<beam number="1">{beam}</beam>' if beam else ""
+    three, edge = "", ""
+    if value.in_triplet:
+        three = "<time-modification><actual-notes>3</actual-notes><normal-notes>2</normal-notes></time-modification>"
+        edge = "start" if value.start % BEAT == 0 else "stop" if (value.start + value.length) % BEAT == 0 else ""
+    drawn += f'<tuplet type="{edge}" bracket="yes"/>' if edge else ""
     return (
-        f"<note>{pitch}<duration>{value.length}</duration>{sounds}<voice>1</voice><type>{kind}</type>"
-        f"{dot}{beamed}{f'<notations>{drawn}</notations>' if drawn else ''}</note>"
+        f"<note>{pitch}<duration>{int(value.length * PARTS)}</duration>{sounds}<voice>1</voice><type>{kind}</type>"
+        f"{dot}{three}{beamed}{f'<notations>{drawn}</notations>' if drawn else ''}</note>"
     )

@@ -83,7 +83,8 @@ def _drawn(parent: Element, signs: Mapping[str, Element]) -> Iterator[str]:
         if HIDDEN in child.get("class", ""):
             continue
         if child.tag in SHAPES:
-            yield f"<{child.tag} {_attributes(child)}/>"
+            open_line = ' fill="none"' if child.tag == "polyline" else ""  # the bracket of a triplet
+            yield f"<{child.tag} {_attributes(child)}{open_line}/>"
         elif child.tag == "use":
             sign = signs[child.get("href", "").removeprefix("#")]
             move = f"{child.get('transform')} {sign.get('transform')}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqtutor_music.events import FIRST_PITCH, HIGHEST, LOWEST, MIDI_OFFSET, batch
+from seqtutor_music.events import HIGHEST, LOWEST, MIDI_OFFSET, batch, is_pitch
 from seqtutor_music.keys import MAJOR
 from seqtutor_music.metre import COMMON, Metre
 
@@ -24,7 +24,7 @@ def vary(ids: Sequence[int], rng: np.random.Generator, metre: Metre = COMMON) ->
 
 def move_note(ids: Sequence[int], rng: np.random.Generator, metre: Metre = COMMON) -> Events | None:
     """One note, moved to the next step of the scale above or below; None where there is none to move."""
-    struck = [i for i, event in enumerate(ids) if event >= FIRST_PITCH]
+    struck = [i for i, event in enumerate(ids) if is_pitch(event)]
     if not struck:
         return None
     place = struck[rng.integers(len(struck))]
@@ -42,7 +42,7 @@ def invert(ids: Sequence[int], rng: np.random.Generator, metre: Metre = COMMON) 
     """One motif (half a bar) turned upside down about its first pitch; None where that leaves the range."""
     start = _motif(ids, rng, metre)
     motif = ids[start : start + metre.strong]
-    axis = next((event for event in motif if event >= FIRST_PITCH), None)
+    axis = next((event for event in motif if is_pitch(event)), None)
     if axis is None:
         return None
     return _with(ids, start, [_moved(event, 2 * (_degree(axis) - _degree(event))) for event in motif])
@@ -84,7 +84,7 @@ def _moved(event: int, steps: int) -> int | None:
     >>> [_moved(event, 2) for event in batch("C4 F#4 - . B5")[0].tolist()] == [*batch("E4 A#4 - .")[0].tolist(), None]
     True
     """
-    if event < FIRST_PITCH:
+    if not is_pitch(event):
         return event
     midi, degree = event + MIDI_OFFSET, _degree(event)
     midi += _midi(degree + steps) - _midi(degree)

@@ -37,7 +37,7 @@ def performance(notes: Sequence[Note], sheet: Sheet) -> PrettyMIDI:
     made.time_signature_changes.append(pretty_midi.TimeSignature(*sheet.metre.counts, 0))
     piano = pretty_midi.Instrument(program=0)
     for start, length, pitch in notes:
-        piano.notes.append(pretty_midi.Note(VELOCITY, pitch, start * step, (start + length) * step))
+        piano.notes.append(pretty_midi.Note(VELOCITY, pitch, float(start) * step, float(start + length) * step))
     made.instruments.append(piano)
     return made
 

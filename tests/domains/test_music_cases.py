@@ -347,17 +347,17 @@ def test_a_stated_key_decides(tmp_path, key):
 
 
 @pytest.mark.parametrize(
-    ("starts", "bar"),
+    ("starts", "bar", "hint"),
     [
-        ([0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2, 3], 1),  # triplets
-        ([0, 2 / 3, 1, 5 / 3, 2, 8 / 3, 3, 11 / 3], 1),  # swing
-        ([0, 1, 2, 3, 4, 4 + 1 / 3, 4 + 2 / 3, 5], 2),
-        ([0, 1, 2, 3, 3.125, 4, 5, 6], 1),  # a thirty-second
+        ([0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2, 3], 1, ", but in a triplet (--triplets)"),
+        ([0, 2 / 3, 1, 5 / 3, 2, 8 / 3, 3, 11 / 3], 1, ", but in a triplet (--triplets)"),  # swing
+        ([0, 1, 2, 3, 4, 4 + 1 / 3, 4 + 2 / 3, 5], 2, ", but in a triplet (--triplets)"),
+        ([0, 1, 2, 3, 3.125, 4, 5, 6], 1, ""),  # a thirty-second
     ],
 )
-def test_what_is_off_the_grid_is_refused_with_its_bar(tmp_path, starts, bar):
+def test_what_is_off_the_grid_is_refused_with_its_bar(tmp_path, starts, bar, hint):
     found = of(tmp_path, midi([(start, 0.1, 60 + i) for i, start in enumerate(starts)]))
-    assert found.problem == f"bar {bar} has a note that is not on the sixteenth grid"
+    assert found.problem == f"bar {bar} has a note that is not on the sixteenth grid{hint}"
 
 
 BASS = [(i, 1, 36) for i in range(16)]

@@ -177,7 +177,7 @@ def test_a_jig_is_written_as_its_books_have_it():
     assert abc(dotted, 12, Sheet("One", key("C"), 120, metre=JIG)).endswith("C3 D3/2E/F|]\n")
     xml = musicxml(dotted, 24, Sheet("One", key("C"), 120, metre=JIG))
     assert xml.count("<dot/>") == 2
-    assert '<rest measure="yes"/><duration>12</duration><voice>1</voice><type>whole</type></note>' in xml
+    assert '<rest measure="yes"/><duration>36</duration><voice>1</voice><type>whole</type></note>' in xml
 
 
 def test_parts_are_counted_in_eighths_and_quarters():

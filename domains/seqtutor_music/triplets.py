@@ -1,0 +1,104 @@
+"""Triplets, from what sounds to events and back; see `events`.
+
+Rules and measures hear a triplet as the sixteenths nearest to it. What they pay is paid at the event that earned it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtutor import PAD, UserError
+from seqtutor_music.context import Values
+from seqtutor_music.events import BEAT, HOLD, THIRD, TRIPLET, Ids, Note, batch, time_of
+
+__all__ = ["BEAT", "as_heard", "batch", "heard", "is_third", "slots", "timed"]  # batch, for the doctests
+
+NEAREST = (0, 1, 3)  # the sixteenths that are nearest to the thirds of a beat
+
+
+def is_third(time: int | Fraction) -> bool:
+    """Whether a time, in sixteenths, is a third of a beat or a beat."""
+    return (time / THIRD).denominator == 1
+
+
+def timed(notes: Iterable[Note], ids: Sequence[int]) -> list[Note]:
+    """When notes sound that stand at these places among the events `ids`: in sixteenths, in triplets fractions of them.
+
+    >>> timed([Note(1, 2, 60), Note(3, 4, 64)], batch("3 C4 - E4 - - - .")[0])
+    [Note(start=0, length=Fraction(8, 3), midi=60), Note(start=Fraction(8, 3), length=Fraction(13, 3), midi=64)]
+    """
+    found = []
+    for note in notes:
+        start, stop = time_of(note.events.start, ids), time_of(note.events.stop, ids)
+        found.append(Note(start, stop - start, note.midi))
+    return found
+
+
+def slots(notes: Sequence[Note]) -> tuple[list[Note], list[int]]:
+    """The inverse of `timed`: at which events notes stand, and the places where a `3` does.
+
+    Raises UserError where a beat is divided in three and in four.
+
+    >>> slots([Note(0, 4, 60), Note(4, 2 * THIRD, 62)])
+    ([Note(start=0, length=5, midi=60), Note(start=5, length=2, midi=62)], [4])
+    """
+    edges = [time for note in notes for time in (note.start, note.start + note.length)]
+    divided = {int(time // BEAT) for time in edges if Fraction(time).denominator > 1}
+
+    def place(time: int | Fraction) -> int:
+        beat, within = divmod(time, BEAT)
+        third = within / THIRD
+        if beat not in divided:
+            return int(time)
+        if third.denominator > 1:
+            raise UserError(f"beat {int(beat) + 1} of it is divided in three and in four")
+        return int(beat) * BEAT + 1 + int(third)
+
+    found = []
+    for note in notes:
+        start, stop = place(note.start), place(note.start + note.length)
+        found.append(Note(start, stop - start, note.midi))
+    return found, [beat * BEAT for beat in sorted(divided)]
+
+
+def heard(ids: Ids) -> Ids:
+    """(B, T): the same melodies, without triplets: their thirds stand at the nearest sixteenths.
+
+    >>> (heard(batch("3 C4 D4 E4 F4 - - 3")) == batch("C4 D4 - E4 F4 - - -")).all()
+    np.True_
+    """
+    if not (ids == TRIPLET).any():
+        return ids
+    plain, beats = np.where(ids == TRIPLET, HOLD, ids), _divided(ids)
+    cells = _beats(plain)
+    cells[beats] = np.insert(cells[beats][:, 1:], NEAREST[-1] - 1, HOLD, axis=1)
+    return cells.reshape(len(ids), -1)[:, : ids.shape[1]]
+
+
+def as_heard(values: Callable[[Ids], Values]) -> Callable[[Ids], Values]:
+    """A rule that hears the thirds at the nearest sixteenths and pays each at its own event."""
+
+    def paid(ids: Ids) -> Values:
+        cells = _beats(values(heard(ids)))
+        first, second, between, third = np.moveaxis(cells[beats := _divided(ids)], -1, 0)
+        cells[beats] = np.stack([np.zeros_like(first), first, second + between, third], axis=-1)
+        return cells.reshape(len(ids), -1)[:, : ids.shape[1]]
+
+    return paid
+
+
+def _beats(values: NDArray[Any]) -> NDArray[Any]:
+    """(B, T) -> (B, beats, BEAT): a copy, the last beat filled up with nothing."""
+    filled = np.pad(values, ((0, 0), (0, -values.shape[1] % BEAT)))
+    return filled.reshape(len(values), -1, BEAT)
+
+
+def _divided(ids: Ids) -> NDArray[np.bool_]:
+    """(B, beats): whether a `3` stands at the beginning of a beat, which is there to its end."""
+    cells = _beats(ids)
+    return np.asarray((cells[:, :, 0] == TRIPLET) & (cells[:, :, -1] != PAD))
