@@ -14,6 +14,7 @@ import tomli_w
 
 from seqtutor.domain import domain_class
 from seqtutor.errors import UserError, unknown
+from seqtutor.files import path_text
 from seqtutor.objectives import OnPolicy, load_objective
 from seqtutor.option import check_type, checked, option, types_of
 from seqtutor.plugins import installed
@@ -268,7 +269,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config") -> Config:
     """A config from keys and values as they stand in `origin`. Raises UserError for a wrong name or type."""
-    hints, given = hints_of(cls), {key: value for key, value in given.items() if key != MADE_BY}
+    hints, given = hints_of(cls), {key: path_text(value) for key, value in given.items() if key != MADE_BY}
     if cls is PretrainConfig and given.get("prior"):
         given = {**FURTHER, **given}
     for key, value in given.items():

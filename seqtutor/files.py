@@ -193,3 +193,16 @@ def check_tree(folder: Path) -> None:
                     f"the run folder {folder} holds '{path.relative_to(folder).as_posix()}', which is {what}: "
                     "a run has files of its own and nothing else; remove it if the rest can be trusted"
                 )
+
+
+def path_text(value: Any) -> Any:
+    """A path, or each of a list, as text that nobody takes for a name; what is none as it is.
+
+    >>> path_text("music"), path_text(Path("music")), path_text([Path("priors/own"), "other"])
+    ('music', './music', ['priors/own', 'other'])
+    """
+    if isinstance(value, list | tuple):
+        return [path_text(item) for item in value]
+    if isinstance(value, Path):
+        return str(value) if len(value.parts) > 1 else f".{os.sep}{value}"
+    return value

@@ -22,6 +22,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -34,9 +35,10 @@ from seqtutor.files import read_bytes
 from seqtutor_music.abc import NAMES, read_tune, tunes
 from seqtutor_music.context import Values
 from seqtutor_music.copies import Codes, quoted, stretches, variants
-from seqtutor_music.events import VOCABULARY, WITH_TRIPLETS, Ids, join, parse, stack
+from seqtutor_music.events import WITH_TRIPLETS, Ids, join, parse, stack
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.scores import passages
+from seqtutor_music.triplets import heard
 
 COLLECTIONS = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")  # folders of music21's corpus
 SHIPPED = Path(__file__).parent  # the folder of what may not be quoted
@@ -55,20 +57,24 @@ def corpus(progress: Progress = silent, metre: Metre = COMMON) -> list[str]:
 
 def parsed(metre: Metre = COMMON) -> Path:
     """Where the parsed tunes are kept; another version of music21 or of our reading has another file."""
-    kind = metre.suffix + "-triplets" * metre.triplets
-    return Path(user_cache_dir("seqtutor")) / f"music{kind}-{FORMAT}-music21-{version('music21')}.txt"
+    return Path(user_cache_dir("seqtutor")) / f"music{_kind(metre)}-{FORMAT}-music21-{version('music21')}.txt"
+
+
+def _kind(metre: Metre) -> str:
+    return metre.suffix + "-triplets" * metre.triplets
 
 
 def _stretches(metre: Metre) -> Path:
-    """Where the gaps between the numbers of the stretches are kept, which pack well."""
-    return SHIPPED / f"stretches{metre.suffix}.npz"
+    """Where the gaps between the numbers of the stretches are kept, which pack well; with triplets those of these."""
+    return SHIPPED / f"stretches{_kind(metre)}.npz"
 
 
 @cache
 def known(metre: Metre = COMMON) -> Codes:
     """The `stretches` of every tune of the corpus; nothing is parsed."""
     with np.load(_stretches(metre)) as file:
-        return np.cumsum(file["gaps"])
+        numbers: Codes = np.cumsum(file["gaps"])
+    return np.union1d(numbers, known(replace(metre, triplets=False))) if metre.triplets else numbers
 
 
 def quoting(ids: Ids, metre: Metre = COMMON) -> Values:
@@ -78,7 +84,10 @@ def quoting(ids: Ids, metre: Metre = COMMON) -> Values:
 
 def save_known(metre: Metre = COMMON) -> None:
     """Write what `known` reads."""
-    numbers = stretches(stack([VOCABULARY.encode(parse(text)) for text in corpus(metre=metre)]), metre.copy)
+    ids = heard(stack([WITH_TRIPLETS.encode(parse(text)) for text in corpus(metre=metre)]))
+    numbers = stretches(ids, metre.copy)
+    if metre.triplets:
+        numbers = np.setdiff1d(numbers, known(replace(metre, triplets=False)))
     np.savez_compressed(_stretches(metre), gaps=np.diff(numbers, prepend=np.uint64(0)))
 
 
@@ -98,8 +107,8 @@ def collect(sources: Iterable[str], progress: Progress = silent, metre: Metre = 
         with suppress(UserError):  # the docstring above counts them
             found.append(join(passages(read_tune(source), metre)))
         progress(done, len(candidates))
-    known = variants([WITH_TRIPLETS.encode(parse(text)) for text in found], length=metre.copy)
-    return [text for text, variant in zip(found, known, strict=True) if not variant]
+    alike = variants([WITH_TRIPLETS.encode(parse(text)) for text in found], length=metre.copy)
+    return [text for text, variant in zip(found, alike, strict=True) if not variant]
 
 
 def states(source: str, metre: Metre) -> bool:

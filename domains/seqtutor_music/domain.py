@@ -150,8 +150,8 @@ class MusicDomain(Domain):
 
     @property
     def own_prior(self) -> str:
-        """Each metre has a prior of its own."""
-        return self.name + self.metre.suffix
+        """Each metre has a prior of its own, and so have melodies with triplets."""
+        return self.name + self.metre.suffix + "-triplets" * self.options.triplets
 
     @property
     def vocabulary(self) -> Vocabulary:
