@@ -246,6 +246,12 @@ TRYING = [
         "    ids[ids == 0] = 3\n    return np.isin(ids",
         "ValueError: assignment destination is read-only (beads",
     ),
+    (
+        "terms",
+        '"tests", beads)',
+        '"tests", beads, filter=True)',
+        "term 'beads': it is a filter and gives |; a filter gives shares from 0 to 1",
+    ),
     ("terms", "astype(float)", "astype(float) * np.random.rand()", "term 'red': |leave chance and memory out of it"),
     (
         "terms",

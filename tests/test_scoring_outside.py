@@ -275,6 +275,10 @@ def test_a_program_may_print_bare_numbers():
             "import sys\nfor line in sys.stdin:\n    print('score:', len(line))",
             r"term 'outside': the program printed 'score: 3', which is no answer: a number is one",
         ),
+        (
+            "import sys\nfor line in sys.stdin:\n    print(1.5, end='', flush=True)",
+            r"term 'outside': the program answered without a line break at the end",
+        ),
     ],
 )
 def test_a_program_that_breaks_the_protocol_is_told_so_before_the_run(code, said):

@@ -133,6 +133,8 @@ class Program:
                 f"was silent for {seconds:g} s when it was given a text, and answered at the end of its input: it must "
                 "answer each line at once, and flush its output"
             )
+        if lines and _answer_of(lines[-1]) is not None:
+            raise UserError("answered without a line break at the end, and so it is not known when it has answered")
         if lines:
             shown = lines[-1][:LONGEST_SHOWN].decode(errors="replace")
             raise UserError(

@@ -66,9 +66,11 @@ def _of_texts(subject: Subject, term: SequenceTerm) -> Iterator[str]:
     if all(outcome.kind != "value" for outcome in outcomes):
         yield f"it scores none of {len(texts)} items ({outcomes[0].reason}){_where(subject, term, texts[0])}"
         return
+    batch = np.array([outcome.value for outcome in outcomes])
+    if term.filter and (wrong := batch[(batch < 0) | (batch > 1)]).size:
+        yield f"it is a filter and gives {wrong[0]:g}; a filter gives shares from 0 to 1, which multiply the reward"
     if subject.quick:
         return
-    batch = np.array([outcome.value for outcome in outcomes])
     if differs(lambda: np.array([outcome.value for outcome in _asked(term, texts)])):
         yield "it gives something else the second time; leave chance and memory out of it"
     elif not same(batch, np.array([_asked(term, (text,))[0].value for text in texts])):
