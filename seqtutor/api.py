@@ -15,7 +15,7 @@ from seqtutor import tuning
 from seqtutor.conclusion import conclude
 from seqtutor.config import PretrainConfig, TrainConfig, build, changed, check_seed, fitting, layered
 from seqtutor.domain import Domain, available, load
-from seqtutor.drawing import Source, as_stated, check_count, check_drawing, choose, open_model, texts_of
+from seqtutor.drawing import Source, alike, as_stated, check_count, check_drawing, choose, open_model, texts_of
 from seqtutor.errors import UserError, shortened, unknown
 from seqtutor.files import read_json, read_text, read_toml
 from seqtutor.hardware import compute_with, learns_narrow, quicker_precision
@@ -23,7 +23,7 @@ from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.objectives import load_objective
 from seqtutor.objectives.trial import tried
 from seqtutor.plugin.guard import guarded
-from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
+from seqtutor.priors.files import check_device, fitting_options, found_from, load_model, load_prior
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
@@ -136,13 +136,9 @@ def tune(
     defaults = dict(made.defaults) if made else {}
     config = build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments")
     with opened(made and guarded(made), config, str(folder), resume) as (tuner, run):
-        tuning.tune(tuner, run, report or silently)
+        tuning.tune(tuner, run, report or (lambda row: None))
         conclude(tuner, run, config.samples, interrupted=False)
     return Run(run.folder, tuner.domain, tuner.config, tuner.kept.eval())
-
-
-def silently(row: Row) -> None:
-    """The report of someone who wants none."""
 
 
 def _made(domain: Any, options: Mapping[str, Any] | None) -> Domain | None:
@@ -171,6 +167,7 @@ def opened(
         check_names(config.terms)
     check_device(config.device)
     name = config.prior or (domain or load(config.domain, config.options)).own_prior
+    name = found_from(name, Path(resume)) if resume else name
     if domain is None:
         domain = load(config.domain, fitting_options(name, config.domain, config.options))
     config = as_it_ran(config, domain) if resume else config
@@ -246,9 +243,11 @@ def generate(
     keep: str = "",
     draws: int = 1,
     reward_temperature: float | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Item]:
     """N items of a run's policy or a prior; those that were no items of the domain are left out.
 
+    `options`: of the domain, over those that the model was made with, such as {"bars": 8}.
     `primer`: how each begins; `revise`: an item of which the parts to `keep`, such as "1-2,4", stand in each. Both as
     text, or as the path of a file.
     `draws`: how many are drawn for each that is kept, by the law of the optimum prior * exp(R / reward_temperature);
@@ -259,7 +258,7 @@ def generate(
     for name, text in (("primer", primer), ("revise", revise), ("keep", keep)):
         if not isinstance(text, str | Path):
             raise UserError(f"{name} must be text, or the path of a file, not {shortened(repr(text), 60)}")
-    source = _source(model, str(primer or revise))
+    source = _source(model, str(primer or revise), options)
     given = given_steps(source.domain, str(primer), str(revise), str(keep))
     if draws > 1:
         with closing(source.scorer()) as scorer:
@@ -270,12 +269,14 @@ def generate(
     return [Item(text, source.domain) for text in texts if text is not None]
 
 
-def _source(model: str | Path | Run, like: str = "") -> Source:
+def _source(model: str | Path | Run, like: str = "", options: Mapping[str, Any] | None = None) -> Source:
+    if isinstance(model, Run) and options:
+        model = model.folder
     if isinstance(model, Run):
         return Source(model.policy, as_stated(model.domain, like), model.config, model.folder, tuned=True)
     if not isinstance(model, str | Path):
         raise UserError(f"a model is a Run, or the name or folder of one, not {shortened(repr(model), 60)}")
-    return open_model(model, like=like)
+    return open_model(model, options, like)
 
 
 def evaluate(
@@ -287,26 +288,14 @@ def evaluate(
     if not models:
         raise UserError("name at least one model to evaluate: a Run, or the name or folder of a run or a prior")
     sources = [_source(model) for model in models]
+    run = next((source for source in sources if source.tuned), sources[0])
+    sources = [alike(source, model, run) for model, source in zip(models, sources, strict=True)]
     first = sources[0]
-    for source in sources:
-        other = source.domain
-        if other.name != first.domain.name or other.options != first.domain.options:
-            raise UserError(
-                f"'{source.folder}' is of domain '{other.name}', {_told(other)}, and '{first.folder}' of "
-                f"'{first.domain.name}', {_told(first.domain)}: only models of one domain, with the same options, "
-                "can be compared"
-            )
     with closing(first.scorer(leave_out)) as scorer:
         return [
             evaluation.evaluate(source.model, first.domain, scorer, int(n), torch.Generator().manual_seed(int(seed)))
             for source in sources
         ]
-
-
-def _told(domain: Domain) -> str:
-    """The options of a domain in words."""
-    options = dataclasses.asdict(domain.options)
-    return ", ".join(f"{name} {value}" for name, value in options.items() if value != "") or "no options"
 
 
 def pretrain(

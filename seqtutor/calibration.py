@@ -6,18 +6,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, silent
 from seqtutor.errors import UserError
 from seqtutor.hits import PASSED, tokens_of
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.transforms import Transform
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 BARS = "▁▂▃▄▅▆▇█"
 BINS = 10

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import tomli_w
 
-from seqtutor.domain import domain_class
+from seqtutor.domain import domain_class, misplaced
 from seqtutor.errors import UserError, unknown
 from seqtutor.files import path_text
 from seqtutor.objectives import OnPolicy, load_objective
@@ -274,7 +274,7 @@ def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config
         given = {**FURTHER, **given}
     for key, value in given.items():
         if key not in hints:
-            raise unknown(f"key in {origin}", key, hints)
+            raise misplaced(key, given.get("domain"), origin) or unknown(f"key in {origin}", key, hints)
         check_type(key, value, hints[key], origin)
     make: Mapping[Any, Callable[[Any], Any]] = {float: float, Sequence[str]: tuple}
     return cls(**{k: make[hints[k]](v) if hints[k] in make else v for k, v in given.items()})
@@ -322,6 +322,7 @@ def check_memory(what: str, needed: float) -> None:
 
 
 MADE_BY = "made_by"  # table of a saved config: the versions of what wrote it
+OF_PRIOR = "weights of the prior"  # a digest, in that table
 STAGES = "stages"  # there: what resumes have changed, in words
 
 

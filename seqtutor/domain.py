@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from seqtutor.errors import Undecodable, UserError, unknown
+from seqtutor.errors import Undecodable, UserError, refusal, unknown
 from seqtutor.measure import Better as Better
 from seqtutor.measure import Measure as Measure
 from seqtutor.measure import judged as judged
@@ -26,10 +26,6 @@ from seqtutor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # a command's help must not wait for these
     import numpy as np
-    from numpy.typing import NDArray
-
-    Ids = NDArray[np.int64]
-    Values = NDArray[np.float64]
 
 Progress = Callable[[int, int], None]
 Figures = Mapping[str, Sequence[float]]  # columns by name, a number for each text
@@ -119,7 +115,7 @@ class Domain(ABC):
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """The items of a user's file or folder, bad ones as a DataLine with a problem; by default an item a line."""
-        for where, text, problem in plain.lines_of(Path(path), self._problem):
+        for where, text, problem in plain.lines_of(Path(path), lambda text: refusal(lambda: self.prepared(text))):
             yield DataLine(where, text if problem else self.decode(self.encode(text)), problem)
 
     def stated(self, path: Path) -> Mapping[str, Any]:
@@ -139,14 +135,6 @@ class Domain(ABC):
     def prepared(self, text: str) -> str:
         """The item, in canonical form, that a text in a user's table stands for. Raises UserError where it is none."""
         return self.decode(self.encode(text))
-
-    def _problem(self, text: str) -> str:
-        """What is wrong with a text; empty where nothing is."""
-        try:
-            self.decode(self.encode(text))
-        except UserError as error:
-            return str(error)
-        return ""
 
     def template(self) -> Template | None:
         """What every item has, where its options ask for something; by default None: items are free."""
@@ -236,6 +224,13 @@ class Domain(ABC):
         """
         return []
 
+    def detached(self, tokens: Sequence[str], start: int) -> list[str]:
+        """As many tokens, of which those from `start` on mean what they do now, whatever comes before them.
+
+        Asked where the end of an item of a fixed length is kept and its beginning is not; by default they do anyway.
+        """
+        return list(tokens)
+
     def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
         """Tokens, at most `max_length` with EOS, that decode to the same item; by default its canonical spelling."""
         return self.encode(text)
@@ -299,3 +294,11 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     with border(cls, "__init__"):
         plugin = cls(made)
     return Guarded(plugin)
+
+
+def misplaced(key: str, domain: Any, origin: str) -> UserError | None:
+    """What is said of a setting in `origin` that is an option of the domain, which have a table of their own."""
+    if domain not in available() or key not in {f.name for f in fields(domain_class(domain).Options)}:
+        return None
+    where = f"options={{'{key}': ...}}" if origin == "the arguments" else f"{key} = ... under [options]"
+    return UserError(f"'{key}' in {origin} is an option of domain '{domain}': write {where}")

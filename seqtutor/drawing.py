@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -16,15 +17,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqtutor.config import TrainConfig, check_seed
+from seqtutor.arrays import Flags, Ids
+from seqtutor.config import MADE_BY, TrainConfig, check_seed
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, available, load
-from seqtutor.errors import UserError, unknown
-from seqtutor.files import read_json
+from seqtutor.errors import UserError, differences, unknown
+from seqtutor.files import read_json, read_toml
 from seqtutor.optimum import Tilt, log_mean, mixed, tilt
 from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.priors.files import (
     check_fit,
+    check_same,
     fitting_options,
+    found_from,
     load_model,
     load_prior,
     model_folder,
@@ -34,15 +38,12 @@ from seqtutor.priors.files import (
 )
 from seqtutor.priors.given import LONGEST_NAME
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import CHUNK, array_of, compared, draw, logp_of, sequence_mask
+from seqtutor.priors.sampling import array_of, compared, draw, logp_of
 from seqtutor.priors.script import Script, script_of
 from seqtutor.rewards.reward import Scores
-from seqtutor.rewards.scorer import Scorer
-from seqtutor.rewards.terms import recorded_of, settings_of, weighted_terms
-from seqtutor.runs.folder import open_run
-
-Tokens = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from seqtutor.rewards.scorer import Scorer, scorer_with
+from seqtutor.rewards.terms import settings_of, weighted_terms
+from seqtutor.runs.folder import checked_run, open_run
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,12 @@ class Source:
     @cached_property
     def prior(self) -> Model:
         """What the model was tuned from; a prior is its own."""
-        return load_prior(self.config.prior or self.domain.own_prior, self.domain) if self.tuned else self.model
+        if not self.tuned:
+            return self.model
+        name = found_from(self.config.prior or self.domain.own_prior, self.folder)
+        prior = load_prior(name, self.domain)
+        check_same(prior, read_toml(checked_run(self.folder)).get(MADE_BY), name)
+        return prior
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -98,14 +104,7 @@ def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = ()
             raise unknown("term to leave out", name, [*own, *config.terms])
     weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
     terms = [_unpaid(term) if term.name in leave_out else term for term in weighted_terms(domain, weights, settings)]
-    return Scorer(
-        domain,
-        terms,
-        settings=settings,
-        geometric=config.combine == "geometric",
-        workers=workers,
-        recorded=recorded_of(settings),
-    )
+    return replace(scorer_with(domain, config, terms, settings), workers=workers)
 
 
 def _unpaid(term: RewardTerm) -> RewardTerm:
@@ -135,6 +134,27 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None, like:
     return Source(model, domain, config, folder, tuned)
 
 
+def alike(one: Source, name: Any, other: Source) -> Source:
+    """A model that can be compared with another: a prior, called `name`, is opened with the options of the other.
+
+    Raises UserError where they write items of different domains, or by different options.
+    """
+    if one.domain.name != other.domain.name:
+        raise UserError(
+            f"'{one.folder}' is of domain '{one.domain.name}' and '{other.folder}' of '{other.domain.name}': "
+            "only models of one domain can be compared"
+        )
+    ours, theirs = (dataclasses.asdict(source.domain.options) for source in (one, other))
+    if ours != theirs and not one.tuned:
+        return open_model(name, theirs)
+    if ours != theirs:
+        mine, its = differences(ours, theirs)
+        raise UserError(
+            f"'{one.folder}' has {mine}, and '{other.folder}' {its}: only models with the same options can be compared"
+        )
+    return one
+
+
 def as_stated(domain: Domain, like: str, typed: Mapping[str, Any] = MappingProxyType({})) -> Domain:
     """The domain with the options that a file of one item states.
 
@@ -157,7 +177,7 @@ def generator_of(model: Model, seed: int) -> torch.Generator:
 
 def drawn(
     model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, script: Script | None = None
-) -> tuple[Tokens, Flags]:
+) -> tuple[Ids, Flags]:
     """N sequences of `model` as `draw` gives them; `temperature` of the softmax."""
     return draw(model, domain, n, generator_of(model, seed), temperature=temperature, script=script)
 
@@ -226,7 +246,7 @@ def check_drawing(n: int, draws: int, temperature: float, reward_temperature: fl
 
 def _draws(
     source: Source, total: int, generator: torch.Generator, script: Script | None
-) -> tuple[Tokens, Flags, NDArray[np.float64]]:
+) -> tuple[Ids, Flags, NDArray[np.float64]]:
     """Sequences (total, T) of the model and its prior, which were cut off (total,), and log p/q of each (total,).
 
     q is the mixture of both, p the prior given what the script says: log p(all) - log p(that), the second estimated
@@ -244,9 +264,7 @@ def _draws(
     log_q = mixed(logp, prior_logp, own / total)
     if script is None:
         return tokens, truncated, prior_logp - log_q
-    some = [ids[start : start + CHUNK] for start in range(0, total, CHUNK)]
-    some = [part[:, : int(sequence_mask(part).sum(-1).max())] for part in some]
-    whole = np.concatenate([array_of(logp_of(source.prior, part).sum(-1)) for part in some])
+    whole = array_of(logp_of(source.prior, ids).sum(-1))
     return tokens, truncated, whole - log_q - log_mean(whole - log_q)
 
 

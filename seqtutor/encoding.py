@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seqtutor.errors import UserError
+from seqtutor.arrays import Ids
+from seqtutor.errors import UserError, refusal
 from seqtutor.vocabulary import EOS, PAD
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Domain, Ids
+    from seqtutor.domain import Domain
 
 
 def with_end(domain: Domain, tokens: Sequence[str]) -> list[int]:
@@ -20,16 +21,25 @@ def with_end(domain: Domain, tokens: Sequence[str]) -> list[int]:
 
 def misfit(domain: Domain, text: str) -> str:
     """Why the domain's vocabulary cannot spell a text; empty where it can."""
+    return refusal(lambda: domain.vocabulary.encode(domain.encode(text)))
+
+
+def family_of(domain: Domain, text: str, otherwise: str = "") -> str:
+    """The family of an item; what stands for it where the domain refuses the text."""
     try:
-        domain.vocabulary.encode(domain.encode(text))
-    except UserError as error:
-        return str(error)
-    return ""
+        return domain.family(text)
+    except UserError:
+        return otherwise
 
 
 def fits(domain: Domain, length: int) -> bool:
     """Whether an item of so many ids, its end among them, is one that a model of the domain can write."""
     return length == domain.max_length if domain.fixed_length else length <= domain.max_length
+
+
+def rows_of(domain: Domain, texts: Sequence[str], width: int = 0) -> Ids:
+    """Items as ids (B, T) with their end, then PAD; T is `width`, or as long as the longest."""
+    return padded([with_end(domain, domain.encode(text)) for text in texts], width)
 
 
 def padded(sequences: Sequence[Sequence[int]], width: int = 0) -> Ids:

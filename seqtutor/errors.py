@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 class UserError(Exception):
@@ -34,6 +35,28 @@ def plain(text: str) -> str:
     a\x1b[2Jb\nc
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def differences(one: Any, other: Any) -> tuple[str, str]:
+    """Two values for a message; of two tables what differs alone.
+
+    >>> differences({"bars": 4, "metre": "4/4"}, {"bars": 8, "metre": "4/4"}), differences("tb", "g")
+    (('bars 4', 'bars 8'), ("'tb'", "'g'"))
+    """
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return repr(one), repr(other)
+    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    old, new = (", ".join(f"{key} {table.get(key, 'unset')}" for key in keys) for table in (one, other))
+    return old, new
+
+
+def refusal(ask: Callable[[], object]) -> str:
+    """Why a call is refused, by its UserError; empty where it is not."""
+    try:
+        ask()
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:

@@ -12,17 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqtutor.arrays import Values
 from seqtutor.domain import SequenceTerm
 from seqtutor.drawing import Source
-from seqtutor.encoding import padded, with_end
+from seqtutor.encoding import rows_of
 from seqtutor.files import write_csv
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, logp_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.folder import figure_text
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def explain(source: Source, scorer: Scorer, word: str) -> Explanation:
     domain = source.domain
     text = domain.decode(domain.encode(word))
     tokens = domain.encode(text)
-    ids = padded([with_end(domain, tokens)])
+    ids = rows_of(domain, [text])
     scores = scorer.of_texts([text], ids)
     paid, whole = _earned(scorer, scores)
     prior_logp = _logp(source.prior, ids)

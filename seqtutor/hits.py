@@ -7,22 +7,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.arrays import Ids
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
-from seqtutor.encoding import misfit, padded, with_end
-from seqtutor.errors import UserError
+from seqtutor.encoding import family_of, misfit, rows_of
 from seqtutor.files import write_csv
 from seqtutor.plugin.complaints import written
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.folder import figure_text
 from seqtutor.vocabulary import EOS
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids
 
 CHUNK = 512  # texts that are scored together
 Origins = dict[str, tuple[str, str]]  # by text
@@ -53,7 +49,7 @@ def _scored(scorer: Scorer, texts: Sequence[str]) -> Iterator[Found]:
     columns, totals = scores.columns, scores.totals
     for i, text in enumerate(texts):
         figures = {name: float(values[i]) for name, values in columns.items()}
-        yield Found(text, _family(scorer.domain, text), float(totals[i]), _failed(scorer, scores, i), figures)
+        yield Found(text, family_of(scorer.domain, text), float(totals[i]), _failed(scorer, scores, i), figures)
 
 
 def problem(domain: Domain, text: str) -> str:
@@ -69,14 +65,7 @@ def tokens_of(scorer: Scorer, texts: Sequence[str]) -> Ids:
     """Ids (B, T) where a term reads them; else an end alone: what is scored as text need not be spelt in tokens."""
     if not _reads_tokens(scorer.terms):
         return np.full((len(texts), 1), EOS)
-    return padded([with_end(scorer.domain, scorer.domain.encode(text)) for text in texts])
-
-
-def _family(domain: Domain, text: str) -> str:
-    try:
-        return domain.family(text)
-    except UserError:
-        return ""
+    return rows_of(scorer.domain, texts)
 
 
 def _failed(scorer: Scorer, scores: Scores, i: int) -> str:

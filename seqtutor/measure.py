@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
-if TYPE_CHECKING:  # a command's help must not wait for it
-    from seqtutor.domain import Values
+from seqtutor.arrays import Values
 
 Better = Literal["higher", "lower", "near", "neither"]  # near: the nearer to the reference
 

@@ -34,12 +34,12 @@ class Item(str):
         return str, (str(self),)
 
     def _repr_html_(self) -> str:
-        from seqtutor.runs.report.svg import written_down
+        from seqtutor.runs.report.svg import drawn
 
         notes = self.domain.notes(self)
         sound = f'<audio controls src="data:audio/wav;base64,{wav(notes)}"></audio>' if notes else ""
         caption = html.escape(self.domain.caption(self))
-        pictures = self.domain.picture(self) + written_down(self, self.domain)[0]
+        pictures = self.domain.picture(self) + drawn(self, self.domain, "notation")[0]
         return f"<figure>{pictures}{sound}<figcaption>{caption}</figcaption></figure>"
 
 

@@ -11,27 +11,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from seqtutor.arrays import Values
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.encoding import padded
 from seqtutor.errors import UserError
 from seqtutor.optimum import NORMAL, Estimate, log_mean
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import CHUNK, array_of, logp_of, sequence_mask
+from seqtutor.priors.sampling import array_of, logp_of, sequence_mask
 from seqtutor.records import Record, check_digests, read_record
 from seqtutor.replay import STORED, Batch, Replay, reward_of
 from seqtutor.rewards.reward import Reward, Scores
 from seqtutor.rewards.scorer import Scorer
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
-
 
 QUICK = 200  # held-out lines that are looked at in an update: to read them must cost less than to learn
 
@@ -70,7 +67,7 @@ class Offline:
         rows = np.arange(0, len(self.held), max(1, math.ceil(len(self.held) / most)) if most else 1)
         held = self.held.select(torch.from_numpy(rows))
         rewards, ratio = (
-            array_of(steps.sum(-1)) for steps in (self.worth(held), _logp(policy, held.tokens) - held.prior_logp)
+            array_of(steps.sum(-1)) for steps in (self.worth(held), logp_of(policy, held.tokens) - held.prior_logp)
         )
         return share_explained(rewards, temperature * ratio, self.groups[rows])
 
@@ -140,16 +137,8 @@ def share_explained(reward: Values, fitted: Values, groups: Values) -> Estimate:
 
 def joined(one: Batch, other: Batch) -> Batch:
     """The sequences of both."""
-    width = max(one.tokens.shape[1], other.tokens.shape[1])
-
-    def wide(part: Tensor) -> Tensor:
-        if part.ndim == 1:
-            return part
-        out = part.new_zeros(len(part), width, *part.shape[2:])  # PAD is 0 too
-        out[:, : part.shape[1]] = part
-        return out
-
-    return Batch(**{name: torch.cat([wide(getattr(b, name)) for b in (one, other)]) for name in STORED})
+    rows = {name: [*getattr(one, name), *getattr(other, name)] for name in STORED}  # PAD is 0 too
+    return Batch(**{n: pad_sequence(part, True) if part[0].ndim else torch.stack(part) for n, part in rows.items()})
 
 
 def open_record(domain: Domain, config: TrainConfig, prior: Model, scorer: Scorer) -> Offline:
@@ -189,13 +178,8 @@ def batch_of(record: Record, prior: Model, scorer: Scorer) -> Batch:
             of_texts[:, k] = [line.values[own] for line in record.lines]
     terms = torch.from_numpy(scorer.respelt(ids, of_texts)).float()
     tokens, full = torch.from_numpy(ids), torch.ones(len(ids))
-    prior_logp = _logp(prior, tokens.to(prior.device)).cpu()
+    prior_logp = logp_of(prior, tokens.to(prior.device)).cpu()
     return Batch(tokens, sequence_mask(tokens), prior_logp, terms, full.bool(), full)
-
-
-def _logp(model: Model, tokens: Tensor) -> Tensor:
-    """Log-probability (N, T) of each token, of however many sequences."""
-    return torch.cat([logp_of(model, part) for part in torch.split(tokens, CHUNK)])
 
 
 def completed(unseen: str, scorer: Scorer, batch: Batch, columns: Mapping[str, str]) -> Reward:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
+from seqtutor.arrays import Ids, Values
 
 LEAST = 50.0  # effective samples below which nothing is said: a few weights would decide it
 GENTLEST, STEP, POINTS = 0.02, 1.15, 100  # the frontier's 1/c: the first in units of 1/sd(R), its growth, the most

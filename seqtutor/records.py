@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from seqtutor.domain import DataLine, Domain
-from seqtutor.encoding import fits, with_end
+from seqtutor.encoding import family_of, fits, with_end
 from seqtutor.errors import UserError
 from seqtutor.files import check_tree, digest, read_bytes
 from seqtutor.rewards.outcomes import LARGEST
@@ -193,7 +193,7 @@ def _line(domain: Domain, where: str, row: Cells, place: str, taken: Sequence[st
         text,
         ids,
         numbers,
-        str(row.get("group") or "") or _family(domain, text),
+        str(row.get("group") or "") or family_of(domain, text, text),
         math.nan if isinstance(logp, str) or logp > 0 else logp,
     )
 
@@ -208,13 +208,6 @@ def _ids(domain: Domain, cell: str) -> tuple[str, list[int]] | str:
     if not fits(domain, len(ids)):
         return f"{cell!r:.60} has {len(ids)} tokens, and an item has at most {domain.max_length}"
     return text, ids
-
-
-def _family(domain: Domain, text: str) -> str:
-    try:
-        return domain.family(text)
-    except UserError:
-        return text
 
 
 def _number(cell: Any) -> float | str:

@@ -20,7 +20,7 @@ from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.limits import check_settings
 from seqtutor.objectives import Objective, load_objective
-from seqtutor.objectives.losses import credited
+from seqtutor.objectives.losses import Steps, credited
 from seqtutor.offline import Offline, open_record
 from seqtutor.optimiser import Adam
 from seqtutor.priors.model import LstmModel, Model
@@ -200,8 +200,9 @@ class Tuner:
         with self.narrow:
             values = within(self.policy.action_values(batch.tokens), barring(self.script, batch.tokens))
         reward = credited(self.centred(batch), batch.mask)
-        parts = (values, self.reference(values, batch.tokens), batch.prior_logp, batch.tokens, reward, batch.mask)
-        loss = self.objective(*parts, temperature=self.dial.temperature, **self.numbers)
+        target, c = self.reference(values, batch.tokens), self.dial.temperature
+        steps = Steps(values, target, batch.prior_logp, batch.tokens, reward, batch.mask, c)
+        loss = self.objective(steps, **self.numbers)
         for group in self.optimiser.param_groups:
             group["lr"] = group["speed"] * rate(self.config, self.share)
         self.optimiser.zero_grad()

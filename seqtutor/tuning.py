@@ -13,22 +13,21 @@ from typing import Any
 
 import torch
 
-from seqtutor.config import MADE_BY, STAGES, TrainConfig, flat, to_toml
+from seqtutor.config import MADE_BY, OF_PRIOR, STAGES, TrainConfig, flat, to_toml
 from seqtutor.domain import Domain
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, differences
 from seqtutor.hardware import give_back
 from seqtutor.plugins import released
-from seqtutor.priors.files import digest
+from seqtutor.priors.files import check_same, digest
 from seqtutor.priors.model import Model
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs.alarms import Alarm
 from seqtutor.runs.checkpoint import Pace, check_state, load_checkpoint, save_checkpoint
-from seqtutor.runs.folder import RunFolder
+from seqtutor.runs.folder import RunFolder, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.signals import whole
 from seqtutor.tuner import Tuner
 
-OF_PRIOR = "weights of the prior"  # digest, in the table of who made a run
 HARMLESS = ("samples", "best_of", "threads", "workers", "cache", "log_digests", MADE_BY)  # change no update
 Report = Callable[[Row], None]
 Warn = Callable[[Alarm], None]
@@ -117,7 +116,13 @@ def checkpoint(tuner: Tuner, run: RunFolder) -> None:
 def resume(tuner: Tuner, run: RunFolder) -> None:
     """Put a tuner where the checkpoint of `run` stood; weights, transforms and a temperature may have changed since."""
     folder = run.folder / "checkpoint"
-    load_checkpoint(folder, tuner.parts, lambda state: _find_terms(tuner, state), lambda state: _take(tuner, state))
+    found = load_checkpoint(
+        folder, tuner.parts, lambda state: _find_terms(tuner, state), lambda state: _take(tuner, state)
+    )
+    if not found and whole_rows(run.folder / "metrics.csv"):
+        raise UserError(
+            f"{run.folder} has no checkpoint to go on from; start another run from its policy: --prior {run.folder}/"
+        )
     run.keep(tuner.update)
 
 
@@ -184,18 +189,17 @@ def _stages(now: Mapping[str, Any], before: Mapping[str, Any], tuner: Tuner) -> 
 def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig, prior: Model) -> None:
     """Raise UserError for a setting, or a prior, that makes another run of this one: a resume cannot change it."""
     made_by = before.get(MADE_BY)
-    if isinstance(made_by, Mapping) and made_by.get(OF_PRIOR, digest(prior)) != digest(prior):
-        raise UserError(
-            f"the prior '{config.prior or domain.own_prior}' has changed since this run began: it cannot go on; "
-            "start another run, from this one's policy if you like: --prior RUN/"
-        )
+    check_same(prior, made_by, config.prior or domain.own_prior)
     now = {**flat(config), "options": dataclasses.asdict(domain.options)}
     lasting = [f.name for f in dataclasses.fields(config) if f.metadata.get("lasting")]
+    if isinstance(made_by, Mapping) and OF_PRIOR in made_by:
+        lasting.remove("prior")  # its weights are the same, wherever it lies by now
     for name in [*lasting, "options"]:
         kept = tuple(now[name]) if isinstance(now[name], list | tuple) else now[name]
         given = before.get(name, kept)
         if (tuple(given) if isinstance(given, list) else given) != kept:
+            old, new = differences(given, kept)
             raise UserError(
-                f"a resumed run keeps its {name}: it has {before[name]!r}, not {now[name]!r}; "
+                f"a resumed run keeps its {name}: it has {old}, not {new}; "
                 "start another run with it, from this one's policy if you like: --prior RUN/"
             )

@@ -13,7 +13,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -23,7 +22,7 @@ from torch import Tensor
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain, TokenTerm
 from seqtutor.objectives import Objective, load_objective
-from seqtutor.objectives.losses import taken
+from seqtutor.objectives.losses import Steps, taken
 from seqtutor.priors.model import FORBIDDEN, LstmModel, Model
 from seqtutor.priors.policies import frozen
 from seqtutor.priors.sampling import sequence_mask
@@ -66,66 +65,33 @@ class Words(Domain):
         return "".join(tokens)
 
 
-@dataclass(frozen=True)
 class World:
-    """All N words of `domain` under `prior`, in float64, and what listing them gives. T steps, V tokens."""
+    """All N words of a domain under a prior, in float64, and what listing them gives. T steps, V tokens."""
 
-    domain: Words
-    prior: LstmModel
-    temperature: float = TEMPERATURE
+    temperature = TEMPERATURE
 
-    @cached_property
-    def tokens(self) -> Tensor:
-        """(N, T): the words that end, then those that are cut at the length."""
-        letters = range(EOS + 1, len(self.domain.vocabulary))
+    def __init__(self, domain: Words, prior: LstmModel) -> None:
+        self.domain, self.prior = domain, prior
+        letters = range(EOS + 1, len(domain.vocabulary))
         ended = [(*word, EOS) for n in range(LENGTH) for word in itertools.product(letters, repeat=n)]
-        words = [*ended, *itertools.product(letters, repeat=LENGTH)]
-        return torch.tensor([word + (PAD,) * (LENGTH - len(word)) for word in words])
+        words = [*ended, *itertools.product(letters, repeat=LENGTH)]  # those that end, then those cut at the length
+        self.tokens = torch.tensor([word + (PAD,) * (LENGTH - len(word)) for word in words])  # (N, T)
+        self.mask = sequence_mask(self.tokens)  # (N, T)
+        with torch.no_grad():  # (N, T, V) log p of every next token; 0 after the end
+            self.log_prior = copy.deepcopy(prior).double()(self.tokens) * self.mask[..., None]
+        self.prior_logp = taken(self.log_prior, self.tokens)  # (N, T) of the letters taken
+        self.reward = torch.from_numpy(domain.rewards(self.tokens.numpy())) * self.mask  # (N, T)
+        # (N, T) log p + r/c of every step: summed over a word, the log of pi* but for log Z
+        self.step_weight = (self.prior_logp + self.reward / self.temperature) * self.mask
+        self.log_optimum = self.step_weight.sum(-1).log_softmax(0)  # (N,) log pi*(x)
+        self.psi = self._psi()  # (N, T, V)
 
-    @cached_property
-    def mask(self) -> Tensor:
-        """(N, T)."""
-        return sequence_mask(self.tokens)
-
-    @cached_property
-    def log_prior(self) -> Tensor:
-        """(N, T, V) log p of every next token; 0 after the end."""
-        with torch.no_grad():
-            rows: Tensor = copy.deepcopy(self.prior).double()(self.tokens)
-        return rows * self.mask[..., None]
-
-    @cached_property
-    def prior_logp(self) -> Tensor:
-        """(N, T) log p of the letters taken; 0 after the end."""
-        return taken(self.log_prior, self.tokens)
-
-    @cached_property
-    def reward(self) -> Tensor:
-        """(N, T)."""
-        return torch.from_numpy(self.domain.rewards(self.tokens.numpy())) * self.mask
-
-    @cached_property
-    def step_weight(self) -> Tensor:
-        """(N, T) log p + r/c of every step: summed over a word, the log of pi* but for log Z."""
-        return (self.prior_logp + self.reward / self.temperature) * self.mask
-
-    @cached_property
-    def log_optimum(self) -> Tensor:
-        """(N,) log pi*(x)."""
-        weight = self.step_weight.sum(-1)
-        return weight - weight.logsumexp(0)
-
-    @cached_property
-    def same_start(self) -> Tensor:
-        """(N, N, T): two words have the same first t letters."""
-        equal = self.tokens[:, None] == self.tokens[None]
-        return torch.nn.functional.pad(equal.cumprod(-1)[..., :-1], (1, 0), value=1).bool()
-
-    @cached_property
-    def psi(self) -> Tensor:
-        """(N, T, V) the optimal Psi(s, a): log of the summed weights of all words that go on with a, less s's own."""
+    def _psi(self) -> Tensor:
+        """The optimal Psi(s, a): log of the summed weights of all words that go on with a, less s's own."""
+        equal = self.tokens[:, None] == self.tokens[None]  # two words have the same first t letters: (N, N, T)
+        same_start = torch.nn.functional.pad(equal.cumprod(-1)[..., :-1], (1, 0), value=1).bool()
         token = torch.nn.functional.one_hot(self.tokens, len(self.domain.vocabulary)).bool()
-        through = self.same_start[..., None] & token[None]  # word i's start, word j goes on with a
+        through = same_start[..., None] & token[None]  # word i's start, word j goes on with a
         mass = torch.where(through, self.step_weight.sum(-1)[None, :, None, None], -torch.inf).logsumexp(1)
         before = self.step_weight.cumsum(-1) - self.step_weight
         return (mass - before[..., None]).clamp(min=FORBIDDEN)
@@ -137,12 +103,13 @@ class World:
 
         `squared`: with no gap too large to be squared.
         """
-        data = (self.prior_logp, self.tokens, self.reward, self.mask)
-        some = [tensor[words] for tensor in (values, values.detach(), *data)]
+        listed = (values, values.detach(), self.prior_logp, self.tokens, self.reward, self.mask)
+        values, target, prior_logp, tokens, reward, mask = (tensor[words] for tensor in listed)
+        steps = Steps(values, target, prior_logp, tokens, reward, mask, self.temperature)
         numbers = objective.numbers(objective.Settings())
         if squared and "huber" in numbers:
             numbers["huber"] = math.inf
-        return objective(*some, temperature=self.temperature, **numbers)
+        return objective(steps, **numbers)
 
     def gap(self, model: Model) -> float:
         """KL(pi || pi*), nats, of a policy."""

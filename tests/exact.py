@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from seqtutor import EOS, PAD, Vocabulary
+from seqtutor.objectives import load_objective
+from seqtutor.objectives.losses import Steps
 from seqtutor.priors.model import FORBIDDEN
 
 VOCABULARY = Vocabulary("abc")
@@ -129,3 +131,8 @@ def world(seed: int = 0, *, temperature: float = 0.5, gamma: float = 1.0, only_a
 def kl(p: np.ndarray, q: np.ndarray) -> float:
     """KL(p || q), nats, of two distributions over the same list."""
     return float((p * (np.log(p) - np.log(q))).sum())
+
+
+def loss_of(objective: str, *tensors: Tensor, temperature: float, **numbers: float) -> Tensor:
+    """The loss of an objective (B,); `tensors` in the order of `Steps`."""
+    return load_objective(objective)(Steps(*tensors, temperature), **numbers)

@@ -218,12 +218,12 @@ class Hot(OffPolicy):
     temperature: float = option(2.0, "Heat.", above=0)
 
 
-def right(values, target, prior_logp, tokens, reward, mask, *, temperature):
-    return (values.gather(-1, tokens[..., None])[..., 0] ** 2).sum(-1)
+def right(s):
+    return (s.logp**2).sum(-1)
 
 
-def typo(values, target, prior_logp, tokens, reward, mask, *, temperature, powr):
-    return right(values, target, prior_logp, tokens, reward, mask, temperature=temperature)
+def typo(s, *, powr):
+    return right(s)
 
 
 @pytest.mark.parametrize(
@@ -235,8 +235,8 @@ def typo(values, target, prior_logp, tokens, reward, mask, *, temperature, powr)
         (Objective(typo, Own), "its loss cannot be used: TypeError: typo.*'powr'"),
         (Objective("letters:nothere", Own), "its loss cannot be used: AttributeError"),
         (Objective(lambda *parts, **numbers: None, Own), "gave NoneType for 4 sequences"),
-        (Objective(lambda values, *parts, **numbers: values.sum(), Own), r"gave \(\) for 4 sequences"),
-        (Objective(lambda values, *parts, **numbers: values.detach().sum((1, 2)), Own), "has no gradient"),
+        (Objective(lambda s, **numbers: s.values.sum(), Own), r"gave \(\) for 4 sequences"),
+        (Objective(lambda s, **numbers: s.values.detach().sum((1, 2)), Own), "has no gradient"),
         (Objective(lambda *parts, **numbers: 1 / 0, Own), "ZeroDivisionError.*test_borders.py"),
     ],
 )

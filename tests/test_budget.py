@@ -164,7 +164,7 @@ def test_the_time_left_is_that_to_the_first_limit(tmp_path, monkeypatch):
         writer.writeheader()
         writer.writerows(rows)
     for config, left in (
-        ("updates = 50", "80 s"),
+        ("updates = 50", "1 min 20 s"),
         ("updates = 50\nminutes = 1.0", "40 s"),
         ("updates = 50\nminutes = 1.0\noracle_calls = 150", "10 s"),
         ("updates = 1000000000\noracle_calls = 150", "10 s"),

@@ -15,7 +15,8 @@ from letters import LettersDomain, ids, new_model
 from seqtutor import PAD
 from seqtutor.cli import main
 from seqtutor.priors.files import save_model
-from seqtutor.rewards.distilled import Distilled, clip, log_odds
+from seqtutor.priors.sampling import array_of, logp_of
+from seqtutor.rewards.distilled import Distilled, clip
 
 
 def of_table(w, rows):
@@ -34,7 +35,7 @@ def test_at_the_optimum_the_term_plus_log_z_is_the_reward_over_c(seed):
     w = world(seed)
     prior, optimum = w.rows(w.prior), w.rows(w.values("psi")).log_softmax(-1)
     tokens, reward = w.batch()["tokens"], np.array([w.score(w.reward, x) for x in w.sequences])
-    found = log_odds(of_table(w, optimum), of_table(w, prior), tokens)
+    found = array_of(logp_of(of_table(w, optimum), tokens) - logp_of(of_table(w, prior), tokens))
     assert found.shape == (len(tokens), LENGTH)
     assert (found[tokens.numpy() == PAD] == 0).all()
     np.testing.assert_allclose(found.sum(-1) + w.log_z(), reward / w.temperature, rtol=0, atol=1e-10)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from exact import MOVES, kl, world
+from exact import MOVES, kl, loss_of, world
 
 from seqtutor.objectives import HUBER, load_objective
 from seqtutor.objectives.losses import credited, discounted, following, taken
@@ -19,7 +19,8 @@ SPANS = (1, 2, 3, 100)
 def loss(kind, w, values, target, span, batch=None, trace=1.0):
     """The mean loss of all sequences of a world."""
     b = batch or w.batch()
-    return load_objective(kind)(
+    return loss_of(
+        kind,
         values[b["prefix"]],
         target[b["prefix"]],
         b["prior_logp"],
@@ -100,7 +101,7 @@ def test_no_gradient_reaches_the_prior_or_the_target(kind):
     shape = b["tokens"].shape
     leaves = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in ((*shape, 6), (*shape, 6), shape)]
     args = (b["tokens"], b["reward"], b["mask"])
-    load_objective(kind)(*leaves, *args, temperature=1.0, span=3).mean().backward()
+    loss_of(kind, *leaves, *args, temperature=1.0, span=3).mean().backward()
     values, target, prior_logp = leaves
     assert values.grad.abs().sum() > 0
     assert target.grad is None
@@ -116,7 +117,8 @@ def test_nothing_after_the_end_counts(kind, span):
     rows = torch.randn(2, *b["tokens"].shape, 6, dtype=torch.float64)
     noise = torch.randn_like(rows[0]) * ~b["mask"][..., None]
     plain, noisy = (
-        load_objective(kind)(
+        loss_of(
+            kind,
             rows[0] + extra,
             rows[1] + extra,
             b["prior_logp"] + extra[..., 0],
@@ -173,7 +175,7 @@ def of_words(name, w, values, rows, b=None, **options):
     b = b or w.batch()
     own = values[b["prefix"][rows]]
     some = (own, own.detach(), b["prior_logp"][rows], b["tokens"][rows])
-    return load_objective(name)(*some, b["reward"][rows], b["mask"][rows], temperature=w.temperature, **options)
+    return loss_of(name, *some, b["reward"][rows], b["mask"][rows], temperature=w.temperature, **options)
 
 
 def table_policy(w, seed=0):
@@ -341,7 +343,7 @@ def test_ppo_stops_paying_where_the_ratio_has_gone_far_enough():
         logits.requires_grad_(True)
         tokens, mask = torch.tensor([[token]]), torch.tensor([[True]])
         data = (old[None], taken(old[None], tokens), tokens, torch.tensor([[reward]], dtype=torch.float64), mask)
-        full = load_objective("ppo")(logits.log_softmax(-1)[None], *data, temperature=1.0)
+        full = loss_of("ppo", logits.log_softmax(-1)[None], *data, temperature=1.0)
         (gradient,) = torch.autograd.grad(full.sum(), logits)
         assert (gradient.abs().max() > 1e-9) == counts
 
@@ -412,9 +414,9 @@ def test_a_conversation_has_its_soft_values_at_the_policys_own_steps(span):
     values = w.rows(exact)[b["prefix"][rows]]
     reward = credited(b["reward"][rows], chosen)
     parts = (values, values, b["prior_logp"][rows] * chosen, b["tokens"][rows], reward, chosen)
-    losses = load_objective("psi")(*parts, temperature=w.temperature, span=span)
+    losses = loss_of("psi", *parts, temperature=w.temperature, span=span)
     assert losses.abs().max() < 1e-10
-    wrong = load_objective("psi")(*parts[:4], b["reward"][rows] * chosen, chosen, temperature=w.temperature, span=span)
+    wrong = loss_of("psi", *parts[:4], b["reward"][rows] * chosen, chosen, temperature=w.temperature, span=span)
     assert wrong.max() > 1e-3
 
 

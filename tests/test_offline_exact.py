@@ -8,10 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from exact import LENGTH, MOVES, VOCABULARY, kl, world
+from exact import LENGTH, MOVES, VOCABULARY, kl, loss_of, world
 
 from seqtutor import EOS
-from seqtutor.objectives import load_objective
 
 OFF_POLICY = ("tb", "vargrad", "dpg", "psi")
 
@@ -32,7 +31,7 @@ def fit(objective, w, seen, reward, steps=300):
         target = anchor[b["prefix"]]
         numbers = {"temperature": w.temperature, **({"huber": math.inf} if objective in ("tb", "psi") else {})}
         parts = (values, target, b["prior_logp"], b["tokens"], reward, b["mask"])
-        loss = (load_objective(objective)(*parts, **numbers) * weight).mean()
+        loss = (loss_of(objective, *parts, **numbers) * weight).mean()
         loss.backward()
         return loss
 
@@ -174,7 +173,7 @@ def test_where_another_speaker_answers_one_step_psi_is_right_and_tb_is_not():
             def loss(optimiser=optimiser, target=target):
                 optimiser.zero_grad()
                 parts = (table[place], target[place], prior_logp, tokens, pay, mask)
-                out = (load_objective(objective)(*parts, temperature=c, huber=math.inf) * weight).sum()
+                out = (loss_of(objective, *parts, temperature=c, huber=math.inf) * weight).sum()
                 out.backward()
                 return out
 
@@ -202,7 +201,7 @@ def test_our_psi_on_a_free_table_finds_the_same_and_keeps_the_prior_where_nothin
         def loss(optimiser=optimiser, target=target):
             optimiser.zero_grad()
             parts = (table[b["prefix"]], target[b["prefix"]], b["prior_logp"], b["tokens"], reward, real)
-            out = load_objective("psi")(*parts, temperature=w.temperature, huber=math.inf).sum()
+            out = loss_of("psi", *parts, temperature=w.temperature, huber=math.inf).sum()
             out.backward()
             return out
 

@@ -10,7 +10,7 @@ import torch
 from exact import MOVES, kl, world
 from test_objectives import of_words, table_policy
 
-from seqtutor.objectives.losses import dpo, paired
+from seqtutor.objectives.losses import Steps, dpo, paired
 
 
 def every_pair(w):
@@ -85,5 +85,5 @@ def test_one_left_over_has_no_pair_and_no_loss():
     assert paired(torch.tensor([5.0])).tolist() == [0.0]
     one = torch.zeros(1, 2, 6)
     parts = one, one, torch.zeros(1, 2), torch.full((1, 2), 3), torch.ones(1, 2), torch.ones(1, 2, dtype=torch.bool)
-    assert dpo(*parts, temperature=1.0).tolist() == [0.0]
-    assert math.isfinite(dpo(*parts, temperature=1e-9).item())
+    assert dpo(Steps(*parts, temperature=1.0)).tolist() == [0.0]
+    assert math.isfinite(dpo(Steps(*parts, temperature=1e-9)).item())

@@ -179,9 +179,27 @@ def test_values_that_no_run_can_have_are_refused(prior, args):  # noqa: F811
 
 
 @shell
-@pytest.mark.parametrize("args", [("--temperature", "nan"), ("--seed", str(2**70))])
-def test_values_that_no_sample_can_have_are_refused(prior, args):  # noqa: F811
-    refuse("generate", prior, *args)
+def test_a_temperature_that_no_sample_can_have_is_refused(prior):  # noqa: F811
+    refuse("generate", prior, "--temperature", "nan")
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**70)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["generate", "letters"],
+        ["evaluate", "letters"],
+        ["infer", "--domain", "letters"],
+        ["calibrate", "letters"],
+        ["rate", "letters"],
+        ["verify", "tb"],
+    ],
+)
+def test_a_seed_that_is_none_is_refused_as_it_is_typed(command, seed):
+    """Two commands ended in a traceback."""
+    result = call(*command, "--seed", seed)
+    assert result.exit_code == 2
+    assert "Invalid value for '--seed'" in result.output
 
 
 @shell

@@ -9,7 +9,6 @@ from click.testing import CliRunner
 import seqtutor.verification as verification
 from seqtutor.cli import main
 from seqtutor.objectives import Objective, OnPolicy, load_objective
-from seqtutor.objectives.losses import net_reward
 from seqtutor.plugins import installed
 from seqtutor.verification import gradient_of_j, loss_at_optimum, new_world, train
 
@@ -71,8 +70,8 @@ def test_an_lstm_tuned_by_the_loop_reaches_the_optimum(name, monkeypatch):
 
 
 def test_a_wrong_sign_is_found(monkeypatch):
-    def wrong(values, target, prior_logp, tokens, reward, mask, *, temperature):
-        return net_reward(values, prior_logp, tokens, -reward, mask, temperature).sum(-1).square()
+    def wrong(s):
+        return s._replace(reward=-s.reward).net.sum(-1).square()
 
     broken = Objective(wrong, OnPolicy)
     monkeypatch.setattr(verification, "load_objective", lambda name: broken)

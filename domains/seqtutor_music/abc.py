@@ -18,11 +18,14 @@ from seqtutor_music.events import LETTERS
 from seqtutor_music.keys import FIFTHS, Key, fifth_of, mode_of
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound
 
-FIELD = re.compile(r"([A-Za-z]):(?![|:])(.*)")  # a line such as K:D; in `G:|` a note stands before a repeat sign
+FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")  # a line such as K:D; in `G:|` a note stands before a repeat sign
+TYPESET = re.compile(r"(?ms)^%%begin(\w+).*?(?:^%%end\1\b.*?$|\Z)")  # words between tunes, for paper
+ENDED = re.compile(r"(?s)(^K:[^\n]*\n.*?)\n[ \t]*\n.*", re.MULTILINE)  # at an empty line behind its key
 NOTE = r"(?P<sign>\^\^?|__?|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)"
 TOKEN = re.compile(
     rf"""
       "[^"]*" | ![^!\s]*! | \{{[^}}]*\}}  # chord symbols and other text, decorations, grace notes
+    | \+(?=[^+\s]*[h-zH-Z.<>()])[^+\s]*\+  # decorations as they were written before: +fermata+, where +CEG+ is a chord
     | \[(?P<field>[A-Za-z]):(?P<value>[^\]]*)\]
     | (?P<bar>\[\||[:|]*\|[:|\]]*|::+)
     | \[(?P<chord>[^\]\d\s"|:][^\]|]*)\](?P<outer>\d*/*\d*)
@@ -47,14 +50,15 @@ MOST = 999  # units of length of a note, and bars of rest in a row
 
 
 def tunes(text: str) -> list[str]:
-    """The tunes of an ABC file, each from its `X:` line on; the fields before the first of them serve all.
+    """The tunes of an ABC file, each from its `X:` line to an empty one; the fields before the first of them serve all.
 
-    >>> tunes("M:4/4\\n\\nX:1\\nK:C\\nC4|\\n\\nX:2\\nK:G\\nG4|")
-    ['X:1\\nM:4/4\\nK:C\\nC4|\\n\\n', 'X:2\\nM:4/4\\nK:G\\nG4|']
+    >>> tunes("M:4/4\\n\\nX:1\\nK:C\\nC4|\\n\\nA tale.\\n\\nX:2\\nK:G\\nG4|")
+    ['X:1\\nM:4/4\\nK:C\\nC4|\\n', 'X:2\\nM:4/4\\nK:G\\nG4|']
     """
-    head, *parts = re.split(r"(?m)^(?=X:)", text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff"))
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    head, *parts = re.split(r"(?m)^(?=X:)", TYPESET.sub("", lines))
     common = "".join(f"{line}\n" for line in head.splitlines() if FIELD.fullmatch(line))
-    return [part.replace("\n", f"\n{common}", 1) for part in parts] or [head]
+    return [ENDED.sub(r"\1\n", part.replace("\n", f"\n{common}", 1)) for part in parts] or [ENDED.sub(r"\1\n", head)]
 
 
 def read_tune(text: str) -> Score:

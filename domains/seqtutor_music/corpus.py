@@ -57,16 +57,12 @@ def corpus(progress: Progress = silent, metre: Metre = COMMON) -> list[str]:
 
 def parsed(metre: Metre = COMMON) -> Path:
     """Where the parsed tunes are kept; another version of music21 or of our reading has another file."""
-    return Path(user_cache_dir("seqtutor")) / f"music{_kind(metre)}-{FORMAT}-music21-{version('music21')}.txt"
-
-
-def _kind(metre: Metre) -> str:
-    return metre.suffix + "-triplets" * metre.triplets
+    return Path(user_cache_dir("seqtutor")) / f"music{metre.kind}-{FORMAT}-music21-{version('music21')}.txt"
 
 
 def _stretches(metre: Metre) -> Path:
     """Where the gaps between the numbers of the stretches are kept, which pack well; with triplets those of these."""
-    return SHIPPED / f"stretches{_kind(metre)}.npz"
+    return SHIPPED / f"stretches{metre.kind}.npz"
 
 
 @cache

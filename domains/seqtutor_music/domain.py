@@ -22,8 +22,8 @@ from seqtutor import (
     Vocabulary,
     option,
     silent,
-    unknown,
 )
+from seqtutor.option import checked
 from seqtutor_music import (
     cells,
     corpus,
@@ -40,6 +40,7 @@ from seqtutor_music import (
 )
 from seqtutor_music.copies import copied
 from seqtutor_music.events import (
+    BEAT,
     TRIPLET_TOKEN,
     VOCABULARY,
     WITH_TRIPLETS,
@@ -57,6 +58,7 @@ from seqtutor_music.phrases import phrases, turns
 from seqtutor_music.sheets import Sheet
 
 FARTHEST = 3  # octaves
+MOST_BARS = 2048  # 32,768 sixteenths, the most tokens of an item
 SECTION = 8  # bars that most sections of the corpus have
 TURNS = (4, 8)  # bars before a section that a prior learns together with it
 
@@ -65,7 +67,7 @@ TURNS = (4, 8)  # bars before a section that a prior learns together with it
 class MusicOptions:
     """What a melody is."""
 
-    bars: int = option(4, "Bars of a melody; the paper's melodies have 2")
+    bars: int = option(4, "Bars of a melody; the paper's melodies have 2", between=(1, MOST_BARS))
     metre: str = option(COMMON.name, "Metre of the melodies, and of the files that are read", choices=tuple(METRES))
     tonic: str = option(
         "C", "Key of the text and files: C, F#, Bb, ...; minor Am, F#m, ...; a mode Ddor, 'G mixolydian', ..."
@@ -80,17 +82,14 @@ class MusicOptions:
     preset: str = option("default", "The rules that are paid for: ours, or the paper's", choices=("default", "paper"))
 
     def __post_init__(self) -> None:
-        if self.bars < 1:
-            raise UserError(f"a melody has at least 1 bar; bars is {self.bars}")
+        if meant := next((one.name for one in METRES.values() if self.metre in one.reads[1:]), ""):
+            raise UserError(f"tunes in {self.metre} are read as {meant}: --metre {meant}")
+        checked(self)
         keys.key(self.tonic)
         writing.formats(self.formats)
         _ = self.progression
-        if self.metre not in METRES:
-            raise unknown("metre", self.metre, METRES)
-        if self.triplets and self.bar.beat != triplets.BEAT:
+        if self.triplets and self.bar.beat != BEAT:
             raise UserError(f"a beat of {self.metre} has three eighths by itself; triplets are of 4/4 and 3/4")
-        if self.preset not in rules.PRESETS:
-            raise unknown("preset", self.preset, rules.PRESETS)
 
     @property
     def shift(self) -> int:
@@ -151,7 +150,7 @@ class MusicDomain(Domain):
     @property
     def own_prior(self) -> str:
         """Each metre has a prior of its own, and so have melodies with triplets."""
-        return self.name + self.metre.suffix + "-triplets" * self.options.triplets
+        return self.name + self.metre.kind
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -219,7 +218,8 @@ class MusicDomain(Domain):
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """Whether two bars in a row, with 4 notes or more, stand in the corpus."""
-        return [bool(copy) for copy in copied(self._ids(texts), corpus.known(self.metre), self.metre.copy)]
+        ids = triplets.heard(self._ids(texts))
+        return [bool(copy) for copy in copied(ids, corpus.known(self.metre), self.metre.copy)]
 
     def commonest(self, texts: Sequence[str]) -> list[float]:
         """Of each melody the share of its half bars that are among the ten commonest of all."""
@@ -270,6 +270,10 @@ class MusicDomain(Domain):
         new = dict.fromkeys(self.decode(self.vocabulary.decode(ids)) for ids in varied if ids)
         return [text for text in new if text not in texts]
 
+    def detached(self, tokens: Sequence[str], start: int) -> list[str]:
+        """A note that sounds on at `start` is struck there anew, so that it is the same note."""
+        return self.vocabulary.decode(variation.struck_anew(self.vocabulary.encode(tokens), start))
+
     def family(self, text: str) -> str:
         """The opening bar."""
         return " ".join(text.split()[: self.metre.bar])
@@ -286,8 +290,8 @@ class MusicDomain(Domain):
         return join(words, self.options.shift, self.options.key.flat)
 
     def _ids(self, texts: Sequence[str | None]) -> Ids:
-        """Ids (N, T) in the frame, as they are heard; a row of padding where there is no text."""
-        return triplets.heard(stack([[] if text is None else self._events(text) for text in texts]))
+        """Ids (N, T) in the frame; a row of padding where there is no text."""
+        return stack([[] if text is None else self._events(text) for text in texts])
 
     def _events(self, text: str) -> list[int]:
         return self.vocabulary.encode(self.encode(text))

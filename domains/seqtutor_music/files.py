@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import re
 import warnings
@@ -57,7 +58,8 @@ def _files(path: Path) -> list[Path]:
         raise UserError(f"there is no file or folder {path}")
     if path.is_file() and path.suffix.lower() not in (*READERS, ".txt"):
         raise UserError(f"{path} is none of the files that can be read; {known}")
-    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.suffix.lower() in (*READERS, ".txt"))
+    within = (f for f in path.rglob("[!.]*") if f.suffix.lower() in (*READERS, ".txt") and f.is_file())
+    files = [path] if path.is_file() else sorted(within)
     if not files:
         raise UserError(f"no melodies in the folder {path}; {known}")
     return files
@@ -82,7 +84,9 @@ def _abc(path: Path, metre: Metre) -> Iterator[Found]:
 
 
 def _lines(path: Path) -> list[str]:
-    return read_bytes(path).decode(errors="replace").splitlines()
+    content = read_bytes(path)
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8", errors="replace").splitlines()
 
 
 def _one(read: Callable[[Path, Metre], Melody]) -> Callable[[Path, Metre], Iterator[Found]]:

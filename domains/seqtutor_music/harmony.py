@@ -16,7 +16,8 @@ from seqtutor_music.metre import COMMON, Metre
 
 __all__ = ["QUALITIES", "Chord", "batch", "chord_tones", "chords"]  # batch, for the doctests
 
-SYMBOL = re.compile(r"([A-G])([#b]?)([^/]*)(?:/[A-G][#b]?)?")  # a bass note is read, and changes nothing for a melody
+SYMBOL = re.compile(r"([A-G])([#b]?)([^/]*)(?:/([A-G])([#b]?))?")  # a bass note changes nothing for a melody
+SIGNS = {"": 0, "#": 1, "b": -1}
 LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 QUALITIES: dict[str, tuple[int, ...]] = {  # semitones above the root
     "": (0, 4, 7),
@@ -55,8 +56,18 @@ class Chord:
         >>> Chord("Bbmaj7", 0, 16).parts, Chord("F#m", 0, 16).parts
         (('B', -1, 'maj7'), ('F', 1, 'm'))
         """
-        letter, sign, quality = _read(self.symbol)
-        return letter, {"": 0, "#": 1, "b": -1}[sign], quality
+        letter, sign, quality = _read(self.symbol)[:3]
+        return letter, SIGNS[sign], quality
+
+    @property
+    def bass(self) -> tuple[str, int] | None:
+        """The letter and the alteration of a bass note that is another one than the root.
+
+        >>> Chord("C/Eb", 0, 16).bass, Chord("C", 0, 16).bass
+        (('E', -1), None)
+        """
+        letter, sign = _read(self.symbol)[3:]
+        return (letter, SIGNS[sign]) if letter else None
 
     @property
     def pitch_classes(self) -> frozenset[int]:
@@ -69,14 +80,15 @@ class Chord:
         return frozenset((LETTERS[letter] + alter + above) % 12 for above in QUALITIES[quality])
 
 
-def _read(symbol: str) -> tuple[str, str, str]:
+def _read(symbol: str) -> tuple[str, ...]:
+    """The letter and the sign of its root, its quality, the letter and the sign of its bass; empty where none."""
     found = SYMBOL.fullmatch(symbol)
     if found is None or found[3] not in QUALITIES:
         raise UserError(
             f"unknown chord '{symbol}'; a chord is a root, C, F#, Bb, ..., and one of "
             f"{', '.join(quality for quality in QUALITIES if quality)}, or nothing for a major triad"
         )
-    return found[1], found[2], found[3]
+    return found.groups(default="")
 
 
 def chords(text: str, metre: Metre = COMMON) -> list[Chord]:

@@ -98,8 +98,10 @@ def key(tonic: str) -> Key:
     found = NAME.fullmatch(tonic)
     mode = mode_of(found[3] or "") if found else None
     if found is None or mode is None:
+        capital = tonic[:1].upper() + tonic[1:]
+        meant = f"; did you mean '{capital}'?" if capital != tonic and NAME.fullmatch(capital) else ""
         raise UserError(
-            f"unknown tonic '{tonic}'; a tonic is C, F#, Bb, ... or, of a minor key, Am, F#m, Bbm, ... or, "
+            f"unknown tonic '{tonic}'{meant}; a tonic is C, F#, Bb, ... or, of a minor key, Am, F#m, Bbm, ... or, "
             "of another mode, Ddor, Gmix, Aphr, Flyd, Bloc, or in full: 'D dorian'"
         )
     sharps = fifth_of(found[1], found[2]) - FIFTHS[mode]

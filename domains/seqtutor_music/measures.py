@@ -20,9 +20,10 @@ from seqtutor import Measure
 from seqtutor.measure import Better
 from seqtutor_music import context, corpus, form, grid, line, paper, rhythm
 from seqtutor_music.copies import copied
-from seqtutor_music.events import FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.events import BEAT, FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids, batch
 from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
+from seqtutor_music.triplets import divided, heard
 
 __all__ = ["BARS", "COPIES", "ENDINGS", "batch", "kept", "measure", "real"]  # batch, for the doctests
 
@@ -48,11 +49,14 @@ def measure(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> li
     melodies starting with the tonic 0.5
     leaps resolved nan
     """
-    ids = ids if ids.size else np.zeros((len(ids), 1), dtype=np.int64)  # so that there is a last step
+    events = ids if ids.size else np.zeros((len(ids), 1), dtype=np.int64)  # so that there is a last step
+    ids = heard(events)
     known = real(ids.shape[1] // metre.bar, metre)
     if tuple(tonics) != BOTH:
         known = {name: row for name, row in known.items() if name not in OF_THE_TONIC}
     found = [*_table_1(ids, tonics), *_likeness(ids, metre, tonics), *_endings(ids, tonics), *_others(ids, metre)]
+    if metre.triplets:
+        found.append(_share("beats in triplets", divided(events), _sum(ids >= OFF) / BEAT, "near"))
     return [_held_against(one, known.get(one.name)) for one in found]
 
 
@@ -170,7 +174,7 @@ def _figure(
 
 def kept(metre: Metre) -> Path:
     """Where the figures of the corpus of a metre stand."""
-    return SHIPPED / f"real{metre.suffix}.json"
+    return SHIPPED / f"real{metre.kind}.json"
 
 
 def real(bars: int, metre: Metre = COMMON) -> dict[str, dict[str, float]]:
@@ -183,6 +187,8 @@ def real(bars: int, metre: Metre = COMMON) -> dict[str, dict[str, float]]:
 
 @cache
 def _real(metre: Metre) -> dict[int, dict[str, dict[str, float]]]:
+    if not kept(metre).is_file():  # nobody has counted yet
+        return {bars: {} for bars in BARS}
     found = json.loads(kept(metre).read_text(encoding="utf-8"))
     return {int(bars): figures for bars, figures in found.items()}
 

@@ -68,6 +68,11 @@ class Metre:
         return "" if self.name == COMMON.name else "-" + self.name.replace("/", "-")
 
     @property
+    def kind(self) -> str:
+        """As `suffix`, and whether there are triplets."""
+        return self.suffix + "-triplets" * self.triplets
+
+    @property
     def copy(self) -> int:
         """How many events in a row make a copy: two bars."""
         return 2 * self.bar

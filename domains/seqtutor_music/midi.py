@@ -38,7 +38,7 @@ class Track:
     name: str = ""
     notes: dict[int, list[tuple[int, int | None, int]]] = field(default_factory=lambda: defaultdict(list))
     metres: list[tuple[int, str]] = field(default_factory=list)
-    sharps: list[int] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
     end: int = 0
     count: int = 0  # of its notes
 
@@ -52,9 +52,9 @@ def read_midi(path: Path, metre: Metre = COMMON) -> Melody:
     """A melody; what was decided is what the file does not say: which of several parts it is, a pickup.
 
     Notes begin on the sixteenths of the file's own beats or near them; those of a triplet do not: it is told where
-    `metre` has triplets, and else refused. Silent bars before the first note are left out. A key signature decides the
-    key; without one it is the likely one.
-    Without a time signature the file is taken to be in `metre`.
+    `metre` has triplets, and else refused. Silent bars before the first note are left out. Where most notes end off the
+    grid, a short silence behind one is its gate time. A key signature decides the key; without one it is the likely
+    one. Without a time signature the file is taken to be in `metre`.
     """
     ticks, tracks = _tracks(read_bytes(path, MOST))
     sounding = [track for track in tracks if track.notes]
@@ -67,20 +67,20 @@ def read_midi(path: Path, metre: Metre = COMMON) -> Melody:
     parts = _parts(tracks, bar, pickup or 0)
     chosen = parts[melody_part(parts)]
     said = [chosen.name] if len(parts) > 1 else []
+    step = Fraction(ticks, per_quarter)
     if pickup is None:
-        pickup, by = unsaid_pickup(
-            chosen.notes, max(track.end for track in sounding), Fraction(ticks, per_quarter), metre
-        )
+        pickup, by = unsaid_pickup(chosen.notes, max(track.end for track in sounding), step, metre)
         said += [f"with a pickup, by its {by}"] if pickup else []
-    line = skyline(_on_grid(chosen.notes, (bar - pickup) % bar, Fraction(per_quarter, ticks), metre))
+    line = skyline(_on_grid(chosen.notes, (bar - pickup) % bar, 1 / step, metre))
+    line = legato(line, metre.bar) if _is_played(chosen.notes, step) else line
     silent = int(line[0].start // metre.bar) * metre.bar
     line = [note._replace(start=note.start - silent) for note in line]
     steps = ceil(max(note.start + note.length for note in line))
     if steps > LONGEST * metre.bar:
         raise UserError("it is longer than any melody")
-    sharps = _sharps(tracks, line)
-    words = WITH_TRIPLETS.decode(fitted(line, steps + -steps % metre.bar, sharps))
-    return Melody(", ".join(said), words, Key(sharps), move(line, sharps))
+    key = _key(tracks, line)
+    words = WITH_TRIPLETS.decode(fitted(line, steps + -steps % metre.bar, key.sharps))
+    return Melody(", ".join(said), words, key, move(line, key.sharps))
 
 
 def _parts(tracks: Sequence[Track], bar: int, pickup: int) -> list[Part]:
@@ -96,11 +96,11 @@ def _parts(tracks: Sequence[Track], bar: int, pickup: int) -> list[Part]:
     return parts
 
 
-def _sharps(tracks: Sequence[Track], line: Sequence[Note]) -> int:
-    stated = {sharps for track in tracks for sharps in track.sharps}
-    if len(stated) > 1:
+def _key(tracks: Sequence[Track], line: Sequence[Note]) -> Key:
+    stated = [key for track in tracks for key in track.keys]
+    if len({key.sharps for key in stated}) > 1:
         raise UserError("it changes its key")
-    return stated.pop() if stated else likely_sharps(line)
+    return stated[0] if stated else Key(likely_sharps(line))
 
 
 def _ended(notes: Sequence[tuple[int, int | None, int]], end: int, bar: int, pickup: int) -> list[Note]:
@@ -134,6 +134,29 @@ def _near(exact: Fraction, metre: Metre) -> int | Fraction:
     if is_third and metre.triplets:
         return third
     raise off_grid(start // metre.bar + 1, metre, third=is_third)
+
+
+def _is_played(notes: Sequence[Note], step: Fraction) -> bool:
+    """Whether most notes end off the grid of `step` ticks: ended early by a program's gate time, or by a hand."""
+    off = sum((note.start + note.length) % step != 0 for note in notes)
+    return 2 * off > len(notes)
+
+
+def legato(line: Sequence[Note], bar: int = COMMON.bar) -> list[Note]:
+    """Notes that fill three quarters of the time to the next one, or to the last bar line, last until then.
+
+    What is left is their gate time, and no rest.
+
+    >>> [note.length for note in legato([Note(0, 14, 60), Note(16, 2, 62), Note(20, 11, 64)])]
+    [16, 2, 12]
+    """
+    end = line[-1].start + line[-1].length
+    starts = [*(note.start for note in line[1:]), end + -end % bar]
+    rooms = [following - note.start for note, following in zip(line, starts, strict=True)]
+    return [
+        note._replace(length=room) if 4 * note.length >= 3 * room else note
+        for note, room in zip(line, rooms, strict=True)
+    ]
 
 
 def _tracks(content: bytes) -> tuple[int, list[Track]]:
@@ -192,7 +215,7 @@ def _describe(track: Track, now: int, kind: int, data: bytes) -> None:
     elif kind == KEY and len(data) >= 2:
         sharps = int.from_bytes(data[:1], signed=True)
         if abs(sharps) <= 7 and data[1] < 2:
-            track.sharps.append(sharps)
+            track.keys.append(Key(sharps, "minor" if data[1] else "major"))
 
 
 def _messages(content: bytes) -> Iterator[tuple[int, int, bytes]]:

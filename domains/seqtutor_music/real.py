@@ -1,4 +1,6 @@
-"""What real phrases have of every figure, made anew, and they as a file: python -m seqtutor_music.real [METRE] [FILE]
+"""What real phrases have of every figure, made anew, and they as a file.
+
+    python -m seqtutor_music.real [METRE] [triplets] [FILE]
 
 The metre is 4/4 where none is given. `seqtutor infer --domain music --examples FILE` finds the weights under which the
 prior becomes these phrases.
@@ -15,8 +17,10 @@ import numpy as np
 from seqtutor import Measure
 from seqtutor_music import measures
 from seqtutor_music.domain import MusicDomain, MusicOptions
-from seqtutor_music.events import VOCABULARY, join, stack
+from seqtutor_music.events import WITH_TRIPLETS, join, stack
 from seqtutor_music.metre import COMMON, METRES, Metre
+
+TRIPLETS = "triplets"  # as it is typed
 
 
 def phrases(domain: MusicDomain) -> list[list[str]]:
@@ -34,18 +38,19 @@ def _row(figure: Measure) -> dict[str, float]:
 
 def figures(found: list[list[str]], metre: Metre = COMMON) -> dict[str, dict[str, float]]:
     """What phrases have of each measure."""
-    rows = measures.measure(stack([VOCABULARY.encode(phrase) for phrase in found]), metre)
+    rows = measures.measure(stack([WITH_TRIPLETS.encode(phrase) for phrase in found]), metre)
     return {m.name: _row(m) for m in rows if m.name not in measures.COPIES}
 
 
 def main(arguments: list[str]) -> None:
     """Write `real.json` of the metre, and the phrases of four bars to the file that is named."""
-    named = [name for name in arguments[:1] if name in METRES]
-    metre = METRES[named[0]] if named else COMMON
-    found = {bars: phrases(MusicDomain(MusicOptions(bars=bars, metre=metre.name))) for bars in measures.BARS}
-    known = {str(bars): figures(these, metre) for bars, these in found.items()}
-    measures.kept(metre).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    for path in arguments[len(named) :]:
+    metre = next((METRES[name] for name in arguments if name in METRES), COMMON)
+    triplets = TRIPLETS in arguments
+    options = [MusicOptions(bars=bars, metre=metre.name, triplets=triplets) for bars in measures.BARS]
+    found = {one.bars: phrases(MusicDomain(one)) for one in options}
+    known = {str(bars): figures(these, options[0].bar) for bars, these in found.items()}
+    measures.kept(options[0].bar).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    for path in [argument for argument in arguments if argument not in (*METRES, TRIPLETS)]:
         Path(path).write_text("".join(f"{join(phrase)}\n" for phrase in found[4]), encoding="utf-8")
 
 

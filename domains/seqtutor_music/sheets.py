@@ -251,7 +251,12 @@ def _xml_chord(chord: Chord) -> str:
     letter, alter, quality = chord.parts
     altered = f"<root-alter>{alter}</root-alter>" if alter else ""
     root = f"<root><root-step>{letter}</root-step>{altered}</root>"
-    return f'<harmony>{root}<kind text="{quality}">{KINDS[quality]}</kind></harmony>'
+    bass = ""
+    if chord.bass:
+        letter, alter = chord.bass
+        altered = f"<bass-alter>{alter}</bass-alter>" if alter else ""
+        bass = f"<bass><bass-step>{letter}</bass-step>{altered}</bass>"
+    return f'<harmony>{root}<kind text="{quality}">{KINDS[quality]}</kind>{bass}</harmony>'
 
 
 def _xml_note(value: Value, beam: str, sheet: Sheet) -> str:

@@ -16,7 +16,7 @@ from seqtutor import PAD, UserError
 from seqtutor_music.context import Values
 from seqtutor_music.events import BEAT, HOLD, THIRD, TRIPLET, Ids, Note, batch, time_of
 
-__all__ = ["BEAT", "as_heard", "batch", "heard", "is_third", "slots", "timed"]  # batch, for the doctests
+__all__ = ["as_heard", "batch", "divided", "heard", "is_third", "slots", "timed"]  # batch, for the doctests
 
 NEAREST = (0, 1, 3)  # the sixteenths that are nearest to the thirds of a beat
 
@@ -74,7 +74,7 @@ def heard(ids: Ids) -> Ids:
     """
     if not (ids == TRIPLET).any():
         return ids
-    plain, beats = np.where(ids == TRIPLET, HOLD, ids), _divided(ids)
+    plain, beats = np.where(ids == TRIPLET, HOLD, ids), divided(ids)
     cells = _beats(plain)
     cells[beats] = np.insert(cells[beats][:, 1:], NEAREST[-1] - 1, HOLD, axis=1)
     return cells.reshape(len(ids), -1)[:, : ids.shape[1]]
@@ -85,7 +85,7 @@ def as_heard(values: Callable[[Ids], Values]) -> Callable[[Ids], Values]:
 
     def paid(ids: Ids) -> Values:
         cells = _beats(values(heard(ids)))
-        first, second, between, third = np.moveaxis(cells[beats := _divided(ids)], -1, 0)
+        first, second, between, third = np.moveaxis(cells[beats := divided(ids)], -1, 0)
         cells[beats] = np.stack([np.zeros_like(first), first, second + between, third], axis=-1)
         return cells.reshape(len(ids), -1)[:, : ids.shape[1]]
 
@@ -98,7 +98,7 @@ def _beats(values: NDArray[Any]) -> NDArray[Any]:
     return filled.reshape(len(values), -1, BEAT)
 
 
-def _divided(ids: Ids) -> NDArray[np.bool_]:
+def divided(ids: Ids) -> NDArray[np.bool_]:
     """(B, beats): whether a `3` stands at the beginning of a beat, which is there to its end."""
     cells = _beats(ids)
     return np.asarray((cells[:, :, 0] == TRIPLET) & (cells[:, :, -1] != PAD))

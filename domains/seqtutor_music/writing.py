@@ -122,4 +122,4 @@ def title(folder: Path) -> str:
     """What the melodies of a folder are called: its name, behind that of the run that it lies in."""
     folder = folder.absolute()
     run = folder.parent.name if (folder.parent / "config.toml").is_file() else ""
-    return f"{run} {folder.name}".strip()
+    return f"{run} {folder.name}".strip().encode(errors="replace").decode()  # a name that is no text is none here

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import ProfileCommand, typed
+from seqtutor.arrays import Values
+from seqtutor.cli.options import SEED, ProfileCommand, typed
 from seqtutor.cli.outside import refuse_strangers
 from seqtutor.config import NO_LIMIT, TrainConfig, build, layered
 from seqtutor.errors import UserError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from seqtutor.calibration import Calibrated
-    from seqtutor.domain import Values
     from seqtutor.rewards.scorer import Scorer
     from seqtutor.runs.evaluation import Evaluation
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Samples of the prior from which to tell what the optimum has, before anything is tuned. Each is scored.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed by which they are drawn.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed by which they are drawn.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the profile names.")
 def calibrate(config: str, count: int, draws: int, seed: int, trust: bool, **options: Any) -> None:
     """Ask every term of PROFILE, a config or a domain, about items of the corpus.
@@ -49,7 +49,7 @@ def calibrate(config: str, count: int, draws: int, seed: int, trust: bool, **opt
     seqtutor calibrate music --metre 6/8 --draws 10000
     """
     from seqtutor import calibration
-    from seqtutor.cli.console import counting
+    from seqtutor.cli.console import progress
     from seqtutor.domain import available, load
     from seqtutor.hits import tokens_of
     from seqtutor.rewards.scorer import new_scorer
@@ -68,7 +68,7 @@ def calibrate(config: str, count: int, draws: int, seed: int, trust: bool, **opt
     with ExitStack() as stack:
         run = stack.enter_context(closing(new_scorer(domain, settings)))
         scorer = stack.enter_context(closing(run.aside(run.terms)))  # a run's budget of calls is no limit here
-        report = stack.enter_context(counting("calibrating"))
+        report = stack.enter_context(progress("calibrating"))
         found = list(calibration.calibrated(scorer, texts, report))
         totals = scorer.of_texts(texts, tokens_of(scorer, texts)).totals
         of_prior = _drawn(scorer, settings, draws, seed) if draws else None
@@ -102,9 +102,9 @@ def _show_optimum(found: Evaluation, temperature: float) -> None:
     if optimum.effective < LEAST:
         say(f"too few to tell its figures: fewer than {LEAST:.0f}; draw more, or ask for a higher temperature")
         return
-    table = new_table("what the prior has, the optimum, and real items; mean ± 95 % interval")
-    for heading in ("prior", "optimum", "real"):
-        table.add_column(heading, justify="right")
+    table = new_table(
+        "what the prior has, the optimum, and real items; mean ± 95 % interval", "prior", "optimum", "real"
+    )
     for one in (row for row in found.figures if not row.of_set):
         cells = [figure(m.mean, m.halfwidth, m.percent) for m in (one, one.weighted(optimum.weights))]
         table.add_row(one.name, *cells, figure(one.reference, None, one.percent))
@@ -133,16 +133,11 @@ def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) ->
 
 
 def _table(found: Sequence[Calibrated], count: int) -> Table:
-    from rich.table import Table
-
+    from seqtutor.cli.console import new_table
     from seqtutor.cli.tables import weight_of
 
-    table = Table(
-        title=f"{count:,} items of the corpus; us: microseconds an item", title_justify="left", box=None, pad_edge=False
-    )
-    table.add_column("", no_wrap=True)
-    for heading in ("weight", "low", "", "high", "never", "always", "us"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    title = f"{count:,} items of the corpus; us: microseconds an item"
+    table = new_table(title, "weight", "low", "", "high", "never", "always", "us")
     for one in found:
         ends = (f"{one.known.min():.3g}", f"{one.known.max():.3g}") if len(one.known) else ("-", "-")
         shares = (f"{one.never:.1%}", f"{one.always:.1%}") if one.of_share else ("-", "-")

@@ -33,10 +33,14 @@ def say(line: str) -> None:
     console.print(line, soft_wrap=True)
 
 
-def new_table(title: str) -> Table:
-    """A table whose first column names the rows."""
+def new_table(title: str | None, *figures: str, last: str | None = None) -> Table:
+    """A table whose first column names the rows, then columns of `figures`, and one of words if it has a name."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
+    for heading in figures:
+        table.add_column(heading, justify="right", no_wrap=True)
+    if last is not None:
+        table.add_column(last, overflow="fold")
     return table
 
 
@@ -57,8 +61,8 @@ class _Progress(Progress):
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Progress]:
-    """A progress bar with the time left and, behind it, the live figures (the field `figures`); see `_Progress`."""
+def progress(label: str) -> Iterator[Callable[..., None]]:
+    """A progress bar with the time left, as a function (done, total, figures behind it); see `_Progress`."""
     columns = (
         TextColumn(label),
         BarColumn(bar_width=24),
@@ -67,12 +71,5 @@ def progress(label: str) -> Iterator[Progress]:
         TextColumn("{task.fields[figures]}"),
     )
     with _Progress(*columns, console=console, refresh_per_second=4, disable=not console.is_terminal) as bar:
-        bar.add_task(label, total=None, figures="")
-        yield bar
-
-
-@contextmanager
-def counting(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar as the function (done, total) that a domain reports to."""
-    with progress(label) as bar:
-        yield lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
+        task = bar.add_task(label, total=None, figures="")
+        yield lambda done, total, figures="": bar.update(task, completed=done, total=total, figures=figures)

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from seqtutor.config import NO_RECORD, check_seed
+from seqtutor.cli.options import SEED
+from seqtutor.config import NO_RECORD
 from seqtutor.errors import UserError
 
 
@@ -15,7 +16,7 @@ from seqtutor.errors import UserError
 @click.argument("model")
 @click.option("--against", multiple=True, metavar="MODEL", help="Another run or prior to measure beside it.")
 @click.option("-n", "count", type=click.IntRange(2), default=1000, show_default=True, help="Samples of each.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--log", multiple=True, metavar="FILE", help="Record to estimate MODEL's reward from, unsampled.")
 @click.option("--log-reward", default="", metavar="COLUMN", help="Its column of rewards.  [default: the run's own]")
@@ -39,7 +40,6 @@ def evaluate(
     seqtutor evaluate molecules -n 10000 --json
     seqtutor evaluate outputs/molecules-tb-20260101-120000 --log old/samples.csv
     """
-    check_seed(seed)
     if log and against:
         raise UserError("--log estimates MODEL from a record, and --against samples: give one of them")
     if (log_reward or log_text) and not log:

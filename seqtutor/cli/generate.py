@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import ModelCommand, typed
+from seqtutor.cli.options import SEED, ModelCommand, typed
 from seqtutor.cli.outside import OF_SESSION, foreign, left_out, of_session, unseen
 from seqtutor.errors import UserError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("-n", "count", type=click.IntRange(1), default=32, show_default=True, help="Items to write.")
 @click.option("--output", default="", help="Folder to write to.  [default: outputs/<domain>-samples-<time>]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed: the same one writes the same items.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed: the same one writes the same items.")
 @click.option(
     "--temperature", type=float, default=1.0, show_default=True, help="Of the softmax: below 1 safer, above 1 wilder."
 )
@@ -71,22 +71,34 @@ def generate(
     from seqtutor.cli.console import say
     from seqtutor.drawing import check_drawing, open_model
     from seqtutor.priors.given import given_steps
-    from seqtutor.runs.folder import new_folder, write_samples
+    from seqtutor.runs.folder import claimed, new_folder, write_samples
 
     check_drawing(count, draws, temperature, reward_temperature)
     source = open_model(model, typed(options), primer or revise)
     given = given_steps(source.domain, primer, revise, keep)
     among = None if draws == 1 else (draws, reward_temperature)
     folder = new_folder(output, f"{source.domain.name}-samples")
+    table = claimed(folder / "samples.csv")
     try:
         scores, said = _scored(source, count, seed, temperature, given, among, trust)
     except UserError:
+        table.unlink()
         if not output:  # its name is ours, and it is empty
             folder.rmdir()
         raise
-    write_samples(folder / "samples.csv", {model: scores}, np.flatnonzero(scores.valid))
+    write_samples(table, {model: scores}, np.flatnonzero(scores.valid))
     valid = _write(source.domain, scores.items(count), folder, given if without_primer else None)
     say(f"{said}{valid} of {count} samples are valid; written to {folder}")
+    if among is None and not source.tuned and _other_rules(source.domain):
+        say("the prior wrote them as ever; what these options ask of the rules is chosen with --draws 30, say")
+
+
+def _other_rules(domain: Domain) -> bool:
+    """Whether the domain's options ask for other terms, or weights, than it has without them."""
+    from seqtutor.domain import load
+
+    usual, now = load(domain.name).terms(), domain.terms()
+    return [(term.name, term.weight) for term in now] != [(term.name, term.weight) for term in usual]
 
 
 def _scored(

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, typed
-from seqtutor.config import check_seed
+from seqtutor.cli.options import SEED, DomainCommand, typed
 from seqtutor.domain import Domain, RewardTerm, load
 from seqtutor.errors import UserError, unknown
 
@@ -32,7 +31,7 @@ MOST = 10**7  # texts of the prior
 @click.option("--prior", default="", help="What they are compared with: a prior's name or folder.  [default: domain]")
 @click.option("-n", "--texts", type=click.IntRange(100, MOST), help="Texts of the prior.  [default: 4000]")
 @click.option("--without", multiple=True, metavar="TERM", help="A term to leave out; may be repeated.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the prior's texts.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the prior's texts.")
 @click.option("--output", default="", help="Config to write, for 'seqtutor train --config'.")
 def infer(
     domain: str,
@@ -53,7 +52,6 @@ def infer(
     seqtutor infer --domain molecules --examples liked.smi --among candidates.smi
     seqtutor train --config mine.toml
     """
-    check_seed(seed)
     if not domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
     if not examples:

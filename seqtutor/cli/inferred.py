@@ -22,10 +22,8 @@ STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
 
 def table(found: Inference, against: str) -> Table:
     """One row a term, the strongest first."""
-    out = new_table(f"{found.items:,} items against {against}; w in nats per sd")
-    for heading in ("mean, sd", "w", "95 % interval", "p"):
-        out.add_column(heading, justify="right", no_wrap=True)
-    out.add_column("")
+    title = f"{found.items:,} items against {against}; w in nats per sd"
+    out = new_table(title, "mean, sd", "w", "95 % interval", "p", last="")
     for k in np.argsort(-np.abs(found.mean)):
         low, high = found.interval[k]
         out.add_row(
@@ -58,12 +56,9 @@ def words(w: float, matters: bool) -> str:
 
 def columns(found: Mapping[str, Inference], shared: Shared, against: str) -> Table:
     """One column a set of examples, and what they share."""
-    out = new_table(f"against {against}; w in nats per sd, ± 95 % interval")
-    for name in found:
-        out.add_column(f"{name} ({found[name].items:,})", justify="right", no_wrap=True)
-    for heading in ("shared", "p they differ"):
-        out.add_column(heading, justify="right", no_wrap=True)
-    out.add_column("")
+    sets = [f"{name} ({one.items:,})" for name, one in found.items()]
+    title = f"against {against}; w in nats per sd, ± 95 % interval"
+    out = new_table(title, *sets, "shared", "p they differ", last="")
     for k in np.argsort(-np.abs(shared.mean)):
         name = shared.names[k]
         cells = [_figure(one.mean, one.halfwidth, one.names.index(name)) for one in found.values()]

@@ -11,7 +11,7 @@ import click
 from seqtutor.cli.options import DomainCommand, typed
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.encoding import misfit
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, plain
 
 
 @click.command(cls=DomainCommand)
@@ -28,7 +28,7 @@ def inspect(data: str, domain: str, **options: Any) -> None:
     reader = load(domain, typed(options))
     good = bad = 0
     for line in read_lines(reader, data):
-        click.echo(outcome(reader, line))
+        click.echo(plain(outcome(reader, line)))
         good, bad = good + (not line.problem), bad + bool(line.problem)
     if not good + bad:
         raise UserError(f"{data} is empty: it holds no item of domain '{domain}'")
@@ -37,7 +37,7 @@ def inspect(data: str, domain: str, **options: Any) -> None:
 
 def read_lines(domain: Domain, path: str) -> Iterator[DataLine]:
     """The items of a user's file or folder; what the vocabulary cannot spell has that as its problem."""
-    for line in domain.read(Path(path)):
+    for line in domain.read(Path(path).expanduser()):
         problem = line.problem or misfit(domain, line.text or "")
         yield DataLine(line.where, None if problem else line.text, problem)
 

@@ -19,24 +19,25 @@ from seqtutor.option import types_of
 from seqtutor.plugins import installed
 from seqtutor.signals import undisturbed
 
+SEED = click.IntRange(0, 2**63 - 1)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def config_options(cls: type, *names: str) -> Callable[[Command], Command]:
-    """An option for each of `names` of a config dataclass; one that is not typed stays None."""
+def config_options(cls: type) -> Callable[[Command], Command]:
+    """An option for each setting of a config dataclass; one that is not typed stays None."""
 
     def add(command: Command) -> Command:
-        for parameter in reversed(_parameters(cls, names)):
+        for parameter in reversed(_parameters(cls)):
             command.__dict__.setdefault("__click_params__", []).append(parameter)
         return command
 
     return add
 
 
-def _parameters(cls: type, names: Sequence[str] = (), changed: dict[str, Any] | None = None) -> list[click.Option]:
+def _parameters(cls: type, changed: dict[str, Any] | None = None) -> list[click.Option]:
     hints, options = types_of(cls), []
     for item in dataclasses.fields(cls):
-        if "help" not in item.metadata or (names and item.name not in names):
+        if "help" not in item.metadata:
             continue
         choices = item.metadata.get("choices")
         default = (changed or {}).get(item.name, item.default)
@@ -190,7 +191,7 @@ def as_typed(options: Any) -> list[str]:
     return words
 
 
-def gather(cls: type, given: dict[str, Any], domain: type[Domain] | None) -> dict[str, Any]:
+def gather(given: dict[str, Any], domain: type[Domain] | None) -> dict[str, Any]:
     """What was typed, as config keys: those of the domain under `options`."""
     typed = {key: value for key, value in given.items() if value not in (None, ())}
     names = {f.name for f in dataclasses.fields(domain.Options)} if domain else set()

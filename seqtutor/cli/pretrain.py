@@ -44,7 +44,7 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
     seqtutor pretrain --resume priors/mine
     seqtutor train --domain molecules --prior priors/mine
     """
-    typed = gather(PretrainConfig, given, ctx.meta["seqtutor.domain"])
+    typed = gather(given, ctx.meta["seqtutor.domain"])
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
     settings = build(PretrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
     if not settings.domain:
@@ -77,7 +77,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
         def report(state: pretraining.Progress, updates: int) -> None:
             held = f"held-out {state.history[-1][2]:.4f}" if state.history else ""
             rate = f"{state.tokens / state.seconds:,.0f} tokens/s"
-            bar.update(bar.task_ids[0], completed=state.update, total=updates, figures=f"{held} nats/token  {rate}")
+            bar(state.update, updates, f"{held} nats/token  {rate}")
 
         try:
             model, state = pretraining.pretrain(domain, data, settings, folder, report)
@@ -168,9 +168,9 @@ def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
 
 
 def _corpus(domain: Domain) -> list[str]:
-    from seqtutor.cli.console import counting
+    from seqtutor.cli.console import progress
 
-    with counting(f"corpus of {domain.name}") as report:
+    with progress(f"corpus of {domain.name}") as report:
         return domain.corpus(report)
 
 

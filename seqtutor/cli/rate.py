@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import ModelCommand, as_typed, typed
-from seqtutor.config import check_seed
-from seqtutor.errors import UserError
+from seqtutor.cli.options import SEED, ModelCommand, as_typed, typed
 
 if TYPE_CHECKING:
     from seqtutor.drawing import Source
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--rater", default="", help="Who votes.  [default: your name on this machine]")
 @click.option("--votes", default="", metavar="FILE", help="File to add the votes to.  [default: <domain>-votes.jsonl]")
 @click.option("--port", type=int, default=0, show_default=True, help="Port on this machine; 0: any that is free.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the items and of their order.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the items and of their order.")
 @click.option("--open/--no-open", "browser", default=True, show_default=True, help="Open the page in a browser.")
 def rate(
     model: str, against: str, count: int, rater: str, votes: str, port: int, seed: int, browser: bool, **options: Any
@@ -42,7 +40,6 @@ def rate(
     seqtutor rate outputs/molecules-tb-20260101-120000 --against molecules
     seqtutor train --domain music --taste music-votes.jsonl
     """
-    check_seed(seed)
     from seqtutor.drawing import open_model
     from seqtutor.people.server import Page, bound
 
@@ -62,18 +59,13 @@ def _session(source: Source, model: str, against: str, path: Path, rater: str, s
     """A session over items of the model and of its prior, or of two models that stand against each other."""
     import numpy as np
 
-    from seqtutor.drawing import open_model
+    from seqtutor.drawing import alike, open_model
     from seqtutor.people.asking import POOL, Session
     from seqtutor.people.lens import different_items
 
     models = {"policy": source.model, "prior": source.prior} if source.tuned else {"prior": source.model}
     if against:
-        other = open_model(against)
-        if other.domain.name != source.domain.name or other.domain.options != source.domain.options:
-            raise UserError(
-                f"'{against}' writes items of domain '{other.domain.name}' {other.domain.options}, "
-                f"'{model}' of '{source.domain.name}' {source.domain.options}: they cannot be compared"
-            )
+        other = alike(open_model(against), against, source)
         models = {model: source.model, against if against != model else f"{against} again": other.model}
     writers = {
         name: different_items(one, source.domain, POOL, seed + place)

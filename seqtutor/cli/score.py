@@ -81,9 +81,9 @@ def score(
 def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[Found]:
     """Every text scored, with the answers that a run has had, and written down."""
     from seqtutor import hits
-    from seqtutor.cli.console import counting
+    from seqtutor.cli.console import progress
 
-    with scorer.remembering(answers) if answers else nullcontext(), counting("scoring") as report:
+    with scorer.remembering(answers) if answers else nullcontext(), progress("scoring") as report:
         scorer.start(texts[0])
         return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv", origins)
 

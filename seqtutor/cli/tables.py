@@ -60,13 +60,12 @@ def comparison_table(summary: Mapping[str, Any]) -> Table:
 
     Where some of the samples are kept, what is judged is these, and the policy's own interval is left to the page.
     """
-    table = new_table(f"{summary['samples']:,} samples each, mean ± 95 % interval")
-    table.padding = (0, 1, 0, 0)  # so that it fits into 80 columns
     rows = [summary["reward"], *summary["terms"], *summary["measures"]]
     real, kept = any(row["reference"] is not None for row in rows), any("kept" in row for row in rows)
     after = ["tuned", "kept"] if kept else ["tuned"]
-    for heading in ("prior", f"best of {summary['best_of']} from it", *after, *(["real"] if real else []), ""):
-        table.add_column(heading, justify="right")
+    headings = ["prior", f"best of {summary['best_of']} from it", *after, *(["real"] if real else []), ""]
+    table = new_table(f"{summary['samples']:,} samples each, mean ± 95 % interval", *headings)
+    table.padding = (0, 1, 0, 0)  # so that it fits into 80 columns
     for row in rows:
         own = _known(row.get("kept"))
         cells = [_cell(row, estimate) for estimate in (row["prior"], row["best_of_n"])]
@@ -82,10 +81,8 @@ def comparison_table(summary: Mapping[str, Any]) -> Table:
 def explanation_table(found: Explanation) -> Table:
     """A row for each part: what the models thought of it, what it earned, and by which terms, the largest first."""
     tuned = found.logp is not None
-    table = new_table(f"reward {found.reward:.4g}; nats are log-probabilities")
-    for heading in ("nats, prior", *(["nats, tuned"] if tuned else []), "paid"):
-        table.add_column(heading, justify="right")
-    table.add_column("by", overflow="fold")
+    headings = ["nats, prior", *(["nats, tuned"] if tuned else []), "paid"]
+    table = new_table(f"reward {found.reward:.4g}; nats are log-probabilities", *headings, last="by")
     for part in found.parts:
         own = [f"{part.logp:.2f}"] if part.logp is not None else []
         table.add_row(part.name, f"{part.prior_logp:.2f}", *own, _signed(part.total), _by(part.paid))
@@ -147,10 +144,8 @@ def kept_line(kept: Mapping[str, Any], temperature: float, folder: Path) -> str:
 
 def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int) -> Table:
     """The figures of several sets of samples, one column each, and of real items. `rows`: the same Measure of each."""
-    table = new_table(f"mean ± 95 % interval, up to {count:,} items each")
     real = any(row[0].reference is not None for row in rows)
-    for name in [*names, *(["real"] if real else [])]:
-        table.add_column(name, justify="right")
+    table = new_table(f"mean ± 95 % interval, up to {count:,} items each", *names, *(["real"] if real else []))
     for row in rows:
         cells = [figure(m.mean, m.halfwidth, m.percent) for m in row]
         table.add_row(row[0].name, *cells, *([figure(row[0].reference, None, row[0].percent)] if real else []))
@@ -159,11 +154,9 @@ def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int
 
 def proof_table(proofs: Sequence[Proof]) -> Table:
     """What `seqtutor verify` found, one row an objective."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # so that it fits into 80 columns
-    table.add_column("", no_wrap=True)
-    for heading in ("loss at pi*", "beside", "grad J/c", "off, shipped", "KL to pi*, nats", "s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    headings = ("loss at pi*", "beside", "grad J/c", "off, shipped", "KL to pi*, nats", "s")
+    table = new_table(None, *headings, last="")
+    table.padding = (0, 1, 0, 0)  # so that it fits into 80 columns
     for proof in proofs:
         along = f"{proof.multiple:+.6f}" if proof.climbs else "-"
         kl = f"{proof.before:.2f} -> {proof.after:.4f}"

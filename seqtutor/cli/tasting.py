@@ -47,10 +47,7 @@ def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
 def _table(told: Told) -> Table:
     from seqtutor.cli.console import new_table
 
-    table = new_table("what the votes say is liked")
-    for name in ("nats per sd", "95 % interval"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+    table = new_table("what the votes say is liked", "nats per sd", "95 % interval", last="")
     for one in told.likings[:SHOWN]:
         word = ("liked" if one.mean > 0 else "disliked") if one.shown else "not shown"
         table.add_row(one.name, f"{one.mean:+.2f}", f"{one.low:+.2f} .. {one.high:+.2f}", word)

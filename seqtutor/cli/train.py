@@ -72,7 +72,7 @@ def train(
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-tb-20260101-120000
     """
-    typed = gather(TrainConfig, given, ctx.meta["seqtutor.domain"])
+    typed = gather(given, ctx.meta["seqtutor.domain"])
     if weight:
         typed["weights"] = dict(_weight(text) for text in weight)
     terms = with_learnt(typed_terms(function, program, transform), taste, surrogate, caution, resume or "")
@@ -193,7 +193,7 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
         def report(row: Row) -> None:
             learnt = f"reward {row['reward']:.3f}" if math.isfinite(row["reward"]) else _explained(row)
             figures = f"{learnt}  KL {round(row['kl_per_token'], 3) + 0.0:.3f} nats/token  valid {row['valid']:.0%}"
-            bar.update(bar.task_ids[0], completed=row[column], total=whole, figures=figures)
+            bar(row[column], whole, figures)
 
         def warn(alarm: Alarm) -> None:
             say(f"alarm: {alarm.message}")

@@ -6,10 +6,14 @@ import sys
 
 import click
 
+from seqtutor.cli.options import SEED
+
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[OBJECTIVE]...")
-@click.option("--seed", default=0, show_default=True, help="Seed of the world: its prior, its rewards, its training.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Seed of the world: its prior, its rewards, its training."
+)
 def verify(names: tuple[str, ...], seed: int) -> None:
     """Prove the installed objectives, or those named, on a world whose every sequence is listed.
 
@@ -33,7 +37,7 @@ def verify(names: tuple[str, ...], seed: int) -> None:
     proofs: list[Proof] = []
     with progress("verifying") as bar:
         for name in chosen:
-            bar.update(bar.task_ids[0], completed=len(proofs), total=len(chosen), figures=name)
+            bar(len(proofs), len(chosen), name)
             proofs.append(prove(world, name))
     console.print(f"{len(world.tokens)} words, temperature {TEMPERATURE:g}; pi* found by listing them all")
     console.print(proof_table(proofs))

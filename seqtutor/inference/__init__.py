@@ -18,17 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import chdtrc, logsumexp
 
+from seqtutor.arrays import Values
 from seqtutor.errors import UserError
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 CLIP = 0.005  # quantiles of the base, on both sides, beyond which a term counts no further
 HITS = 20  # base texts, at the least, of which a term says something else than of most

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqtutor.arrays import Values
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.files import write_json
@@ -15,7 +16,6 @@ from seqtutor.inference import FEWEST, Inference, TooFarError, infer
 from seqtutor.inference.features import grouped, offered, prior_base
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Values
     from seqtutor.pretraining import Examples
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError, shortened
@@ -19,9 +19,6 @@ from seqtutor.files import read_text, readable
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs import keeping
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
 
 TEXTS = 4000  # of the prior
 ROWS = 1024  # sequences that are scored together

@@ -13,14 +13,13 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.spatial.distance import cdist
 
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
+from seqtutor.arrays import Ids, Values
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 LENGTHS = (0.35, 0.5, 0.7, 1.0, 1.5, 2.5)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import chdtrc
 
+from seqtutor.arrays import Values
 from seqtutor.inference import NORMAL, Inference
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from seqtutor.plugins import find
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from seqtutor.objectives.losses import Steps
+
 PRIORITIES = ("uniform", "reward", "error")
 
 
@@ -94,8 +96,8 @@ Reference = Literal["average", "sampler", "itself"]
 class Objective:
     """A loss of each sequence (B,), and what it must be given.
 
-    `loss`: a function, or 'module:function', that takes the tensors of `losses.py` in their order, then `temperature`
-    and those of its own numbers that it names as keywords. `Settings`: the frozen dataclass of those numbers; one that
+    `loss`: a function, or 'module:function', that takes a `losses.Steps` and those of its own numbers that it names as
+    keywords. `Settings`: the frozen dataclass of those numbers; one that
     derives from OffPolicy says that the objective may learn from stored sequences. `reference`: what it compares with,
     an 'average' of past policies (a target network), the 'sampler' (the policy as it was when it wrote the batch), or
     the policy 'itself'. `tilt`: the network learns G, with Psi = log p + G. `exact`: it claims to lead to pi*.
@@ -109,9 +111,9 @@ class Objective:
     exact: bool = True
     separable: bool = True
 
-    def __call__(self, *tensors: Tensor, **numbers: float) -> Tensor:
+    def __call__(self, steps: Steps, **numbers: float) -> Tensor:
         """The loss of each sequence (B,)."""
-        return self.function(*tensors, **numbers)
+        return self.function(steps, **numbers)
 
     @cached_property
     def function(self) -> Callable[..., Tensor]:

@@ -1,16 +1,8 @@
-"""The losses: each a function of tensors that can be laid beside its equation; same arguments, same order.
+"""The losses: each a function of the steps of a batch, beside its equation.
 
 s = the tokens so far, a = the token taken, p = the prior, pi = the policy, r = the reward of that step, c = its
-temperature; a minus marks the target network. After the end the next value is 0. B sequences, T steps, V tokens:
-
-    values      (B, T, V)  what the policy says of every next token: V(s) + log pi(.|s), called Q or Psi
-    target      (B, T, V)  the same from what it is compared with; carries no gradient
-    prior_logp  (B, T)     log p(a|s), nats; carries no gradient
-    tokens      (B, T)     the token taken
-    reward      (B, T)     the reward of each step
-    mask        (B, T)     True at the steps that the policy chose: not at given ones, nor after the end
-
-Every one returns the loss of each sequence (B,). All of them move pi towards the one maximum of
+temperature; a minus marks the target network. After the end the next value is 0. Every loss is that of each sequence
+(B,), and all of them move pi towards the one maximum of
 
     J(pi) = E_pi[ R ] - c * KL(pi || p)        pi* = p * exp(R/c) / Z
 
@@ -27,6 +19,7 @@ docs/objectives.md says which to use.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -35,197 +28,106 @@ from torch import Tensor
 from seqtutor.objectives import HUBER
 
 
-def q(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-    gamma: float = 1.0,
-    span: int = 1,
-    trace: float = 1.0,
-    huber: float = HUBER,
-) -> Tensor:
+class Steps(NamedTuple):
+    """What a loss is given of B sequences, T steps, V tokens. Only `values` carries a gradient."""
+
+    values: Tensor  # (B, T, V) what the policy says of every next token: V(s) + log pi(.|s), called Q or Psi
+    target: Tensor  # (B, T, V) the same from what it is compared with
+    prior_logp: Tensor  # (B, T) log p(a|s), nats
+    tokens: Tensor  # (B, T) the token taken
+    reward: Tensor  # (B, T) the reward of each step
+    mask: Tensor  # (B, T) True at the steps that the policy chose: not at given ones, nor after the end
+    temperature: float
+
+    @property
+    def logp(self) -> Tensor:
+        """Log pi of the token taken (B, T), nats."""
+        return taken(self.values.log_softmax(-1), self.tokens)
+
+    @property
+    def gain(self) -> Tensor:
+        """Log p + r/c (B, T), nats."""
+        return self.prior_logp + self.reward / self.temperature
+
+    @property
+    def net(self) -> Tensor:
+        """The d (B, T) of the module's docstring, nats: log p + r/c - log pi of a chosen token; 0 elsewhere."""
+        return torch.where(self.mask, self.prior_logp - self.logp + self.reward / self.temperature, 0.0)
+
+
+def q(s: Steps, *, gamma: float = 1.0, span: int = 1, trace: float = 1.0, huber: float = HUBER) -> Tensor:
     """Q(s,a) <- log p(a|s) + r/c + gamma * max_a' Q-(s',a'): Jaques et al., ICML 2017, eq. 6."""
-    gain = prior_logp + reward / temperature
-    goal = n_step(gain, target.amax(-1), taken(target, tokens), mask, gamma, span, trace)
-    return step_gaps(taken(values, tokens) - goal, mask, huber)
+    goal = n_step(s, s.target.amax(-1), gamma, span, trace)
+    return step_gaps(taken(s.values, s.tokens) - goal, s.mask, huber)
 
 
-def psi(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-    gamma: float = 1.0,
-    span: int = 1,
-    trace: float = 1.0,
-    huber: float = HUBER,
-) -> Tensor:
+def psi(s: Steps, *, gamma: float = 1.0, span: int = 1, trace: float = 1.0, huber: float = HUBER) -> Tensor:
     """Psi(s,a) <- log p(a|s) + r/c + gamma * logsumexp_a' Psi-(s',a'): Jaques et al., ICML 2017, eq. 8.
 
     With Psi = log p + G it is their eq. 9, G(s,a) <- r/c + gamma * logsumexp_a' [log p(a'|s') + G-(s',a')].
     """
-    gain = prior_logp + reward / temperature
-    goal = n_step(gain, target.logsumexp(-1), taken(target, tokens), mask, gamma, span, trace)
-    return step_gaps(taken(values, tokens) - goal, mask, huber)
+    goal = n_step(s, s.target.logsumexp(-1), gamma, span, trace)
+    return step_gaps(taken(s.values, s.tokens) - goal, s.mask, huber)
 
 
-def tb(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-    huber: float = HUBER,
-) -> Tensor:
+def tb(s: Steps, *, huber: float = HUBER) -> Tensor:
     """(log Z - sum d)^2, log Z = V(s_0) learnt: trajectory balance relative to a prior, Malkin et al., NeurIPS 2022."""
-    log_z = first(values, mask).logsumexp(-1)
-    net = net_reward(values, prior_logp, tokens, reward, mask, temperature)
-    return square(log_z - net.sum(-1), huber)
+    return square(first(s.values, s.mask).logsumexp(-1) - s.net.sum(-1), huber)
 
 
-def vargrad(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-) -> Tensor:
+def vargrad(s: Steps) -> Tensor:
     """(mean_batch[sum d] - sum d)^2 * B/(B-1), the variance of sum d: Richter et al., NeurIPS 2020."""
-    net = net_reward(values, prior_logp, tokens, reward, mask, temperature).sum(-1)
+    net = s.net.sum(-1)
     return (net.mean() - net).square() * len(net) / max(1, len(net) - 1)
 
 
-def dpg(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-) -> Tensor:
+def dpg(s: Steps) -> Tensor:
     """(log mean_batch[exp sum d] - sum d), whose gradient is -(w - 1) grad log pi: Korbak et al., NeurIPS 2022."""
-    net = net_reward(values, prior_logp, tokens, reward, mask, temperature).sum(-1)
+    net = s.net.sum(-1)
     return net.logsumexp(0) - math.log(len(net)) - net
 
 
-def dpo(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-) -> Tensor:
+def dpo(s: Steps) -> Tensor:
     """KL( sigmoid(D) || sigmoid(h) ) of each pair of neighbours: Rafailov et al., NeurIPS 2023, with soft labels.
 
     h is how much more log pi - log p the first has than the second, D how much more R/c: the log-odds of Bradley and
     Terry that it is preferred. Votes of which the answer is sure are D = inf, -log sigmoid(h), and have no optimum.
     """
-    miss = paired(net_reward(values, prior_logp, tokens, reward, mask, temperature).sum(-1))  # D - h
-    odds = paired((reward * mask).sum(-1)) / temperature  # D
+    miss = paired(s.net.sum(-1))  # D - h
+    odds = paired((s.reward * s.mask).sum(-1)) / s.temperature  # D
     return F.softplus(odds - miss) - F.softplus(odds) + odds.sigmoid() * miss
 
 
-def ipo(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-) -> Tensor:
+def ipo(s: Steps) -> Tensor:
     """(D - h)^2 of each pair of neighbours, twice `vargrad` of the two: Azar et al., AISTATS 2024, of margin D."""
-    return paired(net_reward(values, prior_logp, tokens, reward, mask, temperature).sum(-1)).square()
+    return paired(s.net.sum(-1)).square()
 
 
-def reinvent(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-) -> Tensor:
+def reinvent(s: Steps) -> Tensor:
     """(0 - sum d)^2, the augmented likelihood with sigma = 1/c: Olivecrona et al., J. Cheminformatics 2017."""
-    net = net_reward(values, prior_logp, tokens, reward, mask, temperature)
-    return net.sum(-1).square()
+    return s.net.sum(-1).square()
 
 
-def reinforce(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-    gamma: float = 1.0,
-) -> Tensor:
+def reinforce(s: Steps, *, gamma: float = 1.0) -> Tensor:
     """-sum_t log pi(a_t|s_t) * (sum_{k>=t} gamma^(k-t) d_k - the other sequences' mean of it): Kool et al., 2019."""
-    net = net_reward(values, prior_logp, tokens, reward, mask, temperature).detach()
-    to_go = discounted(net, gamma)
+    to_go = discounted(s.net.detach(), gamma)
     others = (to_go.sum(0) - to_go) / max(1, len(to_go) - 1)
-    return -(taken(values.log_softmax(-1), tokens) * (to_go - others) * mask).sum(-1)
+    return -(s.logp * (to_go - others) * s.mask).sum(-1)
 
 
-def ppo(
-    values: Tensor,
-    target: Tensor,
-    prior_logp: Tensor,
-    tokens: Tensor,
-    reward: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-    gamma: float = 1.0,
-    trace: float = 1.0,
-    clip: float = 0.2,
-) -> Tensor:
+def ppo(s: Steps, *, gamma: float = 1.0, trace: float = 1.0, clip: float = 0.2) -> Tensor:
     """-sum_t min(w A, clip(w) A) + (V - V- - A)^2 / 2, w = pi/pi-, A the trace's average: Schulman et al., 2017."""
-    gain = prior_logp + reward / temperature
-    old = taken(target, tokens)  # V-(s) + log pi-(a|s)
-    advantage = (n_step(gain, target.logsumexp(-1), old, mask, gamma, tokens.shape[1], trace) - old) * mask
-    weight = (taken(values.log_softmax(-1), tokens) - taken(target.log_softmax(-1), tokens)).exp()
+    value, old = s.target.logsumexp(-1), taken(s.target, s.tokens)  # V-(s), V-(s) + log pi-(a|s)
+    advantage = (n_step(s, value, gamma, s.tokens.shape[1], trace) - old) * s.mask
+    weight = (s.logp - taken(s.target.log_softmax(-1), s.tokens)).exp()
     climb = torch.minimum(weight * advantage, weight.clamp(1 - clip, 1 + clip) * advantage)
-    miss = values.logsumexp(-1) - target.logsumexp(-1) - advantage
-    return ((miss.square() / 2 - climb) * mask).sum(-1)
+    miss = s.values.logsumexp(-1) - value - advantage
+    return ((miss.square() / 2 - climb) * s.mask).sum(-1)
 
 
 def taken(rows: Tensor, tokens: Tensor) -> Tensor:
     """The entries (B, T) of `rows` (B, T, V) that belong to `tokens` (B, T)."""
     return rows.gather(-1, tokens[..., None])[..., 0]
-
-
-def net_reward(
-    values: Tensor, prior_logp: Tensor, tokens: Tensor, reward: Tensor, mask: Tensor, temperature: float
-) -> Tensor:
-    """The d (B, T) of the module's docstring, nats: log p + r/c - log pi of a chosen token; 0 elsewhere."""
-    log_ratio = prior_logp - taken(values.log_softmax(-1), tokens)
-    return torch.where(mask, log_ratio + reward / temperature, 0.0)
 
 
 def paired(totals: Tensor) -> Tensor:
@@ -266,10 +168,8 @@ def discounted(steps: Tensor, gamma: float) -> Tensor:
     return torch.stack(sums, 1).flip(1)
 
 
-def n_step(
-    gain: Tensor, state_value: Tensor, taken_value: Tensor, mask: Tensor, gamma: float, span: int, trace: float
-) -> Tensor:
-    """The average, with weights of trace^n, of the 1- to `span`-step targets; without gradient. All tensors (B, T).
+def n_step(s: Steps, state_value: Tensor, gamma: float, span: int, trace: float) -> Tensor:
+    """The average, with weights of trace^n, of the 1- to `span`-step targets (B, T), from V-(s); without gradient.
 
     With delta = gain + gamma * V-(s') - X-(s,a), a step's error under the target network (X is Q, Psi or G),
 
@@ -279,10 +179,10 @@ def n_step(
     the paper's rule; a larger one brings a reward at the end to the first token in one update (path consistency,
     Nachum et al., 2017); trace = 1 keeps the longest target alone, 0 the shortest (Sutton, 1988).
     """
-    single = (gain + gamma * following(state_value, mask)).detach()
-    delta = (single - taken_value.detach()) * mask
+    single = (s.gain + gamma * following(state_value, s.mask)).detach()
+    delta = (single - taken(s.target, s.tokens).detach()) * s.mask
     goal = single.clone()
-    for k in range(1, min(span, mask.shape[1])):
+    for k in range(1, min(span, s.mask.shape[1])):
         goal[:, :-k] += (gamma * trace) ** k * delta[:, k:]
     return goal
 

@@ -11,6 +11,7 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.objectives import Objective, Reference
+from seqtutor.objectives.losses import Steps
 from seqtutor.plugins import line_of, place
 
 B, LONGEST = 4, 256  # sequences of the trial, and steps of each at the most
@@ -34,9 +35,10 @@ def tried(objective: Objective, config: TrainConfig, domain: Domain) -> None:
     values, target = (torch.randn(B, steps, words, generator=generator) for _ in range(2))
     prior_logp, reward = (torch.randn(B, steps, generator=generator) for _ in range(2))
     tokens = torch.randint(words, (B, steps), generator=generator)
-    parts = (values.requires_grad_(), target, -prior_logp.abs(), tokens, reward, torch.ones(B, steps, dtype=torch.bool))
+    every = torch.ones(B, steps, dtype=torch.bool)
     try:
-        loss = objective(*parts, temperature=1.0, **objective.numbers(settings))
+        some = Steps(values.requires_grad_(), target, -prior_logp.abs(), tokens, reward, every, 1.0)
+        loss = objective(some, **objective.numbers(settings))
     except Exception as error:  # whatever a stranger's loss raises
         where = place(error, getattr(objective.loss, "__module__", "") or str(objective.loss).partition(":")[0])
         raise wrong(f"its loss cannot be used: {line_of(error)}{where}") from error

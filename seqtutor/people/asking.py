@@ -5,18 +5,19 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.errors import UserError
 from seqtutor.people.taste import Taste, evidence, information, learn
 from seqtutor.people.votes import Vote, append, read
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Domain, Values
+    from seqtutor.domain import Domain
     from seqtutor.people.lens import Lens
 
 POOL = 200  # items of each writer
@@ -31,19 +32,6 @@ SHAKY, SURE = 0.6, 50  # agreement with oneself below which a page warns, after 
 Drawn = tuple[tuple[str, str], tuple[str, str]]  # of either side who wrote it, and the text
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two items as they are shown."""
-
-    id: str
-    a: str
-    b: str
-    source_a: str
-    source_b: str
-    why: str
-    of: str = ""  # the vote on the same pair, the other way round
-
-
 @dataclass
 class Session:
     """One rater before one file of votes. Whoever answers, chooses or refits holds the lock."""
@@ -56,7 +44,7 @@ class Session:
     against: bool = False  # a pair has one item of each writer
     votes: list[Vote] = field(default_factory=list)  # the rater's, that stand
     mine: list[str] = field(default_factory=list)  # ids of those that were given in this session
-    current: Pair | None = None
+    current: Vote | None = None
     lens: Lens | None = None
     taste: Taste | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -72,10 +60,13 @@ class Session:
         if not self.path.parent.is_dir():
             raise UserError(f"there is no folder {self.path.parent} for the votes; name another file with --votes")
         if self.path.exists():
-            self.votes = [vote for vote in read(self.path, self.domain.name).rows if vote.rater == self.rater]
+            found = read(self.path, self.domain.name)
+            if found.problems and not found.rows:
+                raise UserError(f"{self.path} is no file of votes: {found.problems[0]}; name another with --votes")
+            self.votes = [vote for vote in found.rows if vote.rater == self.rater]
 
-    def pair(self) -> Pair:
-        """The pair to be answered now: the one that is open, else a new one."""
+    def pair(self) -> Vote:
+        """The pair to be answered now, a vote without its answer: the one that is open, else a new one."""
         with self.lock:
             if self.current is None:
                 self.current = self._repetition() or self._new()
@@ -87,11 +78,8 @@ class Session:
             pair = self.current
             if pair is None or pair.id != name:
                 return False
-            vote = Vote(
-                self.domain.name, self.rater, pair.a, pair.b, answer, pair.id, "", ms,
-                pair.source_a, pair.source_b, pair.why, pair.of,
-            )  # fmt: skip
-            self.votes.append(append(self.path, vote))
+            vote = append(self.path, replace(pair, answer=answer, ms=ms))
+            self.votes.append(vote)
             self.mine.append(vote.id)
             self.current = None
             self.news.set()
@@ -106,8 +94,7 @@ class Session:
             append(self.path, Vote(last.domain, self.rater, last.a, last.b, "undo", of=last.id))
             self.votes.remove(last)
             self.mine.pop()
-            sides = last.a, last.b, last.source_a, last.source_b
-            self.current = Pair(secrets.token_hex(8), *sides, last.why, last.of)
+            self.current = replace(last, id=secrets.token_hex(8), answer="", time="")
             self.news.set()
             return True
 
@@ -146,7 +133,7 @@ class Session:
             data = evidence([votes[i] for i in known], first[known], second[known], lens.beliefs)
             self.taste = learn(data, seed=len(votes))
 
-    def _repetition(self) -> Pair | None:
+    def _repetition(self) -> Vote | None:
         """Every tenth time an old pair, the other way round."""
         if (len(self.votes) + 1) % REPEATED:
             return None
@@ -155,10 +142,10 @@ class Session:
         if not old:
             return None
         vote = old[int(self.rng.integers(len(old)))]
-        sides = vote.b, vote.a, vote.source_b, vote.source_a
-        return Pair(secrets.token_hex(8), *sides, "repeat", vote.id)
+        swapped = {"a": vote.b, "b": vote.a, "source_a": vote.source_b, "source_b": vote.source_a}
+        return self._asked(**swapped, why="repeat", of=vote.id)
 
-    def _new(self) -> Pair:
+    def _new(self) -> Vote:
         """A pair that was not asked yet, where there is one: at random, or among those that would tell most."""
         asked = {frozenset((vote.a, vote.b)) for vote in self.votes}
         drawn = [(x, y) for x, y in self._drawn(CANDIDATES) if x[1] != y[1]]
@@ -169,7 +156,10 @@ class Session:
         if self.taste is not None and self.lens is not None and len(self.votes) >= FIRST:
             fresh, why = self._telling(fresh, self.taste, self.lens), "information"
         (source_a, a), (source_b, b) = fresh[int(self.rng.integers(len(fresh)))]
-        return Pair(secrets.token_hex(8), a, b, source_a, source_b, why)
+        return self._asked(a=a, b=b, source_a=source_a, source_b=source_b, why=why)
+
+    def _asked(self, **said: Any) -> Vote:
+        return Vote(self.domain.name, self.rater, answer="", id=secrets.token_hex(8), **said)
 
     def _drawn(self, count: int) -> list[Drawn]:
         """Pairs of (writer, text): of each writer alike, or one of either where they stand against each other."""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.encoding import fits, padded, with_end
+from seqtutor.encoding import fits, rows_of
 from seqtutor.errors import UserError
 from seqtutor.inference.features import offered
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.vocabulary import PAD
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
     from seqtutor.priors.model import Model
 
 TEXTS = 1000  # of the prior, by which everything is standardised
@@ -143,7 +143,7 @@ def wrong(domain: Domain, text: str) -> str:
 def named_figures(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[str]) -> tuple[list[str], Values]:
     """The names of terms and of the domain's measures of single items, and both for each text (N, K); NaN: unknown."""
     scorer = Scorer(domain, terms)
-    scores = scorer.of_texts(texts, tokens_of(domain, texts))
+    scores = scorer.of_texts(texts, rows_of(domain, texts, domain.max_length))
     measures = [m for m in domain.measure(texts) if not m.of_set and len(m.values) == len(texts)]
     with np.errstate(divide="ignore", invalid="ignore"):
         figures = {m.name: np.where(m.weights > 0, m.values / m.weights, 0.0) for m in measures}
@@ -151,16 +151,11 @@ def named_figures(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[s
     return list(table), np.stack(list(table.values()), axis=1)
 
 
-def tokens_of(domain: Domain, texts: Sequence[str]) -> Ids:
-    """Ids (N, max_length) of texts, EOS included where there is one, then PAD."""
-    return padded([with_end(domain, domain.encode(text)) for text in texts], domain.max_length)
-
-
 def states(domain: Domain, prior: Model, texts: Sequence[str]) -> Values:
     """The mean and the last hidden state (N, 2 H) of the prior reading each text."""
     import torch
 
-    tokens = torch.from_numpy(tokens_of(domain, texts))
+    tokens = torch.from_numpy(rows_of(domain, texts, domain.max_length))
     with torch.no_grad():
         hidden = prior.hidden(tokens).double()
     real = (tokens != PAD).double()

@@ -17,17 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from seqtutor.arrays import Flags, Ids, Values
 from seqtutor.people.votes import Vote
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
-
-Flags = NDArray[np.bool_]
 
 MEMBERS = 100  # draws that serve as an ensemble
 BURN, THIN = 20, 2  # draws that are thrown away at first, and steps from one kept draw to the next

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.people.asking import AMONG, CANDIDATES, consistency
 from seqtutor.people.taste import Evidence, Taste, expected, information, learn, sigmoid
 from seqtutor.people.votes import Vote
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Values
     from seqtutor.people.lens import Lens
 
 DRAWS = 1000  # of the posterior, where its ends are told

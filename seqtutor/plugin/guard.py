@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from seqtutor.arrays import Ids, Values
 from seqtutor.domain import (
     DataLine,
     Domain,
@@ -32,9 +33,6 @@ from seqtutor.errors import UserError
 from seqtutor.files import check_file, readable
 from seqtutor.plugin.contract import check_terms, fault, of_sizes, wrong
 from seqtutor.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
 
 LONGEST = 1 << 15  # tokens of an item
 PASSED = (UserError, MemoryError)  # said already, or the machine's
@@ -61,26 +59,28 @@ STATED = (  # attributes that the border reads once, as the plugin states them
 class Guarded(Domain):
     """A plugin's domain behind the border. Its own attributes can be read through it; `isinstance` sees its class."""
 
+    vocabulary, max_length, own_prior, place = Vocabulary(()), 0, "", ""  # the plugin's, as they were at the beginning
+
     def __init__(self, plugin: Domain) -> None:
         self.plugin, self.cls = plugin, type(plugin)
         self.complaints: list[str] = []  # of answers that a page or a table had to do without
         self.last_figures: list[Measure] = []  # as they were measured last: their names must not change
         with border(self.cls, "__init__"):
-            self.options = plugin.options
+            self.options, self.place = plugin.options, plugin.place
             self.__dict__.update({key: getattr(plugin, key) for key in STATED})
         for method, problem in of_sizes(plugin):
             raise wrong(self.cls, method, problem)
         with border(self.cls, "vocabulary"):
-            self._vocabulary = self._checked_vocabulary(plugin.vocabulary)
-        if plugin.heights and len(plugin.heights) != len(self._vocabulary.own):
-            raise wrong(self.cls, "heights", f"{len(plugin.heights)} are given for {len(self._vocabulary.own)} tokens")
+            self.vocabulary = self._checked_vocabulary(plugin.vocabulary)
+        if plugin.heights and len(plugin.heights) != len(self.vocabulary.own):
+            raise wrong(self.cls, "heights", f"{len(plugin.heights)} are given for {len(self.vocabulary.own)} tokens")
         with border(self.cls, "own_prior"):
-            self._own_prior = self._text("own_prior", plugin.own_prior)
+            self.own_prior = self._text("own_prior", plugin.own_prior)
         with border(self.cls, "max_length"):
-            self._max_length = plugin.max_length
-        if type(self._max_length) is not int or not 1 <= self._max_length <= LONGEST:
+            self.max_length = plugin.max_length
+        if type(self.max_length) is not int or not 1 <= self.max_length <= LONGEST:
             raise wrong(
-                self.cls, "max_length", f"must be a whole number from 1 to {LONGEST:,}, not {self._max_length!r}"
+                self.cls, "max_length", f"must be a whole number from 1 to {LONGEST:,}, not {self.max_length!r}"
             )
 
     def __getattr__(self, name: str) -> Any:
@@ -94,26 +94,6 @@ class Guarded(Domain):
         """The plugin's, so that isinstance answers as for the plugin itself."""
         cls: type[Domain] = self.__dict__.get("cls", Guarded)
         return cls
-
-    @property
-    def place(self) -> str:
-        """As Domain.place, of the plugin's class."""
-        return self.plugin.place
-
-    @property
-    def own_prior(self) -> str:
-        """As it was at the beginning."""
-        return self._own_prior
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """As it was at the beginning."""
-        return self._vocabulary
-
-    @property
-    def max_length(self) -> int:
-        """As it was at the beginning."""
-        return self._max_length
 
     def _checked_vocabulary(self, found: Any) -> Vocabulary:
         if not isinstance(found, Vocabulary):
@@ -306,6 +286,12 @@ class Guarded(Domain):
         if len(set(found)) < len(found) or not set(found).isdisjoint(texts):
             old = next(text for text in found if found.count(text) > 1 or text in texts)
             raise wrong(self.cls, "vary", f"gave '{old:.60}' twice, or as it was; leave out what is not new")
+        return found
+
+    def detached(self, tokens: Sequence[str], start: int) -> list[str]:
+        found = self._texts("detached", self._call("detached", tuple(tokens), start))
+        if len(found) != len(tokens):
+            raise wrong(self.cls, "detached", f"gave {len(found)} tokens for {len(tokens)}")
         return found
 
     def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from seqtutor.config import OF_PRIOR
 from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, read_text, write_atomically, write_json
@@ -61,6 +62,9 @@ def _description(folder: Path, stem: str) -> Path:
 def read_about(folder: Path, stem: str) -> dict[str, Any]:
     """The JSON beside a model. Raises UserError where it is missing or not what `save_model` writes."""
     path = _description(folder, stem)
+    if not path.is_file():
+        what = f"is neither a run nor a prior: it has no {path.name}" if folder.is_dir() else "is no folder"
+        raise UserError(f"{folder} {what}; a run's or a prior's is needed, or a name: {', '.join(shipped_priors())}")
     try:
         about = json.loads(read_text(path))
         complete = {"kind", "vocabulary", "embedding", "hidden", "layers", "fixed_length"} <= set(about)
@@ -127,6 +131,13 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
 def written_as_path(name: str) -> bool:
     """Whether a name says that it is a path: it holds a separator, or begins with a dot or a tilde."""
     return "/" in name or os.sep in name or name.startswith((".", "~"))
+
+
+def found_from(name: str, run: Path) -> str:
+    """The prior that a run's config names; where that path leads nowhere from here, from a folder above the run."""
+    if not written_as_path(name) or Path(name).expanduser().exists():
+        return name
+    return next((str(above / name) for above in run.absolute().parents if (above / name).exists()), name)
 
 
 def model_folder(name: str | Path) -> Path:
@@ -234,6 +245,15 @@ def fitting_options(name: str | Path, domain: str, typed: Mapping[str, Any]) -> 
 def domain_of(name: str) -> str:
     """The domain whose items a prior, or a run's policy, writes."""
     return str(about_model(name).get("domain", name))
+
+
+def check_same(prior: Model, made_by: Any, name: str) -> None:
+    """Raise UserError where a run whose config says what it was `made_by` stood on another prior than this one."""
+    if isinstance(made_by, Mapping) and made_by.get(OF_PRIOR, digest(prior)) != digest(prior):
+        raise UserError(
+            f"the prior '{name}' has changed since this run began: it cannot go on, nor be compared with it; "
+            "start another run, from this one's policy if you like: --prior RUN/"
+        )
 
 
 def check_device(name: str) -> None:

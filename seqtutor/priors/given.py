@@ -28,8 +28,8 @@ def given_steps(domain: Domain, primer: str = "", revise: str = "", keep: str = 
     if primer and revise:
         raise UserError("--primer begins an item and --revise has one already: give one of them, and --keep 1 perhaps")
     if revise:
-        return Fixed(_kept(domain, ids_of(domain, revise), keep))
-    return Fixed(_beginning(domain, ids_of(domain, primer))) if primer else None
+        return Fixed(_kept(domain, tokens_of(domain, revise), keep))
+    return Fixed(_beginning(domain, _ids(domain, tokens_of(domain, primer)))) if primer else None
 
 
 def _beginning(domain: Domain, ids: Tensor) -> Tensor:
@@ -41,21 +41,24 @@ def _beginning(domain: Domain, ids: Tensor) -> Tensor:
     return ids
 
 
-def _kept(domain: Domain, ids: Tensor, keep: str) -> Tensor:
+def _kept(domain: Domain, tokens: list[str], keep: str) -> Tensor:
     if not domain.fixed_length:
         raise UserError(f"--revise needs items of a fixed length, and those of domain '{domain.name}' end anywhere")
-    if len(ids) != domain.max_length:
+    if len(tokens) != domain.max_length:
         raise UserError(
-            f"the item to revise has {len(ids)} tokens; here an item has {domain.max_length}: "
+            f"the item to revise has {len(tokens)} tokens; here an item has {domain.max_length}: "
             f"make items as long by an option of the domain (seqtutor generate {domain.name} -h)"
         )
     count = -(-domain.max_length // domain.unit)
     stays = torch.zeros(count, dtype=torch.bool)
     for first, last in spans(keep, count):
         stays[first - 1 : last] = True
+    for place in range(1, count):
+        if stays[place] and not stays[place - 1]:
+            tokens = domain.detached(tokens, place * domain.unit)
     if stays.all():
         raise UserError(f"--keep {keep} keeps all of it: nothing is left to write")
-    return ids.masked_fill(~stays.repeat_interleave(domain.unit)[: len(ids)], PAD)
+    return _ids(domain, tokens).masked_fill(~stays.repeat_interleave(domain.unit)[: len(tokens)], PAD)
 
 
 def behind(domain: Domain, text: str, count: int) -> str:
@@ -83,15 +86,20 @@ def spans(text: str, most: int) -> list[tuple[int, int]]:
     return found
 
 
-def ids_of(domain: Domain, word: str) -> Tensor:
-    """Ids (T,) of one item, typed or in a file, without an end."""
-    items = items_of(domain, word, alone=True)
-    if len(items) > 1:
-        raise UserError(f"{word} holds {len(items)} items; give a file that holds one")
-    return torch.tensor(domain.vocabulary.encode(domain.encode(items[0])), dtype=torch.int64)
+def tokens_of(domain: Domain, word: str) -> list[str]:
+    """The tokens of one item, typed or in a file."""
+    (item,) = items_of(domain, word, alone=True)
+    return domain.encode(item)
+
+
+def _ids(domain: Domain, tokens: list[str]) -> Tensor:
+    """Ids (T,), without an end."""
+    return torch.tensor(domain.vocabulary.encode(tokens), dtype=torch.int64)
 
 
 def _typed(domain: Domain, text: str) -> str:
+    if len(text) <= LONGEST_NAME and Path(text).expanduser().is_dir():
+        raise UserError(f"{text} is a folder; give a file that holds one item")
     try:
         domain.encode(text)
     except UserError as error:
@@ -105,10 +113,13 @@ def items_of(domain: Domain, word: str, *, alone: bool = False) -> list[str]:
 
     `alone`: in a file with one item that can be read the others, which cannot, do not matter.
     """
-    if len(word) > LONGEST_NAME or not Path(word).is_file():
+    path = Path(word).expanduser() if len(word) <= LONGEST_NAME else None
+    if path is None or not path.is_file():
         return [_typed(domain, word)]
-    lines = list(domain.read(Path(word)))
+    lines = list(domain.read(path))
     good = [line.text for line in lines if line.text is not None]
+    if alone and len(good) > 1:
+        raise UserError(f"{word} holds {len(lines)} items; give a file that holds one")
     for line in lines:
         if line.text is None and not (alone and len(good) == 1):
             raise UserError(f"{line.where}: {line.problem}")

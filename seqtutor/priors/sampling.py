@@ -176,9 +176,9 @@ def exact_kl(log_policy: Tensor, log_prior: Tensor) -> Tensor:
 
 @torch.no_grad()
 def logp_of(model: Model, tokens: Tensor) -> Tensor:
-    """Log-probability (B, T), nats, of every token of `tokens` (B, T) under `model`; 0 after the end."""
-    rows: Tensor = model(tokens)
-    return rows.gather(-1, tokens[..., None])[..., 0] * sequence_mask(tokens)
+    """Log-probability (N, T), nats, of every token of `tokens` (N, T), however many, under `model`; 0 after the end."""
+    parts = [model(some).gather(-1, some[..., None])[..., 0] for some in torch.split(tokens, CHUNK)]
+    return torch.cat(parts) * sequence_mask(tokens)
 
 
 @torch.no_grad()

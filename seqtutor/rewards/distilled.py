@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
 from seqtutor.rewards.surrogate import Surrogate
@@ -21,9 +22,6 @@ from seqtutor.rewards.taste import Tasted
 from seqtutor.vocabulary import PAD
 
 if TYPE_CHECKING:
-    import torch
-
-    from seqtutor.domain import Ids, Values
     from seqtutor.rewards.reward import Scores
 
 SAMPLES, QUANTILE = 1000, 0.99  # of the run's own policy: beyond what nearly all of them have nothing was learnt
@@ -44,8 +42,10 @@ class Distilled:
         """Read both models and find the cap. Raises UserError where there is no such run, or it speaks other tokens."""
         import torch
 
-        from seqtutor.priors.files import check_fit, load_model, load_prior, weights_digest
-        from seqtutor.priors.sampling import draw
+        from seqtutor.config import MADE_BY
+        from seqtutor.files import read_toml
+        from seqtutor.priors.files import check_fit, check_same, found_from, load_model, load_prior, weights_digest
+        from seqtutor.priors.sampling import array_of, draw, logp_of
         from seqtutor.runs.folder import open_run
 
         config, _ = open_run(self.folder)
@@ -58,10 +58,13 @@ class Distilled:
             )
         policy = load_model(self.folder, "policy")
         check_fit(policy, self.domain, str(self.folder))
-        prior = load_prior(config.prior or self.domain.own_prior, self.domain)
+        name = found_from(config.prior or self.domain.own_prior, self.folder)
+        prior = load_prior(name, self.domain)
+        check_same(prior, read_toml(self.folder / "config.toml").get(MADE_BY), name)
 
         def steps(ids: Ids) -> Values:
-            return log_odds(policy, prior, torch.from_numpy(np.ascontiguousarray(ids)))
+            tokens = torch.from_numpy(np.ascontiguousarray(ids))
+            return array_of(logp_of(policy, tokens) - logp_of(prior, tokens))
 
         tokens, _ = draw(policy, self.domain, SAMPLES, torch.Generator().manual_seed(0))
         self.cap = float(np.quantile(steps(tokens).sum(-1), QUANTILE))
@@ -89,22 +92,6 @@ def open_runs(terms: Sequence[RewardTerm]) -> None:
     for term in terms:
         if isinstance(term.values, Distilled | Tasted | Surrogate):
             term.values.open()
-
-
-def log_odds(
-    policy: Callable[[torch.Tensor], torch.Tensor], prior: Callable[[torch.Tensor], torch.Tensor], tokens: torch.Tensor
-) -> Values:
-    """Log pi - log p (B, T) of the tokens taken (B, T); 0 after the end. Models give log-probabilities (B, T, V)."""
-    import torch
-
-    from seqtutor.priors.sampling import CHUNK
-
-    parts = []
-    with torch.no_grad():
-        for some in torch.split(tokens, CHUNK):
-            ratio = (policy(some) - prior(some)).gather(-1, some[..., None])[..., 0]
-            parts.append(torch.where(some != PAD, ratio, 0.0).double().numpy())
-    return np.concatenate(parts)
 
 
 def clip(steps: Values, real: Values, cap: float) -> Values:

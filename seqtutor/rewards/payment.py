@@ -13,15 +13,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.domain import Domain
 from seqtutor.rewards.reward import Scores
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 STEEP = 0.15  # of the sigmoid
 PENALTIES: Mapping[str, Callable[[float], float]] = {  # of how full a family is

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtutor.arrays import Flags, Values
 from seqtutor.domain import RewardTerm, SequenceTerm
 from seqtutor.errors import UserError
 from seqtutor.rewards.terms import TermSettings
 from seqtutor.rewards.transforms import Transform
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
-
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from seqtutor.arrays import Flags, Ids, Values
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import Undecodable, UserError
@@ -19,13 +20,10 @@ from seqtutor.rewards.answers import Answers
 from seqtutor.rewards.distilled import open_runs
 from seqtutor.rewards.outcomes import LARGEST
 from seqtutor.rewards.payment import Payment
-from seqtutor.rewards.reward import Flags, Reward, Scores, on_last_step
+from seqtutor.rewards.reward import Reward, Scores, on_last_step
 from seqtutor.rewards.store import Store
 from seqtutor.rewards.terms import TermSettings, recorded_of, settings_of, weighted_terms
 from seqtutor.vocabulary import PAD
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
 
 IDLE = 100  # batches in a row without a new text, after which a budget of calls counts as one that cannot be spent
 PATIENCE = 3  # batches in a row with too many failures before a run stops
@@ -330,21 +328,19 @@ def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
     if not any(term.weight for term in terms):
         listed = ", ".join(term.name for term in terms)
         raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")
-    recorded = recorded_of(settings)
-    if config.oracle_calls and not any(isinstance(term, SequenceTerm) and term.name not in recorded for term in used):
+    found = scorer_with(domain, config, used, settings)
+    if config.oracle_calls and not found.oracles:
         raise UserError(
             f"oracle_calls is {config.oracle_calls}, but no term of this reward asks an oracle: "
             "it limits sequence-level terms; use --updates or --minutes"
         )
-    return Scorer(
-        domain,
-        used,
-        failures=config.failures,
-        payment=Payment(config.repeats == "paid", config.family_size, config.family_least, config.family_penalty),
-        settings=settings,
-        geometric=config.combine == "geometric",
-        budget=config.oracle_calls,
-        workers=config.workers,
-        shared=config.cache,
-        recorded=recorded,
-    )
+    payment = Payment(config.repeats == "paid", config.family_size, config.family_least, config.family_penalty)
+    return replace(found, failures=config.failures, payment=payment, budget=config.oracle_calls, shared=config.cache)
+
+
+def scorer_with(
+    domain: Domain, config: TrainConfig, terms: Sequence[RewardTerm], settings: Mapping[str, TermSettings]
+) -> Scorer:
+    """A scorer of `terms` that combines them as a config says."""
+    geometric, recorded = config.combine == "geometric", recorded_of(settings)
+    return Scorer(domain, terms, settings=settings, geometric=geometric, workers=config.workers, recorded=recorded)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
 from seqtutor.files import digest
 from seqtutor.optimum import UNKNOWN, Estimate
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
     from seqtutor.inference.process import Process
     from seqtutor.people.lens import Lens
     from seqtutor.records import Record

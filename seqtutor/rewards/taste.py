@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Values
     from seqtutor.people.lens import Lens
     from seqtutor.people.taste import Taste
     from seqtutor.people.votes import Votes

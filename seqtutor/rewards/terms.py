@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.config import HEAVIEST, place_of
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
@@ -23,9 +24,6 @@ from seqtutor.rewards.programs import Program
 from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.taste import INVALID, Tasted
 from seqtutor.rewards.transforms import Transform, transform_of
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.errors import UserError, unknown
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 NINE_TO_ONE = 2 * math.log(9)  # logit(.9) - logit(.1)
 

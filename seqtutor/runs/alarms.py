@@ -10,17 +10,15 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError, shortened
 from seqtutor.rewards.reward import Scores
 from seqtutor.runs.metrics import items_of, largest_family
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 START = 5  # first updates, nearly the prior's: what the later ones are held against
 EARLY = 3  # updates after which a reward that is the same of all is told

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from seqtutor.arrays import Flags, Ids, Values
 from seqtutor.domain import Domain, Measure
 from seqtutor.optimum import LEAST, Optimum, Point, Tilt, Written, best_of, tilt, within_reach
 from seqtutor.plugin.complaints import measured
@@ -20,10 +21,6 @@ from seqtutor.priors.script import script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs import keeping
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
-    from seqtutor.rewards.reward import Flags
 
 DRAWS = 100  # draws of the best of n: their figures need n times as many samples, each of which is scored
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from seqtutor.arrays import Ids
 from seqtutor.config import PretrainConfig, TrainConfig, build, changed, to_toml
 from seqtutor.domain import Domain, load
 from seqtutor.errors import UserError
@@ -33,9 +34,6 @@ from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import News
 from seqtutor.runs.alarms import Alarm
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids
 
 
 class RunFolder:
@@ -147,11 +145,7 @@ class RunFolder:
         if not count:
             return
         reward = [figure_of(figure_text(total)) for total in policy.totals]  # as the table has it, which a page reads
-        first: dict[str, int] = {}
-        for i, text in enumerate(policy.texts):
-            if text and math.isfinite(reward[i]):
-                first.setdefault(text, i)
-        rows = sorted(first.values(), key=lambda i: (-reward[i], i))[:count]
+        rows = best_rows(policy.texts, reward, count)
         picked = {name: [values[row] for row in rows] for name, values in policy.figures.items()}
         written(domain, [policy.texts[row] or "" for row in rows], self.folder / "best", picked)
 
@@ -179,6 +173,15 @@ ALARM_COLUMNS = tuple(f.name for f in dataclasses.fields(Alarm))
 FILES = 100  # items that a run writes as files of the field
 BEST = 6  # of the policy's samples, by reward, that a page shows
 TABLES = ("metrics.csv", "ledger.csv", "failures.csv", "quarantine.csv")  # rows are added while a run goes on
+
+
+def best_rows(texts: Sequence[str | None], reward: Sequence[float], count: int) -> list[int]:
+    """The items of highest reward, each text once: at most `count`."""
+    best: dict[str, int] = {}
+    for i in sorted((i for i, value in enumerate(reward) if math.isfinite(value)), key=lambda i: -reward[i]):
+        if text := texts[i]:
+            best.setdefault(text, i)
+    return list(best.values())[:count]
 
 
 def owner(folder: Path) -> int | None:
@@ -217,7 +220,7 @@ def _until(rows: list[list[str]], updates: int) -> list[list[str]]:
 
 def new_folder(output: str, kind: str) -> Path:
     """Make the folder `output`, or by default `outputs/<kind>-<time>`. Raises UserError where it cannot be made."""
-    folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}").expanduser()
     try:
         folder = folder if output else _free(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -228,6 +231,15 @@ def new_folder(output: str, kind: str) -> Path:
     except OSError as error:
         raise cannot_write(folder, error, "name another folder with --output") from error
     return folder
+
+
+def claimed(path: Path) -> Path:
+    """An empty file there, which keeps others out of its folder. Raises UserError where one came first."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        raise UserError(f"{path.parent} has just been taken by another command; name another with --output") from None
+    return path
 
 
 def _free(folder: Path) -> Path:

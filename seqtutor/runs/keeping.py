@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from platformdirs import user_cache_dir
 
+from seqtutor.arrays import Flags, Ids
 from seqtutor.domain import Domain, Measure, domain_class
 from seqtutor.errors import UserError
 from seqtutor.files import read_bytes, write_atomically
@@ -39,8 +40,7 @@ from seqtutor.rewards.versions import code_of
 from seqtutor.vocabulary import EOS
 
 if TYPE_CHECKING:
-    from seqtutor.domain import Ids
-    from seqtutor.rewards.reward import Flags, Scores
+    from seqtutor.rewards.reward import Scores
 
 T = TypeVar("T")
 FILES = 300  # of these in the cache; beyond, those that were written first go

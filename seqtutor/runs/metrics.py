@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
 from seqtutor.optimum import Written, log_mean
@@ -14,9 +14,6 @@ from seqtutor.priors.sampling import Rollout, array_of, sequence_mask
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.taste import Tasted
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 Row = dict[str, float]
 

@@ -6,23 +6,19 @@ import math
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.drawing import Source, drawn, open_model
 from seqtutor.errors import UserError
 from seqtutor.offline import batch_of
 from seqtutor.optimum import NORMAL, Estimate, mixed
-from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import array_of, compared
 from seqtutor.priors.script import script_of
 from seqtutor.records import Record, read_record
 from seqtutor.replay import Batch, reward_of
 from seqtutor.runs.recorded import REFUSED, ROUGH, weighted
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 DRAWN = 500  # samples of the policy that its KL is estimated from: nobody scores them
 
@@ -109,8 +105,7 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
     path = Path(paths[0])
     if len(paths) == 1 and path.name == "samples.csv" and (path.parent / "policy.safetensors").is_file():
         run = open_model(path.parent)
-        prior = load_prior(run.config.prior or run.domain.own_prior, run.domain)
-        logp, prior_logp, _ = compared(run.model, prior, batch.tokens)
+        logp, prior_logp, _ = compared(run.model, run.prior, batch.tokens)
         return mixed(array_of(logp), array_of(prior_logp), 0.5)
     ledger = "; a ledger was written by as many policies as its run had updates, and the run has kept the last"
     ledger = f"{ledger}: use its samples.csv" if path.name in ("ledger.csv", "scored.csv") else ""

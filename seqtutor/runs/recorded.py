@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from seqtutor.arrays import Ids, Values
 from seqtutor.config import TrainConfig
 from seqtutor.offline import Offline
 from seqtutor.optimum import NORMAL, Estimate, effective
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, compared
 from seqtutor.rewards.reward import Scores
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
 
 REFUSED, ROUGH = 30.0, 100.0  # effective samples below which an estimate is refused, and is called rough
 NO_WRITER = "nobody knows with which probability its writer wrote each text (a column logp, nats)"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.calibration import real_items
 from seqtutor.domain import Measure, SequenceTerm
 from seqtutor.errors import UserError
@@ -16,9 +17,6 @@ from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs import keeping
 from seqtutor.runs.evaluation import Evaluation
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 REAL = 1000  # real items, at most, that stand beside the samples
 BINS = 24

@@ -11,8 +11,9 @@ from pathlib import Path
 from seqtutor.budget import limits
 from seqtutor.config import NO_LIMIT
 from seqtutor.errors import UserError, plain
-from seqtutor.files import read_toml
+from seqtutor.files import read_json, read_toml
 from seqtutor.runs.folder import checked_run, owner, whole_rows
+from seqtutor.runs.report.figures import duration
 
 RECENT = 20  # updates that the time left is reckoned from
 Lines = list[tuple[str, str]]
@@ -24,9 +25,10 @@ def status_of(folder: Path) -> Lines:
     rows, process = whole_rows(folder / "metrics.csv"), owner(folder)
     done = int(_number(rows[-1].get("update", "0"))) if rows else 0
     updates = int(_number(str(config.get("updates", 0))))
-    finished = (folder / "summary.json").is_file() and not process
+    path = folder / "summary.json"
+    summary = read_json(path) if path.is_file() and not process else None
     lines = [
-        ("doing", _doing(process, finished, done >= updates)),
+        ("doing", _doing(process, summary, done >= updates)),
         ("update", f"{done:,} of {updates:,}" if updates < NO_LIMIT else f"{done:,}"),
         ("since", _since(folder / "config.toml")),
     ]
@@ -43,10 +45,13 @@ def status_of(folder: Path) -> Lines:
     return [(label, plain(text)) for label, text in lines]
 
 
-def _doing(process: int | None, finished: bool, complete: bool) -> str:
+def _doing(process: int | None, summary: Mapping[str, object] | None, complete: bool) -> str:
     if process:
         return f"process {process} {'writes the final table' if complete else 'is tuning'}"
-    return "finished: the page is report.html" if finished else "stopped before its end; go on with --resume"
+    if summary is None:
+        return "stopped before its end; go on with --resume"
+    early = isinstance(summary, Mapping) and summary.get("interrupted") is True
+    return f"{'stopped early; go on with --resume' if early else 'finished'}: the page is report.html"
 
 
 def _calls(row: Mapping[str, str], config: Mapping[str, object]) -> str:
@@ -69,18 +74,6 @@ def _left(rows: list[dict[str, str]], config: Mapping[str, object]) -> str:
         if came > 0:
             left.append(max(0.0, whole - _number(last.get(column, "0"))) * took / came)
     return f"about {duration(min(left))}, and the final table" if left else "not known yet"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words.
-
-    >>> duration(42.4), duration(3725)
-    ('42 s', '1 h 2 min')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _number(text: str) -> float:

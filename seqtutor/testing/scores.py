@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from seqtutor.arrays import Ids
 from seqtutor.domain import RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError
 from seqtutor.rewards.outcomes import LARGEST, Outcome, WrongNumber, ask
 from seqtutor.testing.subject import Subject, differs, said, same
 from seqtutor.vocabulary import PAD
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids
 
 SOME = 12  # texts that a sequence-level term is asked about
 FEW = 3  # before a run

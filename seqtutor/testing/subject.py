@@ -7,19 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from seqtutor.arrays import Ids
 from seqtutor.domain import Domain
 from seqtutor.encoding import fits, padded, with_end
 from seqtutor.errors import UserError, shortened
 from seqtutor.plugin.contract import PluginError
 from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.vocabulary import EOS, UnknownToken
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids
 
 CORPUS = 200  # items of the corpus that are looked at
 ITEMS = 40  # items that terms, figures and pictures are tried on

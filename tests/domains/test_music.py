@@ -89,7 +89,7 @@ def test_the_tonic_is_the_tonic():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"bars": 0}, "at least 1 bar; bars is 0"),
+        ({"bars": 0}, "bars must lie between 1 and 2048, not 0"),
         ({"tonic": "H"}, "unknown tonic 'H'"),
         ({"tonic": "c"}, "unknown tonic 'c'"),
         ({"tonic": "Hm"}, "unknown tonic 'Hm'; a tonic is C"),

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -24,13 +24,13 @@ from seqtutor.domain import Domain, TokenTerm
 from seqtutor.errors import UserError
 from seqtutor.plugin.complaints import complaints
 from seqtutor.rewards.terms import SOURCES
-from seqtutor.runs.folder import BEST
+from seqtutor.runs.folder import BEST, best_rows
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.hits import read_hits
-from seqtutor.runs.report.reading import HELD_OUT, TERM, Figure, Run, Sample, Summary, read
+from seqtutor.runs.report.reading import HELD_OUT, TERM, Run, Sample, Summary, read
 from seqtutor.runs.report.spread import drifts, histograms
-from seqtutor.runs.report.svg import clean, drawn, written_down
+from seqtutor.runs.report.svg import clean, drawn
 
 __all__ = ["render"]
 
@@ -40,34 +40,6 @@ CARDS = 4  # figures in the headline, better and worse alike
 # Logged columns that explain a run to its maker.
 FURTHER = ("valid", "distinct", "entropy", "largest_family", "in_corpus", "commonest", "length", "loss", "temperature")
 TASTED = ("sd.", "agreement.")  # of each term that is a taste: its doubt, and how far its members agree
-
-
-@dataclass(frozen=True)
-class Card:
-    """A figure of the headline."""
-
-    name: str
-    before: str
-    after: str
-    verdict: str
-    summary: str
-    bars: tuple[float, float] | None  # shares, 0 to 1
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the before/after table; each estimate is (mean, half-width) as text."""
-
-    name: str
-    summary: str
-    prior: tuple[str, str]
-    best_of_n: tuple[str, str]
-    policy: tuple[str, str]
-    kept: tuple[str, str]
-    real: str
-    verdict: str
-    sign: str
-    word: str
 
 
 @dataclass(frozen=True)
@@ -135,7 +107,9 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": figures.number, "duration": figures.duration}
+    environment.filters |= {f.__name__: f for f in (figures.number, figures.duration, figures.estimate, figures.real)}
+    environment.filters |= {f.__name__: f for f in (figures.before_after, figures.verdict, figures.words)}
+    environment.filters["heading"] = _title
     script = _asset("page.js") + _asset("hits.js")
     environment.globals |= {"style": _asset("page.css"), "script": script, "policy": _policy(script), "exp": math.exp}
     return environment.get_template("page.html.jinja")
@@ -175,34 +149,16 @@ def _story(summary: Summary | None, own: Collection[str]) -> dict[str, object]:
         "headline": figures.headline(verdicts),
         "astray": figures.astray(judged),
         "behind": figures.behind(summary),
-        "better": [_card(figure) for figure in verdicts.better[:CARDS]],
-        "worse": [_card(figure) for figure in verdicts.worse[:CARDS]],
+        "better": verdicts.better[:CARDS],
+        "worse": verdicts.worse[:CARDS],
         "hidden": max(len(verdicts.worse) - CARDS, 0),
         "real": any(figure.reference is not None for figure in summary.measures),
         "table": [
-            ("What the model is paid for", [_row(summary.reward)]),
-            ("Measures of the field", [_row(figure) for figure in summary.measures]),
-            ("Terms of the reward", [_row(figure) for figure in summary.terms]),
+            ("What the model is paid for", [summary.reward]),
+            ("Measures of the field", summary.measures),
+            ("Terms of the reward", summary.terms),
         ],
     }
-
-
-def _card(figure: Figure) -> Card:
-    before, after = figures.before_after(figure)
-    bars = (figure.prior.mean, figure.after.mean) if figure.percent else None
-    real = figures.real(figure)
-    summary = f"{figure.summary} (real items: {real})".strip() if real else figure.summary
-    return Card(_title(figure.name), before, after, figures.verdict(figure), summary, bars)
-
-
-def _row(figure: Figure) -> Row:
-    kind = figures.verdict(figure)
-    sign, word = figures.WORDS[kind]
-    word = figures.NEAR.get(kind, word) if figure.better == "near" else word
-    weight = "" if figure.weight is None else f" × {figures.number(figure.weight)}"
-    estimates = (figure.prior, figure.best_of_n, figure.policy, figure.kept)
-    prior, best, policy, kept = (figures.estimate(each, figure.percent) for each in estimates)
-    return Row(figure.name + weight, figure.summary, prior, best, policy, kept, figures.real(figure), kind, sign, word)
 
 
 def _title(name: str) -> str:
@@ -218,9 +174,10 @@ def _samples(run: Run, domain: Domain) -> Samples:
     before = [_item(s, domain, "prior", run, names) for s in prior[:SAMPLES]]
     first = filed if run.summary and run.summary.kept else policy
     after = [_item(s, domain, WRITERS[s.model], run, names) for s in first[:SAMPLES]]
+    best_of = [s.text for s in policy], [s.reward for s in policy]
     chosen = [
         replace(_item(s, domain, "best", run, {}), files=best.get(place, names.get(s.file, [])))
-        for place, s in enumerate(_best(policy), start=1)
+        for place, s in enumerate((policy[i] for i in best_rows(*best_of, BEST)), start=1)
     ]
     shown = [*before, *after, *chosen]
     return Samples(
@@ -249,19 +206,10 @@ def _files(folder: Path) -> dict[int, list[str]]:
     return found
 
 
-def _best(samples: Iterable[Sample]) -> list[Sample]:
-    """The samples of highest reward, each text once."""
-    ranked = sorted((s for s in samples if s.text and math.isfinite(s.reward)), key=lambda s: s.reward, reverse=True)
-    once: dict[str, Sample] = {}
-    for sample in ranked:
-        once.setdefault(sample.text, sample)
-    return list(once.values())[:BEST]
-
-
 def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]]) -> Item:
     text = sample.text
     picture, problem = drawn(text, domain)
-    notation, unwritten = written_down(text, domain) if picture else ("", "")
+    notation, unwritten = drawn(text, domain, "notation") if picture else ("", "")
     caption, sounds = _told(text, domain)
     notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in sounds]
     return Item(

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtutor.arrays import Ids, Values
 from seqtutor.optimum import Estimate
 from seqtutor.runs.metrics import known_mean
 from seqtutor.runs.report.figures import number
 from seqtutor.runs.report.reading import Summary
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Ids, Values
 
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 26  # margins around the plot
 MOST_POINTS = 240  # more cannot be told apart on a page

@@ -28,6 +28,13 @@ def verdict(figure: Figure) -> str:
     return measure.verdict(figure.better, *pairs, figure.reference)
 
 
+def words(figure: Figure) -> tuple[str, str]:
+    """The sign and the word of its verdict."""
+    kind = verdict(figure)
+    sign, word = WORDS[kind]
+    return sign, NEAR.get(kind, word) if figure.better == "near" else word
+
+
 def effect(figure: Figure) -> float:
     """The change in units of the half-width of its interval: what ranks figures of different units."""
     before, after = figure.prior, figure.after

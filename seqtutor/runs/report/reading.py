@@ -6,19 +6,17 @@ import math
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 
+from seqtutor.arrays import Values
 from seqtutor.domain import Better
 from seqtutor.errors import UserError
 from seqtutor.files import read_json, read_table, read_text
 from seqtutor.optimum import UNKNOWN, Estimate
 from seqtutor.runs.folder import checked_run
 from seqtutor.runs.recorded import sentences
-
-if TYPE_CHECKING:
-    from seqtutor.domain import Values
 
 TERM, SCORE = "term.", "score."  # columns of what a term said, and of that transformed
 HELD_OUT = "held_out."

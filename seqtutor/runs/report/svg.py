@@ -20,20 +20,12 @@ DATA = ("data-seconds", "data-from", "data-to")  # what the page's player reads
 _UNSAFE = re.compile(r"url\s*\(\s*['\"]?(?!#)|[@\\<]|/\*|position|expression|javascript:", re.IGNORECASE)
 
 
-def drawn(text: str, domain: Domain) -> tuple[str, str]:
-    """The picture, cleaned, and why there is none; neither where the text is empty."""
+def drawn(text: str, domain: Domain, hook: str = "picture") -> tuple[str, str]:
+    """The picture, or the notation, cleaned, and why there is none; neither where the domain has none for the text."""
     try:
-        return (clean(domain.picture(text))[0], "") if text else ("", "")
+        given = getattr(domain, hook)(text) if text else ""
+        return (clean(given)[0], "") if given else ("", "")
     except (UserError, ValueError) as error:  # a plugin's mistake, or a table that somebody else wrote
-        return "", str(error)
-
-
-def written_down(text: str, domain: Domain) -> tuple[str, str]:
-    """The notation, cleaned, and why there is none; neither where the domain has none for it."""
-    try:
-        notation = domain.notation(text) if text else ""
-        return (clean(notation)[0], "") if notation else ("", "")
-    except (UserError, ValueError) as error:
         return "", str(error)
 
 
