@@ -44,6 +44,7 @@ HOOKS = {
     "notes": ("r",),
     "write": (["r"], Path("x")),
     "vary": (["r"], np.random.default_rng(0)),
+    "detached": (["r"], 0),
     "rewrite": ("r", np.random.default_rng(0)),
     "family": ("r",),
     "in_corpus": (["r"],),

@@ -181,3 +181,8 @@ def test_a_script_gives_the_options_of_the_domain(tmp_path):
     assert load_run("run").config.options == {"longest": 4}
     with pytest.raises(UserError, match="a folder; give a file that holds one item"):
         generate(prior, 2, primer=str(tmp_path))
+
+
+def test_a_folder_that_is_taken_is_refused_before_anything_is_read(run):
+    said = refused("pretrain", "--domain", "letters", "--data", "none.txt", "--output", run)
+    assert "outputs/run exists and is not empty" in said

@@ -303,8 +303,8 @@ def test_models_of_two_domains_are_not_compared(installed, tmp_path, monkeypatch
         save_model(model, Path(name), "model", domain=name)
     result = CliRunner().invoke(main, ["rate", "./letters", "--against", "./fixedletters"])
     assert result.exit_code == 1
-    assert "'./fixedletters' writes items of domain 'fixedletters'" in result.output
-    assert "they cannot be compared" in result.output
+    assert "'fixedletters' is of domain 'fixedletters' and 'letters' of 'letters'" in result.output
+    assert "only models of one domain can be compared" in result.output
 
 
 PRESSES = """

@@ -187,11 +187,11 @@ def test_a_temperature_that_no_sample_can_have_is_refused(prior):  # noqa: F811
 @pytest.mark.parametrize(
     "command",
     [
-        ["generate", "letters"],
-        ["evaluate", "letters"],
-        ["infer", "--domain", "letters"],
-        ["calibrate", "letters"],
-        ["rate", "letters"],
+        ["generate", "music"],
+        ["evaluate", "music"],
+        ["infer", "--domain", "music"],
+        ["calibrate", "music"],
+        ["rate", "music"],
         ["verify", "tb"],
     ],
 )

@@ -121,7 +121,7 @@ def test_missing_weights_are_named(tmp_path):
 def test_a_missing_description_is_named(tmp_path):
     save_model(new_model(), tmp_path, "model")
     (tmp_path / "config.json").unlink()
-    one_line(lambda: load_model(tmp_path, "model"), "cannot read the model description", tmp_path / "config.json")
+    one_line(lambda: load_model(tmp_path, "model"), f"{tmp_path} is neither a run nor a prior: it has no config.json")
 
 
 @pytest.mark.parametrize("length", [0, 4, 100, 3000])

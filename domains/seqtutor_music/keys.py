@@ -101,8 +101,8 @@ def key(tonic: str) -> Key:
         capital = tonic[:1].upper() + tonic[1:]
         meant = f"; did you mean '{capital}'?" if capital != tonic and NAME.fullmatch(capital) else ""
         raise UserError(
-            f"unknown tonic '{tonic}'{meant}; a tonic is C, F#, Bb, ... or, of a minor key, Am, F#m, Bbm, ... or, "
-            "of another mode, Ddor, Gmix, Aphr, Flyd, Bloc, or in full: 'D dorian'"
+            f"unknown tonic '{tonic}'; a tonic is C, F#, Bb, ... or, of a minor key, Am, F#m, Bbm, ... or, "
+            f"of another mode, Ddor, Gmix, Aphr, Flyd, Bloc, or in full: 'D dorian'{meant}"
         )
     sharps = fifth_of(found[1], found[2]) - FIFTHS[mode]
     if abs(sharps) > MOST:

@@ -137,7 +137,7 @@ def _table(found: Sequence[Calibrated], count: int) -> Table:
     from seqtutor.cli.tables import weight_of
 
     title = f"{count:,} items of the corpus; us: microseconds an item"
-    table = new_table(title, "weight", "low", "", "high", "never", "always", "us")
+    table = new_table(title, "weight", "low", "", "high", "never", "always", "us", whole=True)
     for one in found:
         ends = (f"{one.known.min():.3g}", f"{one.known.max():.3g}") if len(one.known) else ("-", "-")
         shares = (f"{one.never:.1%}", f"{one.always:.1%}") if one.of_share else ("-", "-")

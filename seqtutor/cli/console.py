@@ -33,12 +33,15 @@ def say(line: str) -> None:
     console.print(line, soft_wrap=True)
 
 
-def new_table(title: str | None, *figures: str, last: str | None = None) -> Table:
-    """A table whose first column names the rows, then columns of `figures`, and one of words if it has a name."""
+def new_table(title: str | None, *figures: str, last: str | None = None, whole: bool = False) -> Table:
+    """A table whose first column names the rows, then columns of `figures`, and one of words if it has a name.
+
+    `whole`: figures are not broken into lines where the screen is narrow.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
+    table.add_column("")
     for heading in figures:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=whole)
     if last is not None:
         table.add_column(last, overflow="fold")
     return table

@@ -23,7 +23,7 @@ STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
 def table(found: Inference, against: str) -> Table:
     """One row a term, the strongest first."""
     title = f"{found.items:,} items against {against}; w in nats per sd"
-    out = new_table(title, "mean, sd", "w", "95 % interval", "p", last="")
+    out = new_table(title, "mean, sd", "w", "95 % interval", "p", last="", whole=True)
     for k in np.argsort(-np.abs(found.mean)):
         low, high = found.interval[k]
         out.add_row(
@@ -58,7 +58,7 @@ def columns(found: Mapping[str, Inference], shared: Shared, against: str) -> Tab
     """One column a set of examples, and what they share."""
     sets = [f"{name} ({one.items:,})" for name, one in found.items()]
     title = f"against {against}; w in nats per sd, ± 95 % interval"
-    out = new_table(title, *sets, "shared", "p they differ", last="")
+    out = new_table(title, *sets, "shared", "p they differ", last="", whole=True)
     for k in np.argsort(-np.abs(shared.mean)):
         name = shared.names[k]
         cells = [_figure(one.mean, one.halfwidth, one.names.index(name)) for one in found.values()]

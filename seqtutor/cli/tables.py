@@ -155,7 +155,7 @@ def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int
 def proof_table(proofs: Sequence[Proof]) -> Table:
     """What `seqtutor verify` found, one row an objective."""
     headings = ("loss at pi*", "beside", "grad J/c", "off, shipped", "KL to pi*, nats", "s")
-    table = new_table(None, *headings, last="")
+    table = new_table(None, *headings, last="", whole=True)
     table.padding = (0, 1, 0, 0)  # so that it fits into 80 columns
     for proof in proofs:
         along = f"{proof.multiple:+.6f}" if proof.climbs else "-"

@@ -223,14 +223,19 @@ def new_folder(output: str, kind: str) -> Path:
     folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}").expanduser()
     try:
         folder = folder if output else _free(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder} exists and is not empty; name another with --output, or remove it")
+        check_vacant(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
     except OSError as error:
         raise cannot_write(folder, error, "name another folder with --output") from error
     return folder
+
+
+def check_vacant(folder: Path) -> None:
+    """Raise UserError where a folder has something in it, or is none."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is not empty; name another with --output, or remove it")
 
 
 def claimed(path: Path) -> Path:
