@@ -1,6 +1,7 @@
 """Triplets, from what sounds to events and back; see `events`.
 
-Rules and measures hear a triplet as the sixteenths nearest to it. What they pay is paid at the event that earned it.
+Rules and measures hear the thirds of a beat at its first, third and fourth sixteenth: three notes as an eighth and two
+sixteenths, a long and a short one as a dotted beat. What they pay is paid at the event that earned it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from seqtutor_music.context import Values
 from seqtutor_music.events import BEAT, HOLD, THIRD, TRIPLET, Ids, Note, batch, time_of
 
 __all__ = ["as_heard", "batch", "divided", "heard", "is_third", "slots", "timed"]  # batch, for the doctests
-
-NEAREST = (0, 1, 3)  # the sixteenths that are nearest to the thirds of a beat
 
 
 def is_third(time: int | Fraction) -> bool:
@@ -67,26 +66,26 @@ def slots(notes: Sequence[Note]) -> tuple[list[Note], list[int]]:
 
 
 def heard(ids: Ids) -> Ids:
-    """(B, T): the same melodies, without triplets: their thirds stand at the nearest sixteenths.
+    """(B, T): the same melodies, the thirds of a beat at its first, third and fourth sixteenth.
 
-    >>> (heard(batch("3 C4 D4 E4 F4 - - 3")) == batch("C4 D4 - E4 F4 - - -")).all()
+    >>> (heard(batch("3 C4 D4 E4 F4 - - 3")) == batch("C4 - D4 E4 F4 - - -")).all()
     np.True_
     """
     if not (ids == TRIPLET).any():
         return ids
     plain, beats = np.where(ids == TRIPLET, HOLD, ids), divided(ids)
     cells = _beats(plain)
-    cells[beats] = np.insert(cells[beats][:, 1:], NEAREST[-1] - 1, HOLD, axis=1)
+    cells[beats] = cells[beats][:, [1, 0, 2, 3]]  # the sign, a hold, goes behind the first third
     return cells.reshape(len(ids), -1)[:, : ids.shape[1]]
 
 
 def as_heard(values: Callable[[Ids], Values]) -> Callable[[Ids], Values]:
-    """A rule that hears the thirds at the nearest sixteenths and pays each at its own event."""
+    """A rule that hears the thirds so, and pays each at its own event."""
 
     def paid(ids: Ids) -> Values:
-        cells = _beats(values(heard(ids)))
-        first, second, between, third = np.moveaxis(cells[beats := divided(ids)], -1, 0)
-        cells[beats] = np.stack([np.zeros_like(first), first, second + between, third], axis=-1)
+        cells, beats = _beats(values(heard(ids))), divided(ids)
+        cells[beats, 1] += cells[beats, 0]
+        cells[beats, 0] = 0.0
         return cells.reshape(len(ids), -1)[:, : ids.shape[1]]
 
     return paid

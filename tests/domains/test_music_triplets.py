@@ -86,12 +86,12 @@ def test_a_beat_is_divided_in_one_way():
 
 @settings(max_examples=25, deadline=None)
 @given(ids=melodies)
-def test_rules_hear_the_nearest_sixteenths(ids):
+def test_rules_hear_thirds_at_sixteenths(ids):
     """Every term pays a melody in all what it pays for that; and a third of a beat what its event earned."""
     rows = stack([ids])
     plain = heard(rows)
     assert (plain != TRIPLET).all()
-    assert all(abs(3 * n.start - 3 * m.start) <= 1 for n, m in zip(
+    assert all(abs(3 * n.start - 3 * m.start) <= 2 for n, m in zip(
         timed(sounding(ids), ids), sounding(plain[0].tolist()), strict=True
     ))  # fmt: skip
     ours = {term.name: term.values for term in terms("default")}
@@ -204,7 +204,7 @@ def test_what_a_musician_sees():
     assert 'x="' in DOMAIN.picture(LINE)
     assert [round(start, 3) for start, _, _ in DOMAIN.notes(LINE)][:3] == [0, 0.167, 0.333]
     odd = next(m for m in DOMAIN.measure([LINE]) if m.name == "onsets on odd sixteenths")
-    assert odd.mean == pytest.approx(5 / 11)  # the nearest sixteenths of six thirds, one of them on the beat
+    assert odd.mean == pytest.approx(3 / 11)  # the last thirds of three beats
 
 
 def test_a_copy_is_heard_in_triplets_too():
