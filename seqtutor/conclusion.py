@@ -103,7 +103,7 @@ def _save_hits(tuner: Tuner, run: RunFolder) -> tuple[int, float]:
         found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
     hits.write_hits(tuner.domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
     rewards = sorted((item.reward for item in found if math.isfinite(item.reward)), reverse=True)
-    count = round(len(rewards) / tuner.config.best_of)
+    count = min(round(tuner.scorer.calls / tuner.config.best_of), len(rewards))
     return count, sum(rewards[:count]) / count if count else math.nan
 
 

@@ -260,7 +260,8 @@ Config = TypeVar("Config", PretrainConfig, TrainConfig)
 
 def hints_of(cls: type) -> dict[str, Any]:
     """The type of every key that a config of `cls` takes, the numbers of all installed objectives among them."""
-    hints = {key: hint for key, hint in types_of(cls).items() if key != "settings"}
+    own = {f.name for f in dataclasses.fields(cls)} - {"settings"}
+    hints = {key: hint for key, hint in types_of(cls).items() if key in own}
     if cls is TrainConfig:
         for name in installed("objective"):
             hints = {**types_of(settings_class(name)), **hints}

@@ -85,7 +85,7 @@ def best(found: Iterable[Found], count: int, per_family: int) -> list[Found]:
     for item in sorted(passing, key=lambda item: -item.reward):
         if len(kept) < count and not 0 < per_family <= families[item.family]:
             kept.append(item)
-            families[item.family] += 1
+            families[item.family] += bool(item.family)  # without a scaffold they are no family
     return kept
 
 

@@ -183,7 +183,7 @@ def _stages(now: Mapping[str, Any], before: Mapping[str, Any], tuner: Tuner) -> 
     other += [f"answers of {tuner.forgotten}"] if tuner.forgotten in dict(now["weights"]) else []
     if not (tuner.update and other):
         return told
-    return f"{told}{'; ' if told else ''}from update {tuner.update} on other {', '.join(sorted(other))}"
+    return f"{told}{'; ' if told else ''}from update {tuner.update + 1} on other {', '.join(sorted(other))}"
 
 
 def check_lasting(before: Mapping[str, Any], domain: Domain, config: TrainConfig, prior: Model) -> None:

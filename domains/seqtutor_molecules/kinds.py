@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 import re
 from collections import Counter
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rdkit.Chem import AddHs, Mol, MolFromSmarts, MolFromSmiles
+from rdkit.Chem import AddHs, GetPeriodicTable, Mol, MolFromSmarts, MolFromSmiles
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 from rdkit.Chem.Pharm2D import Generate, Gobbi_Pharm2D
 from rdkit.Chem.rdFingerprintGenerator import (
@@ -111,21 +112,35 @@ class Alerts(TermKind):
             raise UserError(
                 f'[terms.{name}]: alerts of your own need catalogue = "file" and file = "FILE.csv" together'
             )
-        found = self._of_file(name) if self.file else self._known()
-        return _term(
-            name, found, f"1 without an alert of {self.file or self.catalogue}, else 0", "RDKit, FilterCatalog"
-        )
+        summary = f"1 without an alert of {self.file or self.catalogue}, else 0"
+        if not self.file:
+            return _term(name, self._known(), summary, "RDKit, FilterCatalog")
+        text = self._text(name)
+        source = f"RDKit; sha256 of the file {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        return _term(name, self._of_file(name, text), summary, source)
 
     def _known(self) -> Property:
         catalogue = FilterCatalog(FilterCatalogParams(getattr(FilterCatalogParams.FilterCatalogs, self.catalogue)))
         return lambda smiles: float(not catalogue.HasMatch(molecule(smiles)))
 
-    def _of_file(self, name: str) -> Property:
+    def _text(self, name: str) -> str:
         try:
-            rows = list(csv.reader(read_text(Path(self.file)).splitlines()))
-        except (OSError, UserError, csv.Error) as error:
+            return read_text(Path(self.file).expanduser())
+        except OSError as error:
+            raise UserError(f"[terms.{name}]: cannot read {self.file} in {Path.cwd()}: {error.strerror}") from error
+        except UserError as error:
+            raise UserError(f"[terms.{name}]: cannot read {self.file}: {error}") from error
+
+    def _of_file(self, name: str, text: str) -> Property:
+        try:
+            rows = list(csv.reader(text.splitlines()))
+        except csv.Error as error:
             raise UserError(f"[terms.{name}]: cannot read {self.file}: {error}") from error
         patterns = [_pattern(f"{name}, {self.file}:{number}", row[0]) for number, row in enumerate(rows, 1) if row]
+        if not patterns:
+            raise UserError(
+                f"[terms.{name}]: {self.file} holds no alert; a line is a SMARTS, or a SMARTS, a comma, a name"
+            )
         return lambda smiles: float(not any(molecule(smiles).HasSubstructMatch(pattern) for pattern in patterns))
 
 
@@ -141,6 +156,9 @@ class Formula(TermKind):
             given = shortened(self.formula)
             raise UserError(f"[terms.{name}]: formula must be a sum formula such as C7H8N2O2, not {given!r}")
         wanted: Counter[str] = Counter()
+        for element in re.findall(r"[A-Z][a-z]?", self.formula):
+            if element not in ELEMENTS:
+                raise UserError(f"[terms.{name}]: {self.formula} has '{element}', which is no element (Cl, not CL)")
         for element, count in re.findall(r"([A-Z][a-z]?)(\d{,3})", self.formula):
             wanted[element] += int(count or 1)
 
@@ -155,6 +173,7 @@ class Formula(TermKind):
         )
 
 
+ELEMENTS = frozenset(GetPeriodicTable().GetElementSymbol(number) for number in range(1, 119))
 KINDS: dict[str, type[TermKind]] = {
     "similarity": Similarity,
     "substructure": Substructure,

@@ -22,6 +22,7 @@ from seqtutor.files import read_bytes
 from seqtutor_molecules.structures import LONGEST, canonical, check_length
 
 SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv", ".sdf")
+EXTENSION = re.compile(r"^\|[^|]*\|\s*")  # of CXSMILES, which stands where a name does; RDKit's SMILES alone is read
 DELIMITERS = (",", ";", "\t", "|", " ")  # " ": words, whatever lies between them
 UNPACKED = 500_000_000  # bytes of a packed file
 DENSEST, SMALL = 100, 10_000_000  # times its own size that a packed file may have unpacked; so many bytes in any case
@@ -162,15 +163,20 @@ def _rows(name: str, text: str, *, listed: bool) -> Iterator[Row]:
         called = row[table.named].strip() if 0 <= table.named < len(row) else ""
         if table.delimiter == " " and not table.header and table.named > table.column:
             called = " ".join(row[table.named :])
+        called = EXTENSION.sub("", called)
         yield where, cell, "" if cell else "no SMILES on this line", called
 
 
 def _layout(name: str, text: str, listed: bool) -> Table:
     """The delimiter and column by a header that names SMILES, else those under which most of the first rows parse."""
     best, most, headed = Table(DELIMITERS[0], 0), 0, None
-    for delimiter in reversed(DELIMITERS) if listed else DELIMITERS:
+    order = tuple(reversed(DELIMITERS)) if listed else DELIMITERS
+    order = ("\t", *order) if listed and "\t" in text.partition("\n")[0] else order  # names may have spaces
+    for delimiter in order:
         rows = [row for _, row in islice(_split(name, text, delimiter), LOOKED_AT)]
-        for place, header in enumerate(rows[0] if rows else []):
+        heads = rows[0] if rows else []
+        for place in sorted(range(len(heads)), key=lambda place: heads[place].strip().lower() != "smiles"):
+            header = heads[place]
             if _names_smiles(header):
                 named = Table(delimiter, place, header.strip(), _named(rows[0], place))
                 if OF_SMILES.fullmatch(header.strip()) or 2 * _parsing(rows[1:], place) > len(rows) - 1:
@@ -223,13 +229,29 @@ def _split(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str
         for number, line in enumerate(text.splitlines(), start=1):
             yield number, line.split()
         return
-    rows, number = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1
+    rows, number, last = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1, 1
     try:
         for row in rows:
             yield number, row
-            number = rows.line_num + 1
+            last, number = number, rows.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{name}:{rows.line_num} is not CSV: {error}") from error
+        said = (
+            f"is longer than {csv.field_size_limit():,} characters"
+            if "field limit" in str(error)
+            else f"is not CSV: {error}"
+        )
+        raise UserError(f"{name}:{rows.line_num} {said}") from error
+    if last < rows.line_num and _is_open(text.splitlines()[last - 1 :], delimiter):
+        raise UserError(f"{name}:{last} has a quote that is never closed: it would swallow all lines behind it")
+
+
+def _is_open(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether a row that takes these lines ends within its quotes."""
+    try:
+        next(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return "unexpected end of data" in str(error)
+    return False
 
 
 def _records(name: str, text: str) -> Iterator[Row]:

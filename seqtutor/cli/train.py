@@ -213,6 +213,8 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.runs.recorded import sentences
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
+    if interrupted:
+        say("the final table comes, and asks every term; Ctrl-C once more leaves it out")
     with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):
         summary, page = conclude(tuner, run, count, interrupted=interrupted)
     console.print(comparison_table(summary))

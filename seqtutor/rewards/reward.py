@@ -55,6 +55,14 @@ class Reward:
                 passed *= np.nan_to_num(scores)
         return passed
 
+    def check_filters(self, paid: Values) -> None:
+        """Raise UserError where a filter is no use: of these items (N,) those that pass earn less than 0."""
+        if any(map(_filters, self.terms)) and (paid < 0).any() and paid.max() <= 0:
+            raise UserError(
+                f"each of the first {len(paid)} items that passes the filters earns less than 0, and one that fails a "
+                "filter 0, which is more: pay for what is wanted, by a transform from 0 to 1 say"
+            )
+
     def raw(self, k: int, values: Values, valid: Flags) -> Values:
         """What the term k said of each sequence (B,): token-level values summed, an invalid sequence's own value."""
         term, totals = self.terms[k], values[..., k].sum(-1)

@@ -189,11 +189,14 @@ class Scorer:
                 nothing = float(self.reward.score(k, np.zeros_like(values), np.array([False]))[0])
                 best = float(np.max(sign * self.reward.score(k, scores.values, scores.valid)[enough])) * sign
                 if sign * nothing > sign * best:
+                    better, most, less = ("more", "most", "less") if sign > 0 else ("less", "least", "more")
                     raise UserError(
-                        f"term '{term.name}' gives a sequence that is no item {nothing:g}, more than each of the first "
-                        f"{enough.sum()} items earned (at most {best:g}): state less, with invalid = NUMBER in "
-                        f"[terms.{term.name}], or give it a transform"
+                        f"term '{term.name}', of weight {term.weight:g}, gives a sequence that is no item {nothing:g}, "
+                        f"{better} than each of the first {enough.sum()} items (at {most} {best:g}), and so it earns "
+                        f"more: state {less}, with invalid = NUMBER in [terms.{term.name}], or give it a transform"
                     )
+        if enough.sum() >= LEAST:
+            self.reward.check_filters(scores.totals[enough])
 
     def _steps(self, term: TokenTerm, tokens: Ids) -> Values:
         steps = np.asarray(term.values(tokens), np.float64)

@@ -89,7 +89,8 @@ class Watch:
             values = scores.terms[name][scores.valid]
             known = [*self.ranges.get(name, []), *values[np.isfinite(values)].tolist()]
             self.ranges[name] = [min(known), max(known)] if known else []
-        paid = [*self.ranges.get(PAID, []), *scores.totals[np.isfinite(scores.totals)].tolist()]
+        earned = scores.totals[np.isfinite(scores.totals) & scores.valid]  # what is no item earns the same anyway
+        paid = [*self.ranges.get(PAID, []), *earned.tolist()]
         self.ranges[PAID] = [min(paid), max(paid)] if paid else []
         same = [name for name, ends in self.ranges.items() if ends and ends[0] == ends[1]]
         text = next(iter(items_of(scores.texts)), "")

@@ -167,7 +167,7 @@ def test_an_empty_file_has_no_lines(tmp_path):
         ("zeros.txt", b"CC\nCC\n\0\0", r"not a text file \(byte 0x00 in line 3\)"),
         ("mine.csv", "name,weight\na?,7.1\n", r"no column of SMILES, .* \(its first row: name, weight\)"),
         ("empty.csv", "", r"no column of SMILES, by name or by content \(its first row: nothing\)"),
-        ("wide.csv", "smiles\n" + "C" * 200_000, r"wide\.csv:2 is not CSV: field larger"),
+        ("wide.csv", "smiles\n" + "C" * 200_000, r"wide\.csv:2 is longer than 131,072 characters"),
         ("mine.xlsx", b"PK", r"ends in one of \.smi, \.smiles, \.txt, \.csv, \.tsv, \.sdf"),
     ],
 )

@@ -234,7 +234,7 @@ def test_a_shipped_prior_learns_the_sign_of_a_folder(tmp_path):
 
 
 def test_the_shipped_prior_writes_triplets_where_they_belong():
-    """Of the books' phrases 17 % have one; of ten signs of the prior nine or more begin a beat, and others are holds."""
+    """Of the books' phrases 17 % have one; of ten signs of the prior nine begin a beat, the others are holds."""
     texts = [str(item) for item in generate("music", 400, options={"triplets": True})]
     places = [place % 4 for text in texts for place, word in enumerate(text.split()) if word == "3"]
     assert places.count(0) > 0.9 * len(places)
