@@ -27,7 +27,7 @@ from seqtutor.priors.files import check_device, fitting_options, found_from, loa
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
-from seqtutor.rewards.terms import check_names, pinned
+from seqtutor.rewards.terms import check_names, pinned, weighted_once
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import Evaluation
 from seqtutor.runs.folder import RunFolder, as_it_ran, checked_run, new_folder, open_run, whole_rows
@@ -172,7 +172,10 @@ def opened(
         domain = load(config.domain, fitting_options(name, config.domain, config.options))
     config = as_it_ran(config, domain) if resume else config
     terms = pinned(config.terms, domain, name, config.temperature, config.weights)
-    config = changed(config, options=dataclasses.asdict(domain.options), terms=terms, **computing(config))
+    terms, weights = weighted_once(terms, config.weights)
+    config = changed(
+        config, options=dataclasses.asdict(domain.options), terms=terms, weights=weights, **computing(config)
+    )
     tried(load_objective(config.objective), config, domain)
     tuner = Tuner(domain, config, load_prior(name, domain))
     texts = [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None]

@@ -25,7 +25,7 @@ def checked_texts(domain: Domain, data: Any, config: PretrainConfig) -> list[str
     """A script's texts. Raises UserError for what is no list of texts, and for items that are none, or are too few."""
     if isinstance(data, str | bytes | Path) or not isinstance(data, Iterable):
         raise UserError(f"data must be a list of texts, not {shortened(repr(data), 60)}; of a file: domain.read(path)")
-    texts = list(dict.fromkeys(data))  # one item once, or what is held out is what was learnt
+    texts = list(data)
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise UserError(f"data[{place}] is no text: {shortened(repr(text), 60)}")

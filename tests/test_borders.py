@@ -80,7 +80,7 @@ def test_what_another_function_of_a_name_said_is_not_learnt_from_again(prior):
     same = tune(resume="same", terms={"x": length}, updates=3)
     other = tune(resume="other", terms={"x": lambda texts: [-float(len(text)) for text in texts]}, updates=3)
     stages = [read_toml(run.folder / "config.toml")["made_by"].get("stages", "") for run in (same, other)]
-    assert stages == ["from update 2 on other updates", "from update 2 on other answers of x, terms, updates"]
+    assert stages == ["from update 3 on other updates", "from update 3 on other answers of x, terms, updates"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_function_that_is_given_again_is_paid_as_it_was(prior):
     assert first.reward.mean == other.reward.mean
     resumed = tune(resume="run", terms={"x": length}, updates=3)
     assert resumed.config.terms["x"]["transform"] == table["transform"]
-    assert read_toml(run.folder / "config.toml")["made_by"]["stages"] == "from update 2 on other updates"
+    assert read_toml(run.folder / "config.toml")["made_by"]["stages"] == "from update 3 on other updates"
 
 
 def test_another_run_as_a_reward_is_not_mistaken_for_the_one_before(prior):

@@ -111,7 +111,7 @@ def test_a_run_goes_on_by_another_profile_and_says_so():
     assert result.exit_code == 0, result.output
     config = read_toml(Path("run/config.toml"))
     assert (config["updates"], config["temperature"], config["weights"]["length"]) == (6, 0.5, 2.0)
-    stages = "from update 3 on other temperature, terms, updates, weights"
+    stages = "from update 4 on other temperature, updates, weights"
     assert config["made_by"]["stages"] == stages
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert f"<strong>Resumed under other settings,</strong> {stages}." in page

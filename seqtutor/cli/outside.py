@@ -115,7 +115,7 @@ def next_stage(before: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str,
     whole = all(isinstance(table, Mapping) for table in (tables, weights, own))
     if not whole or not all(isinstance(table, Mapping) for table in (*tables.values(), *own.values())):
         return layered(before, stage)  # whoever reads the settings says what is wrong with them
-    stated = {name for name, table in tables.items() if "weight" in table}
+    stated = {name for name, table in tables.items() if "weight" in table or table.get("filter") is True}
     kept = {name: weight for name, weight in weights.items() if name not in stated}
     others = {key: value for key, value in stage.items() if key != "terms"}
     return layered(with_terms({**before, "weights": kept}, tables), others)

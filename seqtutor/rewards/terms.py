@@ -254,6 +254,14 @@ def pinned(
     return found
 
 
+def weighted_once(tables: Mapping[str, Any], weights: Mapping[str, float]) -> tuple[dict[str, Any], dict[str, float]]:
+    """The tables of terms without their weights, and these among the others, which win: a config has each once."""
+    own = {name: table for name, table in tables.items() if isinstance(table, Mapping)}
+    stated = {name: table["weight"] for name, table in own.items() if "weight" in table}
+    plain = {name: {key: part for key, part in tables[name].items() if key != "weight"} for name in stated}
+    return {**tables, **plain}, {**stated, **weights}
+
+
 def recorded_of(settings: Mapping[str, TermSettings]) -> dict[str, Mapping[str, float]]:
     """The terms that a record says, each with nothing said yet."""
     return {name: {} for name, table in settings.items() if table.record}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from seqtutor import UserError, load, pretrain, tune
+from seqtutor import UserError, load, tune
 from seqtutor.cli import main
 from seqtutor.files import read_toml
 from seqtutor.hits import Found, best
@@ -137,13 +138,22 @@ def test_what_has_no_scaffold_is_no_family():
     assert [item.text for item in best(found, 10, 2)] == ["CC", "CCC", "CCCC", "x", "y"]
 
 
-def test_one_molecule_is_one_item_in_a_script_too():
-    with pytest.raises(UserError, match="data has 1 items that can be learnt from"):
-        pretrain("molecules", ["CCO"] * 60)
-
-
 def test_a_long_line_of_a_list_says_so(tmp_path):
     (tmp_path / "a.csv").write_text("smiles\n" + "C" * 200_000, encoding="utf-8")
     result = CliRunner().invoke(main, ["score", "a.csv", "--domain", "molecules"])
     assert result.exit_code == 1
     assert "a.csv:2 is longer than 131,072 characters" in result.output
+
+
+def test_a_config_says_each_weight_once_and_a_stage_may_make_a_term_a_filter():
+    """A weight that was edited in [terms.NAME] did nothing: the same stood under [weights]."""
+    run = tune("molecules", terms={"logp": {"weight": 0.5}}, folder="run", **TINY)
+    config = read_toml(run.folder / "config.toml")
+    assert config["weights"]["logp"] == 0.5
+    assert "weight" not in config["terms"].get("logp", {})
+    Path("stage.toml").write_text(
+        "[terms.logp]\nfilter = true\ntransform = {kind = 'step', low = 0, high = 5}\n", encoding="utf-8"
+    )
+    result = CliRunner().invoke(main, ["train", "--resume", "run", "--config", "stage.toml", "--updates", "2"])
+    assert result.exit_code == 0, result.output
+    assert read_toml(run.folder / "config.toml")["terms"]["logp"]["filter"] is True
