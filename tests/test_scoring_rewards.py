@@ -16,6 +16,7 @@ import seqtutor
 from seqtutor import SequenceTerm, TokenTerm, UserError
 from seqtutor.config import TrainConfig, build
 from seqtutor.files import read_toml
+from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer, new_scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.rewards.transforms import transform_of
@@ -352,3 +353,18 @@ def test_the_examples_for_terms_from_outside_work(monkeypatch):
 def test_a_number_of_a_table_that_no_reward_can_hold_is_refused(key):
     with pytest.raises(UserError, match=f"{key} in .terms.variety. must lie between -1e.18 and 1e.18, not 1e.300"):
         settings_of({"variety": {key: 1e300}})
+
+
+def test_the_score_of_what_nobody_knows_is_no_figure():
+    """A run on a record showed 0 ± 0: that of the one sample that was no item."""
+    nothing, every = np.full(3, np.nan), np.ones(3, bool)
+    known = np.array([1.0, np.nan, np.nan])
+    for raw, transformed, told in (
+        (nothing, [np.nan, np.nan, 0.0], nothing),
+        (known, [0.5, np.nan, 0.0], [0.5, np.nan, 0.0]),
+    ):
+        scores = {"x": np.array(transformed)}
+        found = Scores(
+            ("a", "b", None), np.zeros((3, 1, 1)), np.zeros((3, 1)), every, ~every, known, {"x": raw}, scores
+        )
+        np.testing.assert_array_equal(found.columns["score.x"], told)

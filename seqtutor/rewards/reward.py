@@ -205,9 +205,16 @@ class Scores:
 
     @property
     def columns(self) -> dict[str, Values]:
-        """Every figure a sequence by the name of its column: `term.<name>` raw, `score.<name>` transformed."""
+        """Every figure a sequence by the name of its column: `term.<name>` raw, `score.<name>` transformed.
+
+        Of a term that nobody knows of any item, the score of what is none tells nothing.
+        """
         raw = {f"term.{name}": values for name, values in self.terms.items()}
-        return raw | {f"score.{name}": values for name, values in self.transformed.items()}
+        told = {f"score.{name}": values for name, values in self.transformed.items()}
+        for name in self.transformed:
+            if self.valid.any() and not np.isfinite(self.terms[name][self.valid]).any():
+                told[f"score.{name}"] = np.full(len(self.valid), np.nan)
+        return raw | told
 
 
 def on_last_step(values: Values, real: Flags) -> Values:
