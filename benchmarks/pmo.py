@@ -161,14 +161,14 @@ def finished(folder: Path) -> list[Result]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Markdown: a task a row, a median over seeds; the sums over the tasks that are there."""
+    """Markdown: a task a row, the mean over its seeds, as others report; the sums over the tasks that are there."""
     heads = ("task", "seeds", "AUC", "filtered", *PUBLISHED, "top 10", "pass", "SA", "diversity", "calls", "s")
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     runs = {task: [r for r in results if r.task == task] for task in TASKS if any(r.task == task for r in results)}
     lines += [_row(task, mine) for task, mine in runs.items()]
     test = {task: mine for task, mine in runs.items() if task not in DEVELOPED_ON}
     for name, some in (("all of these", runs), ("test tasks", test)):
-        sums = [sum(statistics.median(getattr(r, key) for r in mine) for mine in some.values()) for key in SUMMED]
+        sums = [sum(statistics.fmean(getattr(r, key) for r in mine) for mine in some.values()) for key in SUMMED]
         sums += [sum(OTHERS[task][k] for task in some) for k in range(len(PUBLISHED))]
         lines.append(f"| **sum of {len(some)}, {name}** | | " + " | ".join(f"{value:.3f}" for value in sums) + " |" * 7)
     return "\n".join(lines)
@@ -189,11 +189,13 @@ def with_table(page: str, text: str) -> str:
 
 def _row(task: str, runs: Sequence[Result]) -> str:
     auc, filtered, top, sa, diversity, passing, calls, seconds = (
-        statistics.median(getattr(run, key) for run in runs)
+        statistics.fmean(getattr(run, key) for run in runs)
         for key in (*SUMMED, "top", "sa", "diversity", "passing", "calls", "seconds")
     )
     others = [f"{value:.3f}" for value in OTHERS[task]]
     best = f"**{auc:.3f}**" if auc > max(OTHERS[task]) else f"{auc:.3f}"
+    if len(runs) > 1:
+        best += f" ({', '.join(f'{run.auc:.3f}' for run in sorted(runs, key=lambda run: run.seed))})"
     figures = (f"{top:.3f}", f"{passing:.0%}", f"{sa:.1f}", f"{diversity:.2f}", f"{calls:,.0f}", f"{seconds:.0f}")
     name = f"{task} (development)" if task in DEVELOPED_ON else task
     return "| " + " | ".join([name, str(len(runs)), best, f"{filtered:.3f}", *others, *figures]) + " |"

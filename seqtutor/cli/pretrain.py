@@ -77,9 +77,8 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
             _write_items(domain, lines, folder)
 
         def report(state: pretraining.Progress, updates: int) -> None:
-            held = f"held-out {state.history[-1][2]:.4f}" if state.history else ""
-            rate = f"{state.tokens / state.seconds:,.0f} tokens/s"
-            bar(state.update, updates, f"{held} nats/token  {rate}")
+            held = f"held-out {state.history[-1][2]:.4f} nats/token  " if state.history else ""
+            bar(state.update, updates, f"{held}{state.tokens / state.seconds:,.0f} tokens/s")
 
         try:
             model, state = pretraining.pretrain(domain, data, settings, folder, report)

@@ -180,11 +180,12 @@ def a_result(task, seed, auc):
     return pmo.Result(task, seed, 100, {}, 100, auc, auc / 2, auc, 0.5, 3.0, 0.6, 9.0)
 
 
-def test_the_table_has_medians_over_seeds_and_sums_with_and_without_the_tasks_of_development():
-    results = [a_result("qed", seed, auc) for seed, auc in enumerate((0.1, 0.95, 0.96))] + [a_result("median1", 0, 0.3)]
+def test_the_table_has_means_over_seeds_and_sums_with_and_without_the_tasks_of_development():
+    seeds = enumerate((0.91, 0.96, 0.98))
+    results = [a_result("qed", seed, auc) for seed, auc in seeds] + [a_result("median1", 0, 0.3)]
     lines = pmo.table(results).splitlines()
     assert lines[2].startswith("| median1 (development) | 1 | 0.300 | 0.150 | 0.356 | 0.294 |")
-    assert lines[3].startswith("| qed | 3 | **0.950** | 0.475 | 0.941 |")
+    assert lines[3].startswith("| qed | 3 | **0.950** (0.910, 0.960, 0.980) | 0.475 | 0.941 |")
     assert lines[4].startswith("| **sum of 2, all of these** | | 1.250 | 0.625 | 1.297 |")
     assert lines[5].startswith("| **sum of 1, test tasks** | | 0.950 | 0.475 | 0.941 |")
 
