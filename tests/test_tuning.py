@@ -703,7 +703,7 @@ def test_a_sequence_that_is_no_item_must_not_beat_all_items():
     def dock(texts):
         return np.array([-7.0 - len(text) for text in texts])
 
-    with pytest.raises(UserError, match=r"'dock', of weight 1, gives a sequence that is no item 0, more than .*at most -8"):
+    with pytest.raises(UserError, match=r"'dock', of weight 1, gives a sequence that is no item 0, more .*at most -8"):
         tuner_of(terms={"dock": dock}, rollouts=64, replay=64).step()
     table = {"function": dock, "invalid": -50.0}
     assert tuner_of(terms={"dock": table}, rollouts=64, replay=64).step()["update"] == 1
