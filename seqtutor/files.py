@@ -204,5 +204,14 @@ def path_text(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [path_text(item) for item in value]
     if isinstance(value, Path):
-        return str(value) if len(value.parts) > 1 else f".{os.sep}{value}"
+        plain = value.is_absolute() or len(value.parts) > 1 or str(value).startswith("~")
+        return str(value) if plain else f".{os.sep}{value}"
     return value
+
+
+def from_home(path: str | Path) -> Path:
+    """A path whose `~` is the home it names; as it stands where nobody of that name has one."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)

@@ -120,9 +120,9 @@ def resume(tuner: Tuner, run: RunFolder) -> None:
         folder, tuner.parts, lambda state: _find_terms(tuner, state), lambda state: _take(tuner, state)
     )
     if not found and whole_rows(run.folder / "metrics.csv"):
-        raise UserError(
-            f"{run.folder} has no checkpoint to go on from; start another run from its policy: --prior {run.folder}/"
-        )
+        kept = (run.folder / "policy.safetensors").is_file()
+        onwards = f", from its policy if you like: --prior {run.folder}/" if kept else ""
+        raise UserError(f"{run.folder} has no checkpoint to go on from; start another run{onwards}")
     run.keep(tuner.update)
 
 

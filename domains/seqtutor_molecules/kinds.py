@@ -28,7 +28,7 @@ from rdkit.rdBase import BlockLogs
 
 from seqtutor import SequenceTerm, TermKind, UserError, option
 from seqtutor.errors import shortened
-from seqtutor.files import read_text
+from seqtutor.files import from_home, read_text
 from seqtutor_molecules.docking import Docking
 from seqtutor_molecules.properties import Property, each
 from seqtutor_molecules.structures import check_length, molecule
@@ -125,7 +125,7 @@ class Alerts(TermKind):
 
     def _text(self, name: str) -> str:
         try:
-            return read_text(Path(self.file).expanduser())
+            return read_text(from_home(self.file))
         except OSError as error:
             raise UserError(f"[terms.{name}]: cannot read {self.file} in {Path.cwd()}: {error.strerror}") from error
         except UserError as error:

@@ -155,7 +155,7 @@ def _rows(name: str, text: str, *, listed: bool) -> Iterator[Row]:
     `listed`: a .smi, whose first word is taken where no column stands out.
     """
     table = _layout(name, text, listed)
-    for number, row in _split(name, text, table.delimiter):
+    for number, row in _split(name, text, table.delimiter, listed=listed, whole=True):
         if number == 1 and table.header:
             continue
         cell = row[table.column].strip() if table.column < len(row) else ""
@@ -173,7 +173,7 @@ def _layout(name: str, text: str, listed: bool) -> Table:
     order = tuple(reversed(DELIMITERS)) if listed else DELIMITERS
     order = ("\t", *order) if listed and "\t" in text.partition("\n")[0] else order  # names may have spaces
     for delimiter in order:
-        rows = [row for _, row in islice(_split(name, text, delimiter), LOOKED_AT)]
+        rows = [row for _, row in islice(_split(name, text, delimiter, listed=listed), LOOKED_AT)]
         heads = rows[0] if rows else []
         for place in sorted(range(len(heads)), key=lambda place: heads[place].strip().lower() != "smiles"):
             header = heads[place]
@@ -192,7 +192,7 @@ def _layout(name: str, text: str, listed: bool) -> Table:
         raise UserError(f"{name} has no column of SMILES, by name or by content (its first row: {header or 'nothing'})")
     if not most:
         return Table(" ", 0, named=1)
-    rows = [row for _, row in islice(_split(name, text, best.delimiter), LOOKED_AT)]
+    rows = [row for _, row in islice(_split(name, text, best.delimiter, listed=listed), LOOKED_AT)]
     first = rows[0][best.column].strip() if best.column < len(rows[0]) else ""
     if 1 < most == len(rows) - 1 and HEADER.fullmatch(first) and not first.isupper() and not _parses(first):
         return Table(best.delimiter, best.column, first, _named(rows[0], best.column))
@@ -223,13 +223,19 @@ def _parses(cell: str) -> bool:
         return MolFromSmiles(cell, sanitize=False) is not None
 
 
-def _split(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The number of its first line and the cells of each row; quotes may hold line breaks, but not between words."""
+def _split(
+    name: str, text: str, delimiter: str, *, listed: bool = False, whole: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """The number of its first line and the cells of each row; quotes may hold line breaks, but not between words.
+
+    In a .smi with tabs, which is `listed`, a quote is a letter. `whole`: raise UserError for one that is never closed.
+    """
+    quotes = None if listed and delimiter == "\t" else '"'
     if delimiter == " ":
         for number, line in enumerate(text.splitlines(), start=1):
             yield number, line.split()
         return
-    rows, number, last = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1, 1
+    rows, number, last = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quotes), 1, 1
     try:
         for row in rows:
             yield number, row
@@ -241,7 +247,7 @@ def _split(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str
             else f"is not CSV: {error}"
         )
         raise UserError(f"{name}:{rows.line_num} {said}") from error
-    if last < rows.line_num and _is_open(text.splitlines()[last - 1 :], delimiter):
+    if whole and last < rows.line_num and _is_open(text.splitlines()[last - 1 :], delimiter):
         raise UserError(f"{name}:{last} has a quote that is never closed: it would swallow all lines behind it")
 
 

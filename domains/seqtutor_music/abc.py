@@ -19,8 +19,8 @@ from seqtutor_music.keys import FIFTHS, Key, fifth_of, mode_of
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound
 
 FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")  # a line such as K:D; in `G:|` a note stands before a repeat sign
-TYPESET = re.compile(r"(?ms)^%%begin(\w+).*?(?:^%%end\1\b.*?$|\Z)")  # words between tunes, for paper
-ENDED = re.compile(r"(?s)(^K:[^\n]*\n.*?)\n[ \t]*\n.*", re.MULTILINE)  # at an empty line behind its key
+TYPESET = re.compile(r"(?ms)^%%begin(\w+).*?^%%end\1\b.*?$")  # words between tunes, for paper
+ENDED = re.compile(r"(?ms)(^K:[^\n]*\n.*?\S[^\n]*)\n[ \t]*\n([^|]*)\Z")  # an empty line, and no bar line behind it
 NOTE = r"(?P<sign>\^\^?|__?|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)"
 TOKEN = re.compile(
     rf"""

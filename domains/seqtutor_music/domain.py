@@ -78,7 +78,7 @@ class MusicOptions:
     tempo: int = option(120, "Quarters a minute", between=(10, 400))
     formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml, wav")
     chords: str = option("", 'Chords to fit, in the key of the tonic, bar by bar and over again: "C | Am | F G7 | C"')
-    triplets: bool = option(False, "Melodies may divide a quarter in three; for a prior that has learnt it")
+    triplets: bool = option(False, "Melodies may divide a quarter in three; in 4/4, or by a prior of your own")
     preset: str = option("default", "The rules that are paid for: ours, or the paper's", choices=("default", "paper"))
 
     def __post_init__(self) -> None:

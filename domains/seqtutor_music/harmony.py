@@ -63,11 +63,12 @@ class Chord:
     def bass(self) -> tuple[str, int] | None:
         """The letter and the alteration of a bass note that is another one than the root.
 
-        >>> Chord("C/Eb", 0, 16).bass, Chord("C", 0, 16).bass
-        (('E', -1), None)
+        >>> Chord("C/Eb", 0, 16).bass, Chord("C", 0, 16).bass, Chord("C7/C", 0, 16).bass
+        (('E', -1), None, None)
         """
         letter, sign = _read(self.symbol)[3:]
-        return (letter, SIGNS[sign]) if letter else None
+        found = (letter, SIGNS[sign])
+        return found if letter and found != self.parts[:2] else None
 
     @property
     def pitch_classes(self) -> frozenset[int]:

@@ -21,6 +21,7 @@ from seqtutor_music.keys import Key
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.parts import Part, melody_part, skyline
 from seqtutor_music.scores import LONGEST, Melody, fitted, likely_sharps, move, off_grid
+from seqtutor_music.triplets import is_third
 
 DRUMS = 9  # the channel of percussion
 NOTE_OFF, NOTE_ON = 0x8, 0x9
@@ -72,7 +73,7 @@ def read_midi(path: Path, metre: Metre = COMMON) -> Melody:
         pickup, by = unsaid_pickup(chosen.notes, max(track.end for track in sounding), step, metre)
         said += [f"with a pickup, by its {by}"] if pickup else []
     line = skyline(_on_grid(chosen.notes, (bar - pickup) % bar, 1 / step, metre))
-    line = legato(line, metre.bar) if _is_played(chosen.notes, step) else line
+    line = legato(line, metre.bar) if _is_played(chosen.notes, step, metre) else line
     silent = int(line[0].start // metre.bar) * metre.bar
     line = [note._replace(start=note.start - silent) for note in line]
     steps = ceil(max(note.start + note.length for note in line))
@@ -115,10 +116,11 @@ def _ended(notes: Sequence[tuple[int, int | None, int]], end: int, bar: int, pic
 def _on_grid(notes: Sequence[Note], offset: int, per_tick: Fraction, metre: Metre) -> list[Note]:
     """Notes in ticks as notes in sixteenths, where a third of a beat may be told in thirds; `offset` in ticks."""
     starts = [_near((note.start + offset) * per_tick, metre) for note in notes]
-    divided = {start // BEAT for start in starts if start.denominator > 1}
+    stops = [(note.start + offset + note.length) * per_tick for note in notes]
+    ends = (stop for stop in stops if metre.triplets and is_third(stop))
+    divided = {time // BEAT for time in (*starts, *ends) if time.denominator > 1}
     found = []
-    for note, start in zip(notes, starts, strict=True):
-        stop = (note.start + offset + note.length) * per_tick
+    for note, start, stop in zip(notes, starts, stops, strict=True):
         unit = THIRD if metre.triplets and stop // BEAT in divided else 1
         least = THIRD if start // BEAT in divided else 1
         found.append(Note(start, max(least, round(stop / unit) * unit - start), note.midi))
@@ -136,10 +138,11 @@ def _near(exact: Fraction, metre: Metre) -> int | Fraction:
     raise off_grid(start // metre.bar + 1, metre, third=is_third)
 
 
-def _is_played(notes: Sequence[Note], step: Fraction) -> bool:
+def _is_played(notes: Sequence[Note], step: Fraction, metre: Metre) -> bool:
     """Whether most notes end off the grid of `step` ticks: ended early by a program's gate time, or by a hand."""
-    off = sum((note.start + note.length) % step != 0 for note in notes)
-    return 2 * off > len(notes)
+    ends = [(note.start + note.length) / step for note in notes]
+    on = sum(end.denominator == 1 or (metre.triplets and is_third(end)) for end in ends)
+    return 2 * on < len(notes)
 
 
 def legato(line: Sequence[Note], bar: int = COMMON.bar) -> list[Note]:

@@ -81,7 +81,7 @@ def generate(
     table = claimed(folder / "samples.csv")
     try:
         scores, said = _scored(source, count, seed, temperature, given, among, trust)
-    except UserError:
+    except BaseException:  # Ctrl-C too
         table.unlink()
         if not output:  # its name is ours, and it is empty
             folder.rmdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from seqtutor.cli.options import DomainCommand, typed
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.encoding import misfit
 from seqtutor.errors import UserError, plain
+from seqtutor.files import from_home
 
 
 @click.command(cls=DomainCommand)
@@ -37,7 +37,7 @@ def inspect(data: str, domain: str, **options: Any) -> None:
 
 def read_lines(domain: Domain, path: str) -> Iterator[DataLine]:
     """The items of a user's file or folder; what the vocabulary cannot spell has that as its problem."""
-    for line in domain.read(Path(path).expanduser()):
+    for line in domain.read(from_home(path)):
         problem = line.problem or misfit(domain, line.text or "")
         yield DataLine(line.where, None if problem else line.text, problem)
 

@@ -59,13 +59,14 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
 def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> None:
     from seqtutor import pretraining
     from seqtutor.cli.console import progress, say
+    from seqtutor.files import from_home
     from seqtutor.priors.files import check_device
     from seqtutor.runs.folder import RunFolder, check_vacant, new_folder
     from seqtutor.signals import Stopped, stoppable
 
     check_device(settings.device)
     if output:
-        check_vacant(Path(output).expanduser())  # before an hour of reading
+        check_vacant(from_home(output))  # before an hour of reading
     domain = load(settings.domain, settings.options)
     settings = replace(settings, options=asdict(domain.options))
     lines = list(read_lines(domain, settings.data)) if settings.data else []

@@ -20,7 +20,7 @@ from torch import Tensor
 from seqtutor.config import OF_PRIOR
 from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError
-from seqtutor.files import check_file, read_text, write_atomically, write_json
+from seqtutor.files import check_file, from_home, read_text, write_atomically, write_json
 from seqtutor.files import digest as digest_of_file
 from seqtutor.plugin.contract import inherited
 from seqtutor.priors.model import LstmModel, Model, without_value
@@ -135,7 +135,7 @@ def written_as_path(name: str) -> bool:
 
 def found_from(name: str, run: Path) -> str:
     """The prior that a run's config names; where that path leads nowhere from here, from a folder above the run."""
-    if not written_as_path(name) or Path(name).expanduser().exists():
+    if not written_as_path(name) or from_home(name).exists():
         return name
     return next((str(above / name) for above in run.absolute().parents if (above / name).exists()), name)
 
@@ -148,7 +148,7 @@ def model_folder(name: str | Path) -> Path:
     if isinstance(name, Path):
         return name
     if written_as_path(name):
-        return Path(name).expanduser()
+        return from_home(name)
     own = domain_class(name).prior if name in available() else None
     for place in [*(root / name for root in _shipped()), own]:
         if place and (place / "model.safetensors").is_file():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError, shortened
+from seqtutor.files import from_home
 from seqtutor.priors.script import Fixed
 from seqtutor.vocabulary import PAD
 
@@ -98,7 +97,7 @@ def _ids(domain: Domain, tokens: list[str]) -> Tensor:
 
 
 def _typed(domain: Domain, text: str) -> str:
-    if len(text) <= LONGEST_NAME and Path(text).expanduser().is_dir():
+    if len(text) <= LONGEST_NAME and from_home(text).is_dir():
         raise UserError(f"{text} is a folder; give a file that holds one item")
     try:
         domain.encode(text)
@@ -113,7 +112,7 @@ def items_of(domain: Domain, word: str, *, alone: bool = False) -> list[str]:
 
     `alone`: in a file with one item that can be read the others, which cannot, do not matter.
     """
-    path = Path(word).expanduser() if len(word) <= LONGEST_NAME else None
+    path = from_home(word) if len(word) <= LONGEST_NAME else None
     if path is None or not path.is_file():
         return [_typed(domain, word)]
     lines = list(domain.read(path))

@@ -33,7 +33,7 @@ class Reward:
 
         Raises UserError where a geometric mean is asked of scores outside 0..1.
         """
-        passed = self._passed(values, valid)
+        passed = self.passed(values, valid)
         if self.geometric and any(term.weight for term in self.terms):
             return on_last_step(passed * self._geometric_mean(values, valid), real)
         reward: Values = np.zeros(values.shape[:2])
@@ -45,7 +45,7 @@ class Reward:
         steps: Values = reward * real * passed[:, None]
         return steps
 
-    def _passed(self, values: Values, valid: Flags) -> Values:
+    def passed(self, values: Values, valid: Flags) -> Values:
         """(B,): the product of the filters' scores; 1 without a filter."""
         passed: Values = np.ones(len(values))
         for k, term in enumerate(self.terms):
@@ -55,11 +55,12 @@ class Reward:
                 passed *= np.nan_to_num(scores)
         return passed
 
-    def check_filters(self, paid: Values) -> None:
-        """Raise UserError where a filter is no use: of these items (N,) those that pass earn less than 0."""
-        if any(map(_filters, self.terms)) and (paid < 0).any() and paid.max() <= 0:
+    def check_filters(self, paid: Values, passed: Values, least: int) -> None:
+        """Raise UserError where a filter is no use: each item that it lets pass, `least` or more, is paid below 0."""
+        passing = paid[passed > 0]
+        if any(map(_filters, self.terms)) and len(passing) >= least and passing.max() < 0:
             raise UserError(
-                f"each of the first {len(paid)} items that passes the filters earns less than 0, and one that fails a "
+                f"each of the first {len(passing)} items that pass the filters earns less than 0, and one that fails a "
                 "filter 0, which is more: pay for what is wanted, by a transform from 0 to 1 say"
             )
 

@@ -195,8 +195,8 @@ class Scorer:
                         f"{better} than each of the first {enough.sum()} items (at {most} {best:g}), and so it earns "
                         f"more: state {less}, with invalid = NUMBER in [terms.{term.name}], or give it a transform"
                     )
-        if enough.sum() >= LEAST:
-            self.reward.check_filters(scores.totals[enough])
+        passed = self.reward.passed(scores.values, scores.valid)
+        self.reward.check_filters(scores.totals[enough], passed[enough], LEAST)
 
     def _steps(self, term: TokenTerm, tokens: Ids) -> Values:
         steps = np.asarray(term.values(tokens), np.float64)

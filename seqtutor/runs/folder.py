@@ -22,6 +22,7 @@ from seqtutor.files import (
     append,
     check_tree,
     csv_text,
+    from_home,
     opened,
     read_table,
     read_toml,
@@ -220,7 +221,7 @@ def _until(rows: list[list[str]], updates: int) -> list[list[str]]:
 
 def new_folder(output: str, kind: str) -> Path:
     """Make the folder `output`, or by default `outputs/<kind>-<time>`. Raises UserError where it cannot be made."""
-    folder = Path(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}").expanduser()
+    folder = from_home(output or f"outputs/{kind}-{datetime.now():%Y%m%d-%H%M%S}")
     try:
         folder = folder if output else _free(folder)
         check_vacant(folder)

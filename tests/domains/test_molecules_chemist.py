@@ -6,10 +6,11 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from seqtutor import UserError, load, tune
+from seqtutor import SequenceTerm, UserError, load, tune
 from seqtutor.cli import main
 from seqtutor.files import read_toml
 from seqtutor.hits import Found, best
@@ -72,7 +73,7 @@ def test_a_filter_that_pays_for_failing_is_refused():
         "charge": {"filter": True, "transform": {"kind": "step", "low": 0, "high": 0}},
     }
     own = {"qed": 0.0, "makeability": 0.0, "saturation": 0.0}
-    with pytest.raises(UserError, match="that passes the filters earns less than 0, and one that fails a filter 0"):
+    with pytest.raises(UserError, match="that pass the filters earns less than 0, and one that fails a filter 0"):
         tune("molecules", terms=terms, weights=own, folder="run", **TINY)
 
 
@@ -157,3 +158,25 @@ def test_a_config_says_each_weight_once_and_a_stage_may_make_a_term_a_filter():
     result = CliRunner().invoke(main, ["train", "--resume", "run", "--config", "stage.toml", "--updates", "2"])
     assert result.exit_code == 0, result.output
     assert read_toml(run.folder / "config.toml")["terms"]["logp"]["filter"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.smi", 'CCO a,"b\nCCC c\nCCN d\n'),
+        ("a.smi", 'CCO\t"open\nCCC\tc\nCCN\td\n'),
+    ],
+)
+def test_a_quote_in_a_name_of_a_list_is_a_letter(tmp_path, name, text):
+    assert [item for item, _ in read(tmp_path / name, text)] == ["CCO", "CCC", "CCN"]
+
+
+def test_a_filter_is_not_judged_by_a_few_that_pass():
+    from seqtutor.rewards.reward import Reward
+
+    reward = Reward([SequenceTerm("x", 1.0, "", "", lambda texts: np.ones(len(texts)), filter=True)])
+    failed = np.zeros(128)
+    reward.check_filters(np.array([0.0] * 127 + [-0.1]), np.array([0.0] * 127 + [1.0]), 10)
+    reward.check_filters(np.array([-1.0] * 60 + [0.0] * 68), np.ones(128), 10)
+    with pytest.raises(UserError, match="each of the first 64 items"):
+        reward.check_filters(np.where(np.arange(128) < 64, -1.0, 0.0), failed + (np.arange(128) < 64), 10)

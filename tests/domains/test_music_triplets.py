@@ -240,3 +240,18 @@ def test_the_shipped_prior_writes_triplets_where_they_belong():
     assert places.count(0) > 0.9 * len(places)
     assert 0.08 < sum("3" in text.split() for text in texts) / len(texts) < 0.25
     assert sum(DOMAIN.in_corpus(texts)) < 0.08 * len(texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3 C4 D4 E4 3 E4 D4 C4 3 C4 D4 E4 F4 - - .",
+        "3 C4 D4 E4 3 C4 . - F4 - - - C4 - - -",
+        "3 C4 D4 E4 3 C4 - . F4 - - - C4 - - -",
+    ],
+)
+def test_rests_behind_thirds_come_back_from_midi(tmp_path, text):
+    domain = MusicDomain(MusicOptions(triplets=True, bars=1))
+    (path,) = domain.write([text], tmp_path)
+    (line,) = domain.read(path)
+    assert heard_as(WITH_TRIPLETS.encode(line.text.split())) == heard_as(batch(text)[0])

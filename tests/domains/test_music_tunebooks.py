@@ -190,3 +190,13 @@ def test_a_folder_whose_name_is_no_text_has_files(tmp_path):
     folder = Path(f"{tmp_path}/out\udce9")
     domain = MusicDomain(MusicOptions(formats="abc,musicxml", bars=2))
     assert len(domain.write([SCALE], folder)) == 3
+
+
+def test_an_empty_line_within_music_ends_nothing(tmp_path):
+    assert read(tmp_path, f"{HEAD}CDEF|\n\nGAGE|\n\nA tale.\n") == [SCALE]
+    assert read(tmp_path, f"{HEAD}\n\nCDEF|GAGE|\n") == [SCALE]
+    assert len(tunes(f"{HEAD}%%begintext\nCDEF|GAGE|\n\n{HEAD}C|\n")) == 2
+
+
+def test_the_sign_of_what_is_left_out_is_no_home():
+    assert items_of(MusicDomain(), "~ C4 - - -") == ["~ C4 - - -"]
