@@ -1,4 +1,6 @@
-"""Are tuned melodies nearer to real ones by what no rule pays for? python benchmarks/ngrams.py [METRE] RUN ...
+"""Are tuned melodies nearer to real ones by what no rule pays for?
+
+    python benchmarks/ngrams.py [METRE] [triplets] RUN ...
 
 Jensen-Shannon divergence, nats, between 1,000 samples and the phrases of the corpus, of three kinds of neighbours: two
 intervals in a row; a note's place in its bar with its distance to the next note; intervals and distances together. The
@@ -17,9 +19,10 @@ from pathlib import Path
 
 from seqtutor_music import MusicDomain
 from seqtutor_music.domain import MusicOptions
-from seqtutor_music.events import VOCABULARY, parse, sounding
+from seqtutor_music.events import WITH_TRIPLETS, parse, sounding
 from seqtutor_music.metre import COMMON, METRES, Metre
-from seqtutor_music.real import phrases
+from seqtutor_music.real import TRIPLETS, phrases
+from seqtutor_music.triplets import timed
 
 COUNT = 1000
 Counts = tuple[Counter[object], Counter[object], Counter[object]]
@@ -31,7 +34,8 @@ def neighbours(melodies: Iterable[Sequence[str]], metre: Metre) -> Counts:
     places: Counter[object] = Counter()
     both: Counter[object] = Counter()
     for events in melodies:
-        notes = sounding(VOCABULARY.encode(events))
+        ids = WITH_TRIPLETS.encode(events)
+        notes = timed(sounding(ids), ids)
         moves = [(b.midi - a.midi, b.start - a.start) for a, b in pairwise(notes)]
         intervals.update((a, b) for (a, _), (b, _) in pairwise(moves))
         places.update((note.start % metre.bar, after) for note, (_, after) in zip(notes, moves, strict=False))
@@ -64,7 +68,9 @@ def main() -> None:
     """Print a row for the phrases themselves, and one for either model of each run."""
     arguments = sys.argv[1:]
     metre = METRES[arguments.pop(0)] if arguments[0] in METRES else COMMON
-    found = phrases(MusicDomain(MusicOptions(bars=4, metre=metre.name)))
+    triplets = bool(arguments) and arguments[0] == TRIPLETS
+    arguments = arguments[triplets:]
+    found = phrases(MusicDomain(MusicOptions(bars=4, metre=metre.name, triplets=triplets)))
     first = min(COUNT, len(found) // 2)
     others = neighbours(found[first:], metre)
 
