@@ -19,8 +19,7 @@ from seqtutor_music.keys import FIFTHS, Key, fifth_of, mode_of
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound
 
 FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")  # a line such as K:D; in `G:|` a note stands before a repeat sign
-TYPESET = re.compile(r"(?ms)^%%begin(\w+).*?^%%end\1\b.*?$")  # words between tunes, for paper
-ENDED = re.compile(r"(?ms)(^K:[^\n]*\n.*?\S[^\n]*)\n[ \t]*\n([^|]*)\Z")  # an empty line, and no bar line behind it
+TYPESET = re.compile(r"%%(begin|end)(\w+)")  # what stands between is words for paper
 NOTE = r"(?P<sign>\^\^?|__?|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)"
 TOKEN = re.compile(
     rf"""
@@ -56,9 +55,35 @@ def tunes(text: str) -> list[str]:
     ['X:1\\nM:4/4\\nK:C\\nC4|\\n', 'X:2\\nM:4/4\\nK:G\\nG4|']
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    head, *parts = re.split(r"(?m)^(?=X:)", TYPESET.sub("", lines))
+    head, *parts = re.split(r"(?m)^(?=X:)", _music_alone(lines))
     common = "".join(f"{line}\n" for line in head.splitlines() if FIELD.fullmatch(line))
-    return [ENDED.sub(r"\1\n", part.replace("\n", f"\n{common}", 1)) for part in parts] or [ENDED.sub(r"\1\n", head)]
+    return [_ended(part.replace("\n", f"\n{common}", 1)) for part in parts] or [_ended(head)]
+
+
+def _music_alone(text: str) -> str:
+    """A text without what stands between `%%begintext` and `%%endtext`, and so on; what never ends stays."""
+    lines = text.split("\n")
+    found = [TYPESET.match(line) for line in lines]
+    ends = {mark[2]: i for i, mark in enumerate(found) if mark and mark[1] == "end"}  # the last of each kind
+    kept, within = list[str](), ""
+    for i, (line, mark) in enumerate(zip(lines, found, strict=True)):
+        if mark and mark[1] == "begin" and not within and ends.get(mark[2], -1) > i:
+            within = mark[2]
+        elif not within:
+            kept.append(line)
+        elif mark and mark[1] == "end" and mark[2] == within:
+            within = ""
+    return "\n".join(kept)
+
+
+def _ended(tune: str) -> str:
+    """A tune without what stands behind an empty line, where no bar line follows: prose between tunes."""
+    lines = tune.split("\n")
+    key = next((i for i, line in enumerate(lines) if line.startswith("K:")), len(lines))
+    music = [i for i, line in enumerate(lines) if i > key and line.strip()]
+    last = max((i for i in music if "|" in lines[i]), default=music[0] if music else key)
+    end = next((i for i in range(last + 1, len(lines)) if not lines[i].strip()), len(lines))
+    return "\n".join(lines[:end]) + "\n" * (end < len(lines))
 
 
 def read_tune(text: str) -> Score:
