@@ -186,3 +186,16 @@ def test_a_script_gives_the_options_of_the_domain(tmp_path):
 def test_a_folder_that_is_taken_is_refused_before_anything_is_read(run):
     said = refused("pretrain", "--domain", "letters", "--data", "none.txt", "--output", run)
     assert "outputs/run exists and is not empty" in said
+
+
+@pytest.mark.parametrize("output", [("--output", "made"), ()])
+def test_a_stop_leaves_no_folder_that_the_next_command_refuses(tmp_path, monkeypatch, output):
+    """Ctrl-C left an empty table, and the same command was refused after it."""
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    prior = new_prior(tmp_path / "mine")
+    monkeypatch.setattr("seqtutor.cli.generate._scored", stopped)
+    assert call("generate", f"{prior}/", "-n", 2, *output).exit_code != 0
+    assert not list(tmp_path.rglob("samples.csv"))

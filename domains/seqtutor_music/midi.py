@@ -132,10 +132,10 @@ def _near(exact: Fraction, metre: Metre) -> int | Fraction:
     start, third = round(exact), round(exact / THIRD) * THIRD
     if abs(exact - start) <= NEAR:
         return start
-    is_third = abs(exact - third) <= NEAR
-    if is_third and metre.triplets:
+    in_triplet = abs(exact - third) <= NEAR
+    if in_triplet and metre.triplets:
         return third
-    raise off_grid(start // metre.bar + 1, metre, third=is_third)
+    raise off_grid(start // metre.bar + 1, metre, third=in_triplet)
 
 
 def _is_played(notes: Sequence[Note], step: Fraction, metre: Metre) -> bool:
