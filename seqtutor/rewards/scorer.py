@@ -181,14 +181,14 @@ class Scorer:
         return values
 
     def check_invalid(self, scores: Scores) -> None:
-        """Raise UserError where a sequence that is no item earns more by a term than every item of a batch."""
-        enough = scores.scored & scores.valid
+        """Raise UserError where what is no item earns more than every item of a batch, by a term and in all."""
+        enough, empty, no = scores.scored & scores.valid, np.zeros_like(scores.values[:1]), np.array([False])
+        paid = self.reward(empty, np.ones(empty.shape[:2], bool), no).sum()
         for k, term in enumerate(self.terms):
             if isinstance(term, SequenceTerm) and term.weight and enough.sum() >= LEAST:
-                sign, values = np.sign(term.weight), scores.values[:1]
-                nothing = float(self.reward.score(k, np.zeros_like(values), np.array([False]))[0])
+                sign, nothing = np.sign(term.weight), float(self.reward.score(k, empty, no)[0])
                 best = float(np.max(sign * self.reward.score(k, scores.values, scores.valid)[enough])) * sign
-                if sign * nothing > sign * best:
+                if sign * nothing > sign * best and paid >= scores.totals[enough].max():
                     better, most, less = ("more", "most", "less") if sign > 0 else ("less", "least", "more")
                     raise UserError(
                         f"term '{term.name}', of weight {term.weight:g}, gives a sequence that is no item {nothing:g}, "

@@ -82,6 +82,12 @@ def test_what_is_no_item_and_the_sign_of_a_weight():
         tune("molecules", weights={"molecular_weight": -0.002, "qed": 0.0}, folder="run", **TINY)
 
 
+def test_a_negative_weight_of_validity_is_no_fault_where_items_earn_more_in_all():
+    """As `infer` writes it, to keep what is no item as rare as the prior writes it."""
+    weights = {"validity": -1.0, "qed": -0.9, "makeability": 1.8, "saturation": 0.7}
+    assert tune("molecules", weights=weights, folder="run", **TINY).folder.is_dir()
+
+
 def test_a_stage_begins_with_the_update_behind_the_last():
     run = tune("molecules", folder="run", **(TINY | {"updates": 2}))
     tune(resume=run.folder, updates=3, weights={"qed": 1.0})
