@@ -193,7 +193,7 @@ def _line(domain: Domain, where: str, row: Cells, place: str, taken: Sequence[st
         text,
         ids,
         numbers,
-        str(row.get("group") or "") or family_of(domain, text, text),
+        family_of(domain, text, text) if row.get("group") in (None, "") else str(row["group"]),
         math.nan if isinstance(logp, str) or logp > 0 else logp,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 
 import numpy as np
@@ -187,3 +188,11 @@ def test_the_delimiter_is_the_one_that_makes_columns(tmp_path):
     path = tmp_path / "words.csv"
     path.write_text('"text, canonical";"score"\n' + "".join(f'"{word}";{len(word)}\n' for word in MANY))
     assert len(read_record(LettersDomain(), [str(path)], {"score": "score"}).texts) == len(MANY)
+
+
+def test_a_group_called_0_is_a_group(tmp_path):
+    rows = [{"text": word, "reward": float(i), "group": i % 2} for i, word in enumerate(WORDS)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    record = read_record(LettersDomain(), [str(path)], {"reward": "reward"})
+    assert {line.group for line in record.lines} == {"0", "1"}
