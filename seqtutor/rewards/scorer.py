@@ -181,7 +181,7 @@ class Scorer:
         return values
 
     def check_invalid(self, scores: Scores) -> None:
-        """Raise UserError where what is no item earns more by a term, and no less in all, than every item of a batch."""
+        """Raise UserError where what is no item earns more by a term, and no less in all, than each item."""
         enough, empty, no = scores.scored & scores.valid, np.zeros_like(scores.values[:1]), np.array([False])
         paid = self.reward(empty, np.ones(empty.shape[:2], bool), no).sum()
         for k, term in enumerate(self.terms):
