@@ -37,6 +37,14 @@ def fits(domain: Domain, length: int) -> bool:
     return length == domain.max_length if domain.fixed_length else length <= domain.max_length
 
 
+def wrong_length(domain: Domain, length: int) -> str:
+    """Why no model of the domain can write an item of so many ids, its end among them; empty where one can."""
+    if fits(domain, length):
+        return ""
+    most = f"{'' if domain.fixed_length else 'at most '}{domain.max_length}"
+    return f"it has {length:,} tokens, and items of this domain have {most}"
+
+
 def rows_of(domain: Domain, texts: Sequence[str], width: int = 0) -> Ids:
     """Items as ids (B, T) with their end, then PAD; T is `width`, or as long as the longest."""
     return padded([with_end(domain, domain.encode(text)) for text in texts], width)

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from seqtutor.domain import DataLine, Domain
-from seqtutor.encoding import family_of, fits, with_end
+from seqtutor.encoding import family_of, with_end, wrong_length
 from seqtutor.errors import UserError
 from seqtutor.files import check_tree, digest, read_bytes
 from seqtutor.rewards.outcomes import LARGEST
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 DELIMITERS = ",;\t|"
-LOOKED_AT = 50  # rows by which the column of texts is found where none is called 'text'
+TEXT = "text"  # the column of texts, unless another is named
+LOOKED_AT = 50  # rows by which the column of texts is found where there is none of that name
 FEWEST = 8  # different texts: of fewer nothing is learnt but their names
 LEAST_GROUPS = 10  # groups below which none is held out: a fifth of them would say nothing
 HELD_OUT = 0.2  # of the groups
@@ -48,6 +49,7 @@ class Record:
     names: Sequence[str]  # of the terms
     lines: Sequence[Line]
     problems: Sequence[DataLine]
+    columns: Sequence[str]  # of the texts, one a file
 
     @property
     def texts(self) -> list[str]:
@@ -74,7 +76,9 @@ class Record:
         """What was read, for a person."""
         again = len(self.lines) - len(self.texts)
         twice = f" ({again:,} of them values of a text that has one already: all are kept)" if again else ""
-        return f"{len(self.lines):,} lines of {len(self.texts):,} texts{twice}"
+        chosen = ", ".join(dict.fromkeys(column for column in self.columns if column != TEXT))
+        column = f", which stand in column {chosen}" if chosen else ""
+        return f"{len(self.lines):,} lines of {len(self.texts):,} texts{column}{twice}"
 
 
 def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str], text: str = "") -> Record:
@@ -83,10 +87,11 @@ def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str]
     Raises UserError where a file cannot be read or lacks a column, and where nothing can be learnt from all of it.
     """
     files = [file for given in paths for file in files_of(Path(given), columns)]
-    found = [one for file in files for one in _lines(domain, file, columns, text)]
+    read = [_lines(domain, file, columns, text) for file in files]
+    found = [one for _, some in read for one in some]
     lines = [one for one in found if isinstance(one, Line)]
     problems = [one for one in found if isinstance(one, DataLine)]
-    record = Record(list(columns), lines, problems)
+    record = Record(list(columns), lines, problems, [column for column, _ in read])
     if len(record.texts) < FEWEST:
         first = f"; {problems[0].where}: {problems[0].problem}" if problems else ""
         raise UserError(
@@ -130,15 +135,21 @@ def check_digests(paths: Sequence[str], columns: Mapping[str, str], before: Mapp
     return now
 
 
-def _lines(domain: Domain, path: Path, columns: Mapping[str, str], text: str) -> Iterator[Line | DataLine]:
+def _lines(domain: Domain, path: Path, columns: Mapping[str, str], text: str) -> tuple[str, list[Line | DataLine]]:
+    """The column of the texts, and what each line of the file says."""
     rows = list(_rows(path))
-    heads = list(dict.fromkeys(key for _, row in rows if isinstance(row, Mapping) for key in row))
+    cells = [row for _, row in rows if isinstance(row, Mapping)]
+    heads = list(dict.fromkeys(key for row in cells for key in row))
     if not rows:
         raise UserError(f"the record {path} is empty: it needs a column of texts and one of numbers")
+    if not cells:
+        raise UserError(f"the record {path} has no line that can be read: {rows[0][0]}: {rows[0][1]}")
     taken = [_column(path, heads, column) for column in columns.values()]
-    place = _text_column(domain, path, heads, [row for _, row in rows if isinstance(row, Mapping)], text, taken)
-    for where, row in rows:
-        yield DataLine(where, None, row) if isinstance(row, str) else _line(domain, where, row, place, taken)
+    place = _text_column(domain, path, heads, cells, text, taken)
+    return place, [
+        DataLine(where, None, row) if isinstance(row, str) else _line(domain, where, row, place, taken)
+        for where, row in rows
+    ]
 
 
 def _column(path: Path, heads: Sequence[str], name: str) -> str:
@@ -154,18 +165,18 @@ def _column(path: Path, heads: Sequence[str], name: str) -> str:
 def _text_column(
     domain: Domain, path: Path, heads: Sequence[str], rows: Sequence[Cells], text: str, taken: Sequence[str]
 ) -> str:
-    """The column that was named, that is called 'text', or under which most of the first rows are items."""
-    if text or "text" in heads:
-        if (text or "text") not in heads:
+    """The column that was named, that is called 'text', or under which the first rows have the most different items."""
+    if text or TEXT in heads:
+        if (text or TEXT) not in heads:
             raise UserError(f"the record {path} has no column '{text}' of texts (it has: {', '.join(heads)})")
-        return text or "text"
-    counts = {
-        head: sum(not isinstance(_ids(domain, str(row.get(head) or "")), str) for row in rows[:LOOKED_AT])
+        return text or TEXT
+    items = {
+        head: {found[0] for row in rows[:LOOKED_AT] if not isinstance(found := _item(domain, row.get(head)), str)}
         for head in heads
         if head not in taken
     }
-    best = max(counts, key=lambda head: counts[head], default="")
-    if not best or not counts[best]:
+    best = max(items, key=lambda head: len(items[head]), default="")
+    if not best or not items[best]:
         raise UserError(
             f"the record {path} has no column of items of domain '{domain.name}' (it has: {', '.join(heads)}); "
             "call it 'text', or name it with --log-text"
@@ -177,14 +188,12 @@ def _line(domain: Domain, where: str, row: Cells, place: str, taken: Sequence[st
     values = [_number(row.get(column)) for column in taken]
     wrong = next((column for column, value in zip(taken, values, strict=True) if isinstance(value, str)), None)
     if wrong is not None:
-        return DataLine(
-            where, None, f"{wrong} is {row.get(wrong) or 'empty'!r}, and a number is needed{_beyond(row.get(wrong))}"
-        )
-    if not (cell := str(row.get(place) or "").strip()):
-        return DataLine(where, None, f"no text in column {place}")
-    found = _ids(domain, cell)
+        cell = row.get(wrong)
+        said = "empty" if cell in (None, "") else repr(cell)
+        return DataLine(where, None, f"{wrong} is {said:.60}, and a number is needed{_beyond(cell)}")
+    found = _item(domain, row.get(place))
     if isinstance(found, str):
-        return DataLine(where, None, found)
+        return DataLine(where, None, found or f"no text in column {place}")
     text, ids = found
     logp = _number(row.get("logp"))
     numbers = [value for value in values if not isinstance(value, str)]
@@ -198,16 +207,20 @@ def _line(domain: Domain, where: str, row: Cells, place: str, taken: Sequence[st
     )
 
 
-def _ids(domain: Domain, cell: str) -> tuple[str, list[int]] | str:
-    """The item that a cell stands for and its ids; what is wrong with it where it is none that the model can write."""
+def _item(domain: Domain, found: Any) -> tuple[str, list[int]] | str:
+    """The item that a cell stands for and its ids; what is wrong with it where it is none that the model can write.
+
+    Nothing is wrong with an empty cell, which is no item either.
+    """
+    if not (cell := str("" if found is None else found).strip()):
+        return ""
     try:
         text = domain.prepared(cell)
         ids = with_end(domain, domain.encode(text))
     except UserError as error:
         return f"{cell!r:.60}: {error}"
-    if not fits(domain, len(ids)):
-        return f"{cell!r:.60} has {len(ids)} tokens, and an item has at most {domain.max_length}"
-    return text, ids
+    wrong = wrong_length(domain, len(ids))
+    return f"{cell!r:.60}: {wrong}" if wrong else (text, ids)
 
 
 def _number(cell: Any) -> float | str:
@@ -222,7 +235,7 @@ def _number(cell: Any) -> float | str:
 def _beyond(cell: Any) -> str:
     """What is said of a number that is too large."""
     try:
-        return f" that is not beyond {LARGEST:g}" if math.isfinite(float(cell)) else ""
+        return f" that is not beyond {LARGEST:g}" if LARGEST <= abs(float(cell)) < math.inf else ""
     except (TypeError, ValueError):
         return ""
 
@@ -251,11 +264,12 @@ def _json_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
 
 
 def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")  # old spreadsheets end a line in CR alone
     rows, header = csv.reader(()), text.partition("\n")[0]
     try:
         cells = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=cells.__getitem__))
-        heads = [head.strip() for head in next(rows, [])]
+        heads = _apart([head.strip() for head in next(rows, [])])
         number = rows.line_num + 1
         for row in rows:
             if any(cell.strip() for cell in row):
@@ -265,3 +279,8 @@ def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
             number = rows.line_num + 1
     except csv.Error as error:
         raise UserError(f"{name}:{rows.line_num} is not CSV: {error}") from error
+
+
+def _apart(heads: Sequence[str]) -> list[str]:
+    """The names of columns; of those that share one, each with its place, so that none is taken for another."""
+    return [f"{head} (column {k})" if heads.count(head) > 1 else head for k, head in enumerate(heads, start=1)]

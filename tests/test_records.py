@@ -12,7 +12,7 @@ from exact import kl
 from letters import LettersDomain, every, log_probabilities
 from scored import MANY, WORDS, completed, record_file, tuner_of
 
-from seqtutor import EOS
+from seqtutor import EOS, UserError
 from seqtutor.offline import share_explained
 from seqtutor.records import read_record
 from seqtutor.rewards.scorer import Scorer
@@ -58,7 +58,8 @@ def test_two_values_of_one_text_are_kept_and_said(tmp_path):
     record = read_record(LettersDomain(), [path], {"score": "score"})
     assert len(record.lines) == 11
     assert record.means()["score"]["ab"] == 2.0
-    assert record.sentence == ("11 lines of 10 texts (1 of them values of a text that has one already: all are kept)")
+    twice = "1 of them values of a text that has one already: all are kept"
+    assert record.sentence == f"11 lines of 10 texts, which stand in column word ({twice})"
 
 
 def test_a_fifth_of_the_groups_is_held_out_and_never_learnt_from(tmp_path):
@@ -196,3 +197,49 @@ def test_a_group_called_0_is_a_group(tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     record = read_record(LettersDomain(), [str(path)], {"reward": "reward"})
     assert {line.group for line in record.lines} == {"0", "1"}
+
+
+def read(tmp_path, rows, text="", column="reward"):
+    (path := tmp_path / "a.csv").write_bytes(rows.encode())
+    return read_record(LettersDomain(), [str(path)], {column: column}, text)
+
+
+def test_of_two_columns_of_items_the_one_with_more_of_them_is_taken_and_said(tmp_path):
+    rows = [f"a,{word},{i}" for i, word in enumerate(WORDS)]
+    record = read(tmp_path, "\n".join(["R1,word,reward", *rows]))
+    assert set(record.texts) == set(WORDS)
+    assert "which stand in column word" in record.sentence
+
+
+def test_of_two_columns_of_one_name_neither_is_taken_unasked(tmp_path):
+    rows = "\n".join(["text,reward,reward", *(f"{word},{i},0" for i, word in enumerate(WORDS))])
+    with pytest.raises(UserError, match=r"no column 'reward' \(it has: text, reward \(column 2\), reward \(column 3\)"):
+        read(tmp_path, rows)
+    assert read(tmp_path, rows, column="reward (column 2)").lines[-1].values == [len(WORDS) - 1]
+
+
+def test_where_no_line_can_be_read_the_first_is_said(tmp_path):
+    with pytest.raises(UserError, match=r"no line that can be read: a.csv:2: 3 cells, and the header has 2"):
+        read(tmp_path, "text,reward\n" + "".join(f"{word},{i},5\n" for i, word in enumerate(WORDS)))
+
+
+def test_padded_cells_and_lines_that_end_in_cr_are_read(tmp_path):
+    rows = "\r".join(["word,reward", *(f"  {word} ,{i}" for i, word in enumerate(WORDS))])
+    assert set(read(tmp_path, rows).texts) == set(WORDS)
+
+
+def test_a_cell_without_a_number_is_said_as_it_stands(tmp_path):
+    rows = [{"text": word, "reward": float(i)} for i, word in enumerate(MANY)]
+    rows[0]["reward"], rows[1]["reward"] = True, None
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    problems = read_record(LettersDomain(), [str(path)], {"reward": "reward"}).problems
+    assert [one.problem for one in problems] == [
+        f"reward is {said}, and a number is needed" for said in ("True", "empty")
+    ]
+
+
+def test_an_item_of_another_length_is_told_the_length_of_items(tmp_path):
+    rows = "\n".join(["text,reward", *(f"{word},{i}" for i, word in enumerate(MANY)), "abcabcabcabcabcabcabc,1"])
+    problem = read(tmp_path, rows).problems[0].problem
+    assert problem.endswith(f"it has 22 tokens, and items of this domain have at most {LettersDomain().max_length}")

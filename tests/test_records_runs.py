@@ -87,7 +87,7 @@ def test_json_lines_are_read_and_bad_ones_named(elsewhere):
     result = train("--log", "w.jsonl", "--log-reward", "score", "--output", "run")
     assert result.exit_code == 0, result.output
     assert "w.jsonl:11: no JSON object" in result.output
-    assert "w.jsonl:12: score is 'empty', and a number is needed" in result.output
+    assert "w.jsonl:12: score is empty, and a number is needed" in result.output
 
 
 CASES = {

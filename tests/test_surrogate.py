@@ -114,7 +114,8 @@ def test_one_command_from_a_table_to_a_model_that_writes_what_scores_well(measur
     result = train("--surrogate", "score=words.csv", "--output", "run")
     assert result.exit_code == 0, result.output
     said, count = " ".join(result.output.split()), len(MANY)
-    assert f"score: {count} lines of {count} texts; of the variance of groups held out it foresees" in said
+    assert f"score: {count} lines of {count} texts, which stand in column word; of the variance of" in said
+    assert "of the variance of groups held out it foresees" in said
     assert f"nobody has measured the samples; score: {count} lines" in said
     config = read_toml(Path("run/config.toml"))
     table = config["terms"]["score"]

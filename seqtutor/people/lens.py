@@ -10,7 +10,7 @@ import numpy as np
 
 from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.encoding import fits, rows_of
+from seqtutor.encoding import rows_of, wrong_length
 from seqtutor.errors import UserError
 from seqtutor.inference.features import offered
 from seqtutor.rewards.scorer import Scorer
@@ -136,8 +136,7 @@ def wrong(domain: Domain, text: str) -> str:
         domain.decode(domain.vocabulary.decode(domain.vocabulary.encode(tokens)))
     except UserError as error:
         return str(error)
-    count = len(tokens) + (not domain.fixed_length)
-    return "" if fits(domain, count) else f"it has {count} tokens, and items of this domain have {domain.max_length}"
+    return wrong_length(domain, len(tokens) + (not domain.fixed_length))
 
 
 def named_figures(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[str]) -> tuple[list[str], Values]:
