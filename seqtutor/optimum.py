@@ -19,6 +19,7 @@ from seqtutor.arrays import Ids, Values
 
 LEAST = 50.0  # effective samples below which nothing is said: a few weights would decide it
 GENTLEST, STEP, POINTS = 0.02, 1.15, 100  # the frontier's 1/c: the first in units of 1/sd(R), its growth, the most
+REACH = 30  # steps of that growth, 66-fold: at a larger temperature what is kept would be the prior's
 NORMAL = 1.96  # standard errors in half a 95 % interval
 
 
@@ -190,9 +191,9 @@ def tilt(reward: Values, temperature: float, odds: Values | float = 0.0) -> Tilt
 def within_reach(reward: Values, temperature: float, odds: Values, least: float) -> Tilt:
     """`tilt` at the next c above `temperature`, in steps of 15 %, at which the draws are worth `least` of pi*.
 
-    Where there is none among POINTS of them, at the last.
+    Where there is none among REACH of them, at the last.
     """
-    for step in range(1, POINTS):
+    for step in range(1, REACH + 1):
         found = tilt(reward, temperature * STEP**step, odds)
         if found.effective >= least:
             break

@@ -213,6 +213,18 @@ def test_where_the_run_is_too_cold_for_its_samples_they_are_kept_by_the_next_opt
     assert kept.reward > policy.reward.mean
 
 
+def test_few_samples_are_not_kept_at_a_temperature_at_which_nothing_is_rewarded():
+    """Files of a short run were said to be kept at temperature 20,000."""
+    other = new_model(seed=2)
+    policy, prior = (evaluate(other, DOMAIN, scorer(), 120, seeded(seed)) for seed in (1, 2))
+    own, others = (written(each, other, other, 120)[0] for each in (policy, prior))
+    cold = Optimum(own, others, 0.1)
+    rows, kept = kept_of(policy, prior, cold, 100, seed=0)
+    assert 50 <= len(rows) <= kept.effective < 70
+    assert kept.temperature < 1.5
+    assert not len(kept_of(policy, prior, replace(cold, temperature=1e-4), 100, seed=0)[0])
+
+
 def test_nothing_is_kept_by_an_optimum_that_earns_less_than_the_policy():
     """The policy stands where the prior's samples do not reach: what both tell of is far behind it."""
     other, ahead = new_model(seed=2), new_model(seed=2)

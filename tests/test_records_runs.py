@@ -160,6 +160,9 @@ def test_a_record_too_far_from_the_policy_is_refused_with_the_number(elsewhere):
 
 def test_a_record_of_an_unknown_writer_is_refused_and_a_ledger_says_why(elsewhere):
     assert train("--output", "new", "--rollouts", "32").exit_code == 0
+    record_file("lacking.csv", MANY, np.arange(len(MANY)), logp=[-1.0, "", 0.5] + [-2.0] * (len(MANY) - 3))
+    said = line(evaluate("./new", "--log", "lacking.csv", "--log-reward", "score"))
+    assert f"no log-probability (nats, 0 at most) in 2 of {len(MANY)} lines, the first lacking.csv:3" in said
     assert "that needs a column logp (nats)" in line(evaluate("./new", "--log", "words.csv", "--log-reward", "score"))
     said = line(evaluate("./new", "--log", "new/ledger.csv"))
     assert "as many policies as its run had updates" in said or "different texts" in said

@@ -109,7 +109,8 @@ def kept_of(policy: Evaluation, prior: Evaluation, found: Optimum, count: int, s
     """Which samples of the policy and, counted on, of the prior a run hands over; and what all tell of the optimum.
 
     `count` by the law of the optimum, or as many as they are worth of it; where that is too few to tell, by the law of
-    the next higher temperature whose optimum they are worth `count` of. None where that one earns less than the policy.
+    the next higher temperature whose optimum they are worth `count` of, or a quarter of themselves. None where none is
+    within REACH, or where that one earns less than the policy.
     `found`: of what `written` told of both. What a policy has unlearnt is among the prior's samples.
     """
     totals, valid = (
@@ -122,7 +123,8 @@ def kept_of(policy: Evaluation, prior: Evaluation, found: Optimum, count: int, s
     of_items, least = np.where(items, reward, np.nan), min(count, LEAST)
     told = tilt(of_items, found.temperature, odds)
     if short := told.effective < least:
-        told = within_reach(of_items, found.temperature, odds, count)
+        least = max(least, min(count, len(known) / 4))
+        told = within_reach(of_items, found.temperature, odds, least)
     lost = short and not (len(found.policy) and told.reward > found.policy.reward.mean())
     rows = known[:0] if lost or told.effective < least else told.keep(min(count, int(told.effective)), seed)
     weights = np.zeros(len(totals))

@@ -102,6 +102,12 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
     known = np.array([line.logp for line in record.lines])
     if np.isfinite(known).all():
         return known
+    if np.isfinite(known).any():
+        where = [line.where for line in record.lines if math.isnan(line.logp)]
+        raise UserError(
+            f"no estimate is possible from {', '.join(paths)}: its column logp has no log-probability (nats, 0 at "
+            f"most) in {len(where):,} of {len(known):,} lines, the first {where[0]}"
+        )
     path = Path(paths[0])
     if len(paths) == 1 and path.name == "samples.csv" and (path.parent / "policy.safetensors").is_file():
         run = open_model(path.parent)
