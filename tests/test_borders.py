@@ -11,10 +11,12 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import replace_installed
 from letters import LettersDomain, new_model
 
 from seqtutor import UserError, evaluate, generate, load_run, pretrain, tune, tuning
@@ -24,6 +26,7 @@ from seqtutor.files import read_toml
 from seqtutor.objectives import Objective, OffPolicy
 from seqtutor.option import option
 from seqtutor.plugin.guard import guarded
+from seqtutor.plugins import find, installed
 from seqtutor.priors.files import save_model
 from seqtutor.rewards.programs import Program
 from seqtutor.runs.status import status_of
@@ -218,6 +221,16 @@ class Hot(OffPolicy):
     temperature: float = option(2.0, "Heat.", above=0)
 
 
+@dataclass(frozen=True)
+class Long(OffPolicy):
+    longest: int = option(2, "Length.", above=0)
+
+
+@dataclass(frozen=True)
+class Plain(OffPolicy):
+    power: float = 2.0
+
+
 def right(s):
     return (s.logp**2).sum(-1)
 
@@ -231,7 +244,14 @@ def typo(s, *, powr):
     [
         (Objective(right, Own, reference="nonsense"), "its reference is 'nonsense'; possible are average"),
         (Objective(right, Own, reference="average"), "need a target_rate"),
-        (Objective(right, Hot), "is called temperature"),
+        (Objective(right, Hot), "option 'temperature' has a name that the commands use themselves"),
+        (
+            Objective(right, Long),
+            "a number of its own is called longest, as an option of domain 'letters' is; rename it",
+        ),
+        (Objective(right, Plain), "option 'power' could not be typed, as it has no help"),
+        (Objective(right, dict), "it must be a dataclass"),
+        (Objective(lambda s, **numbers: s.values.sum((1, 2)) * float("nan"), Own), r"gave \[nan.* must be finite"),
         (Objective(typo, Own), "its loss cannot be used: TypeError: typo.*'powr'"),
         (Objective("letters:nothere", Own), "its loss cannot be used: AttributeError"),
         (Objective(lambda *parts, **numbers: None, Own), "gave NoneType for 4 sequences"),
@@ -241,10 +261,24 @@ def typo(s, *, powr):
     ],
 )
 def test_an_objective_that_cannot_be_used_is_told_in_a_line_before_the_run(prior, monkeypatch, objective, said):
-    monkeypatch.setattr("seqtutor.objectives.find", lambda kind, name: objective)
-    with pytest.raises(UserError, match=f"objective 'tb': .*{said}"):
-        tune("letters", prior=prior, objective="tb", folder="run", **TINY)
+    entry = EntryPoint("mine", "mine:mine", "seqtutor.objectives")
+    replace_installed(monkeypatch, "objective", {**installed("objective"), "mine": entry})
+    monkeypatch.setattr(
+        "seqtutor.objectives.find", lambda kind, name: objective if name == "mine" else find(kind, name)
+    )
+    with pytest.raises(UserError, match=f"objective 'mine'(:|, Settings:).*{said}"):
+        tune("letters", prior=prior, objective="mine", folder="run", **TINY)
     assert not Path("run").exists()
+    tune("letters", prior=prior, objective="vargrad", folder="another", **TINY)  # the others are not disturbed
+
+
+@pytest.mark.parametrize("loss", [typo, lambda s, **numbers: s.values.detach().sum((1, 2))])
+def test_verify_refuses_what_train_refuses(monkeypatch, loss):
+    """It called a loss proven that no run could use."""
+    monkeypatch.setattr("seqtutor.objectives.find", lambda kind, name: Objective(loss, Own))
+    result = CliRunner().invoke(main, ["verify", "tb"])
+    assert result.exit_code == 1
+    assert "Error: objective 'tb': its loss" in result.output
 
 
 class Lossy(LettersDomain):

@@ -83,9 +83,10 @@ class DomainCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own options, with the domain's defaults, the objective's numbers and the domain's options."""
         params, cls = super().get_params(ctx), ctx.meta.get("seqtutor.domain")
-        core = {param.name for param in params}
-        numbers = [option for option in self.numbers(ctx, cls) if option.name not in core]
-        return [*params[:-1], *numbers, *([] if cls is None else _parameters(cls.Options)), params[-1]]
+        own = [] if cls is None else _parameters(cls.Options)
+        taken = {param.name for param in (*params, *own)}
+        numbers = [option for option in self.numbers(ctx, cls) if option.name not in taken]
+        return [*params[:-1], *numbers, *own, params[-1]]
 
     def numbers(self, ctx: click.Context, cls: type[Domain] | None) -> list[click.Option]:
         """Options for the numbers of all installed objectives; the help shows those of the one in use."""

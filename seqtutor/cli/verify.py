@@ -25,15 +25,17 @@ def verify(names: tuple[str, ...], seed: int) -> None:
 
     from seqtutor.cli.console import console, progress
     from seqtutor.cli.tables import proof_table
+    from seqtutor.config import TrainConfig
     from seqtutor.objectives import load_objective
+    from seqtutor.objectives.trial import tried
     from seqtutor.plugins import installed
     from seqtutor.verification import TEMPERATURE, Proof, new_world, prove
 
     chosen = names or tuple(installed("objective"))
-    for name in chosen:
-        load_objective(name)  # a wrong name is said before the first minute is spent
     torch.set_num_threads(1)  # tensors this small only wait for a second one
     world = new_world(seed)
+    for name in chosen:  # what is wrong is said before the first minute is spent
+        tried(load_objective(name), TrainConfig(objective=name), world.domain)
     proofs: list[Proof] = []
     with progress("verifying") as bar:
         for name in chosen:

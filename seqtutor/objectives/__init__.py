@@ -150,10 +150,14 @@ ppo = Objective(f"{_LOSSES}:ppo", Proximal, "sampler")
 
 
 def load_objective(name: str) -> Objective:
-    """An installed objective. Raises UserError with the nearest name."""
+    """An installed objective. Raises UserError with the nearest name, or for what is wrong with its numbers."""
+    from seqtutor.plugin.contract import of_options, of_train  # it reads the configs, and they the objectives
+
     found = find("objective", name)
     if not isinstance(found, Objective):
         raise UserError(
             f"the entry point of objective '{name}' is {found!r}; it must name a seqtutor.objectives.Objective"
         )
+    for problem in of_options(found.Settings, of_train()):
+        raise UserError(f"objective '{name}', Settings: {problem}")
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import get_args
 
 import torch
@@ -26,11 +26,11 @@ def tried(objective: Objective, config: TrainConfig, domain: Domain) -> None:
 
     if objective.reference not in get_args(Reference):
         raise wrong(f"its reference is {objective.reference!r}; possible are {', '.join(get_args(Reference))}")
-    known = {f.name for f in fields(settings)} if is_dataclass(settings) else set()
+    known = {f.name for f in fields(settings)}
     if objective.reference == "average" and "target_rate" not in known:
         raise wrong("it compares with an average of policies, so its Settings need a target_rate, as Bootstrap has")
-    if "temperature" in known:
-        raise wrong("a number of its own is called temperature, which every loss is given anyway: name it otherwise")
+    if both := known & {f.name for f in fields(domain.Options)}:
+        raise wrong(f"a number of its own is called {min(both)}, as an option of domain '{domain.name}' is; rename it")
     generator = torch.Generator().manual_seed(0)
     values, target = (torch.randn(B, steps, words, generator=generator) for _ in range(2))
     prior_logp, reward = (torch.randn(B, steps, generator=generator) for _ in range(2))
@@ -45,5 +45,7 @@ def tried(objective: Objective, config: TrainConfig, domain: Domain) -> None:
     shape = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
     if shape != (B,):
         raise wrong(f"its loss gave {shape} for {B} sequences; one number of each is needed, a tensor ({B},)")
+    if not loss.isfinite().all():
+        raise wrong(f"its loss gave {loss.tolist()} for {B} sequences of random numbers; all must be finite")
     if not loss.requires_grad:
         raise wrong("its loss has no gradient: it must be made of `values`, without detach, item or numpy")

@@ -69,7 +69,7 @@ def _problems(name: str, cls: type[Domain]) -> Iterator[tuple[str, str]]:
         yield "oracle", f"it must be 'cheap' or 'dear', not {cls.oracle!r}"
     if not isinstance(cls.prior, Path | None):
         yield "prior", f"it must be a Path in the package, such as Path(__file__).parent / 'prior', not {cls.prior!r}"
-    yield from (("Options", problem) for problem in _of_options(cls))
+    yield from (("Options", problem) for problem in of_options(cls.Options, reserved()))
     yield from (("defaults", problem) for problem in _of_defaults(cls.defaults))
 
 
@@ -87,8 +87,8 @@ def of_sizes(domain: Domain | type[Domain]) -> Iterator[tuple[str, str]]:
         yield "heights", "they say how far a form has moved that returns; state `lookback`, too"
 
 
-def _of_options(cls: type[Domain]) -> Iterator[str]:
-    options: Any = cls.Options
+def of_options(options: Any, taken: Container[str]) -> Iterator[str]:
+    """What is wrong with a class of options; none of them may have a name that is `taken`."""
     if not (isinstance(options, type) and dataclasses.is_dataclass(options)):
         yield f"it must be a dataclass, not {options!r}; put @dataclass(frozen=True) above it"
         return
@@ -99,7 +99,6 @@ def _of_options(cls: type[Domain]) -> Iterator[str]:
     except (NameError, TypeError) as error:
         yield f"its types cannot be read ({line_of(error)}); int, float, str and bool are possible"
         return
-    taken = reserved()
     for field in dataclasses.fields(options):
         yield from (f"option '{field.name}' {problem}" for problem in _of_option(field, hints[field.name], taken))
 
@@ -120,11 +119,19 @@ def _of_option(field: dataclasses.Field[Any], hint: Any, taken: Container[str]) 
 
 
 def reserved() -> frozenset[str]:
-    """Names that no domain's option may have: settings of the core and of the objectives, flags of the commands."""
-    from seqtutor.config import PretrainConfig, TrainConfig, settings_class
+    """Names that no domain's option may have: of the core, and of the objectives that come with it."""
+    from seqtutor.config import PretrainConfig, settings_class
 
-    numbers = [settings_class(name) for name in installed("objective")]
-    return FLAGS | {field.name for cls in (PretrainConfig, TrainConfig, *numbers) for field in dataclasses.fields(cls)}
+    own = [name for name, entry in installed("objective").items() if entry.module.partition(".")[0] == "seqtutor"]
+    numbers = [settings_class(name) for name in own]
+    return of_train() | {field.name for cls in (PretrainConfig, *numbers) for field in dataclasses.fields(cls)}
+
+
+def of_train() -> frozenset[str]:
+    """Names that no objective's number may have: the settings of `train`, and flags of the commands."""
+    from seqtutor.config import TrainConfig
+
+    return FLAGS | {field.name for field in dataclasses.fields(TrainConfig)}
 
 
 def _of_defaults(defaults: Any) -> Iterator[str]:
