@@ -76,7 +76,7 @@ class PretrainConfig:
 
 
 HEAVIEST = 1e18  # a weight beyond it could take a reward out of float32
-NO_RECORD = "--log-reward and --log-text are columns of a record: name the record with --log FILE"
+NO_RECORD = "--log-reward, --log-text and --unseen are about a record: name the record with --log FILE"
 NO_LIMIT = 10**9  # updates of a run that is limited by minutes or calls
 
 
@@ -200,7 +200,7 @@ class TrainConfig:
                 raise UserError(
                     f"the weight of '{name}' must lie between {-HEAVIEST:g} and {HEAVIEST:g}, not {weight:g}"
                 )
-        if (self.log_reward or self.log_text) and not self.log:
+        if not self.log and (self.log_reward or self.log_text or self.unseen != "mean" or self.unseen_share):
             raise UserError(NO_RECORD)
         for name in self.hold_out:
             if self.weights.get(name):

@@ -54,7 +54,7 @@ def digest(path: Path) -> str:
 def read_text(path: Path) -> str:
     """The text of a file. Raises UserError where it is none, or not in UTF-8."""
     try:
-        return read_bytes(path).decode()
+        return read_bytes(path).decode("utf-8-sig")  # some editors mark a file so
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}") from error
 

@@ -412,6 +412,7 @@ TRYING = [
         "    vocabulary, prior = VOCABULARY, Path('none')",
         "prior: its folder has no model.safetensors and",
     ),
+    ("vary", "dict.fromkeys(new)", "sorted(new)[: len(texts) - len(set(texts))] * 2", "twice, or as it was"),
     ("vary", "if text not in texts]", "] + [texts[0]]", "as it was; leave out what is not new"),
     (
         "vary",

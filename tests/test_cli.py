@@ -281,6 +281,23 @@ def test_what_would_not_be_heeded_is_refused(prior):
     for command in (("evaluate", prior), ("train", "--domain", "letters", "--prior", prior)):
         for option in ("--log-reward", "--log-text"):
             assert "name the record with --log FILE" in refuse(*command, option, "y")
+    for option, value in (("--unseen", "foo"), ("--unseen-share", "0.5")):
+        said = refuse("train", "--domain", "letters", "--prior", prior, option, value)
+        assert "name the record with --log FILE" in said
+
+
+def test_two_folders_of_one_name_are_told_apart(run, prior):
+    for folder in ("A", "B"):
+        shutil.copytree(run, Path(folder) / "run")
+    said = succeed("evaluate", "A/run", "--against", "B/run", "-n", 20).output
+    assert "A/run" in said
+    assert "B/run" in said
+
+
+def test_a_file_where_the_run_folder_should_be_is_called_one(prior):
+    Path("file").touch()
+    said = refuse("train", "--domain", "letters", "--prior", prior, "--output", "file")
+    assert "file is a file, and a folder is needed" in said
 
 
 def test_report_writes_the_page_again(run):

@@ -368,6 +368,14 @@ def test_kills_at_random_moments_cost_no_call_twice_and_change_no_figure():
     assert len(calls) - len(set(calls)) <= KILLS  # at most the one that a kill fell into
 
 
+def test_a_config_with_a_mark_in_front_is_read_and_a_transform_that_pays_nothing_is_said_to():
+    text = '[terms.rises]\nweight = 0\ntransform = {kind = "step", low = 1}\n'
+    Path("mine.toml").write_text(text, encoding="utf-8-sig")
+    result = train("--config", "mine.toml", "--updates", "1")
+    assert result.exit_code == 0, result.output
+    assert "its weight is 0: measured and not paid" in result.output
+
+
 def test_a_run_whose_output_is_closed_is_saved():
     reader, writer = os.pipe()
     os.close(reader)

@@ -71,6 +71,12 @@ def test_whatever_a_plugin_gives_is_looked_at(hook):
         getattr(domain, hook)(*HOOKS[hook])
 
 
+def test_a_word_is_not_taken_for_true():
+    domain = Guarded(type("Bad", (BeadsDomain,), {"in_corpus": lambda self, texts: ["no" for _ in texts]})())
+    with pytest.raises(UserError, match="domain 'beads', in_corpus: gave 'no'; True or False is needed"):
+        domain.in_corpus(["r"])
+
+
 def test_numbers_of_tokens_that_follow_from_options_are_looked_at():
     def made(self, options=None):
         BeadsDomain.__init__(self, options)

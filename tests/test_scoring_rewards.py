@@ -89,7 +89,7 @@ def test_no_transform_makes_a_score_of_what_is_no_number(table):
     [
         ({"kind": "sigmod", "low": 0, "high": 1}, "did you mean 'sigmoid'"),
         ({"kind": "sigmoid", "low": 0}, "needs high"),
-        ({"kind": "step"}, "needs low and high"),
+        ({"kind": "step"}, "needs low or high"),
         ({"kind": "sigmoid", "low": 3, "high": 2}, "needs low below high, not 3 and 2"),
         ({"kind": "sigmoid", "low": 0, "high": 1, "points": 3}, "unknown key in the transform of term 'x'"),
         ({"kind": "sigmoid", "low": "a", "high": 1}, "low in the transform of term 'x' must be a number, not 'a'"),

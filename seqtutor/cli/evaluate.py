@@ -72,7 +72,8 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
         found = {name: {row[i].name: [row[i].mean, row[i].halfwidth] for row in rows} for i, name in enumerate(names)}
         click.echo(json.dumps(jsonable(found), indent=1))
     else:
-        console.print(side_by_side([Path(name).name for name in names], rows, count))
+        short = [Path(name).name for name in names]
+        console.print(side_by_side(short if len({*short}) == len(short) else names, rows, count))
     for complaint in complaints(evaluations[0].domain):
         click.echo(f"missing: {complaint}", err=True)
 

@@ -80,7 +80,7 @@ def _samples(path: Path) -> list[str] | None:
     """The texts of a run's samples.csv; None where the file is none."""
     if path.suffix.lower() != ".csv" or not path.is_file():
         return None
-    rows = csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff"), newline=""))
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
     if not {"model", "text"} <= set(rows.fieldnames or ()):
         return None
     found = [(row["model"], row["text"]) for row in rows if row["text"]]

@@ -260,7 +260,9 @@ class Guarded(Domain):
         try:
             parts = [(str(name), int(count)) for name, count in found]
         except (TypeError, ValueError, OverflowError):
-            raise wrong(self.cls, "parts", f"gave {found!r:.80}; a list of (name, tokens) is needed") from None
+            raise wrong(
+                self.cls, "parts", f"gave {found!r:.80}; a list of (name, number of tokens) is needed"
+            ) from None
         if sum(count for _, count in parts) != tokens:
             raise wrong(self.cls, "parts", f"they have {sum(n for _, n in parts)} tokens, and the item {tokens}")
         return parts
@@ -301,7 +303,10 @@ class Guarded(Domain):
         return self._text("family", self._call("family", text))
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
-        return [bool(copy) for copy in self._each("in_corpus", texts, "True or False")]
+        found = self._each("in_corpus", texts, "True or False")
+        if odd := [copy for copy in found if not isinstance(copy, bool | np.bool_)]:
+            raise wrong(self.cls, "in_corpus", f"gave {odd[0]!r:.60}; True or False is needed")
+        return [bool(copy) for copy in found]
 
     def commonest(self, texts: Sequence[str]) -> list[float]:
         with border(self.cls, "commonest"):

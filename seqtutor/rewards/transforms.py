@@ -134,7 +134,7 @@ def transform_of(name: str, table: Mapping[str, Any]) -> Transform:
             raise unknown(f"key in {where} ({named})", key, kind.required + kind.optional)
     missing = [key for key in kind.required if key not in given]
     if missing or not given:
-        raise UserError(f"{where} ({named}) needs {' and '.join(missing or kind.optional)}")
+        raise UserError(f"{where} ({named}) needs {' and '.join(missing) or ' or '.join(kind.optional)}")
     if "points" in given:
         return Transform(named, {"points": _points(where, given["points"])})
     numbers = {key: _number(where, key, value) for key, value in given.items()}

@@ -236,7 +236,8 @@ def new_folder(output: str, kind: str) -> Path:
 def check_vacant(folder: Path) -> None:
     """Raise UserError where a folder has something in it, or is none."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists and is not empty; name another with --output, or remove it")
+        is_there = "exists and is not empty" if folder.is_dir() else "is a file, and a folder is needed"
+        raise UserError(f"{folder} {is_there}; name another with --output, or remove it")
 
 
 def claimed(path: Path) -> Path:

@@ -15,15 +15,12 @@ QUICK = 0.005  # seconds that `family` may take for an item
 
 
 def vary(subject: Subject) -> Iterator[str]:
-    """New canonical items that fit; all chance from the generator that is given."""
+    """New canonical items that fit; all chance from the generator that is given. A run may give one item twice."""
     domain = subject.domain
     if not domain.offers("vary") or not subject.texts:
         return
-    found = [
-        text
-        for seed in range(1 if subject.quick else 3)
-        for text in domain.vary(subject.texts, np.random.default_rng(seed))
-    ]
+    given, seeds = [*subject.texts, subject.texts[0]], range(1 if subject.quick else 3)
+    found = [text for seed in seeds for text in domain.vary(given, np.random.default_rng(seed))]
     for text in found:
         try:
             tokens = domain.encode(text)
