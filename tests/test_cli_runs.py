@@ -373,7 +373,7 @@ def test_a_config_with_a_mark_in_front_is_read_and_a_transform_that_pays_nothing
     Path("mine.toml").write_text(text, encoding="utf-8-sig")
     result = train("--config", "mine.toml", "--updates", "1")
     assert result.exit_code == 0, result.output
-    assert "its weight is 0: measured and not paid" in result.output
+    assert "its weight is 0: it is not paid" in result.output
 
 
 def test_a_run_whose_output_is_closed_is_saved():

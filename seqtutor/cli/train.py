@@ -123,7 +123,7 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
         console.print(f"computing with {threads}, learning in {tuner.config.precision}")
         console.print(sentence(tuner.config, tuner.scorer))
         for name, table in tuner.scorer.settings.items():
-            unpaid = "; its weight is 0: measured and not paid" if weights[name] == "0" else ""
+            unpaid = "; its weight is 0: it is not paid" if weights.get(name, "0") == "0" else ""
             console.print(f"  {name}: {table.sentence}{unpaid}")
         for line in sentences(tuner.scorer.terms):
             say(f"  {line}")
