@@ -164,7 +164,7 @@ class Tilt:
         """One line on it."""
         return (
             f"{len(self.weights):,} draws are worth {self.effective:,.0f} of the optimum: "
-            f"reward {self.reward:.4g} at {self.kl:.2f} nats from the prior"
+            f"reward {self.reward:.4g} at {self.kl:z.2f} nats from the prior"
         )
 
     def keep(self, count: int, seed: int) -> Ids:

@@ -77,7 +77,7 @@ class Dial:
         budget = self.config.kl_budget
         if not 0 < budget < math.inf:
             return ""
-        at = f"the policy settled at {self.kl:.3f}, temperature {self.temperature:.3g}"
+        at = f"the policy settled at {self.kl:z.3f}, temperature {self.temperature:.3g}"
         line = f"KL budget {budget:g} nats per token: {at}"
         if abs(self.kl / budget - 1) <= WITHIN:
             return line

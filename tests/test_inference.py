@@ -296,7 +296,11 @@ def test_a_config_pays_a_bounded_term_as_far_as_it_was_fitted_and_no_item_the_le
     read = tomllib.loads(text)
     assert read["terms"] == {"rises": {"transform": {"kind": "interpolation", "points": [[-1.0, 1.0], [1.0, -1.0]]}}}
     assert read["weights"] == {"rises": 0.5, "variety": 0.2}
+    assert "rises = 0.5  # -0.50 +- " in text
+    assert "nats per standard deviation; its transform pays for less of it\n" in text
     assert "pays rises as far as that was fitted" in warnings[0]
+    tiny = replace(found, names=("variety", "rises"), mean=np.array([1e-17, -0.5]))
+    assert "variety = 0.0  # " in config(domain, {}, "", domain.terms(), tiny, tiny, base, "mine", "theirs")[0]
     reward = Reward(
         [replace(term, weight=read["weights"][term.name]) for term in domain.terms()], settings_of(read["terms"])
     )
@@ -474,7 +478,8 @@ def test_the_samples_of_a_run_are_those_of_its_policy(prior):
 def test_folders_have_a_column_each_and_what_they_share(prior):
     one, other = write("one.txt", words(0, 6)[:50]), write("other.txt", words(1, 6)[:60])
     said = succeed(*LONG, "--prior", prior, "--examples", f"bach={one}", "--examples", f"folk={other}")
-    assert all(heading in said for heading in ("bach (50)", "folk (60)", "shared", "p they differ"))
+    assert all(heading in said for heading in ("bach", "(50)", "folk", "(60)", "shared", "p they", "differ"))
+    assert all(len(line.rstrip()) <= 80 for line in said.splitlines() if "±" in line)
     assert "two sets of examples are named 'one.txt'" in refuse(*LONG, "--examples", one, "--examples", one)
 
 

@@ -39,7 +39,7 @@ def new_table(title: str | None, *figures: str, last: str | None = None, whole: 
     `whole`: figures are not broken into lines where the screen is narrow.
     """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=whole)
     for heading in figures:
         table.add_column(heading, justify="right", no_wrap=whole)
     if last is not None:

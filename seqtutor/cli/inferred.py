@@ -18,6 +18,7 @@ from seqtutor.inference.features import Base
 from seqtutor.inference.shared import Shared
 
 STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
+NOTHING = 1e-12  # a weight that is 0 but for rounding
 
 
 def table(found: Inference, against: str) -> Table:
@@ -56,9 +57,10 @@ def words(w: float, matters: bool) -> str:
 
 def columns(found: Mapping[str, Inference], shared: Shared, against: str) -> Table:
     """One column a set of examples, and what they share."""
-    sets = [f"{name} ({one.items:,})" for name, one in found.items()]
+    sets = [f"{name}\n({one.items:,})" for name, one in found.items()]
     title = f"against {against}; w in nats per sd, ± 95 % interval"
-    out = new_table(title, *sets, "shared", "p they differ", last="", whole=True)
+    out = new_table(title, *sets, "shared", "p they\ndiffer", last="", whole=True)
+    out.padding = (0, 1, 0, 0)  # so that it fits into 80 columns
     for k in np.argsort(-np.abs(shared.mean)):
         name = shared.names[k]
         cells = [_figure(one.mean, one.halfwidth, one.names.index(name)) for one in found.values()]
@@ -87,7 +89,7 @@ def notes(found: Inference, *, listed: bool = False) -> Iterator[str]:
     few = f"; below {LOW:.0f} the intervals are rough: take {more}"
     yield (
         f"effective sample size {found.ess:,.0f} of {found.base:,}{few if found.ess < LOW else ''}; "
-        f"these weights lead {found.kl:.2f} nats away"
+        f"these weights lead {found.kl:z.2f} nats away"
     )
 
 
@@ -114,6 +116,8 @@ def config(
     weights = {term.name: float(w[term.name] / scale[term.name]) if term.name in w else 0.0 for term in terms}
     said = {name: f"{w[name]:+.2f} +- {sure[name]:.2f} nats per standard deviation" for name in w}
     tables, base = _bounded(weights, found, base)
+    for name in tables:
+        said[name] += f"; its transform pays for {'more' if weights[name] > 0 else 'less'} of it"
     guard, gap = _guard(np.array(list(weights.values())), base)
     warnings = [
         f"the config pays {' and '.join(tables)} as far as that was fitted: beyond, its weight would say what nobody "
@@ -158,7 +162,7 @@ def _bounded(weights: Mapping[str, float], found: Inference, base: Base) -> tupl
 
 
 def _line(name: str, weight: float, comment: str) -> str:
-    return f"{tomli_w.dumps({name: float(f'{weight:.6g}')}).strip()}  # {comment}"
+    return f"{tomli_w.dumps({name: float(f'{weight:.6g}') if abs(weight) > NOTHING else 0.0}).strip()}  # {comment}"
 
 
 def _guard(weights: Any, base: Base) -> tuple[tuple[int, float] | None, float]:

@@ -123,9 +123,8 @@ def optimum_line(found: Mapping[str, Any]) -> str:
     if not math.isfinite(gap["mean"]):
         worth = f"{found['samples']:,} samples are worth {found['effective']:.0f} of the optimum"
         return f"gap to the optimum at temperature {found['temperature']:.3g}: unknown, {worth}; {LEAST:.0f} are needed"
-    line = (
-        f"gap to the optimum at temperature {found['temperature']:.3g}: {gap['mean']:.2f} ± {gap['halfwidth']:.2f} nats"
-    )
+    nats = f"{gap['mean']:z.2f} ± {gap['halfwidth']:.2f} nats"
+    line = f"gap to the optimum at temperature {found['temperature']:.3g}: {nats}"
     return line + (f"; {share:.0%} of the reward that its KL can buy" if math.isfinite(share) else "")
 
 
@@ -137,7 +136,7 @@ def kept_line(kept: Mapping[str, Any], temperature: float, folder: Path) -> str:
         draws = f"{math.ceil(2 * kept['draws'] / kept['items'])} --reward-temperature {1.005 * kept['temperature']:.3g}"
     return (
         f"the {kept['items']} files in {folder}/samples are kept of {kept['draws']:,} samples of both models, worth "
-        f"{kept['effective']:,.0f} of the optimum{at}: reward {kept['reward']:.4g} at {kept['kl']:.2f} nats; "
+        f"{kept['effective']:,.0f} of the optimum{at}: reward {kept['reward']:.4g} at {kept['kl']:z.2f} nats; "
         f"more: seqtutor generate {shlex.quote(f'{folder}/')} --draws {draws}"
     )
 

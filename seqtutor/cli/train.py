@@ -193,7 +193,7 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
 
         def report(row: Row) -> None:
             learnt = f"reward {row['reward']:.3f}" if math.isfinite(row["reward"]) else _explained(row)
-            figures = f"{learnt}  KL {round(row['kl_per_token'], 3) + 0.0:.3f} nats/token  valid {row['valid']:.0%}"
+            figures = f"{learnt}  KL {row['kl_per_token']:z.3f} nats/token  valid {row['valid']:.0%}"
             bar(row[column], whole, figures)
 
         def warn(alarm: Alarm) -> None:
@@ -223,7 +223,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         say(f"missing from the table or the folder: {complaint}")
     kl, bound = summary["kl"], summary["best_of_kl"]
     console.print(
-        f"KL(policy || prior): {round(kl['token'], 3) + 0.0:.3f} nats per token, {kl['sequence']:.1f} per sequence; "
+        f"KL(policy || prior): {kl['token']:z.3f} nats per token, {kl['sequence']:z.1f} per sequence; "
         f"best of {summary['best_of']} from the prior: at most {bound:.1f} per sequence"
     )
     if "record" in summary:

@@ -182,7 +182,8 @@ def _check_size(ess: float, base: int, names: Sequence[str], weights: Values) ->
         far = names[int(np.abs(weights).argmax())]
         raise TooFarError(
             f"the examples are too far from what they are compared with: {base:,} texts are worth {ess:.0f}, and "
-            f"{LOWEST:.0f} are needed (furthest: {far}); learn a prior from nearer items, or take more texts of it",
+            f"{LOWEST:.0f} are needed (furthest: {far}); compare with nearer ones: those of a prior learnt from such "
+            "items, or a list that has more of them",
             far,
             ess,
         )

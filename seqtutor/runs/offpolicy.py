@@ -42,7 +42,7 @@ class Told:
         return (
             f"reward {self.reward.mean:.4g} ± {self.reward.halfwidth:.2g} by {self.lines:,} lines of the record "
             f"(effective sample size {self.effective:.0f}{rough}); their own mean is {self.own:.4g}; "
-            f"KL(policy || prior) {self.kl.mean:.2f} ± {self.kl.halfwidth:.2f} nats a sequence, so that "
+            f"KL(policy || prior) {self.kl.mean:z.2f} ± {self.kl.halfwidth:.2f} nats a sequence, so that "
             f"R - c KL is {j:.4g} at c = {self.temperature:.3g}"
         )
 

@@ -110,9 +110,9 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     if sure["bound"] is None:
         lines.append(f"no certificate: {sure['why']}")
     else:
-        condition = f", {sure['why']}" if sure["why"] else ""
+        condition, bound = f", {sure['why']}" if sure["why"] else "", round(sure["bound"], 6) + 0.0
         lines.append(
-            f"certificate: the optimum of the completed reward has R - c KL of at least {sure['bound']:.4g}{condition}"
+            f"certificate: the optimum of the completed reward has R - c KL of at least {bound:.4g}{condition}"
         )
     return lines
 
