@@ -27,6 +27,7 @@ from seqtutor.priors.files import check_device, fitting_options, found_from, loa
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.taste import within_budget
 from seqtutor.rewards.terms import check_names, pinned, weighted_once
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import Evaluation
@@ -134,7 +135,7 @@ def tune(
     if not name:
         raise UserError(f"name a domain, such as tune({available()[0]!r})" if available() else "no domain is installed")
     defaults = dict(made.defaults) if made else {}
-    config = build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments")
+    config = within_budget(build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments"), known)
     with opened(made and guarded(made), config, str(folder), resume) as (tuner, run):
         tuning.tune(tuner, run, report or (lambda row: None))
         conclude(tuner, run, config.samples, interrupted=False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from seqtutor.config import TrainConfig, changed, layered
+from seqtutor.config import TrainConfig, layered
 from seqtutor.errors import UserError
 
 Tables = dict[str, dict[str, Any]]  # as `[terms.NAME]` in a config
@@ -73,15 +73,6 @@ def with_learnt(tables: Tables, votes: str, measured: Sequence[str], caution: fl
         new[name] = {"surrogate": file, "digest": ""}
     doubt = {} if caution is None else {"caution": caution}
     return {**tables, **{name: {**tables.get(name, {}), **table, **doubt} for name, table in new.items()}}
-
-
-def within_budget(settings: TrainConfig, votes: str, stated: Collection[str]) -> TrainConfig:
-    """The settings with a KL budget that suits the number of votes, where nothing that is `stated` holds the policy."""
-    from seqtutor.rewards.taste import usual_budget
-
-    if not votes or {"kl_budget", "temperature", "temperature_end"} & set(stated):
-        return settings
-    return changed(settings, kl_budget=usual_budget(Path(votes), settings.domain))
 
 
 def refuse_strangers(read: Mapping[str, Any], typed: Tables, typed_cache: Any, origin: str) -> None:
