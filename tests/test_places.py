@@ -151,6 +151,13 @@ def test_a_stopped_run_is_not_called_finished(run):
     assert dict(status_of(run))["doing"] == "stopped early; go on with --resume: the page is report.html"
 
 
+def test_a_run_that_an_alarm_ended_says_so(run):
+    summary = (run / "summary.json").read_text(encoding="utf-8")
+    assert '"went_back": null' in summary
+    (run / "summary.json").write_text(summary.replace('"went_back": null', '"went_back": 1'), encoding="utf-8")
+    assert dict(status_of(run))["doing"] == "ended by an alarm: the page is report.html"
+
+
 def test_an_option_of_the_domain_that_stands_among_the_settings_is_told_its_place(tmp_path):
     (tmp_path / "my.toml").write_text('domain = "letters"\nlongest = 3\n', encoding="utf-8")
     said = refused("train", "--config", "my.toml")
