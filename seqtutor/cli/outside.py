@@ -11,6 +11,7 @@ import click
 
 from seqtutor.config import TrainConfig, layered
 from seqtutor.errors import UserError
+from seqtutor.files import found_from
 
 Tables = dict[str, dict[str, Any]]  # as `[terms.NAME]` in a config
 OF_SESSION = "of the Python session that made the run: seqtutor.load_run(RUN, terms=...) takes it again"
@@ -135,7 +136,7 @@ def of_session(config: TrainConfig) -> list[str]:
     return [name for name, table in config.terms.items() if isinstance(table, Mapping) and "session" in table]
 
 
-def unseen(config: TrainConfig) -> list[str]:
+def unseen(config: TrainConfig, run: Path) -> list[str]:
     """The terms whose table of measured texts is gone, or another one now, with a line on each: nobody knows them."""
     from seqtutor.rewards.surrogate import check_table
 
@@ -143,7 +144,9 @@ def unseen(config: TrainConfig) -> list[str]:
     for name, table in config.terms.items():
         if isinstance(table, Mapping) and "surrogate" in table:
             try:
-                check_table(Path(table["surrogate"]), table.get("column", name), table.get("digest", ""))
+                check_table(
+                    Path(found_from(table["surrogate"], run)), table.get("column", name), table.get("digest", "")
+                )
             except UserError as error:
                 click.echo(f"left out: {name}: {error}", err=True)
                 names.append(name)
