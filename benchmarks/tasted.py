@@ -29,7 +29,7 @@ from seqtutor.drawing import open_model, texts_of
 from seqtutor.people.asking import Session
 from seqtutor.people.lens import Lens, new_lens, states, wrong
 from seqtutor.people.taste import sigmoid
-from seqtutor.rewards.taste import Tasted, usual_budget
+from seqtutor.rewards.taste import Tasted
 
 Values = NDArray[np.float64]
 Taste = Callable[[Sequence[str]], Values]
@@ -66,9 +66,7 @@ def measure(name: str, seed: int, count: int, folder: Path) -> None:
     answer(Session(source.domain, {"prior": written(None, ASKED, 200)}, path, "simulated",
                    np.random.default_rng(seed)), lens, taste, count, seed)  # fmt: skip
     table = {"taste": {"taste": str(path)}}
-    run: Run = tune(
-        name, terms=table, kl_budget=usual_budget(path, name), folder=folder / "run", seed=seed, samples=SAMPLES
-    )
+    run: Run = tune(name, terms=table, folder=folder / "run", seed=seed, samples=SAMPLES)
     own = written(run.policy, JUDGED, 300)
     kept = files_of(run)
     opinion = Tasted(path, source.domain, name, 0.0)

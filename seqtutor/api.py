@@ -17,16 +17,17 @@ from seqtutor.config import PretrainConfig, TrainConfig, build, changed, check_s
 from seqtutor.domain import Domain, available, load
 from seqtutor.drawing import Source, alike, as_stated, check_count, check_drawing, choose, open_model, texts_of
 from seqtutor.errors import UserError, shortened, unknown
-from seqtutor.files import read_json, read_text, read_toml
+from seqtutor.files import prior_from, read_json, read_text, read_toml
 from seqtutor.hardware import compute_with, learns_narrow, quicker_precision
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.objectives import load_objective
 from seqtutor.objectives.trial import tried
 from seqtutor.plugin.guard import guarded
-from seqtutor.priors.files import check_device, fitting_options, found_from, load_model, load_prior
+from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.taste import within_budget
 from seqtutor.rewards.terms import check_names, pinned, weighted_once
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import Evaluation
@@ -134,7 +135,7 @@ def tune(
     if not name:
         raise UserError(f"name a domain, such as tune({available()[0]!r})" if available() else "no domain is installed")
     defaults = dict(made.defaults) if made else {}
-    config = build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments")
+    config = within_budget(build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments"), known)
     with opened(made and guarded(made), config, str(folder), resume) as (tuner, run):
         tuning.tune(tuner, run, report or (lambda row: None))
         conclude(tuner, run, config.samples, interrupted=False)
@@ -166,18 +167,18 @@ def opened(
     if not resume:
         check_names(config.terms)
     check_device(config.device)
-    name = config.prior or (domain or load(config.domain, config.options)).own_prior
-    name = found_from(name, Path(resume)) if resume else name
+    old = Path(resume) if resume else None
+    name = prior_from(config.prior or (domain or load(config.domain, config.options)).own_prior, old)
     if domain is None:
         domain = load(config.domain, fitting_options(name, config.domain, config.options))
     config = as_it_ran(config, domain) if resume else config
-    terms = pinned(config.terms, domain, name, config.temperature, config.weights)
+    terms = pinned(config.terms, domain, name, config.temperature, config.weights, old)
     terms, weights = weighted_once(terms, config.weights)
     config = changed(
         config, options=dataclasses.asdict(domain.options), terms=terms, weights=weights, **computing(config)
     )
     tried(load_objective(config.objective), config, domain)
-    tuner = Tuner(domain, config, load_prior(name, domain))
+    tuner = Tuner(domain, config, load_prior(name, domain), old)
     texts = [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None]
     rehearse(domain, texts)
     with closing(tuner.scorer):

@@ -21,14 +21,13 @@ from seqtutor.arrays import Flags, Ids
 from seqtutor.config import MADE_BY, TrainConfig, check_seed
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, available, load
 from seqtutor.errors import UserError, differences, unknown
-from seqtutor.files import read_json, read_toml
+from seqtutor.files import prior_from, read_json, read_toml
 from seqtutor.optimum import Tilt, log_mean, mixed, tilt
 from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.priors.files import (
     check_fit,
     check_same,
     fitting_options,
-    found_from,
     load_model,
     load_prior,
     model_folder,
@@ -61,7 +60,7 @@ class Source:
         """What the model was tuned from; a prior is its own."""
         if not self.tuned:
             return self.model
-        name = found_from(self.config.prior or self.domain.own_prior, self.folder)
+        name = prior_from(self.config.prior or self.domain.own_prior, self.folder)
         prior = load_prior(name, self.domain)
         check_same(prior, read_toml(checked_run(self.folder)).get(MADE_BY), name)
         return prior
@@ -84,7 +83,7 @@ class Source:
 
     def scorer(self, leave_out: Sequence[str] = ()) -> Scorer:
         """How the run was scored; see `scorer_of`."""
-        return scorer_of(self.domain, self.config, leave_out)
+        return scorer_of(self.domain, self.config, leave_out, run=self.folder)
 
 
 def _of_term(row: Any) -> bool:
@@ -92,12 +91,14 @@ def _of_term(row: Any) -> bool:
     return isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("weight"), Real | None)
 
 
-def scorer_of(domain: Domain, config: TrainConfig, leave_out: Sequence[str] = (), workers: int = 0) -> Scorer:
+def scorer_of(
+    domain: Domain, config: TrainConfig, leave_out: Sequence[str] = (), workers: int = 0, run: Path | None = None
+) -> Scorer:
     """Every term of the domain and of the config, scored as in a run. Raises UserError for a name that is no term's.
 
-    `leave_out`: terms that do not count; those from outside are not asked.
+    `leave_out`: terms that do not count; those from outside are not asked. `run`: whose config it is, if it is a run's.
     """
-    settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out})
+    settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out}, run)
     own = [term.name for term in domain.terms()]
     for name in leave_out:
         if name not in {*own, *config.terms}:

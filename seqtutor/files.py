@@ -209,6 +209,23 @@ def path_text(value: Any) -> Any:
     return value
 
 
+def found_from(name: str, run: Path | None) -> str:
+    """A path that the config of a run has; where that leads nowhere from here, the same from a folder above the run."""
+    if run is None or from_home(name).exists():
+        return name
+    return next((str(above / name) for above in run.absolute().parents if (above / name).exists()), name)
+
+
+def prior_from(name: str, run: Path | None) -> str:
+    """The prior that a run's config names; a path is looked for as `found_from` does."""
+    return found_from(name, run) if written_as_path(name) else name
+
+
+def written_as_path(name: str) -> bool:
+    """Whether a name says that it is a path: it holds a separator, or begins with a dot or a tilde."""
+    return "/" in name or os.sep in name or name.startswith((".", "~"))
+
+
 def from_home(path: str | Path) -> Path:
     """A path whose `~` is the home it names; as it stands where nobody of that name has one."""
     try:

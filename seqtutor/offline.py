@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.encoding import padded
 from seqtutor.errors import UserError
+from seqtutor.files import found_from
 from seqtutor.optimum import NORMAL, Estimate, log_mean
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, logp_of, sequence_mask
@@ -141,15 +143,15 @@ def joined(one: Batch, other: Batch) -> Batch:
     return Batch(**{n: pad_sequence(part, True) if part[0].ndim else torch.stack(part) for n, part in rows.items()})
 
 
-def open_record(domain: Domain, config: TrainConfig, prior: Model, scorer: Scorer) -> Offline:
-    """Read the record of a run, tell `scorer` what it says, and divide it.
+def open_record(domain: Domain, config: TrainConfig, prior: Model, scorer: Scorer, run: Path | None) -> Offline:
+    """Read the record of a run, tell `scorer` what it says, and divide it. `run`: the folder of one that goes on.
 
     Raises UserError where it cannot be learnt from.
     """
     check_offline(config)
     columns = {name: table.record for name, table in scorer.settings.items() if table.record}
-    now = check_digests(config.log, columns, config.log_digests)
-    record = read_record(domain, config.log, columns, config.log_text)
+    now = check_digests(config.log, columns, config.log_digests, run)
+    record = read_record(domain, [found_from(path, run) for path in config.log], columns, config.log_text)
     scorer.recorded.update(record.means())
     batch = batch_of(record, prior, scorer).to(config.device)
     reward = completed(config.unseen, scorer, batch, columns)

@@ -16,7 +16,7 @@ import numpy as np
 from seqtutor.domain import DataLine, Domain
 from seqtutor.encoding import family_of, with_end, wrong_length
 from seqtutor.errors import UserError
-from seqtutor.files import check_tree, digest, read_bytes
+from seqtutor.files import check_tree, digest, found_from, read_bytes
 from seqtutor.rewards.outcomes import LARGEST
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -122,10 +122,18 @@ def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:
     return files
 
 
-def check_digests(paths: Sequence[str], columns: Mapping[str, str], before: Mapping[str, Any]) -> dict[str, str]:
-    """The digest of each file by its path. Raises UserError for one that has changed since the config was written."""
-    files = [file for given in paths for file in files_of(Path(given), columns)]
-    now = {file.as_posix(): digest(file) for file in files}
+def check_digests(
+    paths: Sequence[str], columns: Mapping[str, str], before: Mapping[str, Any], run: Path | None
+) -> dict[str, str]:
+    """The digest of each file by its path, as the config of the `run` that goes on has it.
+
+    Raises UserError for a file that has changed since the config was written.
+    """
+    now = {}
+    for given in paths:
+        place = Path(found_from(given, run))
+        for file in files_of(place, columns):
+            now[(Path(given) / file.relative_to(place)).as_posix()] = digest(file)
     for path, found in now.items():
         if before.get(path, found) != found:
             raise UserError(

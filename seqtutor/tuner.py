@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +56,7 @@ class Tuner:
     domain: Domain
     config: TrainConfig
     prior: LstmModel
+    before: Path | None = None  # the folder of a run that goes on, by which what its config names is found
     objective: Objective = field(init=False)
     policy: Model = field(init=False)
     target: Model = field(init=False)  # a Polyak average of the policy
@@ -81,8 +83,8 @@ class Tuner:
         self.sampler, self.healthy = copy.deepcopy(self.target), copy.deepcopy(self.target)
         self.optimiser = Adam(self.policy.parameter_groups(config.head_speed))
         self.generator = torch.Generator(config.device).manual_seed(config.seed)
-        self.scorer = new_scorer(self.domain, config)
-        self.offline = open_record(self.domain, config, self.prior, self.scorer) if config.log else None
+        self.scorer = new_scorer(self.domain, config, self.before)
+        self.offline = open_record(self.domain, config, self.prior, self.scorer, self.before) if config.log else None
         self.versions = {term.name: version_of(self.domain, term, self.scorer.settings) for term in self.scorer.terms}
         self.script = script_of(self.domain)
         self.watch = Watch(self.domain, self.scorer.outside)
@@ -167,9 +169,8 @@ class Tuner:
         terms = torch.from_numpy(scores.values[:, : tokens.shape[1]]).float()
         valid = torch.from_numpy(scores.valid)
         paid = torch.from_numpy(scores.paid).float()
-        device = tokens.device
-        parts = (part.to(device) for part in (terms, valid, paid))
-        return Batch(tokens, mask, prior_logp, *parts).select(keep.to(device))
+        parts = (part.to(tokens.device) for part in (terms, valid, paid))
+        return Batch(tokens, mask, prior_logp, *parts).select(keep.to(tokens.device))
 
     def stored(self) -> Iterator[Batch]:
         """The batches of an update of an objective that learns from the past."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from letters import new_model
+from letters import language, new_model
+from scored import MANY, record_file
 
 from seqtutor import UserError, evaluate, generate, load_run, tune
 from seqtutor.cli import main
-from seqtutor.config import MADE_BY, OF_PRIOR
-from seqtutor.files import read_toml
+from seqtutor.config import MADE_BY, OF_PRIOR, STAGES
+from seqtutor.files import read_table, read_toml
+from seqtutor.people.votes import Vote, append
 from seqtutor.priors.files import save_model
 from seqtutor.runs.folder import claimed, new_folder
 from seqtutor.runs.status import status_of
@@ -80,6 +83,41 @@ def test_a_run_finds_its_prior_from_any_folder(tmp_path, run, monkeypatch):
     assert tune(resume="../outputs/run", updates=3).summary["updates"] == 3
     new_prior(there / "mine", seed=9)  # another one of the same name
     assert "has changed since this run began" in refused("explain", "../outputs/run/", "abc")
+
+
+TERMS = {
+    "votes": '[terms.mine]\ntaste = "votes.jsonl"\n',
+    "table": '[terms.mine]\nsurrogate = "words.csv"\ncolumn = "score"\n',
+    "run": '[terms.mine]\nrun = "outputs/run"\n',
+    "record": "[terms]\n",
+}
+
+
+@pytest.mark.parametrize("kind", TERMS)
+def test_what_a_run_learns_from_is_found_from_any_folder(tmp_path, run, monkeypatch, kind):
+    words = list(dict.fromkeys(language(60, 3)))
+    for first, second in pairwise(words):
+        append(Path("votes.jsonl"), Vote("letters", "anna", first, second, "ab"[first < second]))
+    record_file("words.csv", MANY, [float(word.count("a")) for word in MANY])
+    (tmp_path / "my.toml").write_text(TERMS[kind], encoding="utf-8")
+    begin = ["train", "--domain", "letters", "--prior", "./mine", "--config", "my.toml", "--objective", "tb"]
+    begin += ["--log", "words.csv", "--log-reward", "score"] if kind == "record" else []
+    for folder, updates in (("whole", 6), ("parts", 3)):
+        result = call(*begin, "--samples", 20, "--rollouts", 8, "--updates", updates, "--output", f"outputs/{folder}")
+        assert result.exit_code == 0, result.output
+    there = tmp_path / "there"
+    there.mkdir()
+    monkeypatch.chdir(there)
+    before = read_toml(tmp_path / "outputs/parts/config.toml")
+    assert call("generate", "../outputs/parts/", "-n", 2, "--output", "made").exit_code == 0
+    result = call("train", "--resume", "../outputs/parts", "--updates", 6)
+    assert result.exit_code == 0, result.output
+    after = read_toml(tmp_path / "outputs/parts/config.toml")
+    assert {**after, "updates": 3, MADE_BY: None} == {**before, MADE_BY: None}
+    assert after[MADE_BY][STAGES] == "from update 4 on other updates"
+    whole, parts = (read_table(tmp_path / f"outputs/{name}/metrics.csv") for name in ("whole", "parts"))
+    place = whole[0].index("seconds")
+    assert [row[:place] + row[place + 1 :] for row in parts] == [row[:place] + row[place + 1 :] for row in whole]
 
 
 def test_a_run_goes_on_with_its_prior_from_another_place(tmp_path, run):
@@ -149,6 +187,13 @@ def test_a_stopped_run_is_not_called_finished(run):
     summary = (run / "summary.json").read_text(encoding="utf-8")
     (run / "summary.json").write_text(summary.replace('"interrupted": false', '"interrupted": true'), encoding="utf-8")
     assert dict(status_of(run))["doing"] == "stopped early; go on with --resume: the page is report.html"
+
+
+def test_a_run_that_an_alarm_ended_says_so(run):
+    summary = (run / "summary.json").read_text(encoding="utf-8")
+    assert '"went_back": null' in summary
+    (run / "summary.json").write_text(summary.replace('"went_back": null', '"went_back": 1'), encoding="utf-8")
+    assert dict(status_of(run))["doing"] == "ended by an alarm: the page is report.html"
 
 
 def test_an_option_of_the_domain_that_stands_among_the_settings_is_told_its_place(tmp_path):

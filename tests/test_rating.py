@@ -120,6 +120,11 @@ def test_what_cannot_be_compared_is_one_line(tmp_path):
         Session(LettersDomain(), {"prior": ["a"]}, tmp_path / "v", "anna", np.random.default_rng(0))
     with pytest.raises(UserError, match="a rater needs a name: --rater anna, say"):
         Session(LettersDomain(), {"prior": ["a", "b"]}, tmp_path / "v", " ", np.random.default_rng(0))
+    for name, shown in (("x" * 70_000, r"xxx\.\.\."), ("anna\udcff", r"anna\\udcff")):
+        with pytest.raises(
+            UserError, match=f"a rater's name is text in UTF-8 of at most 200 .*, not '.*{shown}': --ra"
+        ):
+            Session(LettersDomain(), {"prior": ["a", "b"]}, tmp_path / "v", name, np.random.default_rng(0))
     with pytest.raises(UserError, match=r"there is no folder .*no for the votes; name another file with --votes"):
         session(tmp_path / "no" / "v")
     append(tmp_path / "m", Vote("music", "anna", "a", "b", "a"))
@@ -295,6 +300,20 @@ def test_the_command_answers_and_an_end_loses_no_vote(tmp_path, end):
         assert "5 votes given, 5 of anna in all, in music-votes.jsonl" in rest
 
 
+def test_the_command_names_the_lines_that_are_no_votes(installed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("prior").mkdir()
+    save_model(new_model(spread=1.0, hidden=8), Path("prior"), "model", domain="letters")
+    append(Path("letters-votes.jsonl"), Vote("letters", "anna", "a", "b", "a"))
+    with Path("letters-votes.jsonl").open("a") as file:
+        file.write("{\n" * 4)
+    monkeypatch.setattr("seqtutor.cli.rate._serve", lambda *_: None)
+    result = CliRunner().invoke(main, ["rate", "./prior", "--rater", "anna"])
+    assert "letters-votes.jsonl:2: no JSON object of at most" in result.output
+    assert "4 votes were passed over in all" in result.output
+    assert "0 votes given, 1 of anna in all" in result.output
+
+
 def test_models_of_two_domains_are_not_compared(installed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("letters", "fixedletters"):
@@ -326,10 +345,12 @@ setInterval(() => {
 class Driven(Page):
     """A page that presses keys by itself."""
 
+    presses = PRESSES
+
     async def _file(self, request):
         answer = await super()._file(request)
         if request.url.path == "/rate.js":
-            answer.body += PRESSES.encode()
+            answer.body += self.presses.encode()
             answer.headers["content-length"] = str(len(answer.body))
         return answer
 
@@ -337,7 +358,16 @@ class Driven(Page):
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 @pytest.mark.parametrize("width", [390, 1100])
 def test_a_browser_votes_by_keyboard_and_the_page_fits_a_phone(tmp_path, width):
-    page, listening = Driven(session(tmp_path / "v"), 100, "seqtutor train"), bound(0)
+    dom = shown_by_a_browser(Driven(session(tmp_path / "v"), 100, "seqtutor train"), tmp_path, width)
+    assert [vote.answer for vote in read(tmp_path / "v", "letters").rows] == ["a", "b", "same", "b"]
+    assert int(dom.partition('data-smallest="')[2].partition('"')[0]) >= 44
+    assert int(dom.partition('data-wide="')[2].partition('"')[0]) <= 0
+    assert "4 of 100 votes" in dom
+
+
+def shown_by_a_browser(page, tmp_path, width=1100):
+    """What a page has become after six seconds in a browser."""
+    listening = bound(0)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/#secret"
     thread = threading.Thread(target=serve, args=(page, listening, "secret", lambda ended: None), daemon=True)
     thread.start()
@@ -347,7 +377,42 @@ def test_a_browser_votes_by_keyboard_and_the_page_fits_a_phone(tmp_path, width):
     page.last = -1e9
     thread.join(10)
     listening.close()
-    assert [vote.answer for vote in read(tmp_path / "v", "letters").rows] == ["a", "b", "same", "b"]
-    assert int(dom.partition('data-smallest="')[2].partition('"')[0]) >= 44
-    assert int(dom.partition('data-wide="')[2].partition('"')[0]) <= 0
-    assert "4 of 100 votes" in dom
+    return dom
+
+
+ELSEWHERE = """
+const press = (key) => document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+const settled = async () => { do await new Promise((wake) => setTimeout(wake, 50)); while (busy || !state); };
+const note = (name) => {
+  const chosen = document.querySelectorAll(".chosen").length;
+  document.body.dataset[name] = `${$("#notice").textContent} ${chosen} chosen, ${$("#count").textContent}`;
+};
+(async () => {
+  await settled();
+  await ask("api/vote", { pair: state.pair, answer: "a", ms: 1 }); // in another tab
+  press("b");
+  await settled();
+  note("answered");
+  press("b");
+  await settled();
+  note("on");
+  const real = fetch;
+  window.fetch = async (...words) => { window.fetch = real; await real(...words); throw new TypeError("lost"); };
+  press("x");
+  await settled();
+  note("lost");
+})();
+"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_a_page_whose_pair_was_answered_elsewhere_or_whose_reply_is_lost_goes_on(tmp_path):
+    page = Driven(session(tmp_path / "v"), 100, "seqtutor train")
+    page.presses = ELSEWHERE
+    dom = shown_by_a_browser(page, tmp_path)
+    refused = "that pair is not the one that is open. Nothing was counted. 0 chosen, 1 of 100 votes"
+    assert f'data-answered="{refused}"' in dom
+    assert 'data-on=" 0 chosen, 2 of 100 votes"' in dom
+    lost = "No answer: is the command 'seqtutor rate' still running? It is not known whether that was counted."
+    assert f'data-lost="{lost} 0 chosen, 3 of 100 votes"' in dom
+    assert [vote.answer for vote in read(tmp_path / "v", "letters").rows] == ["a", "b", "bad"]

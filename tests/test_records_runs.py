@@ -169,6 +169,14 @@ def test_a_record_of_an_unknown_writer_is_refused_and_a_ledger_says_why(elsewher
     assert "has no column 'reward'" in line(evaluate("./new", "--log", "words.csv"))
 
 
+def test_the_samples_of_two_runs_together_are_refused_and_not_called_unknown(elsewhere):
+    for name in ("one", "two"):
+        assert train("--output", name, "--samples", "100").exit_code == 0
+    said = line(evaluate("./one", "--log", "one", "--log", "two"))
+    assert "from one/samples.csv and two/samples.csv together: the writer of a run's samples.csv" in said
+    assert "give one --log at a time, or files with a column logp" in said
+
+
 def test_from_python_a_record_is_a_setting_like_any_other(elsewhere):
     rows = []
     run = seqtutor.tune("letters", prior="./prior", log=["words.csv"], log_reward=["score"], objective="tb", samples=20,

@@ -144,6 +144,24 @@ def test_a_run_resumes_exactly_and_refuses_a_table_that_has_changed(measured):
     assert "the table words.csv has changed since this run began" in changed
 
 
+def test_a_folder_of_tables_is_one_table_and_sealed_as_a_whole(measured):
+    Path("assays").mkdir()
+    half = len(MANY) // 2
+    for name, words in (("one.csv", MANY[:half]), ("two.csv", MANY[half:])):
+        record_file(f"assays/{name}", words, [float(word.count("a")) for word in words])
+    result = train("--surrogate", "score=assays", "--output", "run", "--updates", "2")
+    assert result.exit_code == 0, result.output
+    assert f"score: {len(MANY)} lines of {len(MANY)} texts" in " ".join(result.output.split())
+    assert train("--surrogate", "score=words.csv", "--output", "file", "--updates", "2").exit_code == 0
+    assert metrics("run") == metrics("file")
+    again = CliRunner().invoke(main, ["train", "--resume", "run", "--updates", "3"])
+    assert again.exit_code == 0, again.output
+    with Path("assays/two.csv").open("a") as file:
+        file.write("abca,1\n")
+    changed = line(CliRunner().invoke(main, ["train", "--resume", "run", "--updates", "4"]))
+    assert "the table assays has changed since this run began" in changed
+
+
 def test_caution_takes_from_the_better_side_and_from_neither_where_neither_is_better(measured):
     words = ["b", "bca", "cab"]
 

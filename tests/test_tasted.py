@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from letters import LettersDomain, language, new_model
 
-from seqtutor import UserError
+from seqtutor import UserError, tune
 from seqtutor.cli import main
 from seqtutor.files import read_toml
 from seqtutor.people.lens import new_lens
@@ -133,6 +133,40 @@ def test_what_is_wrong_with_votes_is_one_line_before_there_is_a_folder(voted):
         train("--taste", "votes.jsonl", "--caution", "-1")
     )
     assert not Path("x").exists()
+
+
+def test_a_second_file_of_votes_is_refused_with_the_ways_to_give_two(voted):
+    for command in (["train", "--domain", "letters"], ["explain", "./prior"]):
+        result = CliRunner().invoke(main, [*command, "--taste", "anna.jsonl", "--taste", "bert.jsonl"])
+        said = line(result)
+        assert "--taste takes one file of votes, not anna.jsonl and bert.jsonl: for one taste of all" in said
+        assert "cat anna.jsonl bert.jsonl > all.jsonl" in said
+
+
+def test_a_taste_of_a_config_is_held_near_the_prior_unless_that_says_otherwise(voted):
+    def budget(folder, said="", *words):
+        Path("c.toml").write_text(f'domain = "letters"\n{said}\n[terms.anna]\ntaste = "votes.jsonl"\n')
+        result = CliRunner().invoke(
+            main, ["train", "--config", "c.toml", "--prior", "./prior", "--updates", "1", "--output", folder, *words]
+        )
+        assert result.exit_code == 0, result.output
+        return read_toml(Path(folder, "config.toml"))["kl_budget"]
+
+    assert budget("usual") == 0.05  # fewer than a hundred votes
+    assert budget("cold", "temperature = 0.5") == float("inf")
+    assert budget("wide", "kl_budget = 0.3") == 0.3
+    assert budget("typed", "", "--kl-budget", "0.4") == 0.4
+    table = {"anna": {"taste": "votes.jsonl"}}
+    assert tune("letters", prior="./prior", terms=table, updates=1, folder="python").config.kl_budget == 0.05
+
+
+def test_lines_that_are_no_votes_are_named_where_a_run_begins(voted):
+    with Path("votes.jsonl").open("a") as file:
+        file.write("{\n" * 4)
+    result = train("--taste", "votes.jsonl", "--updates", "1", "--output", "run")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("votes.jsonl:61: no JSON object of at most") == 1
+    assert "4 votes were passed over in all" in result.output
 
 
 def test_a_resumed_run_keeps_its_votes(voted):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from seqtutor.cli.options import ModelCommand, typed
+from seqtutor.cli.options import ModelCommand, one_taste, typed
 from seqtutor.errors import UserError
 
 SHOWN = 3  # items of a file that are printed; the table on disk has all
@@ -17,7 +17,13 @@ SHOWN = 3  # items of a file that are printed; the table on disk has all
 @click.command(cls=ModelCommand)
 @click.argument("model")
 @click.argument("item", default="")
-@click.option("--taste", default="", metavar="FILE", help="Votes of 'seqtutor rate': explain whose taste that is.")
+@click.option(
+    "--taste",
+    multiple=True,
+    callback=one_taste,
+    metavar="FILE",
+    help="Votes of 'seqtutor rate': explain whose taste that is.",
+)
 @click.option("--output", default="", help="Folder to write to.  [default: outputs/<domain>-explained-<time>]")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the run was scored by.")
 def explain(model: str, item: str, taste: str, output: str, trust: bool, **options: Any) -> None:

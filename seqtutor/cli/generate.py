@@ -118,7 +118,7 @@ def _scored(
         raise UserError(f"--draws keeps by reward, of which '{gone[0]}' is a part, {OF_SESSION}")
     if among and paid and not trust:
         raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
-    aside = left_out(source.config, trust) + ([] if among else unseen(source.config))
+    aside = left_out(source.config, trust) + ([] if among else unseen(source.config, source.folder))
     with closing(source.scorer(aside)) as scorer:
         if among is None:
             return scorer.score(*drawn(source.model, source.domain, count, seed, temperature, given)), ""

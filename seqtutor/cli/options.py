@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -173,6 +174,17 @@ def _in_file(config: str, resume: str, key: str) -> str:
     except UserError:
         return ""
     return name if isinstance(name, str) else ""
+
+
+def one_taste(ctx: click.Context, option: click.Parameter, files: tuple[str, ...]) -> str:
+    """The file of votes that was typed; empty for none. Raises UserError for a second, which click lets replace it."""
+    if len(files) > 1:
+        raise UserError(
+            f"--taste takes one file of votes, not {' and '.join(files)}: for one taste of all, put them behind each "
+            f"other (cat {shlex.join(files)} > all.jsonl); for a taste each, name them in a config, "
+            '[terms.NAME] taste = "FILE"'
+        )
+    return "".join(files)
 
 
 def typed(options: dict[str, Any]) -> dict[str, Any]:

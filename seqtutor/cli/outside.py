@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from seqtutor.config import TrainConfig, changed, layered
+from seqtutor.config import TrainConfig, layered
 from seqtutor.errors import UserError
+from seqtutor.files import found_from
 
 Tables = dict[str, dict[str, Any]]  # as `[terms.NAME]` in a config
 OF_SESSION = "of the Python session that made the run: seqtutor.load_run(RUN, terms=...) takes it again"
@@ -75,15 +76,6 @@ def with_learnt(tables: Tables, votes: str, measured: Sequence[str], caution: fl
     return {**tables, **{name: {**tables.get(name, {}), **table, **doubt} for name, table in new.items()}}
 
 
-def within_budget(settings: TrainConfig, votes: str, stated: Collection[str]) -> TrainConfig:
-    """The settings with a KL budget that suits the number of votes, where nothing that is `stated` holds the policy."""
-    from seqtutor.rewards.taste import usual_budget
-
-    if not votes or {"kl_budget", "temperature", "temperature_end"} & set(stated):
-        return settings
-    return changed(settings, kl_budget=usual_budget(Path(votes), settings.domain))
-
-
 def refuse_strangers(read: Mapping[str, Any], typed: Tables, typed_cache: Any, origin: str) -> None:
     """Raise UserError where a config names a function, a program or a file elsewhere that was not typed here."""
     cache = Path(str(read.get("cache", "")))
@@ -144,7 +136,7 @@ def of_session(config: TrainConfig) -> list[str]:
     return [name for name, table in config.terms.items() if isinstance(table, Mapping) and "session" in table]
 
 
-def unseen(config: TrainConfig) -> list[str]:
+def unseen(config: TrainConfig, run: Path) -> list[str]:
     """The terms whose table of measured texts is gone, or another one now, with a line on each: nobody knows them."""
     from seqtutor.rewards.surrogate import check_table
 
@@ -152,7 +144,9 @@ def unseen(config: TrainConfig) -> list[str]:
     for name, table in config.terms.items():
         if isinstance(table, Mapping) and "surrogate" in table:
             try:
-                check_table(Path(table["surrogate"]), table.get("column", name), table.get("digest", ""))
+                check_table(
+                    Path(found_from(table["surrogate"], run)), table.get("column", name), table.get("digest", "")
+                )
             except UserError as error:
                 click.echo(f"left out: {name}: {error}", err=True)
                 names.append(name)

@@ -40,6 +40,7 @@ def rate(
     seqtutor rate outputs/molecules-tb-20260101-120000 --against molecules
     seqtutor train --domain music --taste music-votes.jsonl
     """
+    from seqtutor.cli.tasting import say_passed_over
     from seqtutor.drawing import open_model
     from seqtutor.people.server import Page, bound
 
@@ -48,6 +49,7 @@ def rate(
         source = open_model(model, typed(options))
         path = Path(votes or f"{source.domain.name}-votes.jsonl")
         session = _session(source, model, against, path, rater or _name(), seed)
+        say_passed_over(session.passed_over)
         command = _command(source, model, path)
         before = len(session.votes)
         page = Page(session, count if before < count else before + count, command)

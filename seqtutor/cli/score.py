@@ -69,7 +69,7 @@ def score(
         )
     folder = new_folder(output, f"{domain.name}-scored")
     _write_left_out(lines, folder)
-    with closing(scorer_of(domain, settings, left_out(settings, trust), workers)) as scorer:
+    with closing(scorer_of(domain, settings, left_out(settings, trust), workers, source if run else None)) as scorer:
         rows = _rows(scorer, texts, folder, source / "answers.sqlite" if run else None, _origins(lines))
     kept = hits.best(rows, count, per_family)
     hits.write_hits(domain, kept, folder / "hits", _origins(lines))

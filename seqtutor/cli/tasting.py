@@ -34,14 +34,20 @@ def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
         pool = different_items(source.prior, source.domain, POOL, 1)
         rows = [vote for vote in votes.rows if not (wrong(source.domain, vote.a) or wrong(source.domain, vote.b))]
         told = tell(rows, taste.data, lens, lens(pool))
-    problems = [*votes.problems, *left]
+    say_passed_over([*votes.problems, *left])
+    console.print(_table(told))
+    for line in [*sentences(told, len(rows)), *_of_items(taste, lens, items)]:
+        say(line)
+
+
+def say_passed_over(problems: Sequence[str]) -> None:
+    """Print the first votes of a file that were passed over, and how many there are."""
+    from seqtutor.cli.console import console, say
+
     for problem in problems[:PROBLEMS]:
         say(problem)
     if len(problems) > PROBLEMS:
         console.print(f"{len(problems):,} votes were passed over in all")
-    console.print(_table(told))
-    for line in [*sentences(told, len(rows)), *_of_items(taste, lens, items)]:
-        say(line)
 
 
 def _table(told: Told) -> Table:

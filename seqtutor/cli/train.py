@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, config_options, gather
-from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms, within_budget
+from seqtutor.cli.options import DomainCommand, config_options, gather, one_taste
+from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms
 from seqtutor.config import TrainConfig, build, fitting, layered
 from seqtutor.errors import UserError, UserStopped
 from seqtutor.files import read_toml
@@ -35,7 +35,13 @@ FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 @click.option("--program", multiple=True, metavar="NAME=COMMAND", help="Program with its arguments as a term.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that a config names.")
 @click.option("--config", type=click.Path(), help="TOML file with any of these settings.")
-@click.option("--taste", default="", metavar="FILE", help="Votes of 'seqtutor rate', whose taste is a term.")
+@click.option(
+    "--taste",
+    multiple=True,
+    callback=one_taste,
+    metavar="FILE",
+    help="Votes of 'seqtutor rate', whose taste is a term.",
+)
 @click.option("--surrogate", multiple=True, metavar="NAME=FILE", help="Table with a column NAME; it foresees a term.")
 @click.option("--caution", type=float, help="Standard deviations of these two that are not paid.  [default: 1]")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
@@ -72,6 +78,8 @@ def train(
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-tb-20260101-120000
     """
+    from seqtutor.rewards.taste import within_budget
+
     typed = gather(given, ctx.meta["seqtutor.domain"])
     if weight:
         typed["weights"] = dict(_weight(text) for text in weight)
@@ -85,7 +93,7 @@ def train(
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     if not settings.domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
-    settings = within_budget(settings, taste, {*read, *typed})
+    settings = within_budget(settings, {*read, *typed})
     sys.exit(_train(settings, Path(resume) if resume else None, output))
 
 
@@ -110,7 +118,9 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.budget import sentence
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import weight_of
+    from seqtutor.cli.tasting import say_passed_over
     from seqtutor.rewards.surrogate import sentences
+    from seqtutor.rewards.taste import problems_of
 
     with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
@@ -127,6 +137,7 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
             console.print(f"  {name}: {table.sentence}{unpaid}")
         for line in sentences(tuner.scorer.terms):
             say(f"  {line}")
+        say_passed_over(problems_of(tuner.scorer.terms))
         if resume and tuner.done:
             say(
                 f"its {tuner.update:,} updates are done: the table and the page are made anew; --updates N goes on to N"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqtutor.arrays import Values
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, shortened
 from seqtutor.people.taste import Taste, evidence, information, learn
 from seqtutor.people.votes import Vote, append, read
 
@@ -24,6 +24,7 @@ POOL = 200  # items of each writer
 FIRST = 20  # votes that are asked at random: before, what is known does not pay for choosing
 CANDIDATES, AMONG = 600, 60  # pairs that are compared, and the most informative of them that one is drawn from
 REPEATED = 10  # every so many pairs an old one comes back with its sides swapped
+LONGEST = 200  # characters of a name, which every line of the file repeats
 AGO = 5  # votes that lie between a pair and its repetition, at least
 SWAPPED = {"a": "b", "b": "a", "same": "same", "bad": "bad"}
 SHAKY, SURE = 0.6, 50  # agreement with oneself below which a page warns, after so many votes
@@ -44,6 +45,7 @@ class Session:
     against: bool = False  # a pair has one item of each writer
     votes: list[Vote] = field(default_factory=list)  # the rater's, that stand
     mine: list[str] = field(default_factory=list)  # ids of those that were given in this session
+    passed_over: Sequence[str] = ()  # lines of the file that are no votes, with their number
     current: Vote | None = None
     lens: Lens | None = None
     taste: Taste | None = None
@@ -54,6 +56,12 @@ class Session:
     def __post_init__(self) -> None:
         if not self.rater.strip():
             raise UserError("a rater needs a name: --rater anna, say")
+        shown = self.rater.encode(errors="backslashreplace").decode()
+        if shown != self.rater or len(shown) > LONGEST:
+            raise UserError(
+                f"a rater's name is text in UTF-8 of at most {LONGEST} characters, not '{shortened(shown)}': "
+                "--rater anna, say"
+            )
         items = sum(len(set(texts)) for texts in self.writers.values())
         if items < 2 or not all(self.writers.values()):
             raise UserError(f"there are {items} items to compare, and it takes two: the model writes no more")
@@ -64,6 +72,7 @@ class Session:
             if found.problems and not found.rows:
                 raise UserError(f"{self.path} is no file of votes: {found.problems[0]}; name another with --votes")
             self.votes = [vote for vote in found.rows if vote.rater == self.rater]
+            self.passed_over = found.problems
 
     def pair(self) -> Vote:
         """The pair to be answered now, a vote without its answer: the one that is open, else a new one."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from seqtutor.config import OF_PRIOR
 from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError
-from seqtutor.files import check_file, from_home, read_text, write_atomically, write_json
+from seqtutor.files import check_file, from_home, read_text, write_atomically, write_json, written_as_path
 from seqtutor.files import digest as digest_of_file
 from seqtutor.plugin.contract import inherited
 from seqtutor.priors.model import LstmModel, Model, without_value
@@ -126,18 +126,6 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
     if odd := next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None):
         raise UserError(f"{path} holds a weight that is no finite number (in {odd}): a model with it writes nothing")
     return tensors
-
-
-def written_as_path(name: str) -> bool:
-    """Whether a name says that it is a path: it holds a separator, or begins with a dot or a tilde."""
-    return "/" in name or os.sep in name or name.startswith((".", "~"))
-
-
-def found_from(name: str, run: Path) -> str:
-    """The prior that a run's config names; where that path leads nowhere from here, from a folder above the run."""
-    if not written_as_path(name) or from_home(name).exists():
-        return name
-    return next((str(above / name) for above in run.absolute().parents if (above / name).exists()), name)
 
 
 def model_folder(name: str | Path) -> Path:

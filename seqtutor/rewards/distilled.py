@@ -43,8 +43,8 @@ class Distilled:
         import torch
 
         from seqtutor.config import MADE_BY
-        from seqtutor.files import read_toml
-        from seqtutor.priors.files import check_fit, check_same, found_from, load_model, load_prior, weights_digest
+        from seqtutor.files import prior_from, read_toml
+        from seqtutor.priors.files import check_fit, check_same, load_model, load_prior, weights_digest
         from seqtutor.priors.sampling import array_of, draw, logp_of
         from seqtutor.runs.folder import open_run
 
@@ -58,7 +58,7 @@ class Distilled:
             )
         policy = load_model(self.folder, "policy")
         check_fit(policy, self.domain, str(self.folder))
-        name = found_from(config.prior or self.domain.own_prior, self.folder)
+        name = prior_from(config.prior or self.domain.own_prior, self.folder)
         prior = load_prior(name, self.domain)
         check_same(prior, read_toml(self.folder / "config.toml").get(MADE_BY), name)
 

@@ -323,9 +323,9 @@ class Scorer:
         self.answers.close()
 
 
-def new_scorer(domain: Domain, config: TrainConfig) -> Scorer:
+def new_scorer(domain: Domain, config: TrainConfig, run: Path | None = None) -> Scorer:
     """The scorer of a run: only terms with a weight are evaluated, and those that are held out."""
-    settings = settings_of(config.terms)
+    settings = settings_of(config.terms, run)
     terms = weighted_terms(domain, config.term_weights, settings)
     used = [term for term in terms if term.counts or term.name in config.hold_out]
     if not any(term.weight for term in terms):

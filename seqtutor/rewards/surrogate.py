@@ -99,18 +99,27 @@ class Surrogate:
 
         check_table(self.path, self.column, self.digest)
         left = f" without {', '.join(self.without)}" if self.without else ""
-        table = f"{digest(self.path)[:16]} {self.column} {self.caution:g}{left}"
+        table = f"{table_digest(self.path, self.column)} {self.column} {self.caution:g}{left}"
         return f"surrogate {FORMAT} {table} {weights_digest(self.prior)} {self.domain.options}"
 
 
 def check_table(path: Path, column: str, sealed: str) -> None:
     """Raise UserError where there is no such table, or where it is not the `sealed` one."""
-    if not path.is_file():
-        raise UserError(f"there is no table {path} to learn '{column}' from: name a CSV, TSV or JSONL file")
-    if sealed and digest(path) != sealed:
+    if not path.exists():
+        raise UserError(
+            f"there is no table {path} to learn '{column}' from: name a CSV, TSV or JSONL file, or a folder of these"
+        )
+    if sealed and table_digest(path, column) != sealed:
         raise UserError(
             f"the table {path} has changed since this run began: put it back as it was, or start another run with it"
         )
+
+
+def table_digest(path: Path, column: str) -> str:
+    """What tells a table, or all of a folder, from any others: the digest of the file, or those of several joined."""
+    from seqtutor.records import files_of
+
+    return "-".join(digest(file) for file in files_of(path, {column: column}))
 
 
 def read_table(path: Path, column: str, domain: Domain, sealed: str = "") -> Record:
@@ -166,4 +175,4 @@ def pinned(
     scores = [-line.values[0] if full.get("better") == "lower" else line.values[0] for line in record.lines]
     worst = max(scores) if weights.get(name, full.get("weight", 1.0)) < 0 else min(scores)
     usual = {} if "transform" in table else {"invalid": float(worst)}
-    return {**usual, **full, "digest": digest(path)}
+    return {**usual, **full, "digest": table_digest(path, full["column"])}

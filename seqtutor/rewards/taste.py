@@ -7,7 +7,7 @@ average item, and so is its standard deviation; the value is mean - caution * sd
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqtutor.arrays import Values
-from seqtutor.domain import Domain
+from seqtutor.config import TrainConfig, changed
+from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 INVALID = -5.0  # nats: what is no item loses to the average one but for seven votes in a thousand
 LEAST = 8  # votes below which nothing is learnt
+FEW, AMPLE = 0.05, 0.1  # KL, nats per token, that is safe below and from MANY votes
+MANY = 100
 FORMAT = 2  # of the features and the model: a change makes other answers
 
 
@@ -41,6 +44,7 @@ class Tasted:
     size: int = 0
     lens: Lens | None = field(default=None, repr=False)
     taste: Taste | None = field(default=None, repr=False)
+    problems: list[str] = field(default_factory=list, repr=False)  # votes that were passed over, a line each
 
     def open(self) -> None:
         """Read votes and prior, and learn the taste. Raises UserError where one cannot be read or tells too little."""
@@ -48,7 +52,8 @@ class Tasted:
 
         votes = self.votes
         self.lens = lens_of(self.domain, self.prior)
-        self.taste, _ = learnt(votes, self.lens)
+        self.taste, left = learnt(votes, self.lens)
+        self.problems = [*votes.problems, *left]
 
     @cached_property
     def votes(self) -> Votes:
@@ -113,18 +118,35 @@ def pinned(table: Mapping[str, Any], domain: Domain, prior: str, temperature: fl
 
     The usual weight is the temperature: an item that is better by a nat becomes e times as likely.
     """
-    from seqtutor.people.votes import read
-
-    path, size, digest = table["taste"], table.get("bytes", 0), table.get("digest", "")
-    if not (type(path) is str and type(size) is int and type(digest) is str):
-        return dict(table)  # whoever reads the settings says what is wrong with them
-    votes = read(Path(path), domain.name, size=size, digest=digest)
+    votes = _votes(table, domain.name)
+    if votes is None:
+        return dict(table)
     usual = {"prior": prior} if table.get("filter") else {"prior": prior, "weight": float(temperature)}
     return {**usual, **table, "bytes": votes.size, "digest": votes.digest}
 
 
-def usual_budget(path: Path, domain: str) -> float:
-    """KL, nats per token, that is safe with so many votes: the model knows little beyond what was asked."""
+def _votes(table: Mapping[str, Any], domain: str) -> Votes | None:
+    """The votes of a table `[terms.NAME]`; None where it has none, or keys that whoever reads the settings refuses."""
     from seqtutor.people.votes import read
 
-    return 0.05 if len(read(path, domain).rows) < 100 else 0.1
+    path, size, digest = table.get("taste"), table.get("bytes", 0), table.get("digest", "")
+    if not (type(path) is str and type(size) is int and type(digest) is str):
+        return None
+    return read(Path(path), domain, size=size, digest=digest)
+
+
+def within_budget(config: TrainConfig, stated: Collection[str]) -> TrainConfig:
+    """The config with a KL budget where it has a taste, and nothing that is `stated` holds the policy.
+
+    A model of few votes knows little beyond what was asked; of several tastes the one with the fewest counts.
+    """
+    if {"kl_budget", "temperature", "temperature_end"} & set(stated):
+        return config
+    tables = [table for table in config.terms.values() if isinstance(table, Mapping)]
+    counts = [len(votes.rows) for table in tables if (votes := _votes(table, config.domain))]
+    return changed(config, kl_budget=FEW if min(counts) < MANY else AMPLE) if counts else config
+
+
+def problems_of(terms: Sequence[RewardTerm]) -> list[str]:
+    """The votes that each taste among the terms has passed over, a line each."""
+    return [line for term in terms if isinstance(term.values, Tasted) for line in term.values.problems]

@@ -15,6 +15,7 @@ from seqtutor.arrays import Values
 from seqtutor.config import HEAVIEST, place_of
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
+from seqtutor.files import found_from, prior_from
 from seqtutor.option import check_type
 from seqtutor.plugin.contract import TERM
 from seqtutor.rewards import distilled, surrogate, taste
@@ -42,6 +43,7 @@ class TermSettings:
     caution: float = 1.0  # of these: how many standard deviations are taken from the mean
     digest: str = ""  # of the votes, table or policy that a run was tuned by, and how many bytes of the votes those are
     bytes: int = 0
+    found_by: Path | None = None  # the folder of the run whose config it stands in, by which those files are found
     kind: str = ""  # of the domain's kinds, of which the config makes a term
     own: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the kind is told
     filter: bool = False  # the score multiplies the reward
@@ -81,6 +83,10 @@ class TermSettings:
         named = self.kind or self.record or self.run or self.taste or self.surrogate
         return bool(named) or self.outside is not None or self.call is not None
 
+    def place(self, name: str) -> Path:
+        """Where a file or folder lies that it names."""
+        return Path(found_from(name, self.found_by))
+
     def invalid_score(self, usual: float) -> float:
         """What an invalid sequence scores: as stated, else the worst of the transform, else `usual`."""
         if not math.isnan(self.invalid):
@@ -91,7 +97,7 @@ class TermSettings:
 PLAIN: dict[str, Any] = {  # key -> default
     f.name: f.default
     for f in dataclasses.fields(TermSettings)
-    if f.name not in ("outside", "call", "transform", "kind", "own")
+    if f.name not in ("outside", "call", "transform", "found_by", "kind", "own")
 }
 OF_ALL = ("transform", "better", "filter", "weight", "invalid")
 LIMITS = ("workers", "timeout", "chunk", "retries", "memory")  # of processes that answer for one term alone
@@ -100,9 +106,12 @@ SOURCES = ("function", "program", "record", "run", "taste", "surrogate")  # what
 KEYS = ("function", "program", "kind", "transform", "better", *PLAIN)
 
 
-def settings_of(tables: Mapping[str, Any]) -> dict[str, TermSettings]:
-    """The settings of each table `[terms.NAME]`. Raises UserError that names the table and the key."""
-    return {name: _settings(name, table) for name, table in tables.items()}
+def settings_of(tables: Mapping[str, Any], run: Path | None = None) -> dict[str, TermSettings]:
+    """The settings of each table `[terms.NAME]`, as in the config of a `run`.
+
+    Raises UserError that names the table and the key.
+    """
+    return {name: replace(_settings(name, table), found_by=run) for name, table in tables.items()}
 
 
 def check_names(tables: Mapping[str, Any]) -> None:
@@ -240,18 +249,31 @@ def weighted_terms(
 
 
 def pinned(
-    tables: Mapping[str, Any], domain: Domain, prior: str, temperature: float, weights: Mapping[str, float]
+    tables: Mapping[str, Any],
+    domain: Domain,
+    prior: str,
+    temperature: float,
+    weights: Mapping[str, float],
+    run: Path | None,
 ) -> dict[str, Any]:
-    """The tables of terms, those that are learnt from a file with what a repetition needs."""
-    found = dict(tables)
+    """The tables of terms, those that are learnt from a file with what a repetition needs.
+
+    `run`: one that goes on, by which the files are found; they keep the names that they have.
+    """
+    full = dict(tables)
     for name, table in tables.items():
-        if isinstance(table, Mapping) and "taste" in table:
-            found[name] = taste.pinned(table, domain, prior, temperature)
-        elif isinstance(table, Mapping) and "surrogate" in table:
-            found[name] = surrogate.pinned(table, name, domain, prior, weights)
-        elif isinstance(table, Mapping) and "run" in table:
-            found[name] = distilled.pinned(table)
-    return found
+        if not isinstance(table, Mapping):
+            continue
+        names = {key: table[key] for key in ("run", "taste", "surrogate") if isinstance(table.get(key), str)}
+        table = {**table, **{key: found_from(path, run) for key, path in names.items()}}
+        if "taste" in table:
+            table = taste.pinned(table, domain, prior, temperature)
+        elif "surrogate" in table:
+            table = surrogate.pinned(table, name, domain, prior, weights)
+        elif "run" in table:
+            table = distilled.pinned(table)
+        full[name] = {**table, **names}
+    return full
 
 
 def weighted_once(tables: Mapping[str, Any], weights: Mapping[str, float]) -> tuple[dict[str, Any], dict[str, float]]:
@@ -296,16 +318,16 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
         return SequenceTerm(name, weight, summary, place_of(table.call), table.call, usual)
     if table.run:
         summary = table.summary or f"log pi - log p of the run {table.run}, nats"
-        return TokenTerm(name, weight, summary, table.run, Distilled(Path(table.run), domain, table.digest))
+        return TokenTerm(name, weight, summary, table.run, Distilled(table.place(table.run), domain, table.digest))
     if table.taste:
         summary = table.summary or f"how much the votes of {table.taste} say that it is liked, nats, less the doubt"
-        prior, votes = table.prior or domain.own_prior, Path(table.taste)
+        prior, votes = prior_from(table.prior, table.found_by) or domain.own_prior, table.place(table.taste)
         tasted = Tasted(votes, domain, prior, table.caution, table.digest, table.bytes)
         return SequenceTerm(name, weight, summary, table.taste, tasted, table.invalid_score(INVALID))
     if table.surrogate:
-        column, prior = table.column or name, table.prior or domain.own_prior
+        column, prior = table.column or name, prior_from(table.prior, table.found_by) or domain.own_prior
         summary = table.summary or f"{column} as the table {table.surrogate} foresees it, less the doubt"
-        caution, file = table.caution * table.direction, Path(table.surrogate)
+        caution, file = table.caution * table.direction, table.place(table.surrogate)
         foreseen = Surrogate(file, column, domain, prior, caution, table.digest)
         return SequenceTerm(name, weight, summary, table.surrogate, foreseen, usual)
     if table.record:

@@ -102,19 +102,25 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
     known = np.array([line.logp for line in record.lines])
     if np.isfinite(known).all():
         return known
+    written = [one for one in map(Path, paths) if one.name == "samples.csv"]
+    runs = [one for one in written if (one.parent / "policy.safetensors").is_file()]
+    if runs and len(paths) > 1:
+        raise UserError(
+            f"no estimate is possible from {' and '.join(paths)} together: the writer of a run's samples.csv, as "
+            f"{runs[0]} is, is known where that is the only file; give one --log at a time, or files with a column logp"
+        )
     if np.isfinite(known).any():
         where = [line.where for line in record.lines if math.isnan(line.logp)]
         raise UserError(
             f"no estimate is possible from {', '.join(paths)}: its column logp has no log-probability (nats, 0 at "
             f"most) in {len(where):,} of {len(known):,} lines, the first {where[0]}"
         )
-    path = Path(paths[0])
-    if len(paths) == 1 and path.name == "samples.csv" and (path.parent / "policy.safetensors").is_file():
-        run = open_model(path.parent)
+    if runs:
+        run = open_model(runs[0].parent)
         logp, prior_logp, _ = compared(run.model, run.prior, batch.tokens)
         return mixed(array_of(logp), array_of(prior_logp), 0.5)
     ledger = "; a ledger was written by as many policies as its run had updates, and the run has kept the last"
-    ledger = f"{ledger}: use its samples.csv" if path.name in ("ledger.csv", "scored.csv") else ""
+    ledger = f"{ledger}: use its samples.csv" if Path(paths[0]).name in ("ledger.csv", "scored.csv") else ""
     raise UserError(
         f"no estimate is possible from {', '.join(paths)}: nobody knows with which probability its writer wrote each "
         f"text; that needs a column logp (nats), or the samples.csv of a run in its folder{ledger}"

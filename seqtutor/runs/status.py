@@ -50,8 +50,11 @@ def _doing(process: int | None, summary: Mapping[str, object] | None, complete: 
         return f"process {process} {'writes the final table' if complete else 'is tuning'}"
     if summary is None:
         return "stopped before its end; go on with --resume"
-    early = isinstance(summary, Mapping) and summary.get("interrupted") is True
-    return f"{'stopped early; go on with --resume' if early else 'finished'}: the page is report.html"
+    if summary.get("interrupted") is True:
+        ended = "stopped early; go on with --resume"
+    else:
+        ended = "finished" if summary.get("went_back") is None else "ended by an alarm"
+    return f"{ended}: the page is report.html"
 
 
 def _calls(row: Mapping[str, str], config: Mapping[str, object]) -> str:

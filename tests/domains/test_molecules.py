@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -51,6 +52,12 @@ def test_tokens_and_length_cover_all_of_zinc(corpus):
     lengths = sorted(len(tokens) + 1 for tokens in tokenised)  # with EOS
     assert lengths[-1] == 73 <= MAX_LENGTH == DOMAIN.max_length
     assert lengths[int(0.999 * len(lengths))] == 65
+
+
+def test_every_molecule_of_the_example_can_be_learnt():
+    lines = (Path(__file__).parents[2] / "examples" / "molecules.smi").read_text().splitlines()
+    assert len(lines) == 200
+    assert all(len(DOMAIN.vocabulary.encode(DOMAIN.encode(line))) < MAX_LENGTH for line in lines)
 
 
 def test_the_corpus_is_zinc250k_in_the_order_of_its_file(corpus):

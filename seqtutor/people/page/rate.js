@@ -9,7 +9,7 @@ let state = null, shownAt = 0, busy = false, beyond = false, heard = [1, 1];
 async function ask(path, body) {
   const headers = { "x-seqtutor-token": token, ...(body && { "content-type": "application/json" }) };
   const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
-  if (!answer.ok) throw new Error(await answer.text());
+  if (!answer.ok) throw Object.assign(new Error(await answer.text()), { status: answer.status });
   return answer.json();
 }
 
@@ -64,8 +64,12 @@ async function turn(path, body) {
   try {
     show(await ask(path, body));
   } catch (error) {
-    const lost = error instanceof TypeError ? "No answer: is the command 'seqtutor rate' still running?" : error.message;
-    say(`${lost} Nothing was counted.`);
+    // Another tab may have answered this pair, or this one did and the reply was lost.
+    await ask("api/pair").then((next) => next.pair === state?.pair || show(next), () => {});
+    document.querySelectorAll(".chosen").forEach((item) => item.classList.remove("chosen"));
+    const said = error.status ? `${error.message}.` : "No answer: is the command 'seqtutor rate' still running?";
+    const counted = error.status < 500 ? "Nothing was counted." : "It is not known whether that was counted.";
+    say(body ? `${said} ${counted}` : said);
   } finally {
     busy = false;
   }
