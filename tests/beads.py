@@ -124,3 +124,13 @@ class BeadsDomain(Domain):
     def in_corpus(self, texts):
         known = set(self.corpus())
         return [text in known for text in texts]
+
+    def prepared(self, text):
+        return ring(text.strip("0"))
+
+    def lessons(self, text):
+        return [list(text), list(text[1:] + text[:1])]
+
+    def stated(self, path):
+        first = Path(path).read_text(encoding="utf-8")[:4]
+        return {"metal": "gold"} if first == "gold" else {}

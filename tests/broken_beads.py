@@ -412,6 +412,16 @@ TRYING = [
         "    vocabulary, prior = VOCABULARY, Path('none')",
         "prior: its folder has no model.safetensors and",
     ),
+    ("lessons", "[list(text), list", "[list(text) * 3, list", "lessons: |tokens of|too long for max_length 9"),
+    (
+        "lessons",
+        "[list(text), list(text[1:] + text[:1])]",
+        "[]",
+        "lessons: it gives none of 200 items; leave the method out",
+    ),
+    ("lessons", "list(text[1:] + text[:1])]", '["w"]]', "'w'"),
+    ("prepared", 'ring(text.strip("0"))', 'text + "r"', "it may not change again"),
+    ("garbage", 'encoding="utf-8")[:4]', 'encoding="utf-8").split()[0]', "stated: IndexError"),
     ("vary", "dict.fromkeys(new)", "sorted(new)[: len(texts) - len(set(texts))] * 2", "twice, or as it was"),
     ("vary", "if text not in texts]", "] + [texts[0]]", "as it was; leave out what is not new"),
     (

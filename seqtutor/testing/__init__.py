@@ -34,6 +34,8 @@ CHECKS: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     "pictures": pages.pictures,
     "files": pages.files,
     "prior": pages.prior,
+    "lessons": hooks.lessons,
+    "prepared": hooks.prepared,
     "vary": hooks.vary,
     "rewrite": hooks.rewrite,
     "family": hooks.family,

@@ -1,4 +1,4 @@
-"""Checks of the optional hooks: new items, other spellings, families, what stands in the corpus."""
+"""Checks of the optional hooks: what is learnt from, new items, other spellings, families, what the corpus has."""
 
 from __future__ import annotations
 
@@ -12,6 +12,35 @@ from seqtutor.testing.subject import Subject, differs, refused, said, shown
 from seqtutor.vocabulary import UnknownToken
 
 QUICK = 0.005  # seconds that `family` may take for an item
+
+
+def lessons(subject: Subject) -> Iterator[str]:
+    """Some, of tokens of the vocabulary; they fit where items end anywhere."""
+    domain, texts = subject.domain, subject.corpus or subject.texts
+    if not domain.offers("lessons") or not texts:
+        return
+    found = {text: domain.lessons(text) for text in texts}
+    if not any(found.values()):
+        yield f"lessons: it gives none of {len(texts)} items; leave the method out if it cannot"
+    for text, given in found.items():
+        for tokens in given:
+            domain.vocabulary.encode(tokens)
+            if not (domain.fixed_length or subject.fits(tokens)):
+                yield f"lessons: {len(tokens)} tokens of {shown(text)}, too long for max_length {domain.max_length}"
+                return
+
+
+def prepared(subject: Subject) -> Iterator[str]:
+    """An item that is prepared already stays as it is."""
+    domain = subject.domain
+    if not domain.offers("prepared"):
+        return
+    for text in subject.texts:
+        once = domain.prepared(text)
+        if (twice := domain.prepared(once)) != once:
+            yield f"prepared: {shown(text)} becomes {shown(once)}, and that {shown(twice)}; it may not change again"
+            return
+        domain.vocabulary.encode(domain.encode(once))
 
 
 def vary(subject: Subject) -> Iterator[str]:

@@ -165,6 +165,7 @@ def _read(subject: Subject, path: Path, kind: str) -> Iterator[str]:
     try:
         with suppress(OSError, UnicodeDecodeError):
             list(subject.domain.read(path))
+            subject.domain.stated(path)
     except PluginError as error:
         yield f"{said(error)} (a file of kind '{kind}'); give a DataLine with a problem, or raise UserError"
     except UserError:
