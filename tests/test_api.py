@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -125,6 +127,13 @@ def test_a_resumed_run_takes_other_weights(prior, installed):
     tune("letters", prior=prior, folder="run", **TINY)
     run = tune(resume="run", weights={"rises": 3.0}, updates=3)
     assert {term["name"]: term["weight"] for term in run.summary["terms"]} == {"rises": 3.0, "variety": 0.5}
+
+
+def test_a_run_can_be_copied_and_sent_to_another_process(prior, installed):
+    run = tune("letters", prior=prior, folder="run", **TINY)
+    for again in (copy.copy(run), copy.deepcopy(run), pickle.loads(pickle.dumps(run))):
+        assert again.sample(5, seed=1) == run.sample(5, seed=1)
+        assert type(again.domain) is type(run.domain)
 
 
 def test_priors_runs_and_names_are_generated_from_and_compared(prior, installed):
