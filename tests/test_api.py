@@ -136,6 +136,18 @@ def test_a_run_can_be_copied_and_sent_to_another_process(prior, installed):
         assert type(again.domain) is type(run.domain)
 
 
+def test_numbers_of_numpy_are_numbers(prior, installed):
+    three, run = np.int64(3), {**TINY, "updates": np.int32(2), "temperature": np.float32(0.5)}
+    table = {"function": lambda texts: list(map(len, texts)), "weight": np.float32(2), "invalid": np.int64(-1)}
+    settings = {"options": {"longest": three}, "terms": {"long": table}, "seed": three, "folder": "run"}
+    tuned = tune("letters", prior=prior, weights={"rises": three}, **settings, **run)
+    config = tomllib.loads(Path("run/config.toml").read_text())
+    assert (config["seed"], config["updates"], config["temperature"], config["options"]) == (3, 2, 0.5, {"longest": 3})
+    assert config["weights"] == {"rises": 3.0, "variety": 0.5, "long": 2.0}
+    assert len(generate(prior, three, seed=three, options={"longest": three})) <= 3
+    assert all(isinstance(item, Item) for item in tuned.sample(three, seed=three))
+
+
 def test_priors_runs_and_names_are_generated_from_and_compared(prior, installed):
     folder = pretrain("letters", ["abc", "ab", "cab"] * 30, folder="mine", epochs=1.0, hidden=8, embedding=4)
     run = tune("letters", prior=prior, folder="run", **TINY)
