@@ -15,7 +15,7 @@ from seqtutor.measure import Better as Better
 from seqtutor.measure import Measure as Measure
 from seqtutor.measure import judged as judged
 from seqtutor.measure import verdict as verdict
-from seqtutor.option import check_type, checked
+from seqtutor.option import check_arguments, check_type, checked
 from seqtutor.option import option as option
 from seqtutor.plugin import plain
 from seqtutor.plugins import find, installed
@@ -285,6 +285,7 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     from seqtutor.plugin.guard import Guarded, border
 
     cls = domain_class(name)
+    check_arguments(options=options)
     fields, stated = {f.name: f for f in dataclasses.fields(cls.Options)}, as_in_a_file(options or {})
     for key, value in stated.items():
         if key not in fields:

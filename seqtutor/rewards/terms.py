@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,12 +102,13 @@ KEYS = ("function", "program", "kind", "transform", "better", *PLAIN)
 
 def settings_of(tables: Mapping[str, Any]) -> dict[str, TermSettings]:
     """The settings of each table `[terms.NAME]`. Raises UserError that names the table and the key."""
+    check_names([name for name in tables if not isinstance(name, str)])
     return {name: _settings(name, table) for name, table in tables.items()}
 
 
-def check_names(tables: Mapping[str, Any]) -> None:
+def check_names(names: Iterable[object]) -> None:
     """Raise UserError for what no term of a new run may be called."""
-    for name in tables:
+    for name in names:
         if not isinstance(name, str) or not TERM.fullmatch(name):
             raise UserError(f"a term cannot be called {name!r}: letters, digits, - and _ are possible, a letter first")
 
@@ -255,11 +256,30 @@ def pinned(
 
 
 def weighted_once(tables: Mapping[str, Any], weights: Mapping[str, float]) -> tuple[dict[str, Any], dict[str, float]]:
-    """The tables of terms without their weights, and these among the others, which win: a config has each once."""
+    """The tables of terms without their weights, and these among the others, which win: a config has each once.
+
+    A filter has none, which is 0.
+    """
     own = {name: table for name, table in tables.items() if isinstance(table, Mapping)}
-    stated = {name: table["weight"] for name, table in own.items() if "weight" in table}
+    filters = {name: 0.0 for name, table in own.items() if table.get("filter") is True}
+    stated = {**filters, **{name: table["weight"] for name, table in own.items() if "weight" in table}}
     plain = {name: {key: part for key, part in tables[name].items() if key != "weight"} for name in stated}
     return {**tables, **plain}, {**stated, **weights}
+
+
+def given_again(
+    saved: Any, terms: Mapping[str, Any], weights: Mapping[str, float]
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """The terms, a function that is given again with all that the run had stated of it, and the weights."""
+    tables = saved if isinstance(saved, Mapping) else {}
+    stated = {name: table for name, table in tables.items() if isinstance(table, Mapping)}
+    again = {
+        name: {**{key: value for key, value in stated.get(name, {}).items() if key != "session"}, "function": term}
+        if callable(term)
+        else term
+        for name, term in terms.items()
+    }
+    return weighted_once(again, weights)
 
 
 def recorded_of(settings: Mapping[str, TermSettings]) -> dict[str, Mapping[str, float]]:
