@@ -160,7 +160,7 @@ def _made(domain: Any, options: Mapping[str, Any] | None) -> Domain | None:
     if not isinstance(domain, str | Domain):
         raise UserError(f"domain must be a name, or a Domain, not {shortened(repr(domain), 60)}")
     if isinstance(domain, Domain) and options:
-        raise UserError(f"a {type(domain).__name__} that is made has its options: make it with {dict(options)}")
+        raise UserError(f"a {domain.__class__.__name__} that is made has its options: make it with {dict(options)}")
     return guarded(domain) if isinstance(domain, Domain) else None
 
 

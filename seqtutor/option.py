@@ -60,6 +60,13 @@ def check_type(key: str, value: Any, hint: Any, origin: str) -> None:
     fits = isinstance(value, wanted) and isinstance(value, bool) == (hint is bool)
     if not fits or (hint == Sequence[str] and not all(isinstance(item, str) for item in value)):
         raise UserError(f"{key} in {origin} must be {name}, not {value!r}")
+    _check_text(f"{key} in {origin}", value)
+
+
+def _check_text(name: str, value: Any) -> None:
+    """Raise UserError for a text or path that the system takes for no name."""
+    if isinstance(value, str | PathLike) and "\0" in str(value):
+        raise UserError(f"{name} holds a NUL character, which no name has: {shortened(repr(value), 60)}")
 
 
 _KINDS: Mapping[Any, tuple[Any, str]] = {
@@ -77,8 +84,7 @@ def check_arguments(**given: Any) -> None:
         kind, said = _ARGUMENTS[name]
         if not isinstance(value, kind):
             raise UserError(f"{name} must be {said}, not {shortened(repr(value), 60)}")
-        if isinstance(value, str | PathLike) and "\0" in str(value):
-            raise UserError(f"{name} holds a NUL character, which no name has: {shortened(repr(value), 60)}")
+        _check_text(name, value)
 
 
 _FILE = (str | Path, "text, or the path of a file")

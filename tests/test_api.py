@@ -152,6 +152,8 @@ def test_a_run_goes_on_by_itself_and_is_said_in_a_line(prior):
     run = tune(LettersDomain(), prior=prior, terms={"long": lambda texts: list(map(len, texts))}, folder="run", **TINY)
     assert repr(run) == "Run('run': letters, psi, 2 updates)"
     assert len(tune(resume=run, updates=3).metrics) == 3
+    with pytest.raises(UserError, match="a LettersDomain that is made has its options"):
+        tune(resume=run, options={"longest": 3})
 
 
 def test_a_domain_that_is_not_installed_is_given_again(prior):

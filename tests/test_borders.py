@@ -124,6 +124,7 @@ def test_what_another_function_of_a_name_said_is_not_learnt_from_again(prior):
         (lambda prior: evaluate(prior, leave_out=None), "leave_out must be a list of names, not None"),
         (lambda prior: evaluate(prior, leave_out="key"), "leave_out must be a list of names, not 'key'"),
         (lambda prior: tune("letters", folder="a\0b"), r"folder holds a NUL character, .*: 'a\\x00b'"),
+        (lambda prior: tune("letters", prior=prior, cache="a\0b"), "cache in the arguments holds a NUL character"),
         (lambda prior: tune("letters", folder=None), "folder must be the path of a folder, not None"),
         (lambda prior: pretrain("letters", folder=3), "folder must be the path of a folder, not 3"),
         (lambda prior: tune(resume=b"x"), "resume must be the folder of a run, not b'x'"),
