@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +19,19 @@ from seqtutor.domain import Domain, available, load
 from seqtutor.drawing import Source, alike, as_stated, check_count, check_drawing, choose, open_model, texts_of
 from seqtutor.errors import UserError, shortened, unknown
 from seqtutor.files import prior_from, read_json, read_text, read_toml
-from seqtutor.hardware import compute_with, learns_narrow, quicker_precision
+from seqtutor.hardware import computing
 from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.objectives import load_objective
 from seqtutor.objectives.trial import tried
+from seqtutor.option import check_arguments
 from seqtutor.plugin.guard import guarded
 from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.tables import given_again, pinned, weighted_once
 from seqtutor.rewards.taste import within_budget
-from seqtutor.rewards.terms import check_names, pinned, weighted_once
+from seqtutor.rewards.terms import check_names
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import Evaluation
 from seqtutor.runs.folder import RunFolder, as_it_ran, checked_run, new_folder, open_run, whole_rows
@@ -44,14 +47,14 @@ TRIED = 32  # samples of the prior that the plugin is tried on before a run
 Terms = Mapping[str, Any]  # by name: a function of texts, or a table as `[terms.NAME]` in a config
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """A finished run: its folder, its policy, and what came out."""
 
     folder: Path
     domain: Domain
     config: TrainConfig
-    _policy: Model | None = field(default=None, repr=False)
+    _policy: Model | None = None
 
     @property
     def policy(self) -> Model:
@@ -60,26 +63,33 @@ class Run:
             self._policy = load_model(self.folder, "policy", device=self.config.device)
         return self._policy
 
+    def __repr__(self) -> str:
+        config = self.config
+        return f"Run({str(self.folder)!r}: {config.domain}, {config.objective}, {config.updates:,} updates)"
+
     @property
     def summary(self) -> dict[str, Any]:
         """The before/after table as plain data, as it stands in `summary.json`."""
-        return read_json(self.folder / "summary.json")
+        return read_json(self._file("summary.json"))
 
     @property
     def metrics(self) -> Any:
         """One row an update: a DataFrame where pandas is installed, else a list of dicts."""
-        return table_of(self._rows("metrics.csv"))
+        return table_of(whole_rows(self._file("metrics.csv")))
 
     @property
     def samples(self) -> Any:
         """The final samples of both models with every term: a DataFrame where pandas is installed, else dicts."""
-        return table_of(self._rows("samples.csv"))
+        return table_of(whole_rows(self._file("samples.csv")))
 
-    def _rows(self, name: str) -> list[dict[str, str]]:
+    def _file(self, name: str) -> Path:
         path = self.folder / name
         if not path.is_file():
-            raise UserError(f"there is no {path}, seen from {Path.cwd()}: load the run again from where it lies")
-        return whole_rows(path)
+            raise UserError(
+                f"there is no {path}, seen from {Path.cwd()}: load the run again from where it lies, "
+                "or end it with tune(resume=...), which writes it"
+            )
+        return path
 
     def table(self) -> None:
         """Print the before/after table."""
@@ -99,7 +109,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """The page, for a notebook."""
-        return page_html(read_text(self.folder / "report.html"))
+        return page_html(read_text(self._file("report.html")))
 
 
 def tune(
@@ -108,26 +118,29 @@ def tune(
     terms: Terms | None = None,
     weights: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
-    folder: str | Path = "",
-    resume: str | Path = "",
+    folder: str | PathLike[str] = "",
+    resume: str | PathLike[str] | Run = "",
     report: Callable[[Row], None] | None = None,
     **settings: Any,
 ) -> Run:
     """Tune a prior towards a reward, as `seqtutor train` does -> the run, with its table, samples and page.
 
     `terms`: rewards of your own by name; a function gets texts and gives a number each (None, NaN: not to be scored).
-    `options`: the domain's own. `resume`: the folder of a run that was stopped. `report` is called with the figures of
+    `options`: the domain's own. `resume`: a run that was stopped, or its folder. `report` is called with the figures of
     each update. All else is a setting of TrainConfig or a number of the objective: objective="tb", kl_budget=0.1.
     """
+    check_arguments(terms=terms, weights=weights, options=options, folder=folder, report=report)
+    if isinstance(resume, Run):
+        domain, terms, resume = domain or resume.domain, {**resume.config.terms, **(terms or {})}, resume.folder
+    check_arguments(resume=resume)
+    resume = fspath(resume)
     given = {**settings, "terms": terms, "weights": weights, "options": options}
     known = {key: value for key, value in given.items() if value is not None}
     made = _made(domain, options)
     if resume:
-        if not isinstance(resume, str | Path):
-            raise UserError(f"resume must be the folder of a run, not {shortened(repr(resume), 60)}")
         read = read_toml(checked_run(Path(resume)))
         if terms:
-            known["terms"] = _given_again(read.get("terms", {}), terms)
+            known["terms"], known["weights"] = given_again(read.get("terms", {}), terms, weights or {})
         known = layered(fitting(read, known.get("objective")), known)
         if domain and known.get("domain") != (other := made.name if made else domain):
             raise UserError(f"the run {resume} is of domain '{known.get('domain')}', and keeps it: not '{other}'")
@@ -136,21 +149,21 @@ def tune(
         raise UserError(f"name a domain, such as tune({available()[0]!r})" if available() else "no domain is installed")
     defaults = dict(made.defaults) if made else {}
     config = within_budget(build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments"), known)
-    with opened(made and guarded(made), config, str(folder), resume) as (tuner, run):
+    with opened(made, config, fspath(folder), resume) as (tuner, run):
         tuning.tune(tuner, run, report or (lambda row: None))
         conclude(tuner, run, config.samples, interrupted=False)
     return Run(run.folder, tuner.domain, tuner.config, tuner.kept.eval())
 
 
 def _made(domain: Any, options: Mapping[str, Any] | None) -> Domain | None:
-    """The domain if it is one, and not the name of one. Raises UserError for what is neither."""
+    """The domain behind the border; None for the name of one. Raises UserError for what is neither."""
     if isinstance(domain, type):
         raise UserError(f"domain is the class {domain.__name__}: give its name, or one that is made, with its options")
     if not isinstance(domain, str | Domain):
         raise UserError(f"domain must be a name, or a Domain, not {shortened(repr(domain), 60)}")
     if isinstance(domain, Domain) and options:
-        raise UserError(f"a {type(domain).__name__} that is made has its options: make it with {dict(options)}")
-    return domain if isinstance(domain, Domain) else None
+        raise UserError(f"a {domain.__class__.__name__} that is made has its options: make it with {dict(options)}")
+    return guarded(domain) if isinstance(domain, Domain) else None
 
 
 @contextmanager
@@ -197,43 +210,30 @@ def opened(
             yield tuner, run
 
 
-def computing(config: TrainConfig) -> dict[str, Any]:
-    """The threads, which are set, and the precision of a run: a resume and a repetition keep them."""
-    compute_with(config.threads)
-    precision = quicker_precision(config.device) if config.precision == "auto" else config.precision
-    if precision == "bfloat16" and not learns_narrow(config.device):
-        raise UserError(
-            f"precision is bfloat16, and this machine's {config.device} cannot learn in it: give --precision float32; "
-            "a run that has learnt in it goes on elsewhere, or here as another run from its policy: --prior RUN/"
-        )
-    return {"threads": torch.get_num_threads(), "precision": precision}
-
-
-def load_run(folder: str | Path | Run, *, terms: Terms | None = None) -> Run:
+def load_run(folder: str | Path | Run, *, domain: Domain | None = None, terms: Terms | None = None) -> Run:
     """A run from its folder.
 
-    `terms`: the functions of its reward that stood in the Python session which made it, by name.
+    `terms`: the functions of its reward that stood in the Python session which made it, by name. `domain`: its domain,
+    where that is not installed.
     """
+    check_arguments(terms=terms)
     if isinstance(folder, Run):
         folder = folder.folder
     if not isinstance(folder, str | Path):
         raise UserError(f"a run is loaded from its folder, not from {shortened(repr(folder), 60)}")
-    config, domain = open_run(Path(folder))
+    config, domain = open_run(Path(folder), _own(domain))
     if other := [name for name in terms or {} if name not in config.terms]:
         raise unknown(f"term from outside of the run {folder}", other[0], config.terms)
-    return Run(Path(folder), domain, changed(config, terms={**config.terms, **_given_again(config.terms, terms or {})}))
+    again, weights = given_again(config.terms, terms or {}, {})
+    config = changed(config, terms={**config.terms, **again}, weights={**config.weights, **weights})
+    return Run(Path(folder), domain, config)
 
 
-def _given_again(saved: Any, terms: Terms) -> dict[str, Any]:
-    """The terms, a function that is given again with all that the run had stated of it."""
-    tables = saved if isinstance(saved, Mapping) else {}
-    stated = {name: table for name, table in tables.items() if isinstance(table, Mapping)}
-    return {
-        name: {**{key: value for key, value in stated.get(name, {}).items() if key != "session"}, "function": term}
-        if callable(term)
-        else term
-        for name, term in terms.items()
-    }
+def _own(domain: Any, options: Mapping[str, Any] | None = None) -> Domain | None:
+    """The domain of a script, which is not installed; None where there is none."""
+    if isinstance(domain, str):
+        raise UserError(f"domain is one that is not installed, made, not the name {shortened(repr(domain), 60)}")
+    return None if domain is None else _made(domain, options)
 
 
 def generate(
@@ -247,11 +247,13 @@ def generate(
     keep: str = "",
     draws: int = 1,
     reward_temperature: float | None = None,
+    domain: Domain | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> list[Item]:
     """N items of a run's policy or a prior; those that were no items of the domain are left out.
 
-    `options`: of the domain, over those that the model was made with, such as {"bars": 8}.
+    `options`: of the domain, over those that the model was made with, such as {"bars": 8}. `domain`: the one that the
+    model writes items of, where it is not installed.
     `primer`: how each begins; `revise`: an item of which the parts to `keep`, such as "1-2,4", stand in each. Both as
     text, or as the path of a file.
     `draws`: how many are drawn for each that is kept, by the law of the optimum prior * exp(R / reward_temperature);
@@ -259,10 +261,8 @@ def generate(
     """
     check_drawing(n, draws, temperature, reward_temperature)
     check_seed(seed)
-    for name, text in (("primer", primer), ("revise", revise), ("keep", keep)):
-        if not isinstance(text, str | Path):
-            raise UserError(f"{name} must be text, or the path of a file, not {shortened(repr(text), 60)}")
-    source = _source(model, str(primer or revise), options)
+    check_arguments(primer=primer, revise=revise, keep=keep, options=options)
+    source = _source(model, str(primer or revise), options, domain)
     given = given_steps(source.domain, str(primer), str(revise), str(keep))
     if draws > 1:
         with closing(source.scorer()) as scorer:
@@ -273,25 +273,32 @@ def generate(
     return [Item(text, source.domain) for text in texts if text is not None]
 
 
-def _source(model: str | Path | Run, like: str = "", options: Mapping[str, Any] | None = None) -> Source:
-    if isinstance(model, Run) and options:
-        model = model.folder
+def _source(
+    model: str | Path | Run, like: str = "", options: Mapping[str, Any] | None = None, domain: Domain | None = None
+) -> Source:
+    own = _own(domain, options)
+    if isinstance(model, Run) and (options or own):
+        return replace(open_model(model.folder, options, like, own), config=model.config)
     if isinstance(model, Run):
         return Source(model.policy, as_stated(model.domain, like), model.config, model.folder, tuned=True)
     if not isinstance(model, str | Path):
         raise UserError(f"a model is a Run, or the name or folder of one, not {shortened(repr(model), 60)}")
-    return open_model(model, options, like)
+    return open_model(model, options, like, own)
 
 
 def evaluate(
-    *models: str | Path | Run, n: int = 1000, seed: int = 0, leave_out: Sequence[str] = ()
+    *models: str | Path | Run, n: int = 1000, seed: int = 0, leave_out: Sequence[str] = (), domain: Domain | None = None
 ) -> list[Evaluation]:
-    """Score and measure n samples of each model, by the terms of the first one's run but those to `leave_out`."""
+    """Score and measure n samples of each model, by the terms of the first one's run but those to `leave_out`.
+
+    `domain`: the one that they write items of, where it is not installed.
+    """
+    check_arguments(leave_out=leave_out)
     check_count("n", n, 2)
     check_seed(seed)
     if not models:
         raise UserError("name at least one model to evaluate: a Run, or the name or folder of a run or a prior")
-    sources = [_source(model) for model in models]
+    sources = [_source(model, domain=domain) for model in models]
     run = next((source for source in sources if source.tuned), sources[0])
     sources = [alike(source, model, run) for model, source in zip(models, sources, strict=True)]
     first = sources[0]
@@ -306,7 +313,7 @@ def pretrain(
     domain: str | Domain,
     data: Sequence[str] | None = None,
     *,
-    folder: str | Path = "",
+    folder: str | PathLike[str] = "",
     options: Mapping[str, Any] | None = None,
     report: pretraining.Report | None = None,
     **settings: Any,
@@ -314,14 +321,15 @@ def pretrain(
     """Learn a prior from texts, or from the domain's corpus -> its folder, for `tune(prior=...)`."""
     from seqtutor import lessons, pretraining  # tuning must not wait for what they bring along
 
-    made = guarded(_made(domain, options) or load(str(domain), options))
+    check_arguments(folder=folder, options=options, report=report)
+    made = _made(domain, options) or load(str(domain), options)
     values = {**settings, "domain": made.name, "options": dataclasses.asdict(made.options)}
     config = build(PretrainConfig, values, "the arguments")
     lessons.check_shape(settings, config.prior)
     texts = list(made.corpus()) if data is None else lessons.checked_texts(made, data, config)
     rehearse(made, texts, corpus=data is None)
     examples = pretraining.examples(made, texts, config)
-    run = RunFolder(new_folder(str(folder), f"{made.name}-prior"))
+    run = RunFolder(new_folder(fspath(folder), f"{made.name}-prior"))
     with run.lock():
         run.save_config(config)
         model, state = pretraining.pretrain(made, examples, config, run.folder, report or (lambda state, updates: None))

@@ -14,7 +14,7 @@ import tomli_w
 
 from seqtutor.domain import domain_class, misplaced
 from seqtutor.errors import UserError, unknown
-from seqtutor.files import path_text
+from seqtutor.files import as_in_a_file
 from seqtutor.objectives import OnPolicy, load_objective
 from seqtutor.option import check_type, checked, option, types_of
 from seqtutor.plugins import installed
@@ -270,7 +270,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config") -> Config:
     """A config from keys and values as they stand in `origin`. Raises UserError for a wrong name or type."""
-    hints, given = hints_of(cls), {key: path_text(value) for key, value in given.items() if key != MADE_BY}
+    hints, given = hints_of(cls), {key: as_in_a_file(value) for key, value in given.items() if key != MADE_BY}
     if cls is PretrainConfig and given.get("prior"):
         given = {**FURTHER, **given}
     for key, value in given.items():

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from seqtutor.errors import Undecodable, UserError, refusal, unknown
+from seqtutor.files import as_in_a_file
 from seqtutor.measure import Better as Better
 from seqtutor.measure import Measure as Measure
 from seqtutor.measure import judged as judged
 from seqtutor.measure import verdict as verdict
-from seqtutor.option import check_type, checked
+from seqtutor.option import check_arguments, check_type, checked
 from seqtutor.option import option as option
 from seqtutor.plugin import plain
 from seqtutor.plugins import find, installed
@@ -284,13 +285,14 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     from seqtutor.plugin.guard import Guarded, border
 
     cls = domain_class(name)
-    fields = {f.name: f for f in dataclasses.fields(cls.Options)}
-    for key, value in (options or {}).items():
+    check_arguments(options=options)
+    fields, stated = {f.name: f for f in dataclasses.fields(cls.Options)}, as_in_a_file(options or {})
+    for key, value in stated.items():
         if key not in fields:
             raise unknown(f"option of domain '{name}'", key, fields)
         check_type(f"option {key}", value, type(fields[key].default), f"domain '{name}'")
     with border(cls, "Options"):
-        made = checked(cls.Options(**(options or {})))
+        made = checked(cls.Options(**stated))
     with border(cls, "__init__"):
         plugin = cls(made)
     return Guarded(plugin)

@@ -42,7 +42,7 @@ from seqtutor.priors.script import Script, script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer, scorer_with
 from seqtutor.rewards.terms import settings_of, weighted_terms
-from seqtutor.runs.folder import checked_run, open_run
+from seqtutor.runs.folder import checked_run, named_in, open_run
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def scorer_of(
     settings = settings_of({name: table for name, table in config.terms.items() if name not in leave_out}, run)
     own = [term.name for term in domain.terms()]
     for name in leave_out:
-        if name not in {*own, *config.terms}:
+        if name not in [*own, *config.terms]:
             raise unknown("term to leave out", name, [*own, *config.terms])
     weights = {name: weight for name, weight in config.term_weights.items() if name not in leave_out}
     terms = [_unpaid(term) if term.name in leave_out else term for term in weighted_terms(domain, weights, settings)]
@@ -112,20 +112,22 @@ def _unpaid(term: RewardTerm) -> RewardTerm:
     return replace(term, weight=0.0, filter=False) if isinstance(term, SequenceTerm) else replace(term, weight=0.0)
 
 
-def open_model(name: str | Path, options: Mapping[str, Any] | None = None, like: str = "") -> Source:
+def open_model(
+    name: str | Path, options: Mapping[str, Any] | None = None, like: str = "", own: Domain | None = None
+) -> Source:
     """A run's policy by its folder, or a prior by its name or folder; `options` of the domain over its own.
 
     The name of a domain is that of the prior which it has for these options. `like`: where this is a file of one item,
-    what it states holds, such as its key, unless `options` say otherwise.
+    what it states holds, such as its key, unless `options` say otherwise. `own`: the domain, where it is not installed.
     """
     name = load(name, options).own_prior if isinstance(name, str) and name in available() else name
     folder = model_folder(name)
     stem = stem_of(folder)
     if tuned := stem == "policy":
-        config, domain = open_run(folder)
+        config, domain = open_run(folder, own)
     else:
         about = read_about(folder, stem)
-        domain = load(str(about.get("domain", name)), options_of(folder))
+        domain = own or named_in(folder, str(about.get("domain", name)), options_of(folder))
         config = TrainConfig(domain=domain.name)
     if options:
         domain = load(domain.name, fitting_options(name, domain.name, options))

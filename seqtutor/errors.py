@@ -59,7 +59,7 @@ def refusal(ask: Callable[[], object]) -> str:
     return ""
 
 
-def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
+def unknown(kind: str, given: object, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist: with the nearest one, and all there are.
 
     >>> print(unknown("domain", "musik", ["molecules", "music"]))
@@ -67,6 +67,6 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
     """
     names = sorted(known)
     small = {name.lower(): name for name in names}
-    near = get_close_matches(given.lower(), small, n=1, cutoff=0.5)
+    near = get_close_matches(str(given).lower(), small, n=1, cutoff=0.5)
     hint = f"; did you mean '{small[near[0]]}'?" if near else ""
     return UserError(f"unknown {kind} '{given}'{hint} (there are: {', '.join(names) or 'none'})")

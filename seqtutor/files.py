@@ -10,8 +10,9 @@ import os
 import secrets
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -195,17 +196,21 @@ def check_tree(folder: Path) -> None:
                 )
 
 
-def path_text(value: Any) -> Any:
-    """A path, or each of a list, as text that nobody takes for a name; what is none as it is.
+def as_in_a_file(value: Any) -> Any:
+    """What a script gives, as a config would hold it: a path as text that nobody takes for a name, numpy's numbers.
 
-    >>> path_text("music"), path_text(Path("music")), path_text([Path("priors/own"), "other"])
+    >>> as_in_a_file("music"), as_in_a_file(Path("music")), as_in_a_file([Path("priors/own"), "other"])
     ('music', './music', ['priors/own', 'other'])
     """
+    if isinstance(value, Mapping):
+        return {key: as_in_a_file(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [path_text(item) for item in value]
+        return [as_in_a_file(item) for item in value]
     if isinstance(value, Path):
         plain = value.is_absolute() or len(value.parts) > 1 or str(value).startswith("~")
         return str(value) if plain else f".{os.sep}{value}"
+    if isinstance(value, Real) and not isinstance(value, int | float):
+        return int(value) if isinstance(value, Integral) else float(value)
     return value
 
 

@@ -7,8 +7,13 @@ import os
 import time
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from seqtutor.errors import UserError
 from seqtutor.signals import undisturbed
+
+if TYPE_CHECKING:
+    from seqtutor.config import TrainConfig
 
 # Flags of processors that multiply matrices in bfloat16 themselves, as Linux names them (x86, x86, ARM). On one with
 # avx512_bf16 a gradient step takes .6 of the time; others emulate it and are slower than in float32.
@@ -90,3 +95,17 @@ def learns_narrow(device: str) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def computing(config: TrainConfig) -> dict[str, Any]:
+    """The threads, which are set, and the precision of a run: a resume and a repetition keep them."""
+    import torch
+
+    compute_with(config.threads)
+    precision = quicker_precision(config.device) if config.precision == "auto" else config.precision
+    if precision == "bfloat16" and not learns_narrow(config.device):
+        raise UserError(
+            f"precision is bfloat16, and this machine's {config.device} cannot learn in it: give --precision float32; "
+            "a run that has learnt in it goes on elsewhere, or here as another run from its policy: --prior RUN/"
+        )
+    return {"threads": torch.get_num_threads(), "precision": precision}

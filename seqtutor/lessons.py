@@ -23,7 +23,7 @@ def check_shape(stated: Mapping[str, Any], prior: str) -> None:
 
 def checked_texts(domain: Domain, data: Any, config: PretrainConfig) -> list[str]:
     """A script's texts. Raises UserError for what is no list of texts, and for items that are none, or are too few."""
-    if isinstance(data, str | bytes | Path) or not isinstance(data, Iterable):
+    if isinstance(data, str | bytes | Path | set | frozenset) or not isinstance(data, Iterable):
         raise UserError(f"data must be a list of texts, not {shortened(repr(data), 60)}; of a file: domain.read(path)")
     texts = list(data)
     for place, text in enumerate(texts):

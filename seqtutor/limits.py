@@ -22,6 +22,7 @@ def check_settings(config: TrainConfig, domain: Domain) -> None:
     row = 4.0 * domain.max_length * len(domain.vocabulary)
     steps = getattr(config.settings, "learning_steps", 1)
     size = getattr(config.settings, "batch", config.rollouts)
+    check_memory(f"samples {config.samples:,}", 8.0 * config.samples * domain.max_length)
     check_memory(f"rollouts {config.rollouts:,}", config.rollouts * row)
     check_memory(f"batch {size:,}", 2 * size * row)  # values and what they are compared with
     check_memory(f"learning_steps {steps:,}", 8.0 * steps * size)

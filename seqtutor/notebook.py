@@ -7,6 +7,7 @@ import html
 import io
 import wave
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -67,15 +68,19 @@ def page_html(page: str) -> str:
 
 
 def table_of(rows: Sequence[Mapping[str, str]]) -> Any:
-    """Rows of a CSV file: a DataFrame with numbers as numbers where pandas is installed, else the rows."""
+    """Rows of a CSV file, numbers as numbers, items as text: a DataFrame where pandas is installed, else dicts."""
+    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    columns = {name: cells if name == "text" else _numbers(cells) for name, cells in columns.items()}
     try:
         import pandas as pd
     except ImportError:
-        return [dict(row) for row in rows]
-    return pd.DataFrame(list(rows)).apply(lambda column: _numbers(column, pd))
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return pd.DataFrame(columns)
 
 
-def _numbers(column: Any, pd: Any) -> Any:
-    """A column as numbers, where every entry that is not empty is one."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    return numbers if (numbers.notna() | (column == "")).all() else column
+def _numbers(cells: list[str]) -> list[Any]:
+    """A column as whole numbers or as numbers, where each cell is one; an empty one is NaN among these."""
+    for number in (int, lambda cell: float(cell or "nan")):
+        with suppress(ValueError):
+            return [number(cell) for cell in cells]
+    return cells

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import field
+from os import PathLike
+from pathlib import Path
 from typing import Any, get_type_hints
 
-from seqtutor.errors import UserError, unknown
+from seqtutor.errors import UserError, shortened, unknown
 
 TYPES: Mapping[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
@@ -58,6 +60,13 @@ def check_type(key: str, value: Any, hint: Any, origin: str) -> None:
     fits = isinstance(value, wanted) and isinstance(value, bool) == (hint is bool)
     if not fits or (hint == Sequence[str] and not all(isinstance(item, str) for item in value)):
         raise UserError(f"{key} in {origin} must be {name}, not {value!r}")
+    _check_text(f"{key} in {origin}", value)
+
+
+def _check_text(name: str, value: Any) -> None:
+    """Raise UserError for a text or path that the system takes for no name."""
+    if isinstance(value, str | PathLike) and "\0" in str(value):
+        raise UserError(f"{name} holds a NUL character, which no name has: {shortened(repr(value), 60)}")
 
 
 _KINDS: Mapping[Any, tuple[Any, str]] = {
@@ -66,4 +75,28 @@ _KINDS: Mapping[Any, tuple[Any, str]] = {
     float: ((int, float), "a number"),
     str: (str, "text"),
     Sequence[str]: ((list, tuple), "a list of texts"),
+}
+
+
+def check_arguments(**given: Any) -> None:
+    """Raise UserError for an argument of a script that is of another kind than those of its name."""
+    for name, value in given.items():
+        kind, said = _ARGUMENTS[name]
+        if not isinstance(value, kind):
+            raise UserError(f"{name} must be {said}, not {shortened(repr(value), 60)}")
+        _check_text(name, value)
+
+
+_FILE = (str | Path, "text, or the path of a file")
+_ARGUMENTS: Mapping[str, tuple[Any, str]] = {
+    "folder": (str | PathLike, "the path of a folder"),
+    "resume": (str | PathLike, "the folder of a run"),
+    "terms": (Mapping | None, "a dict of functions or tables by name"),
+    "weights": (Mapping | None, "a dict of numbers by name"),
+    "options": (Mapping | None, "a dict of values by name"),
+    "leave_out": ((list, tuple, Set), "a list of names"),
+    "report": (Callable | None, "a function"),
+    "primer": _FILE,
+    "revise": _FILE,
+    "keep": _FILE,
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -125,6 +127,79 @@ def test_a_resumed_run_takes_other_weights(prior, installed):
     tune("letters", prior=prior, folder="run", **TINY)
     run = tune(resume="run", weights={"rises": 3.0}, updates=3)
     assert {term["name"]: term["weight"] for term in run.summary["terms"]} == {"rises": 3.0, "variety": 0.5}
+
+
+def test_a_term_that_is_given_again_with_another_weight_or_as_a_filter_has_it(prior, installed):
+    """The run's own weight won without a word, which stands in its config beside the terms."""
+
+    def vowels(texts):
+        return [text.count("a") / 4 for text in texts]
+
+    def paid(run):
+        return {term["name"]: term["weight"] for term in run.summary["terms"]}["vowels"]
+
+    tune("letters", prior=prior, terms={"vowels": vowels}, folder="run", **TINY)
+    again = {"function": vowels, "weight": 3.0}
+    assert paid(tune(resume="run", terms={"vowels": again}, updates=3)) == 3.0
+    assert paid(tune(resume="run", terms={"vowels": vowels}, updates=4)) == 3.0
+    assert paid(tune(resume="run", terms={"vowels": again}, weights={"vowels": 2.0}, updates=5)) == 2.0
+    assert paid(tune(resume="run", terms={"vowels": {"function": vowels, "filter": True}}, updates=6)) is None
+    assert load_run("run", terms={"vowels": again}).config.weights["vowels"] == 3.0
+
+
+def test_a_run_goes_on_by_itself_and_is_said_in_a_line(prior):
+    """With its domain, which is not installed, and its functions, which a folder does not hold."""
+    run = tune(LettersDomain(), prior=prior, terms={"long": lambda texts: list(map(len, texts))}, folder="run", **TINY)
+    assert repr(run) == "Run('run': letters, psi, 2 updates)"
+    assert len(tune(resume=run, updates=3).metrics) == 3
+    with pytest.raises(UserError, match="a LettersDomain that is made has its options"):
+        tune(resume=run, options={"longest": 3})
+
+
+def test_a_domain_that_is_not_installed_is_given_again(prior):
+    """A run or a prior that a script had made by a domain of its own could not be opened again."""
+    run = tune(LettersDomain(), prior=prior, terms={"long": lambda texts: list(map(len, texts))}, folder="run", **TINY)
+    pretrain(LettersDomain(), ["abc", "ab", "cab"] * 30, folder="mine", epochs=1.0, hidden=8, embedding=4)
+    for call in (load_run, generate, evaluate):
+        with pytest.raises(UserError, match=r"run: unknown domain 'letters'.*a script may give one: domain=MyDomain"):
+            call("./run")
+    own = LettersDomain()
+    assert load_run("run", domain=own).sample(5, seed=1) == run.sample(5, seed=1)
+    assert generate("./run", 5, seed=1, domain=own) == run.sample(5, seed=1)
+    assert generate("./mine", 3, domain=own)
+    assert len(evaluate(run, "./mine", n=10, domain=own)) == 2
+    with pytest.raises(UserError, match=r"keeps its domain and options: run has longest 4, not longest 3"):
+        load_run("run", domain=LettersDomain(LettersDomain.Options(longest=3)))
+    with pytest.raises(UserError, match=r"domain is one that is not installed, made, not the name 'letters'"):
+        generate("./mine", domain="letters")
+
+
+def test_functions_that_a_run_was_opened_with_choose_among_draws_by_other_options_too(prior, installed):
+    def vowels(texts):
+        return [text.count("a") for text in texts]
+
+    tune("letters", prior=prior, terms={"vowels": vowels}, folder="run", **TINY)
+    run = load_run("run", terms={"vowels": vowels})
+    assert generate(run, 2, draws=16, options={"longest": 4})
+
+
+def test_numbers_of_numpy_are_numbers(prior, installed):
+    three, run = np.int64(3), {**TINY, "updates": np.int32(2), "temperature": np.float32(0.5)}
+    table = {"function": lambda texts: list(map(len, texts)), "weight": np.float32(2), "invalid": np.int64(-1)}
+    settings = {"options": {"longest": three}, "terms": {"long": table}, "seed": three, "folder": "run"}
+    tuned = tune("letters", prior=prior, weights={"rises": three}, **settings, **run)
+    config = tomllib.loads(Path("run/config.toml").read_text())
+    assert (config["seed"], config["updates"], config["temperature"], config["options"]) == (3, 2, 0.5, {"longest": 3})
+    assert config["weights"] == {"rises": 3.0, "variety": 0.5, "long": 2.0}
+    assert len(generate(prior, three, seed=three, options={"longest": three})) <= 3
+    assert all(isinstance(item, Item) for item in tuned.sample(three, seed=three))
+
+
+def test_a_run_can_be_copied_and_sent_to_another_process(prior, installed):
+    run = tune("letters", prior=prior, folder="run", **TINY)
+    for again in (copy.copy(run), copy.deepcopy(run), pickle.loads(pickle.dumps(run))):
+        assert again.sample(5, seed=1) == run.sample(5, seed=1)
+        assert type(again.domain) is type(run.domain)
 
 
 def test_priors_runs_and_names_are_generated_from_and_compared(prior, installed):

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from conftest import replace_installed
 from letters import LettersDomain, new_model
 
-from seqtutor import UserError, evaluate, generate, load_run, pretrain, tune, tuning
+from seqtutor import UserError, evaluate, generate, load, load_run, pretrain, tune, tuning
 from seqtutor.cli import main
 from seqtutor.cli.options import as_typed
 from seqtutor.files import read_toml
@@ -114,6 +114,26 @@ def test_what_another_function_of_a_name_said_is_not_learnt_from_again(prior):
         (lambda prior: generate(prior, 3, seed=None), "seed must be a whole number, not None"),
         (lambda prior: generate(prior, 3, temperature="hot"), "temperature must be a number, not 'hot'"),
         (lambda prior: generate(prior, 3, primer=["a"]), "primer must be text, or the path of a file"),
+        (lambda prior: generate(prior, 10**12), "1,000,000,000,000 samples needs 32,000 GB"),
+        (lambda prior: tune("letters", prior=prior, samples=10**12), "samples 1,000,000,000,000 needs"),
+        (lambda prior: generate(prior, options={1: 2}), "unknown option of domain 'letters' '1'"),
+        (lambda prior: load("letters", "longest"), "options must be a dict of values by name, not 'longest'"),
+        (lambda prior: pretrain("letters", options=["longest"]), "options must be a dict of values by name"),
+        (lambda prior: tune("letters", prior=prior, weights={3: 1.0}), "unknown term of domain 'letters' '3'"),
+        (lambda prior: tune("letters", terms=length), "terms must be a dict of functions or tables by name, not <func"),
+        (lambda prior: load_run(prior, terms=[length]), "terms must be a dict of functions or tables by name"),
+        (lambda prior: evaluate(prior, leave_out=[3]), "unknown term to leave out '3'"),
+        (lambda prior: evaluate(prior, leave_out=[["x"]]), r"unknown term to leave out '\['x'\]'"),
+        (lambda prior: evaluate(prior, leave_out=None), "leave_out must be a list of names, not None"),
+        (lambda prior: evaluate(prior, leave_out="key"), "leave_out must be a list of names, not 'key'"),
+        (lambda prior: tune("letters", folder="a\0b"), r"folder holds a NUL character, .*: 'a\\x00b'"),
+        (lambda prior: tune("letters", prior=prior, cache="a\0b"), "cache in the arguments holds a NUL character"),
+        (lambda prior: tune("letters", folder=None), "folder must be the path of a folder, not None"),
+        (lambda prior: pretrain("letters", folder=3), "folder must be the path of a folder, not 3"),
+        (lambda prior: tune(resume=b"x"), "resume must be the folder of a run, not b'x'"),
+        (lambda prior: tune("letters", prior=prior, report=3), "report must be a function, not 3"),
+        (lambda prior: pretrain("letters", ["ab"] * 60, report="x"), "report must be a function, not 'x'"),
+        (lambda prior: pretrain("letters", {"ab", "b"}), r"data must be a list of texts, not \{"),
         (lambda prior: generate(None, 3), "a model is a Run, or the name or folder of one, not None"),
         (lambda prior: evaluate(), "name at least one model"),
         (lambda prior: evaluate(prior, n=1), "n must be a whole number of at least 2, not 1"),
@@ -130,6 +150,7 @@ def test_a_mistake_in_a_script_is_one_line(prior, call, said):
     with pytest.raises(UserError, match=said) as caught:
         call(prior)
     assert "\n" not in str(caught.value)
+    assert [path.name for path in Path().iterdir()] == ["prior"]
 
 
 def test_a_run_goes_on_as_what_it_is_where_it_is(prior):
@@ -148,8 +169,13 @@ def test_a_run_goes_on_as_what_it_is_where_it_is(prior):
     assert not Path("other").exists()
     assert load_run(run).folder == run.folder
     os.chdir("/")
-    with pytest.raises(UserError, match=r"there is no run/metrics\.csv, seen from /"):
-        _ = run.metrics
+    for file, ask in (
+        ("metrics.csv", lambda: run.metrics),
+        ("summary.json", run.table),
+        ("report.html", run._repr_html_),
+    ):
+        with pytest.raises(UserError, match=f"there is no run/{file}, seen from /: load the run again"):
+            ask()
 
 
 def test_a_run_with_a_function_of_a_session_is_given_it_again(prior):

@@ -229,11 +229,19 @@ def test_terms_from_outside_are_left_out_of_a_run_that_is_looked_at_unless_trust
         (("--rollouts", 10**11, "--replay", 10**12), "rollouts 100,000,000,000 needs"),
         (("--batch", 10**30), "of memory, and there are"),
         (("--learning-steps", 10**15), "learning_steps 1,000,000,000,000,000 needs"),
-        (("--samples", 10**14), "not enough memory"),
+        (("--samples", 10**14), "samples 100,000,000,000,000 needs"),
     ],
 )
 def test_what_does_not_fit_into_memory_is_said_in_a_line(args, wanted):
     assert wanted in line(train(*args))
+
+
+def test_memory_that_runs_out_on_the_way_is_said_in_a_line(monkeypatch):
+    def none_left(what, needed):
+        raise MemoryError
+
+    monkeypatch.setattr("seqtutor.limits.check_memory", none_left)
+    assert "not enough memory" in line(train())
 
 
 # Processes of their own

@@ -14,7 +14,6 @@ import torch
 from test_tuning import tuner_of
 
 from seqtutor import hardware
-from seqtutor.api import computing
 from seqtutor.config import TrainConfig
 from seqtutor.errors import UserError
 from seqtutor.hardware import give_back
@@ -62,9 +61,9 @@ def test_whether_a_machine_learns_in_bfloat16_is_tried():
 
 
 def test_where_it_cannot_a_run_says_what_to_type_and_auto_does_not_choose_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("seqtutor.api.learns_narrow", lambda device: False)
+    monkeypatch.setattr(hardware, "learns_narrow", lambda device: False)
     with pytest.raises(UserError, match="cannot learn in it: give --precision float32"):
-        computing(TrainConfig(precision="bfloat16"))
+        hardware.computing(TrainConfig(precision="bfloat16"))
     monkeypatch.setattr(hardware, "FLAGS", tmp_path / "cpuinfo")
     (tmp_path / "cpuinfo").write_text("flags : sse avx512_bf16\n")
     for able, precision in ((True, "bfloat16"), (False, "float32")):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
+from math import isnan
 from pathlib import Path
 
 import pytest
 
-from seqtutor.notebook import Item
+from seqtutor.notebook import Item, table_of
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "examples").glob("*.ipynb"))
 SMALL = {"updates": 2, "samples": 20, "rollouts": 8, "best_of": 2, "folder": "run"}
@@ -20,6 +22,19 @@ def shown(code, names):
     last = body.pop() if isinstance(body[-1], ast.Expr) else None
     exec(compile(ast.Module(body, []), "cell", "exec"), names)
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
+
+
+def test_a_table_has_numbers_without_pandas_as_with_it(monkeypatch):
+    rows = [
+        {"update": "1", "reward": "", "text": "01", "all": ""},
+        {"update": "2", "reward": "0.5", "text": "", "all": ""},
+    ]
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    first, second = table_of(rows)
+    assert (first["update"], second["reward"], first["text"], second["text"]) == (1, 0.5, "01", "")
+    assert isnan(first["reward"])
+    assert isnan(first["all"])
+    assert table_of([]) == []
 
 
 def test_there_is_one_of_each_domain():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from importlib.resources import files
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -72,6 +73,7 @@ def _engraver() -> Any:
     except ImportError:
         return None
     verovio.enableLog(verovio.LOG_OFF)
+    verovio.setDefaultResourcePath(str(files("verovio") / "data"))  # it forgets its own in a second thread
     engraver = verovio.toolkit()
     engraver.setOptions(OPTIONS)
     return engraver

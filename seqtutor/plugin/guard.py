@@ -89,6 +89,10 @@ class Guarded(Domain):
             raise AttributeError(name)
         return getattr(self.plugin, name)
 
+    def __reduce__(self) -> tuple[type[Guarded], tuple[Domain]]:
+        """A copy, and what is sent to another process, is a border around a copy of the plugin."""
+        return Guarded, (self.plugin,)
+
     @property  # type: ignore[misc]
     def __class__(self) -> type[Domain]:  # type: ignore[override]
         """The plugin's, so that isinstance answers as for the plugin itself."""

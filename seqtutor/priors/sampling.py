@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqtutor.config import check_memory
 from seqtutor.domain import Domain
 from seqtutor.priors.model import Model
 from seqtutor.priors.script import Script, barring, chosen, script_of, within
@@ -100,6 +101,7 @@ def draw(
 
     `script`: None is the one of the domain, if it has any.
     """
+    check_memory(f"{n:,} samples", 8.0 * n * domain.max_length)
     script = script or script_of(domain)
     tokens = np.zeros((n, domain.max_length), np.int64)
     for start in range(0, n, CHUNK):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from seqtutor.errors import UserError, unknown
 from seqtutor.files import found_from, prior_from
 from seqtutor.option import check_type
 from seqtutor.plugin.contract import TERM
-from seqtutor.rewards import distilled, surrogate, taste
 from seqtutor.rewards.distilled import Distilled
 from seqtutor.rewards.outside import Function
 from seqtutor.rewards.programs import Program
@@ -111,12 +110,13 @@ def settings_of(tables: Mapping[str, Any], run: Path | None = None) -> dict[str,
 
     Raises UserError that names the table and the key.
     """
+    check_names([name for name in tables if not isinstance(name, str)])
     return {name: replace(_settings(name, table), found_by=run) for name, table in tables.items()}
 
 
-def check_names(tables: Mapping[str, Any]) -> None:
+def check_names(names: Iterable[object]) -> None:
     """Raise UserError for what no term of a new run may be called."""
-    for name in tables:
+    for name in names:
         if not isinstance(name, str) or not TERM.fullmatch(name):
             raise UserError(f"a term cannot be called {name!r}: letters, digits, - and _ are possible, a letter first")
 
@@ -246,42 +246,6 @@ def weighted_terms(
     wanted = [term for term in terms if term.name not in idle - {*named, *settings}]
     filters = {name for name, table in settings.items() if table.filter}
     return [_weighed(term, weights, filters) for term in wanted]
-
-
-def pinned(
-    tables: Mapping[str, Any],
-    domain: Domain,
-    prior: str,
-    temperature: float,
-    weights: Mapping[str, float],
-    run: Path | None,
-) -> dict[str, Any]:
-    """The tables of terms, those that are learnt from a file with what a repetition needs.
-
-    `run`: one that goes on, by which the files are found; they keep the names that they have.
-    """
-    full = dict(tables)
-    for name, table in tables.items():
-        if not isinstance(table, Mapping):
-            continue
-        names = {key: table[key] for key in ("run", "taste", "surrogate") if isinstance(table.get(key), str)}
-        table = {**table, **{key: found_from(path, run) for key, path in names.items()}}
-        if "taste" in table:
-            table = taste.pinned(table, domain, prior, temperature)
-        elif "surrogate" in table:
-            table = surrogate.pinned(table, name, domain, prior, weights)
-        elif "run" in table:
-            table = distilled.pinned(table)
-        full[name] = {**table, **names}
-    return full
-
-
-def weighted_once(tables: Mapping[str, Any], weights: Mapping[str, float]) -> tuple[dict[str, Any], dict[str, float]]:
-    """The tables of terms without their weights, and these among the others, which win: a config has each once."""
-    own = {name: table for name, table in tables.items() if isinstance(table, Mapping)}
-    stated = {name: table["weight"] for name, table in own.items() if "weight" in table}
-    plain = {name: {key: part for key, part in tables[name].items() if key != "weight"} for name in stated}
-    return {**tables, **plain}, {**stated, **weights}
 
 
 def recorded_of(settings: Mapping[str, TermSettings]) -> dict[str, Mapping[str, float]]:

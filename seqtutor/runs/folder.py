@@ -15,8 +15,8 @@ from typing import Any
 
 from seqtutor.arrays import Ids
 from seqtutor.config import PretrainConfig, TrainConfig, build, changed, to_toml
-from seqtutor.domain import Domain, load
-from seqtutor.errors import UserError
+from seqtutor.domain import Domain, available, load
+from seqtutor.errors import UserError, differences, unknown
 from seqtutor.files import (
     NO_LINK,
     append,
@@ -282,12 +282,24 @@ def checked_run(folder: Path) -> Path:
     return path
 
 
-def open_run(folder: Path) -> tuple[TrainConfig, Domain]:
-    """The config and the domain of a run folder."""
+def open_run(folder: Path, domain: Domain | None = None) -> tuple[TrainConfig, Domain]:
+    """The config and the domain of a run folder; `domain`: the one of a script, where it is not installed."""
     path = checked_run(folder)
     config = build(TrainConfig, read_toml(path), str(path))
-    domain = load(config.domain, config.options)
+    if domain is None:
+        return as_it_ran(config, found := named_in(folder, config.domain, config.options)), found
+    ours = {"domain": domain.name, **dataclasses.asdict(domain.options)}
+    if (kept := {**ours, "domain": config.domain, **config.options}) != ours:
+        old, new = differences(kept, ours)
+        raise UserError(f"a run keeps its domain and options: {folder} has {old}, not {new}")
     return as_it_ran(config, domain), domain
+
+
+def named_in(folder: Path, name: str, options: Mapping[str, Any] | None) -> Domain:
+    """The domain that a folder names. Raises UserError where it is not installed."""
+    if name not in available():
+        raise UserError(f"{folder}: {unknown('domain', name, available())}; a script may give one: domain=MyDomain()")
+    return load(name, options)
 
 
 def write_samples(path: Path, groups: Mapping[str, Scores], files: Ids) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -50,6 +51,12 @@ def test_a_page_can_hold_it_as_it_is(text, tonic):
     assert "currentColor" in svg
     assert len(svg) < 200_000
     assert drawn(text, tonic=tonic) == svg
+
+
+def test_it_is_drawn_in_any_thread():
+    """Verovio found its fonts in the thread alone that had imported it: a server of notebooks asks from others."""
+    with ThreadPoolExecutor() as threads:
+        assert threads.submit(drawn, SCALE).result() == drawn(SCALE)
 
 
 def test_all_have_one_width_and_two_bars_a_line():
