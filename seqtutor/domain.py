@@ -167,12 +167,15 @@ class Domain(ABC):
         return {}
 
     def made(self, name: str, kind: str, settings: Mapping[str, Any]) -> SequenceTerm:
-        """The term `name` of one of `kinds`, with settings as a config has them."""
+        """The term `name` of one of `kinds`, or of the domain's figures, with settings as a config has them."""
         from seqtutor.config import build
+        from seqtutor.rewards import figures
 
         kinds = self.kinds()
+        if kind == figures.KIND:
+            return figures.made(self, name, settings)
         if kind not in kinds:
-            raise unknown(f"kind of term in [terms.{name}]", kind, kinds)
+            raise unknown(f"kind of term in [terms.{name}]", kind, [*kinds, figures.KIND])
         return checked(build(kinds[kind], settings, f"[terms.{name}]")).term(name)  # type: ignore[no-any-return, type-var]
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,45 +28,55 @@ MOST = 10**7  # texts of the prior
 @click.command(cls=DomainCommand)
 @click.option("--domain", default="", help="Domain of the examples, as listed by 'seqtutor domains'.")
 @click.option(
-    "--examples", multiple=True, metavar="[NAME=]PATH", help="File or folder of examples; may be repeated, with names."
+    "--examples",
+    multiple=True,
+    metavar="[NAME=]PATH",
+    help="File or folder of examples; may be repeated, with names.  [default: the corpus]",
 )
+@click.option("--figures", is_flag=True, help="Fit the domain's figures that real items have, in place of its terms.")
 @click.option("--among", default="", metavar="PATH", help="The list that the examples were chosen from.")
 @click.option("--prior", default="", help="What they are compared with: a prior's name or folder.  [default: domain]")
 @click.option("-n", "--texts", type=click.IntRange(100, MOST), help="Texts of the prior.  [default: 4000]")
 @click.option("--without", multiple=True, metavar="TERM", help="A term to leave out; may be repeated.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the prior's texts.")
 @click.option("--output", default="", help="Config to write, for 'seqtutor train --config'.")
-def infer(
-    domain: str,
-    examples: tuple[str, ...],
-    among: str,
-    prior: str,
-    texts: int | None,
-    without: tuple[str, ...],
-    seed: int,
-    output: str,
-    **options: Any,
-) -> None:
+def infer(domain: str, examples: tuple[str, ...], **given: Any) -> None:
     """Infer the weights of the terms under which the prior, tilted, writes what the examples are like.
+
+    Without examples those of the domain's own corpus.
 
     \b
     seqtutor infer --domain music --examples my_tunes/ --output mine.toml
     seqtutor infer --domain music --examples bach=a/ --examples folk=b/
+    seqtutor infer --domain music --figures --output alike.toml
     seqtutor infer --domain molecules --examples liked.smi --among candidates.smi
     seqtutor train --config mine.toml
     """
+    own = {f.name: f.default for f in dataclasses.fields(Asked)}
+    asked = Asked(**{key: value for key, value in given.items() if key in own})
     if not domain:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
-    if not examples:
-        raise UserError("name a file or folder of examples: --examples my_tunes/")
-    if among and (prior or texts):
+    if asked.among and (asked.prior or asked.texts):
         raise UserError("--among replaces the prior's texts: leave out --prior and --texts")
-    if output and Path(output).exists():
-        raise UserError(f"{output} exists; name another file with --output, or remove it")
-    if output and not os.access(Path(output).absolute().parent, os.W_OK):
-        raise UserError(f"cannot write {output}: its folder is missing, or may not be written to")
-    own = typed(options)
-    _infer(load(domain, own), _named(examples), among, prior, texts, without, seed, output, own)
+    if asked.output and Path(asked.output).exists():
+        raise UserError(f"{asked.output} exists; name another file with --output, or remove it")
+    if asked.output and not os.access(Path(asked.output).absolute().parent, os.W_OK):
+        raise UserError(f"cannot write {asked.output}: its folder is missing, or may not be written to")
+    options = typed({key: value for key, value in given.items() if key not in own})
+    _infer(load(domain, options), _named(examples), asked, options)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed beside the examples."""
+
+    figures: bool = False
+    among: str = ""
+    prior: str = ""
+    texts: int | None = None
+    without: tuple[str, ...] = ()
+    seed: int = 0
+    output: str = ""
 
 
 def _named(examples: tuple[str, ...]) -> dict[str, Path]:
@@ -79,51 +92,51 @@ def _named(examples: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def _infer(
-    domain: Domain,
-    paths: dict[str, Path],
-    among: str,
-    prior: str,
-    texts: int | None,
-    without: tuple[str, ...],
-    seed: int,
-    output: str,
-    options: dict[str, Any],
-) -> None:
+def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[str, Any]) -> None:
     from seqtutor.cli.console import console, say
-    from seqtutor.cli.inferred import columns, config, notes, table
+    from seqtutor.cli.inferred import columns, config, notes, of_figures, table
+    from seqtutor.cli.pretrain import corpus_of
     from seqtutor.inference import check_count
-    from seqtutor.inference.features import offered, read_items
+    from seqtutor.inference.features import features, offered, read_items
     from seqtutor.inference.shared import share
+    from seqtutor.rewards.figures import single
 
-    terms = _without(offered(domain), without)
-    names = [term.name for term in terms]
+    terms = _without(single(domain) if asked.figures else offered(domain), asked.without)
+    prior = asked.prior or domain.own_prior
+    texts = [] if paths else corpus_of(domain)
     with console.status("reading, sampling and scoring"):
         items = {name: read_items(domain, path, terms) for name, path in paths.items()}
+        items |= {} if paths else {"the corpus": features(domain, terms, texts)}
         for name, some in items.items():
             say(_read(name, some))
             check_count(len(some.values))
-        if among:
-            base, whole = _list(read_items(domain, Path(among), terms), items)
-            against = f"{len(base.values):,} items of {among}" + ("" if whole else ", which does not hold them all")
-            found = _all_inferred(items, base, names, whole)
+        if asked.among:
+            base, whole = _list(read_items(domain, Path(asked.among), terms), items)
+            against = f"{len(base.values):,} items of {asked.among}{'' if whole else ', which does not hold them all'}"
+            found = _all_inferred(items, base, terms, asked, whole=whole)
         else:
-            base, found = _against_prior(domain, terms, items, prior or domain.own_prior, texts, seed)
-            against = f"{len(base.values):,} texts of the prior '{prior or domain.own_prior}'"
+            base, found = _against_prior(domain, terms, items, prior, asked)
+            against = f"{len(base.values):,} texts of the prior '{prior}'"
     shared = share(list(found.values())) if len(found) > 1 else None
     (only, *others) = found.values()
     console.print(columns(found, shared, against) if shared else table(only, against))
-    for line in notes(only if not others else min(found.values(), key=lambda one: one.ess), listed=bool(among)):
+    worst = only if not others else min(found.values(), key=lambda one: one.ess)
+    for line in notes(worst, listed=bool(asked.among)):
         say(line)
-    if output:
-        text, warnings = config(domain, options, prior, terms, shared or only, only, base, ", ".join(paths), against)
-        _write(Path(output), text)
+    if asked.output:
+        about = (domain, options, asked.prior, ", ".join(items), against)
+        warnings: list[str] = []
+        if asked.figures:
+            text = of_figures(*about, shared or only, only)
+        else:
+            text, warnings = config(*about, shared or only, only, terms, base)
+        _write(Path(asked.output), text)
         for warning in warnings:
             say(warning)
-        say(f"written: {output}; tune with: seqtutor train --config {shlex.quote(output)}")
+        say(f"written: {asked.output}; tune with: seqtutor train --config {shlex.quote(asked.output)}")
 
 
-def _without(terms: list[RewardTerm], names: tuple[str, ...]) -> list[RewardTerm]:
+def _without(terms: Sequence[RewardTerm], names: tuple[str, ...]) -> list[RewardTerm]:
     """The terms but for those of these names. Raises UserError where one has no such name, or none would be left."""
     for name in names:
         if name not in {term.name for term in terms}:
@@ -135,37 +148,40 @@ def _without(terms: list[RewardTerm], names: tuple[str, ...]) -> list[RewardTerm
 
 
 def _against_prior(
-    domain: Domain, terms: list[RewardTerm], items: dict[str, Items], prior: str, texts: int | None, seed: int
+    domain: Domain, terms: Sequence[RewardTerm], items: dict[str, Items], prior: str, asked: Asked
 ) -> tuple[Base, dict[str, Inference]]:
-    """The prior's texts and what they say; more of them where they are worth few, unless `texts` said how many."""
+    """The prior's texts and what they say; more of them where they are worth few, unless it was said how many."""
     from seqtutor.cli.console import say
     from seqtutor.inference import LOW, TooFarError
     from seqtutor.inference.features import TEXTS, prior_base
 
-    names = [term.name for term in terms]
-    base = prior_base(domain, terms, prior, texts or TEXTS, seed)
+    base = prior_base(domain, terms, prior, asked.texts or TEXTS, asked.seed)
     try:
-        found = _all_inferred(items, base, names, whole=False)
+        found = _all_inferred(items, base, terms, asked, whole=False)
         worth = min(one.ess for one in found.values())
     except TooFarError as error:
-        if texts:
+        if asked.texts:
             raise
         worth = error.ess
-    if texts or worth >= LOW:
+    if asked.texts or worth >= LOW:
         return base, found
     say(f"{TEXTS:,} texts of the prior are worth {worth:.0f}, and {LOW:.0f} are wanted: {MORE * TEXTS:,} are taken")
-    base = prior_base(domain, terms, prior, MORE * TEXTS, seed)
-    return base, _all_inferred(items, base, names, whole=False)
+    base = prior_base(domain, terms, prior, MORE * TEXTS, asked.seed)
+    return base, _all_inferred(items, base, terms, asked, whole=False)
 
 
-def _all_inferred(items: dict[str, Items], base: Base, names: list[str], whole: bool) -> dict[str, Inference]:
+def _all_inferred(
+    items: dict[str, Items], base: Base, terms: Sequence[RewardTerm], asked: Asked, *, whole: bool
+) -> dict[str, Inference]:
     """What each set of examples says, by its name."""
+    from seqtutor.inference import CLIP, RARE
     from seqtutor.inference import infer as fit
 
-    found = {}
+    names, found = [term.name for term in terms], {}
+    rare = 2 * CLIP if asked.figures else RARE  # there are thousands of real items, and not fifty examples
     for name, some in items.items():
         try:
-            found[name] = fit(some.values, base.values, names, whole_base=whole)
+            found[name] = fit(some.values, base.values, names, whole_base=whole, rare=rare)
         except UserError as error:
             if len(items) > 1:
                 error.args = (f"{name}: {error}",)

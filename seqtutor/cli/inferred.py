@@ -16,25 +16,22 @@ from seqtutor.domain import Domain, RewardTerm
 from seqtutor.inference import LOW, Inference, beyond, correlated
 from seqtutor.inference.features import Base
 from seqtutor.inference.shared import Shared
+from seqtutor.rewards.figures import KIND
 
 STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
+FIGURES = "likeness"  # what the term of the figures is called
 NOTHING = 1e-12  # a weight that is 0 but for rounding
 
 
 def table(found: Inference, against: str) -> Table:
     """One row a term, the strongest first."""
     title = f"{found.items:,} items against {against}; w in nats per sd"
-    out = new_table(title, "mean, sd", "w", "95 % interval", "p", last="", whole=True)
+    out = new_table(title, "mean, sd", "w, ± 95 %", "p", last="", whole=True)
+    out.padding = (0, 1, 0, 0)  # so that it fits into 80 columns
     for k in np.argsort(-np.abs(found.mean)):
-        low, high = found.interval[k]
-        out.add_row(
-            found.names[k],
-            f"{found.shift[k]:+.2f}",
-            f"{found.mean[k]:+.2f}",
-            f"{low:+.2f} .. {high:+.2f}",
-            _probability(found.p_values[k]),
-            words(float(found.mean[k]), bool(found.matters[k])),
-        )
+        says = words(float(found.mean[k]), bool(found.matters[k]))
+        figure, p = _figure(found.mean, found.halfwidth, int(k)), _probability(found.p_values[k])
+        out.add_row(found.names[k], f"{found.shift[k]:+.2f}", figure, p, says)
     return out
 
 
@@ -93,16 +90,33 @@ def notes(found: Inference, *, listed: bool = False) -> Iterator[str]:
     )
 
 
+def of_figures(
+    domain: Domain,
+    options: Mapping[str, Any],
+    prior: str,
+    examples: str,
+    against: str,
+    shown: Inference | Shared,
+    found: Inference,
+) -> str:
+    """The config that pays what pulls the domain's figures to those of the examples, and no term."""
+    scale = dict(zip(found.names, found.scale, strict=True))
+    w = {name: float(f"{mean / scale[name]:.6g}") for name, mean in zip(shown.names, shown.mean, strict=True)}
+    weights = {FIGURES: 1.0, **{term.name: 0.0 for term in domain.terms() if term.weight}}
+    lines = [*_head(domain, prior, examples, against), "[weights]", tomli_w.dumps(weights).strip()]
+    return _whole(lines, {FIGURES: {"kind": KIND, **w}}, options)
+
+
 def config(
     domain: Domain,
     options: Mapping[str, Any],
     prior: str,
-    terms: Sequence[RewardTerm],
-    shown: Inference | Shared,
-    found: Inference,
-    base: Base,
     examples: str,
     against: str,
+    shown: Inference | Shared,
+    found: Inference,
+    terms: Sequence[RewardTerm],
+    base: Base,
 ) -> tuple[str, list[str]]:
     """The config, and what to know of it. Temperature 1: a weight is nats per unit of the raw term.
 
@@ -131,15 +145,22 @@ def config(
             f"what is no item would earn {gap:.1f} nats more than items do; give it a cost by a term of your own"
         ]
     weights |= {term.name: 0.0 for term in domain.terms() if term.name not in weights and term.weight}
-    head = {"domain": domain.name, **({"prior": prior} if prior else {}), "temperature": 1.0}
-    lines = [f"# inferred from {examples}", f"# against {against}", "", tomli_w.dumps(head), "[weights]"]
+    lines = [*_head(domain, prior, examples, against), "[weights]"]
     lines += [
         _line(name, abs(weight) if name in tables else weight, said.get(name, "not inferred"))
         for name, weight in weights.items()
     ]
-    own = {"terms": tables} if tables else {}
-    more = tomli_w.dumps({**own, **({"options": dict(options)} if options else {})})
-    return "\n".join(lines) + "\n" + f"\n{more}" * bool(more), warnings
+    return _whole(lines, tables, options), warnings
+
+
+def _head(domain: Domain, prior: str, examples: str, against: str) -> list[str]:
+    head = {"domain": domain.name, **({"prior": prior} if prior else {}), "temperature": 1.0}
+    return [f"# inferred from {examples}", f"# against {against}", "", tomli_w.dumps(head)]
+
+
+def _whole(lines: Sequence[str], tables: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    more = tomli_w.dumps({**({"terms": tables} if tables else {}), **({"options": dict(options)} if options else {})})
+    return "\n".join(lines) + "\n" + f"\n{more}" * bool(more)
 
 
 def _bounded(weights: Mapping[str, float], found: Inference, base: Base) -> tuple[dict[str, Any], Base]:

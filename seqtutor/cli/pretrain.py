@@ -137,7 +137,7 @@ def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfi
     from seqtutor.cli.console import console
     from seqtutor.testing import rehearse
 
-    texts = _usable(lines, domain, settings) if settings.data else _corpus(domain)
+    texts = _usable(lines, domain, settings) if settings.data else corpus_of(domain)
     rehearse(domain, texts, corpus=not settings.data)
     data = pretraining.examples(domain, texts, settings)
     if data.unused:
@@ -169,7 +169,8 @@ def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
                 out.print(line, markup=False, soft_wrap=True)
 
 
-def _corpus(domain: Domain) -> list[str]:
+def corpus_of(domain: Domain) -> list[str]:
+    """The domain's corpus, with a bar while it is read."""
     from seqtutor.cli.console import progress
 
     with progress(f"corpus of {domain.name}") as report:

@@ -75,11 +75,6 @@ class Inference:
         return NORMAL * np.sqrt(np.diag(self.covariance))
 
     @property
-    def interval(self) -> Values:
-        """(K, 2) the 95 % intervals."""
-        return np.stack([self.mean - self.halfwidth, self.mean + self.halfwidth], axis=1)
-
-    @property
     def matters(self) -> NDArray[np.bool_]:
         """(K,) whether the likelihood ratio says so, at 5 %."""
         return self.p_values < 0.05
@@ -110,14 +105,16 @@ def infer(
     base_weights: Values | None = None,
     whole_base: bool = False,
     tau: float = TAU,
+    rare: float = RARE,
 ) -> Inference:
     """The weights under which the base, tilted, becomes the examples.
 
     `examples` (N, K) raw terms of each item, `base` (M, K) of each base text; `counts` (N,) how much an item counts
     (all the same); `base_weights` (M,) probabilities of the base texts (all the same); `whole_base`: the base is all
-    there was to choose from, and no sample. Raises UserError where there is too little to say anything.
+    there was to choose from, and no sample; `rare`: the least share of base texts of which a term says something else
+    than of most. Raises UserError where there is too little to say anything.
     """
-    kept, dropped = usable(examples, base, names)
+    kept, dropped = usable(examples, base, names, rare)
     examples, counts = _known(examples[:, kept], counts)
     base, base_weights = _known(base[:, kept], base_weights)
     check_count(len(examples))
@@ -264,12 +261,14 @@ def check_count(items: int) -> None:
         raise UserError(f"{items} items can be used; at least {FEWEST} are needed, and 50 show most rules")
 
 
-def usable(examples: Values, base: Values, names: Sequence[str]) -> tuple[list[int], dict[str, str]]:
+def usable(
+    examples: Values, base: Values, names: Sequence[str], rare: float = RARE
+) -> tuple[list[int], dict[str, str]]:
     """The columns that can have a weight; and of the others, why not. Raises UserError where none can."""
     kept: list[int] = []
     dropped: dict[str, str] = {}
     for k, name in enumerate(names):
-        reason = _silent(examples[:, k], base[:, k]) or _repeated(base, kept, k, names)
+        reason = _silent(examples[:, k], base[:, k], rare) or _repeated(base, kept, k, names)
         if reason:
             dropped[name] = reason
         else:
@@ -280,7 +279,7 @@ def usable(examples: Values, base: Values, names: Sequence[str]) -> tuple[list[i
     return kept, dropped
 
 
-def _silent(examples: Values, base: Values) -> str:
+def _silent(examples: Values, base: Values, rare: float) -> str:
     """Why a term says nothing; empty where it says something."""
     for values, whose in ((base, "base texts"), (examples, "examples")):
         unknown = 1 - float(np.isfinite(values).mean()) if len(values) else 0.0
@@ -290,7 +289,7 @@ def _silent(examples: Values, base: Values) -> str:
     hits = int(counts.sum() - counts.max())
     if not hits:
         return f"is {values[0]:g} for every base text"
-    if hits < HITS or hits < RARE * counts.sum():
+    if hits < HITS or hits < rare * counts.sum():
         return f"is {values[counts.argmax()]:g} for all but {hits} of {counts.sum():,} base texts: too rare"
     return ""
 

@@ -272,7 +272,7 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
     summary, usual = table.summary or table.sentence, table.invalid_score(0.0)
     if table.kind:
         made = domain.made(name, table.kind, table.own)
-        if domain.kinds()[table.kind].lower and table.transform is None:
+        if getattr(domain.kinds().get(table.kind), "lower", False) and table.transform is None:
             raise UserError(
                 f"[terms.{name}]: lower is better of kind '{table.kind}'; say how it is paid, such as "
                 'transform = {kind = "reverse_sigmoid", low = -11, high = -6}'
