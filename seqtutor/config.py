@@ -36,7 +36,11 @@ class PretrainConfig:
     domain: str = option("", "Domain to learn, as listed by 'seqtutor domains'.")
     data: str = option("", "File or folder of your own items; empty: the domain's corpus.")
     prior: str = option("", "Prior to go on from: a shipped one's name, or a folder (./mine); empty: a new model.")
-    epochs: float = option(3.0, "Passes over the data (from a prior 40).", above=0)
+    epochs: float = option(
+        3.0,
+        "Passes over the data (from a prior 40; 0 there: none, a run's policy becomes a prior).",
+        between=(0, 10**6),
+    )
     batch: int = option(64, "Sequences in an update (from a prior 16).", above=0)
     learning_rate: float = option(
         6e-3, "Peak of Adam's learning rate (from a prior 0.002); it falls to 0 on a cosine.", above=0
@@ -73,6 +77,8 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         checked(self)
+        if not (self.epochs or self.prior):
+            raise UserError("epochs is 0, and nothing is learnt: name what is to be kept as it is with --prior RUN/")
 
 
 HEAVIEST = 1e18  # a weight beyond it could take a reward out of float32

@@ -268,7 +268,7 @@ def pretrain(
     check = functools.partial(check_state, form=PROGRESS)
     progress = Progress(**load_checkpoint(folder / "checkpoint", trainer.parts, check))
     per_epoch = math.ceil(len(data.train) / config.batch)
-    updates = max(1, round(config.epochs * per_epoch))
+    updates = max(1, round(config.epochs * per_epoch)) if config.epochs else 0
     every = max(1, updates // config.evaluations)
     began, pace, torn = time.monotonic() - progress.seconds, Pace(), False
     try:

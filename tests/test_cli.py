@@ -378,6 +378,18 @@ def test_a_prior_goes_on_from_another_and_says_how_many_samples_are_valid(shares
     assert 'keep = "last"' in Path("near/config.toml").read_text()
 
 
+def test_a_runs_policy_becomes_a_prior_as_it_is(run):
+    said = succeed("pretrain", "--domain", "letters", "--prior", f"./{run}", "--epochs", "0", "--output", "kept").output
+    assert "held-out loss" in said
+    own, kept = (load_model(Path(folder), stem).state_dict() for folder, stem in ((run, "policy"), ("kept", "model")))
+    own = {name: value for name, value in own.items() if not name.startswith("value_head")}  # a prior has no value
+    assert all(value.half().float().equal(kept[name]) for name, value in own.items())
+    succeed("train", "--domain", "letters", "--prior", "./kept", "--updates", "1", "--samples", "10")
+    assert "name what is to be kept as it is with --prior RUN/" in refuse(
+        "pretrain", "--domain", "letters", "--epochs", "0"
+    )
+
+
 def test_a_new_prior_that_writes_next_to_nothing_valid_is_said_to(monkeypatch):
     monkeypatch.setattr("seqtutor.cli.pretrain._valid", lambda domain, model, seed: (0.02, 0.02))
     words = write("w.txt", "\n".join(language(60, 3)))
