@@ -262,6 +262,9 @@ def generate(
     check_drawing(n, draws, temperature, reward_temperature)
     check_seed(seed)
     check_arguments(primer=primer, revise=revise, keep=keep, options=options)
+    for path in (primer, revise):
+        if isinstance(path, Path) and not path.expanduser().is_file():
+            raise UserError(f"there is no file {path}")
     source = _source(model, str(primer or revise), options, domain)
     given = given_steps(source.domain, str(primer), str(revise), str(keep))
     if draws > 1:

@@ -344,3 +344,8 @@ def test_what_cannot_be_drawn_is_refused_here_as_on_the_command_line(settings, s
 def test_a_costly_term_that_is_left_out_is_not_asked():
     (found,) = evaluate("molecules", n=4, leave_out=["np_likeness", "logp"])
     assert "np_likeness" not in [figure.name for figure in found.figures]
+
+
+def test_a_primer_that_is_the_path_of_no_file_is_not_taken_for_an_item(prior):
+    with pytest.raises(UserError, match="there is no file nowhere"):
+        generate(prior, 2, primer=Path("nowhere"))
