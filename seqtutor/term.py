@@ -22,6 +22,7 @@ class TokenTerm:
     summary: str
     source: str
     values: Callable[[Ids], Values]
+    of_figures: bool = False  # it is made of the domain's figures: `infer` and a taste see those, and not it
 
     @property
     def counts(self) -> bool:

@@ -12,7 +12,7 @@ from inspect import signature
 from typing import NamedTuple
 
 from seqtutor import TokenTerm
-from seqtutor_music import corpus, form, line, paper, rhythm
+from seqtutor_music import corpus, form, likeness, line, paper, rhythm
 from seqtutor_music.context import Values
 from seqtutor_music.events import Ids
 from seqtutor_music.harmony import Chord, chord_tones
@@ -28,13 +28,14 @@ class Rule(NamedTuple):
     weight: float
     summary: str
     source: str
+    hears: bool = False  # it knows by itself what a triplet sounds like
 
     def of(self, metre: Metre, tonics: Sequence[int] = BOTH) -> Callable[[Ids], Values]:
         """The rule in a metre and on a tonic, as far as it speaks of them."""
         known = {"metre": metre, "tonics": tonics}
         told = {name: known[name] for name in signature(self.values).parameters if name in known}
         values = partial(self.values, **told) if told else self.values
-        return as_heard(values) if metre.triplets else values
+        return as_heard(values) if metre.triplets and not self.hears else values
 
 
 GAULDIN = "Jaques et al. 2017, section 4.1, after Gauldin; in the words of the paper, on what sounds"
@@ -82,6 +83,9 @@ OURS: tuple[Rule, ...] = (
 )
 THEIRS = tuple(Rule(values, 1.0, summary, paper.SOURCE) for values, summary in paper.RULES)
 QUOTING = Rule(corpus.quoting, 2.0, "each event that completes two bars in a row of the corpus costs 1", "")
+LIKENESS = Rule(
+    likeness.likeness, 1.0, "figures that no rule is to move stay where real phrases have them", BOOKS, hears=True
+)
 CHORDS = "a note of the chord on strong beats, and where a chord begins, earns 1; another note costs 1"
 # Weights of ours that differ in another metre: the groups of three of a jig are alike, and rhyme, without being paid.
 # Dotted beats come by themselves there.
@@ -93,9 +97,10 @@ ELSEWHERE = {
     ("3/4", "dotted"): 0.9,
 }
 # And in a minor key or a mode: on its tonic the prior ends in one melody of fifteen, tunes in three of four.
-OFF_MAJOR = {"cadence": 4.0, "opening": 1.0}
+# What holds the figures was found with the rules of a major key.
+OFF_MAJOR = {"cadence": 4.0, "opening": 1.0, "likeness": 0.0}
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
-    "default": (*OURS, QUOTING),
+    "default": (*OURS, QUOTING, LIKENESS),
     "paper": (*THEIRS, QUOTING._replace(weight=0.0)),
 }
 
@@ -107,7 +112,8 @@ def terms(preset: str, progression: Sequence[Chord] = (), key: Key = HOME, metre
         name = rule.values.__name__
         weight = ELSEWHERE.get((metre.name, name), rule.weight)
         weight = weight if key.tonics == BOTH else OFF_MAJOR.get(name, weight)
-        rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre, key.tonics)))
+        of_figures = rule is LIKENESS
+        rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre, key.tonics), of_figures))
     if progression:
         fits = chord_tones(progression, key.shift, metre)
         rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", as_heard(fits) if metre.triplets else fits))

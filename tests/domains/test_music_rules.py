@@ -15,6 +15,7 @@ from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, batch
 ALL = [rule.values for rule in rules.OURS]
 C4 = VOCABULARY.encode(["C4"])[0]
 named = pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.__name__)
+all_named = pytest.mark.parametrize("rule", [*ALL, rules.LIKENESS.values], ids=lambda rule: rule.__name__)
 
 
 ABSURD = absurd(np.random.default_rng(0))
@@ -59,10 +60,10 @@ def melodies(seed, shape=(60, 64)):
 
 def reward(text):
     ids = batch(text)
-    return sum(rule.weight * rule.values(ids).sum() for rule in rules.OURS)
+    return sum(rule.weight * rule.values(ids).sum() for rule in (*rules.OURS, rules.LIKENESS))
 
 
-@named
+@all_named
 def test_what_a_rule_pays_is_known_when_it_pays_it(rule):
     """The end of a melody is known from its length; nothing else of what comes later may matter."""
     ids = melodies(1)
@@ -72,7 +73,7 @@ def test_what_a_rule_pays_is_known_when_it_pays_it(rule):
         np.testing.assert_allclose(rule(other)[:, :cut], rule(ids)[:, :cut], atol=1e-9)
 
 
-@named
+@all_named
 def test_order_and_padding_do_not_matter(rule):
     ids = melodies(3, (20, 40))
     plain = rule(ids)
@@ -85,7 +86,7 @@ def test_order_and_padding_do_not_matter(rule):
     assert plain.dtype == np.float64
 
 
-@named
+@all_named
 @pytest.mark.parametrize("shape", [(0, 64), (3, 1), (3, 5), (3, 8), (3, 17), (3, 100)])
 def test_any_shape_will_do(rule, shape):
     assert rule(melodies(4, shape)).shape == shape
@@ -114,8 +115,9 @@ def test_each_rule_knows_an_absurdity_from_a_tune(rule):
 
 
 def test_terms_take_their_weights_from_the_preset():
-    *ours, quoting = MusicDomain().terms()
+    *ours, quoting, likeness = MusicDomain().terms()
     assert (quoting.name, quoting.weight) == ("quoting", 2)
+    assert (likeness.name, likeness.weight, likeness.of_figures) == ("likeness", 1, True)
     assert [term.name for term in ours] == [rule.values.__name__ for rule in rules.OURS]
     assert all(0 <= term.weight <= 5 and term.summary and term.source for term in ours)
 
