@@ -32,10 +32,11 @@ WANTED = (  # by the rules beyond what real phrases have of it: ends on the toni
     "notes not in key",
     "notes excessively repeated",
 )
+MOST = 2.5  # nats; one to three real melodies in a hundred have more
 
 
 def likeness(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Values:
-    """sum_k w_k f_k, nats, at the last event; 0 in a metre of which nobody has found the w.
+    """sum_k w_k f_k, nats, MOST at most, at the last event; 0 in a metre of which nobody has found the w.
 
     >>> from seqtutor_music.events import batch
     >>> scale, chord = "C4 - D4 - E4 - F4 - G4 - F4 - E4 - D4 - " * 4, "C4 - E4 - G4 - E4 - " * 8
@@ -48,7 +49,7 @@ def likeness(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> V
     if not (weights := table(ids.shape[1] // metre.bar, metre)) or not len(ids):
         return steps
     found = parts(ids, metre, tonics)
-    worth = sum(weight * found[name] for name, weight in weights.items() if name in found)
+    worth = np.minimum(sum(weight * found[name] for name, weight in weights.items() if name in found), MOST)
     rows = np.flatnonzero(last >= 0)
     steps[rows, last[rows]] = np.broadcast_to(worth, last.shape)[rows]
     return steps
