@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -317,15 +316,6 @@ def check_seed(seed: int) -> None:
         raise UserError(f"seed must be a whole number, not {seed!r}")
     if not 0 <= seed < 2**63:
         raise UserError(f"seed must lie between 0 and 2^63 - 1, not {seed}")
-
-
-def check_memory(what: str, needed: float) -> None:
-    """Raise UserError where `what` needs more bytes than there are: the system would end the process without a word."""
-    if not hasattr(os, "sysconf"):  # not on every system
-        return
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > have:
-        raise UserError(f"{what} needs {needed / 1e9:,.0f} GB of memory, and there are {have / 1e9:,.0f} GB")
 
 
 MADE_BY = "made_by"  # table of a saved config: the versions of what wrote it

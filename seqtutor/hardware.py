@@ -1,4 +1,4 @@
-"""What this machine computes with: how many threads, and in which precision it learns quickest."""
+"""What this machine computes with: its threads, the precision in which it learns quickest, its memory."""
 
 from __future__ import annotations
 
@@ -109,3 +109,12 @@ def computing(config: TrainConfig) -> dict[str, Any]:
             "a run that has learnt in it goes on elsewhere, or here as another run from its policy: --prior RUN/"
         )
     return {"threads": torch.get_num_threads(), "precision": precision}
+
+
+def check_memory(what: str, needed: float) -> None:
+    """Raise UserError where `what` needs more bytes than there are: the system would end the process without a word."""
+    if not hasattr(os, "sysconf"):  # not on every system
+        return
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > have:
+        raise UserError(f"{what} needs {needed / 1e9:,.0f} GB of memory, and there are {have / 1e9:,.0f} GB")

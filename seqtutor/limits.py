@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from seqtutor.config import TrainConfig, check_memory
+from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
+from seqtutor.hardware import check_memory
 
 
 def check_settings(config: TrainConfig, domain: Domain) -> None:

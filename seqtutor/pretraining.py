@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.config import PretrainConfig, check_memory
+from seqtutor.config import PretrainConfig
 from seqtutor.domain import Domain
 from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError
+from seqtutor.hardware import check_memory
 from seqtutor.inference.features import encoded
 from seqtutor.optimiser import Adam
 from seqtutor.priors.files import load_prior, save_model

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqtutor.config import check_memory
 from seqtutor.domain import Domain
+from seqtutor.hardware import check_memory
 from seqtutor.priors.sampling import sequence_mask
 from seqtutor.rewards.reward import Reward
 from seqtutor.runs.checkpoint import check_alike

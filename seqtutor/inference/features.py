@@ -145,7 +145,7 @@ def prior_base(domain: Domain, terms: Sequence[RewardTerm], prior: str, texts: i
     """The raw terms of `texts` texts that a prior writes, sampled with `seed`; kept in the user's cache."""
     import torch
 
-    from seqtutor.config import check_memory
+    from seqtutor.hardware import check_memory
     from seqtutor.priors.files import load_prior
 
     check_memory(f"{texts:,} texts", 8.0 * texts * (2 * domain.max_length + 4))

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqtutor.config import check_memory
 from seqtutor.domain import Domain
+from seqtutor.hardware import check_memory
 from seqtutor.priors.model import Model
 from seqtutor.priors.script import Script, barring, chosen, script_of, within
 from seqtutor.vocabulary import BOS, EOS, PAD
