@@ -72,9 +72,15 @@ def parts(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> dict
 
 
 def table(bars: int, metre: Metre = COMMON) -> Mapping[str, float]:
-    """The w of four bars, or of eight, whichever is nearer; none where nobody has found them."""
+    """The w of four bars, or of eight, whichever is nearer; none where nobody has found them.
+
+    A figure is counted as often as a melody is long: in one that is twice as long each w is half.
+    """
     known = _tables(metre)
-    return known[min(known, key=lambda one: abs(one - bars))] if known else {}
+    if not known or not bars:
+        return {}
+    nearest = min(known, key=lambda one: abs(one - bars))
+    return {name: weight * nearest / bars for name, weight in known[nearest].items()}
 
 
 def kept(metre: Metre) -> Path:

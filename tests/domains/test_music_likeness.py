@@ -54,6 +54,13 @@ def test_each_table_names_figures_that_there_are(metre):
         assert set(likeness.table(bars, metre)) == named
 
 
+def test_in_a_melody_that_is_twice_as_long_a_weight_is_half():
+    eight, sixteen = likeness.table(8), likeness.table(16)
+    assert set(eight) == set(sixteen)
+    assert all(sixteen[name] == pytest.approx(eight[name] / 2) for name in eight)
+    assert likeness.table(5)["stepwise motion"] == pytest.approx(0.8 * likeness.table(4)["stepwise motion"])
+
+
 def test_where_nobody_has_found_the_weights_nothing_is_paid():
     metre = replace(METRES["3/4"], triplets=True)
     assert not likeness.kept(metre).exists()
