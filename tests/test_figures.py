@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from conftest import replace_installed
 from letters import LettersDomain, Options, every, log_probabilities, new_model
 
-from seqtutor import Measure, UserError, load_run
+from seqtutor import Measure, UserError, load, load_run
 from seqtutor.cli import main
+from seqtutor.cli.inferred import FIGURES
 from seqtutor.inference import tilt
 from seqtutor.inference.features import score
 from seqtutor.priors.files import save_model
@@ -103,11 +104,17 @@ def test_from_the_corpus_to_a_model_whose_figures_are_nearer(figured):
     said = run("infer", *longer, "--figures", "--output", "alike.toml")
     assert "the corpus: " in said
     config = tomllib.loads(Path("alike.toml").read_text(encoding="utf-8"))
-    assert config["weights"] == {"likeness": 1.0, "rises": 0.0, "variety": 0.0}
-    assert set(config["terms"]["likeness"]) == {"kind", "a", "length after a"}
+    assert config["weights"] == {"figures": 1.0, "rises": 0.0, "variety": 0.0}
+    assert set(config["terms"]["figures"]) == {"kind", "a", "length after a"}
     run("train", "--config", "alike.toml", "--objective", "reinforce", "--updates", 200, "--rollouts", 128,
         "--learning-rate", 0.01, "--learning-rate-end", 0.001, "--samples", 2000, "--output", "run")  # fmt: skip
     rows = {row["name"]: row for row in load_run("run").summary["measures"]}
     for name in ("a", "length after a"):
         before, after = (abs(rows[name][model]["mean"] - rows[name]["reference"]) for model in ("prior", "policy"))
         assert after < before / 2, (name, before, after)
+
+
+@pytest.mark.parametrize("domain", ["music", "molecules"])
+def test_no_term_of_ours_has_the_name_of_the_configs_term(domain):
+    """Music's `likeness` had it, and `train` refused what `infer` had written."""
+    assert FIGURES not in {term.name for term in load(domain).terms()}

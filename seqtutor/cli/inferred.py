@@ -19,7 +19,7 @@ from seqtutor.inference.shared import Shared
 from seqtutor.rewards.figures import KIND
 
 STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
-FIGURES = "likeness"  # what the term of the figures is called
+FIGURES = "figures"  # what the term of the figures is called
 NOTHING = 1e-12  # a weight that is 0 but for rounding
 
 
