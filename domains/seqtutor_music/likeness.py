@@ -46,9 +46,10 @@ def likeness(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> V
     """
     steps = np.zeros(ids.shape)
     last = (ids >= OFF).sum(axis=1) - 1
-    if not (weights := table(ids.shape[1] // metre.bar, metre)) or not len(ids):
+    events = ids[:, : last.max(initial=-1) + 1]  # padding says nothing of how long a melody is
+    if not (weights := table(events.shape[1] // metre.bar, metre)):
         return steps
-    found = parts(ids, metre, tonics)
+    found = parts(events, metre, tonics)
     worth = np.minimum(sum(weight * found[name] for name, weight in weights.items() if name in found), MOST)
     rows = np.flatnonzero(last >= 0)
     steps[rows, last[rows]] = np.broadcast_to(worth, last.shape)[rows]
