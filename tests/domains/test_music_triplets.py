@@ -87,7 +87,10 @@ def test_a_beat_is_divided_in_one_way():
 @settings(max_examples=25, deadline=None)
 @given(ids=melodies)
 def test_rules_hear_thirds_at_sixteenths(ids):
-    """Every term pays a melody in all what it pays for that; and a third of a beat what its event earned."""
+    """Every rule pays a melody in all what it pays for that; and a third of a beat what its event earned.
+
+    What holds the figures counts the triplets among them.
+    """
     rows = stack([ids])
     plain = heard(rows)
     assert (plain != TRIPLET).all()
@@ -95,7 +98,7 @@ def test_rules_hear_thirds_at_sixteenths(ids):
         timed(sounding(ids), ids), sounding(plain[0].tolist()), strict=True
     ))  # fmt: skip
     ours = {term.name: term.values for term in terms("default")}
-    for term in DOMAIN.terms():
+    for term in [term for term in DOMAIN.terms() if not term.of_figures]:
         paid = term.values(rows)
         assert paid.shape == rows.shape
         np.testing.assert_allclose(paid.sum(), ours[term.name](plain).sum(), atol=1e-9)
