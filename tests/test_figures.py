@@ -105,7 +105,9 @@ def test_from_the_corpus_to_a_model_whose_figures_are_nearer(figured):
     assert "the corpus: " in said
     config = tomllib.loads(Path("alike.toml").read_text(encoding="utf-8"))
     assert config["weights"] == {"figures": 1.0, "rises": 0.0, "variety": 0.0}
-    assert set(config["terms"]["figures"]) == {"kind", "a", "length after a"}
+    assert set(config["terms"]["figures"]) == {"kind", "transform", "a", "length after a"}
+    ((low, _), (high, _)) = config["terms"]["figures"]["transform"]["points"]
+    assert low < 0 < high
     run("train", "--config", "alike.toml", "--objective", "reinforce", "--updates", 200, "--rollouts", 128,
         "--learning-rate", 0.01, "--learning-rate-end", 0.001, "--samples", 2000, "--output", "run")  # fmt: skip
     rows = {row["name"]: row for row in load_run("run").summary["measures"]}

@@ -127,7 +127,7 @@ def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[s
         about = (domain, options, asked.prior, ", ".join(items), against)
         warnings: list[str] = []
         if asked.figures:
-            text = of_figures(*about, shared or only, only)
+            text = of_figures(*about, shared or only, only, terms, base)
         else:
             text, warnings = config(*about, shared or only, only, terms, base)
         _write(Path(asked.output), text)

@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from seqtutor.cli.console import new_table
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.inference import LOW, Inference, beyond, correlated
+from seqtutor.inference import CLIP, LOW, Inference, beyond, correlated
 from seqtutor.inference.features import Base
 from seqtutor.inference.shared import Shared
 from seqtutor.rewards.figures import KIND
@@ -98,13 +98,22 @@ def of_figures(
     against: str,
     shown: Inference | Shared,
     found: Inference,
+    terms: Sequence[RewardTerm],
+    base: Base,
 ) -> str:
-    """The config that pays what pulls the domain's figures to those of the examples, and no term."""
+    """The config that pays what pulls the domain's figures to those of the examples, and no term.
+
+    It pays as far as it was fitted, as a bounded term is: the whole ends where all but a few of the base's texts do.
+    """
     scale = dict(zip(found.names, found.scale, strict=True))
     w = {name: float(f"{mean / scale[name]:.6g}") for name, mean in zip(shown.names, shown.mean, strict=True)}
+    names = [term.name for term in terms]
+    worth = base.values[:, [names.index(name) for name in w]] @ np.array(list(w.values()))
+    ends = [float(f"{end:.4g}") for end in np.nanquantile(worth, [CLIP, 1 - CLIP])]
+    bounded = {"kind": KIND, "transform": {"kind": "interpolation", "points": [[end, end] for end in ends]}, **w}
     weights = {FIGURES: 1.0, **{term.name: 0.0 for term in domain.terms() if term.weight}}
     lines = [*_head(domain, prior, examples, against), "[weights]", tomli_w.dumps(weights).strip()]
-    return _whole(lines, {FIGURES: {"kind": KIND, **w}}, options)
+    return _whole(lines, {FIGURES: bounded}, options)
 
 
 def config(
