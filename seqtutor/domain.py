@@ -112,7 +112,7 @@ class Domain(ABC):
 
     def corpus(self, progress: Progress = silent) -> list[str]:
         """The whole real items that the shipped prior learns from, out of an installed package; always in one order."""
-        raise UserError(f"{self.name} has no corpus; give your own data with --data FILE")
+        raise UserError(f"{self.name} has no corpus; give items of your own (--data FILE; of infer --examples FILE)")
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """The items of a user's file or folder, bad ones as a DataLine with a problem; by default an item a line."""

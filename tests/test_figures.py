@@ -120,3 +120,10 @@ def test_from_the_corpus_to_a_model_whose_figures_are_nearer(figured):
 def test_no_term_of_ours_has_the_name_of_the_configs_term(domain):
     """Music's `likeness` had it, and `train` refused what `infer` had written."""
     assert FIGURES not in {term.name for term in load(domain).terms()}
+
+
+def test_a_domain_without_such_figures_is_told_so(installed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["infer", "--domain", "letters", "--figures"])
+    assert result.exit_code == 1
+    assert "domain 'letters' has no figures of real items to fit" in result.stderr

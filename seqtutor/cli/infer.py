@@ -101,7 +101,10 @@ def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[s
     from seqtutor.inference.shared import share
     from seqtutor.rewards.figures import single
 
-    terms = _without(single(domain) if asked.figures else offered(domain), asked.without)
+    terms = single(domain) if asked.figures else offered(domain)
+    if not terms:
+        raise UserError(f"domain '{domain.name}' has no {'figures of real items' if asked.figures else 'terms'} to fit")
+    terms = _without(terms, asked.without)
     prior = asked.prior or domain.own_prior
     texts = [] if paths else corpus_of(domain)
     with console.status("reading, sampling and scoring"):
