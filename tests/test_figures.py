@@ -127,3 +127,9 @@ def test_a_domain_without_such_figures_is_told_so(installed, tmp_path, monkeypat
     result = CliRunner().invoke(main, ["infer", "--domain", "letters", "--figures"])
     assert result.exit_code == 1
     assert "domain 'letters' has no figures of real items to fit" in result.stderr
+
+
+def test_of_a_large_corpus_so_many_are_looked_at(figured, monkeypatch):
+    monkeypatch.setattr("seqtutor.cli.infer.CORPUS", 60)
+    said = run("infer", "--domain", "figured", "--longest", 7, "--prior", figured, "-n", 500, "--figures")
+    assert int(said.split("the corpus: ")[1].split(" items")[0]) <= 60

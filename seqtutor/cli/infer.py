@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SHOWN = 3  # problems of a folder
 MORE = 5  # times as many texts of the prior where those that were taken are worth too few
 MOST = 10**7  # texts of the prior
+CORPUS = 10_000  # items of a corpus that are looked at: more of them, and scoring takes longer than it tells
 
 
 @click.command(cls=DomainCommand)
@@ -93,6 +94,8 @@ def _named(examples: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[str, Any]) -> None:
+    import numpy as np
+
     from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import columns, config, notes, of_figures, table
     from seqtutor.cli.pretrain import corpus_of
@@ -107,6 +110,8 @@ def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[s
     terms = _without(terms, asked.without)
     prior = asked.prior or domain.own_prior
     texts = [] if paths else corpus_of(domain)
+    if len(texts) > CORPUS:
+        texts = [texts[i] for i in np.random.default_rng(asked.seed).permutation(len(texts))[:CORPUS]]
     with console.status("reading, sampling and scoring"):
         items = {name: read_items(domain, path, terms) for name, path in paths.items()}
         items |= {} if paths else {"the corpus": features(domain, terms, texts)}
