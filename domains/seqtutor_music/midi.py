@@ -6,10 +6,11 @@ that breaks off counts up to there.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def read_midi(path: Path, metre: Metre = COMMON) -> Melody:
 
     Notes begin on the sixteenths of the file's own beats or near them; those of a triplet do not: it is told where
     `metre` has triplets, and else refused. Silent bars before the first note are left out. Where most notes end off the
-    grid, a short silence behind one is its gate time. A key signature decides the key; without one it is the likely
+    grid, or after the same part of their time, a short silence behind one is its gate time. A key signature decides the key; without one it is the likely
     one. Without a time signature the file is taken to be in `metre`.
     """
     ticks, tracks = _tracks(read_bytes(path, MOST))
@@ -139,10 +140,18 @@ def _near(exact: Fraction, metre: Metre) -> int | Fraction:
 
 
 def _is_played(notes: Sequence[Note], step: Fraction, metre: Metre) -> bool:
-    """Whether most notes end off the grid of `step` ticks: ended early by a program's gate time, or by a hand."""
+    """Whether most notes were ended early by a program's gate time, or by a hand.
+
+    They end off the grid of `step` ticks; or all sound for the same part of their time, which is more than 3/4 of it: a
+    gate of 7/8 ends a half note on a sixteenth.
+    """
     ends = [(note.start + note.length) / step for note in notes]
     on = sum(end.denominator == 1 or (metre.triplets and is_third(end)) for end in ends)
-    return 2 * on < len(notes)
+    starts = sorted({note.start for note in notes})
+    following = dict(pairwise(starts))
+    parts = Counter(Fraction(n.length, following[n.start] - n.start) for n in notes if n.start in following)
+    part, count = parts.most_common(1)[0] if parts else (Fraction(1), 0)
+    return 2 * on < len(notes) or (Fraction(3, 4) < part < 1 and 2 * count > len(notes))
 
 
 def legato(line: Sequence[Note], bar: int = COMMON.bar) -> list[Note]:

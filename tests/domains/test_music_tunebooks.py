@@ -89,7 +89,7 @@ def midi(path, notes, stated=None):
 LONG = [(0, 4, 60), (4, 4, 64), (8, 2, 67), (10, 2, 65), (12, 4, 60)]
 
 
-@pytest.mark.parametrize("gate", [1.0, 0.99, 0.95, 0.9, 0.85, 0.8])
+@pytest.mark.parametrize("gate", [1.0, 0.99, 0.95, 0.9, 0.875, 0.85, 0.8])
 def test_the_gate_time_of_a_sequencer_is_no_rest(tmp_path, gate):
     path = midi(tmp_path / "a.mid", [(start, start + gate * length, pitch) for start, length, pitch in LONG])
     (line,) = MusicDomain().read(path)
