@@ -54,9 +54,9 @@ def read_midi(path: Path, metre: Metre = COMMON) -> Melody:
     """A melody; what was decided is what the file does not say: which of several parts it is, a pickup.
 
     Notes begin on the sixteenths of the file's own beats or near them; those of a triplet do not: it is told where
-    `metre` has triplets, and else refused. Silent bars before the first note are left out. Where most notes end off the
-    grid, or after the same part of their time, a short silence behind one is its gate time. A key signature decides the key; without one it is the likely
-    one. Without a time signature the file is taken to be in `metre`.
+    `metre` has triplets, and else refused. Silent bars before the first note are left out. Where most notes end off
+    the grid, or after the same part of their time, a short silence behind one is its gate time. A key signature
+    decides the key; without one it is the likely one. Without a time signature the file is taken to be in `metre`.
     """
     ticks, tracks = _tracks(read_bytes(path, MOST))
     sounding = [track for track in tracks if track.notes]
