@@ -1,4 +1,4 @@
-"""What a profile asks, before it is run: each term over real items, and what its answers cost."""
+"""What a profile asks, before it is run: each term over real items, what its answers cost, and where it leads."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqtutor import inference
 from seqtutor.arrays import Values
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, silent
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, unknown
 from seqtutor.hits import PASSED, tokens_of
+from seqtutor.optimum import Tilt, tilt
+from seqtutor.rewards.figures import KIND
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.transforms import Transform
 
+if TYPE_CHECKING:
+    from seqtutor.runs.evaluation import Evaluation
+
 BARS = "▁▂▃▄▅▆▇█"
 BINS = 10
+ALL = "all"  # the figures that have a reference
 NEVER, ALWAYS = 0.05, 0.95  # scores up to and from which an item is satisfied not at all, or wholly
 
 
@@ -133,3 +141,38 @@ def passing(found: Sequence[Calibrated]) -> float:
     """The share of the items that pass every filter."""
     filters = [one.score >= PASSED for one in found if isinstance(one.term, SequenceTerm) and one.term.filter]
     return float(np.mean(np.all(filters, axis=0))) if filters else 1.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """A term that holds figures beside a reward: its table in a config, and what the draws tell of both's optimum."""
+
+    table: dict[str, Any]
+    optimum: Tilt
+
+
+def held(found: Evaluation, temperature: float, names: Sequence[str]) -> Held:
+    """The term by which the figures `names` of the optimum are those of real items, told from draws of the prior.
+
+    Of all laws with these figures the nearest to p exp(R/c) / Z is p exp(R/c + sum_k w_k f_k) / Z, f_k being an item's
+    part in a figure (`seqtutor.rewards.figures`). The term pays c w_k f_k, as far as all but a few draws have it.
+    """
+    rows = {m.name: m for m in found.measures if m.reference is not None and not m.of_set}
+    for name in names:
+        if name not in (ALL, *rows):
+            raise unknown("figure to hold", name, [ALL, *rows])
+    chosen = [name for name in rows if name in names or ALL in names]
+    valid, totals = found.scores.valid, found.scores.totals
+    parts = np.column_stack([rows[name].values - (rows[name].reference or 0.0) * rows[name].weights for name in chosen])
+    spread = parts[valid].std(axis=0) + np.finfo(float).tiny
+    items = tilt(np.where(valid, totals, np.nan), temperature).weights
+    try:
+        w = inference.tilt(np.zeros(len(chosen)), parts / spread, items / items.sum()).weights
+    except UserError as error:
+        raise UserError(f"nothing holds {', '.join(chosen)} at once; hold fewer, or draw more") from error
+    weights = {name: float(f"{one:.6g}") for name, one in zip(chosen, temperature * w / spread, strict=True)}
+    paid = parts @ np.array(list(weights.values()))
+    low, high = (float(f"{end:.4g}") for end in np.quantile(paid[valid], [inference.CLIP, 1 - inference.CLIP]))
+    bounds = {"kind": "interpolation", "points": [[low, low], [high, high]]}
+    earned = np.where(valid, paid.clip(low, high), low)
+    return Held({"kind": KIND, "transform": bounds, **weights}, tilt(totals + earned, temperature))

@@ -141,6 +141,22 @@ def write_json(path: Path, content: Any) -> None:
     write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="replace"))
 
 
+def check_new(path: Path) -> None:
+    """Raise UserError where a file that a user named exists, or cannot be written."""
+    if path.exists():
+        raise UserError(f"{path} exists; name another file with --output, or remove it")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise UserError(f"cannot write {path}: its folder is missing, or may not be written to")
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that a user named. Raises UserError where that fails."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
 def append(path: Path, head: str, text: str) -> None:
     """Add to a file, after `head` where it is new or empty; where that fails it is as it was. No link is followed."""
     with os.fdopen(opened(path, os.O_RDWR | os.O_CREAT | NO_LINK), "r+b", buffering=0) as file:

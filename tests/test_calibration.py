@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from click.testing import CliRunner
 from letters import LettersDomain
 
 import seqtutor
-from seqtutor import SequenceTerm
-from seqtutor.calibration import Calibrated, calibrated, passing, real_items
+from seqtutor import Measure, SequenceTerm, UserError, optimum
+from seqtutor.calibration import Calibrated, calibrated, held, passing, real_items
 from seqtutor.cli import main
 from seqtutor.config import TrainConfig, build, changed
 from seqtutor.files import read_toml
 from seqtutor.priors.files import load_prior
+from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer, new_scorer
+from seqtutor.runs.evaluation import Evaluation
 from seqtutor.tuner import Tuner
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -145,3 +148,89 @@ def test_a_budget_of_calls_is_no_limit_of_what_is_looked_at(tmp_path):
     assert said.exit_code == 0, said.output
     assert "failed on" not in said.output
     assert "too few to tell its figures" in said.output
+
+
+def drawn(count=3000, seed=0):
+    """Draws of which one figure in two is paid for: what is said of the other is what was not asked for."""
+    rng = np.random.default_rng(seed)
+    size, colour = rng.normal(size=count), rng.random(count)
+    reward = 0.3 * size + 0.5 * colour
+    valid = rng.random(count) < 0.9
+    reward[~valid] = 0.0
+    size[~valid] = colour[~valid] = 0.0
+    of_items = valid.astype(float)
+    measures = [
+        Measure("size", size, of_items, better="near", reference=-0.1),
+        Measure("colour", colour, of_items, better="near", reference=0.4),
+        Measure("beauty", size * colour, of_items, better="higher"),
+        Measure("unique", of_items, of_items, better="near", reference=1.0, of_set=True),
+    ]
+    texts, all_of_them = ["a" if ok else None for ok in valid], np.ones(count, bool)
+    scores = Scores(texts, reward[:, None, None], reward[:, None], all_of_them, ~all_of_them, np.ones(count), {})
+    return Evaluation(LettersDomain(), np.zeros((count, 1), int), scores, measures[0], [], measures)
+
+
+def test_held_figures_are_those_of_real_items_and_the_others_are_left_to_the_reward():
+    found = drawn()
+    kept = held(found, 0.5, ["colour"])
+    size, colour, *_ = (m.weighted(kept.optimum.weights).mean for m in found.measures)
+    assert colour == pytest.approx(0.4, abs=0.003)  # the term ends where all but a few draws do
+    assert size == pytest.approx(0.6, abs=0.1)  # exp(.3 x / .5) moves a normal variable by .6
+    both = held(found, 0.5, ["all"])
+    assert [m.weighted(both.optimum.weights).mean for m in found.measures[:2]] == pytest.approx([-0.1, 0.4], abs=0.01)
+    assert set(both.table) == {"kind", "transform", "size", "colour"}
+    assert both.table["size"] == pytest.approx(-0.3 - 0.1 * 0.5, abs=0.03)  # what the reward pays, and past 0 to -.1
+
+
+def test_what_is_held_costs_no_more_than_the_reward_led_away():
+    """Of all laws with these figures it is the nearest to the optimum, so that moving one of them costs reward."""
+    found = drawn()
+    free = optimum.tilt(found.scores.totals, 0.5)
+    kept = held(found, 0.5, ["all"]).optimum
+    earned = [float(np.average(found.scores.totals, weights=law.weights)) for law in (free, kept)]
+    assert earned[1] < earned[0]
+    assert held(found, 0.5, ["size", "size"]).table == held(found, 0.5, ["size"]).table
+
+
+def test_what_no_draw_has_cannot_be_held():
+    found = drawn()
+    far = [replace(found.measures[1], reference=2.0)]
+    with pytest.raises(UserError, match="nothing holds colour at once; hold fewer, or draw more"):
+        held(replace(found, measures=far), 0.5, ["colour"])
+
+
+def test_a_profile_that_holds_figures_is_written_and_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ["calibrate", "music", "-n", "20", "--draws", "800", "--bars", "2"]
+    said = CliRunner().invoke(main, [*asked, "--hold", "stepwise motion", "--output", "held.toml"])
+    assert said.exit_code == 0, said.output
+    row = next(line for line in said.output.splitlines() if line.startswith("stepwise motion"))
+    kept, real = (float(cell) for cell in re.findall(r"([\d.]+)(?: ± [\d.]+)? %", row)[2:])
+    assert kept == pytest.approx(real, abs=1.5)
+    assert read_toml(Path("held.toml"))["options"]["bars"] == 2
+    run = CliRunner().invoke(
+        main, ["train", "--config", "held.toml", "--updates", "1", "--rollouts", "8", "--samples", "8"]
+    )
+    assert run.exit_code == 0, run.output
+    assert "held 1" in run.output
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (["music", "--hold", "all"], "--hold is told from samples of the prior: add --draws 20000"),
+        (["music", "--output", "x.toml"], "--output writes what holds figures: name some with --hold, or --hold all"),
+        (["music", "--draws", "400", "--hold", "setpwise motion"], "did you mean 'stepwise motion'?"),
+        (["product.toml", "--draws", "9", "--hold", "all"], "this profile has combine = 'geometric'"),
+        (["twice.toml", "--draws", "9", "--hold", "all"], "the profile has [terms.held] already"),
+        (["music", "--draws", "9", "--hold", "all", "--output", "twice.toml"], "twice.toml exists; name another"),
+        (["music", "--draws", "9", "--hold", "all", "--output", "a/b.toml"], "cannot write a/b.toml: its folder is"),
+    ],
+)
+def test_what_cannot_be_held_is_said(tmp_path, monkeypatch, given, line):
+    monkeypatch.chdir(tmp_path)
+    Path("product.toml").write_text('domain = "molecules"\ncombine = "geometric"\n')
+    Path("twice.toml").write_text('domain = "molecules"\n[terms.held]\nkind = "figures"\nTPSA = 0.1\n')
+    said = CliRunner().invoke(main, ["calibrate", *given, "-n", "20"])
+    assert said.exit_code == 1
+    assert line in said.output

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import tomli_w
 
 from seqtutor.arrays import Values
 from seqtutor.cli.options import SEED, ProfileCommand, typed
 from seqtutor.cli.outside import refuse_strangers
 from seqtutor.config import NO_LIMIT, TrainConfig, build, layered
 from seqtutor.errors import UserError
-from seqtutor.files import read_toml
+from seqtutor.files import check_new, read_toml, write_new
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from seqtutor.calibration import Calibrated
+    from seqtutor.calibration import Calibrated, Held
     from seqtutor.rewards.scorer import Scorer
     from seqtutor.runs.evaluation import Evaluation
+
+HELD = "held"  # what the term that holds figures is called
 
 
 @click.command(cls=ProfileCommand)
@@ -34,22 +38,33 @@ if TYPE_CHECKING:
     show_default=True,
     help="Samples of the prior from which to tell what the optimum has, before anything is tuned. Each is scored.",
 )
+@click.option(
+    "--hold",
+    multiple=True,
+    metavar="FIGURE",
+    help="A figure that the optimum is to have as real items do, or 'all'; may be repeated.",
+)
+@click.option("--output", default="", help="Profile to write: this one, with a term that holds them.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed by which they are drawn.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the profile names.")
-def calibrate(config: str, count: int, draws: int, seed: int, trust: bool, **options: Any) -> None:
+def calibrate(
+    config: str, count: int, draws: int, hold: tuple[str, ...], output: str, seed: int, trust: bool, **options: Any
+) -> None:
     """Ask every term of PROFILE, a config or a domain, about items of the corpus.
 
     Shows for each what it says, the share of items that it pays nothing and in full, a transform that would tell them
-    apart, and its time; with --draws every figure of the optimum that the profile asks for, prior * exp(R/c).
+    apart, and its time; with --draws every figure of the optimum that the profile asks for, prior * exp(R/c). With
+    --hold also of the nearest one to it whose figures stay those of real items, and the term that leads there.
 
     \b
     seqtutor calibrate examples/cns.toml
     seqtutor calibrate mine.toml -n 200 --trust
     seqtutor calibrate music --draws 10000
     seqtutor calibrate music --metre 6/8 --draws 10000
+    seqtutor calibrate mine.toml --draws 20000 --hold charged --hold TPSA --output held.toml
     """
     from seqtutor import calibration
-    from seqtutor.cli.console import progress
+    from seqtutor.cli.console import progress, say
     from seqtutor.domain import available, load
     from seqtutor.hits import tokens_of
     from seqtutor.rewards.scorer import new_scorer
@@ -60,7 +75,9 @@ def calibrate(config: str, count: int, draws: int, seed: int, trust: bool, **opt
         read = read_toml(Path(config))
     if not trust:
         refuse_strangers(read, {}, None, config)
-    settings = build(TrainConfig, layered(read, {"options": typed(options)}), config)
+    read = layered(read, {"options": chosen} if (chosen := typed(options)) else {})
+    settings = build(TrainConfig, read, config)
+    _check_held(settings, read, draws, hold, output)
     if not settings.domain:
         raise UserError(f'{config} names no domain: domain = "molecules", say')
     domain = load(settings.domain, settings.options)
@@ -74,7 +91,24 @@ def calibrate(config: str, count: int, draws: int, seed: int, trust: bool, **opt
         of_prior = _drawn(scorer, settings, draws, seed) if draws else None
     _show(found, totals, settings)
     if of_prior:
-        _show_optimum(of_prior, settings.temperature)
+        kept = _show_optimum(of_prior, settings.temperature, hold)
+        if kept and output:
+            write_new(Path(output), tomli_w.dumps(layered(read, {"terms": {HELD: kept.table}})))
+            say(f"written: {output}, with [terms.{HELD}]; tune with: seqtutor train --config {shlex.quote(output)}")
+
+
+def _check_held(settings: TrainConfig, read: Mapping[str, Any], draws: int, hold: Sequence[str], output: str) -> None:
+    """Raise UserError where what was asked of --hold and --output does not go together."""
+    if hold and not draws:
+        raise UserError("--hold is told from samples of the prior: add --draws 20000")
+    if output and not hold:
+        raise UserError("--output writes what holds figures: name some with --hold, or --hold all")
+    if hold and settings.combine != "sum":
+        raise UserError(f"--hold adds a term to a sum, and this profile has combine = '{settings.combine}'")
+    if hold and HELD in read.get("terms", {}):
+        raise UserError(f"the profile has [terms.{HELD}] already: take it out, and hold all that is to be held at once")
+    if output:
+        check_new(Path(output))
 
 
 def _drawn(scorer: Scorer, settings: TrainConfig, draws: int, seed: int) -> Evaluation:
@@ -88,27 +122,35 @@ def _drawn(scorer: Scorer, settings: TrainConfig, draws: int, seed: int) -> Eval
     return evaluate_prior(prior, scorer.domain, scorer, draws, torch.Generator().manual_seed(seed))
 
 
-def _show_optimum(found: Evaluation, temperature: float) -> None:
-    """Print what the optimum has of every figure, between what the prior and what real items have of it."""
+def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) -> Held | None:
+    """Print what the optimum has of every figure, between what the prior and what real items have of it.
+
+    And, where some are to be held, what the optimum has that holds them.
+    """
+    from seqtutor.calibration import held
     from seqtutor.cli.console import console, new_table, say
     from seqtutor.cli.tables import figure
     from seqtutor.optimum import LEAST, tilt
 
-    optimum = tilt(found.scores.totals, temperature)
-    say(
-        f"the optimum at c = {temperature:g} is {optimum.kl:.2f} nats from the prior; "
-        f"{len(found.tokens):,} draws are worth {optimum.effective:,.0f} of it"
-    )
-    if optimum.effective < LEAST:
-        say(f"too few to tell its figures: fewer than {LEAST:.0f}; draw more, or ask for a higher temperature")
-        return
-    table = new_table(
-        "what the prior has, the optimum, and real items; mean ± 95 % interval", "prior", "optimum", "real"
-    )
+    laws = {"optimum": tilt(found.scores.totals, temperature)}
+    kept = held(found, temperature, hold) if hold and laws["optimum"].effective >= LEAST else None
+    laws |= {"held": kept.optimum} if kept else {}
+    for name, law in laws.items():
+        say(
+            f"the optimum{' that holds them' * (name == 'held')} at c = {temperature:g} is {law.kl:.2f} nats from the "
+            f"prior; {len(found.tokens):,} draws are worth {law.effective:,.0f} of it"
+        )
+        if law.effective < LEAST:
+            say(f"too few to tell its figures: fewer than {LEAST:.0f}; draw more, or ask for a higher temperature")
+            return None
+    title = "what the prior has, the optimum, and real items; mean ± 95 % interval"
+    table = new_table(title, "prior", *laws, "real")
     for one in (row for row in found.figures if not row.of_set):
-        cells = [figure(m.mean, m.halfwidth, m.percent) for m in (one, one.weighted(optimum.weights))]
+        every = [one, *(one.weighted(law.weights) for law in laws.values())]
+        cells = [figure(m.mean, m.halfwidth, m.percent) for m in every]
         table.add_row(one.name, *cells, figure(one.reference, None, one.percent))
     console.print(table)
+    return kept
 
 
 def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import click
 from seqtutor.cli.options import SEED, DomainCommand, typed
 from seqtutor.domain import Domain, RewardTerm, load
 from seqtutor.errors import UserError, unknown
+from seqtutor.files import check_new, write_new
 
 if TYPE_CHECKING:
     from seqtutor.inference import Inference
@@ -59,10 +59,8 @@ def infer(domain: str, examples: tuple[str, ...], **given: Any) -> None:
         raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
     if asked.among and (asked.prior or asked.texts):
         raise UserError("--among replaces the prior's texts: leave out --prior and --texts")
-    if asked.output and Path(asked.output).exists():
-        raise UserError(f"{asked.output} exists; name another file with --output, or remove it")
-    if asked.output and not os.access(Path(asked.output).absolute().parent, os.W_OK):
-        raise UserError(f"cannot write {asked.output}: its folder is missing, or may not be written to")
+    if asked.output:
+        check_new(Path(asked.output))
     options = typed({key: value for key, value in given.items() if key not in own})
     _infer(load(domain, options), _named(examples), asked, options)
 
@@ -138,7 +136,7 @@ def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[s
             text = of_figures(*about, shared or only, only, terms, base)
         else:
             text, warnings = config(*about, shared or only, only, terms, base)
-        _write(Path(asked.output), text)
+        write_new(Path(asked.output), text)
         for warning in warnings:
             say(warning)
         say(f"written: {asked.output}; tune with: seqtutor train --config {shlex.quote(asked.output)}")
@@ -213,10 +211,3 @@ def _read(name: str, items: Items) -> str:
     left = f"; {len(items.problems):,} left out: {'; '.join(items.problems[:SHOWN])}" if items.problems else ""
     twice = f"; {items.repeats:,} stood there more than once and count once" if items.repeats else ""
     return f"{name}: {len(items.texts):,} items{cut}{twice}{left}{' ...' if len(items.problems) > SHOWN else ''}"
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
