@@ -48,6 +48,7 @@ class SequenceTerm:
     invalid: float = 0.0
     costly: bool = False
     filter: bool = False  # its score, 0 to 1, multiplies the reward instead of adding to it
+    of_figures: bool = False  # as of a TokenTerm; it is added to a geometric mean of the others
 
     @property
     def counts(self) -> bool:

@@ -221,7 +221,6 @@ def test_a_profile_that_holds_figures_is_written_and_runs(tmp_path, monkeypatch)
         (["music", "--hold", "all"], "--hold is told from samples of the prior: add --draws 20000"),
         (["music", "--output", "x.toml"], "--output writes what holds figures: name some with --hold, or --hold all"),
         (["music", "--draws", "400", "--hold", "setpwise motion"], "did you mean 'stepwise motion'?"),
-        (["product.toml", "--draws", "9", "--hold", "all"], "this profile has combine = 'geometric'"),
         (["twice.toml", "--draws", "9", "--hold", "all"], "the profile has [terms.held] already"),
         (["music", "--draws", "9", "--hold", "all", "--output", "twice.toml"], "twice.toml exists; name another"),
         (["music", "--draws", "9", "--hold", "all", "--output", "a/b.toml"], "cannot write a/b.toml: its folder is"),
@@ -229,7 +228,6 @@ def test_a_profile_that_holds_figures_is_written_and_runs(tmp_path, monkeypatch)
 )
 def test_what_cannot_be_held_is_said(tmp_path, monkeypatch, given, line):
     monkeypatch.chdir(tmp_path)
-    Path("product.toml").write_text('domain = "molecules"\ncombine = "geometric"\n')
     Path("twice.toml").write_text('domain = "molecules"\n[terms.held]\nkind = "figures"\nTPSA = 0.1\n')
     said = CliRunner().invoke(main, ["calibrate", *given, "-n", "20"])
     assert said.exit_code == 1

@@ -185,6 +185,16 @@ def test_the_geometric_mean_is_weighted_and_zero_where_one_is():
     )
 
 
+def test_what_is_of_figures_is_added_to_a_geometric_mean_and_a_filter_takes_it_too():
+    """By hand: .25 alone, less a tenth of the length; "b" fails the filter."""
+    share = SequenceTerm("share", 2.0, "", "", lambda texts: [0.25] * len(texts))
+    held = SequenceTerm("length", -0.1, "", "", lengths().values, of_figures=True)
+    passing = SequenceTerm("a", 0.0, "", "", lambda texts: [float("a" in text) for text in texts], filter=True)
+    scores = score(transformed_scorer({}, share, held, passing, geometric=True), "a", "ab", "b")
+    np.testing.assert_allclose(scores.totals, [0.15, 0.05, 0])
+    np.testing.assert_allclose(score(transformed_scorer({}, held, geometric=True), "ab").totals, [-0.2])
+
+
 def test_a_geometric_mean_refuses_what_is_no_share():
     with pytest.raises(UserError, match="scores from 0 to 1; term 'length' gave 3: give it a transform"):
         score(transformed_scorer({}, lengths(), geometric=True), "abc")

@@ -103,8 +103,6 @@ def _check_held(settings: TrainConfig, read: Mapping[str, Any], draws: int, hold
         raise UserError("--hold is told from samples of the prior: add --draws 20000")
     if output and not hold:
         raise UserError("--output writes what holds figures: name some with --hold, or --hold all")
-    if hold and settings.combine != "sum":
-        raise UserError(f"--hold adds a term to a sum, and this profile has combine = '{settings.combine}'")
     if hold and HELD in read.get("terms", {}):
         raise UserError(f"the profile has [terms.{HELD}] already: take it out, and hold all that is to be held at once")
     if output:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from seqtutor.arrays import Ids, Values
-from seqtutor.domain import Domain, RewardTerm, SequenceTerm
+from seqtutor.domain import Domain, RewardTerm
 from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError, shortened
 from seqtutor.files import read_text, readable
@@ -45,7 +45,7 @@ class Base:
 
 def offered(domain: Domain) -> list[RewardTerm]:
     """The terms that can be inferred: all of the domain's but the costly ones, and what is made of its figures."""
-    return [term for term in weighted_terms(domain, {}) if isinstance(term, SequenceTerm) or not term.of_figures]
+    return [term for term in weighted_terms(domain, {}) if not term.of_figures]
 
 
 def encoded(domain: Domain, text: str) -> list[list[int]]:

@@ -60,4 +60,5 @@ def made(domain: Domain, name: str, weights: Mapping[str, Any]) -> SequenceTerm:
         found = parts(domain, texts)
         return np.asarray(sum(weight * found[figure] for figure, weight in weights.items()) + np.zeros(len(texts)))
 
-    return SequenceTerm(name, 1.0, "nats by which the figures are pulled to those of real items", "", values, INVALID)
+    said = "what pulls figures to those of real items"
+    return SequenceTerm(name, 1.0, said, "", values, INVALID, of_figures=True)

@@ -21,7 +21,7 @@ from seqtutor.rewards.transforms import Transform
 
 @dataclass(frozen=True)
 class Reward:
-    """R(values): the weighted sum, or geometric mean, of the terms' scores."""
+    """R(values): the weighted sum, or geometric mean, of the terms' scores; what is of figures is added to either."""
 
     terms: Sequence[RewardTerm]
     settings: Mapping[str, TermSettings] = field(default_factory=dict)
@@ -34,11 +34,10 @@ class Reward:
         Raises UserError where a geometric mean is asked of scores outside 0..1.
         """
         passed = self.passed(values, valid)
-        if self.geometric and any(term.weight for term in self.terms):
-            return on_last_step(passed * self._geometric_mean(values, valid), real)
-        reward: Values = np.zeros(values.shape[:2])
+        mean = self._geometric_mean(values, valid) if self.geometric else np.zeros(len(values))
+        reward: Values = on_last_step(mean, real)
         for k, term in enumerate(self.terms):
-            if term.weight:
+            if term.weight and (term.of_figures or not self.geometric):
                 plain = not isinstance(term, SequenceTerm) and not self.transform(term)
                 earned = values[..., k] if plain else on_last_step(self.score(k, values, valid), real)
                 reward += term.weight * np.nan_to_num(earned)
@@ -98,8 +97,10 @@ class Reward:
         return term.invalid if table is None else table.invalid_score(term.invalid)
 
     def _geometric_mean(self, values: Values, valid: Flags) -> Values:
-        """(B,): the product of score^(weight / sum of weights); 0 where a score is not known."""
-        used = [(k, term) for k, term in enumerate(self.terms) if term.weight]
+        """(B,): the product of score^(weight / sum of weights); 0 where a score is not known, or none counts."""
+        used = [(k, term) for k, term in enumerate(self.terms) if term.weight and not term.of_figures]
+        if not used:
+            return np.zeros(len(values))
         scores = np.stack([self.score(k, values, valid) for k, _ in used], -1)
         known: Flags = np.isfinite(scores.sum(-1))
         for (_, term), column in zip(used, scores.T, strict=True):
