@@ -17,6 +17,7 @@ from seqtutor.domain import DataLine, Domain
 from seqtutor.encoding import family_of, with_end, wrong_length
 from seqtutor.errors import UserError
 from seqtutor.files import check_tree, digest, found_from, read_bytes
+from seqtutor.plugin.contract import TERM
 from seqtutor.rewards.outcomes import LARGEST
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -79,6 +80,28 @@ class Record:
         chosen = ", ".join(dict.fromkeys(column for column in self.columns if column != TEXT))
         column = f", which stand in column {chosen}" if chosen else ""
         return f"{len(self.lines):,} lines of {len(self.texts):,} texts{column}{twice}"
+
+
+def recorded_terms(tables: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
+    """The tables of terms with one for each COLUMN or NAME=COLUMN that is said of a record.
+
+    >>> recorded_terms({}, ["pIC50=pIC50 (nM)", "stars"])
+    {'pIC50': {'record': 'pIC50 (nM)'}, 'stars': {'record': 'stars'}}
+    """
+    known = {table.get("record") for table in tables.values() if isinstance(table, Mapping)} - {None}
+    new: dict[str, Any] = {}
+    for text in said or (() if known else ("reward",)):
+        name, _, column = text.partition("=")
+        if name in new:
+            raise UserError(
+                f"log_reward names '{name}' twice, the second time as '{text}': give each a name of its own"
+            )
+        if not column and text in known:
+            continue
+        if not TERM.fullmatch(name):
+            raise UserError(f"column '{text}' has no name that a term can have: give one, --log-reward 'NAME={text}'")
+        new[name] = {**dict(tables.get(name, {})), "record": column or text}
+    return {**tables, **new}
 
 
 def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str], text: str = "") -> Record:
@@ -152,7 +175,7 @@ def _lines(domain: Domain, path: Path, columns: Mapping[str, str], text: str) ->
         raise UserError(f"the record {path} is empty: it needs a column of texts and one of numbers")
     if not cells:
         raise UserError(f"the record {path} has no line that can be read: {rows[0][0]}: {rows[0][1]}")
-    taken = [_column(path, heads, column) for column in columns.values()]
+    taken = [_column(path, heads, name, column) for name, column in columns.items()]
     place = _text_column(domain, path, heads, cells, text, taken)
     return place, [
         DataLine(where, None, row) if isinstance(row, str) else _line(domain, where, row, place, taken)
@@ -160,13 +183,14 @@ def _lines(domain: Domain, path: Path, columns: Mapping[str, str], text: str) ->
     ]
 
 
-def _column(path: Path, heads: Sequence[str], name: str) -> str:
-    for candidate in (name, f"term.{name}"):
+def _column(path: Path, heads: Sequence[str], name: str, column: str) -> str:
+    """The head of the column of the term `name`; one that is itself 'name=column' is meant, too."""
+    for candidate in (column, f"term.{column}", f"{name}={column}"):
         if candidate in heads:
             return candidate
     raise UserError(
-        f"the record {path} has no column '{name}' (it has: {', '.join(heads) or 'none'}); name one with --log-reward, "
-        "or as the NAME of --surrogate NAME=FILE"
+        f"the record {path} has no column '{column}' (it has: {', '.join(heads) or 'none'}); name one with "
+        "--log-reward COLUMN or NAME=COLUMN, or as the NAME of --surrogate NAME=FILE"
     )
 
 
