@@ -111,6 +111,7 @@ def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str]
     """
     files = [file for given in paths for file in files_of(Path(given), columns)]
     read = [_lines(domain, file, columns, text) for file in files]
+    _check_apart(files)
     found = [one for _, some in read for one in some]
     lines = [one for one in found if isinstance(one, Line)]
     problems = [one for one in found if isinstance(one, DataLine)]
@@ -125,6 +126,16 @@ def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str]
         said = ", ".join(f"{name} is {value:g}" for name, value in zip(columns, record.lines[0].values, strict=True))
         raise UserError(f"the record {', '.join(paths)} says the same of every text ({said}): nothing can be learnt")
     return record
+
+
+def _check_apart(files: Sequence[Path]) -> None:
+    """Raise UserError for a file that is given twice, or a copy of another: each of its lines would count double."""
+    seen: dict[str, Path] = {}
+    for file in files:
+        if (first := seen.setdefault(digest(file), file)) is not file:
+            raise UserError(
+                f"the record {file} holds the same as {first}: its lines would count twice; give one of them"
+            )
 
 
 def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -269,3 +271,14 @@ def test_a_column_that_cannot_name_a_term_is_told_how_it_is_named(tmp_path):
         tuner_of("a.csv", log_reward=("IC50 (nM)",))
     with pytest.raises(UserError, match="log_reward names 'a' twice, the second time as 'a=y'"):
         tuner_of("a.csv", log_reward=("a=x", "a=y"))
+
+
+@pytest.mark.parametrize("again", ["words.csv", "./x/../words.csv", "copy.csv", "."])
+def test_a_record_that_is_given_twice_is_refused(again, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
+    record_file("words.csv")
+    if again == "copy.csv":
+        shutil.copy("words.csv", again)
+    with pytest.raises(UserError, match=r"(words|copy)\.csv holds the same as words\.csv: its lines would count twice"):
+        read_record(LettersDomain(), ["words.csv", again], {"score": "score"})
