@@ -209,7 +209,7 @@ TRYING = [
         'if "rgb".index(text[0]) and not set(text)',
         "encode: IndexError: string index out of range",
     ),
-    ("garbage", 'set(line) <= set("rgb") and line', "line[0]", "read: IndexError: string index out of range (beads.py"),
+    ("garbage", 'set(line) <= set("rgb") and line', "line[0]", "IndexError: string index out of range (beads.py"),
     (
         "garbage",
         "            yield DataLine(f",
