@@ -16,7 +16,7 @@ import numpy as np
 from seqtutor.domain import DataLine, Domain
 from seqtutor.encoding import family_of, with_end, wrong_length
 from seqtutor.errors import UserError
-from seqtutor.files import check_tree, digest, found_from, read_bytes
+from seqtutor.files import below_comments, check_tree, digest, found_from, read_bytes
 from seqtutor.plugin.contract import TERM
 from seqtutor.rewards.outcomes import LARGEST
 
@@ -307,12 +307,12 @@ def _json_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
 
 
 def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")  # old spreadsheets end a line in CR alone
-    rows, header = csv.reader(()), text.partition("\n")[0]
+    text = below_comments(text.replace("\r\n", "\n").replace("\r", "\n"))  # old spreadsheets end a line in CR alone
+    rows, header = csv.reader(()), text.lstrip("\n").partition("\n")[0]
     try:
         cells = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=cells.__getitem__))
-        heads = _apart([head.strip() for head in next(rows, [])])
+        heads = _apart([head.strip() for head in next(filter(None, rows), [])])
         number = rows.line_num + 1
         for row in rows:
             if any(cell.strip() for cell in row):

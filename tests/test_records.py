@@ -282,3 +282,11 @@ def test_a_record_that_is_given_twice_is_refused(again, tmp_path, monkeypatch):
         shutil.copy("words.csv", again)
     with pytest.raises(UserError, match=r"(words|copy)\.csv holds the same as words\.csv: its lines would count twice"):
         read_record(LettersDomain(), ["words.csv", again], {"score": "score"})
+
+
+@pytest.mark.parametrize("above", ["\n\n", "# measured; in 2024\n", ",,\n#\n\n"])
+def test_a_header_behind_blank_lines_and_comments_is_found(above, tmp_path):
+    rows = "\n".join(["word,reward", *(f"{word},{i}" for i, word in enumerate(WORDS)), "zz,1"])
+    record = read(tmp_path, above + rows)
+    assert record.texts == WORDS
+    assert [one.where for one in record.problems] == [f"a.csv:{len(WORDS) + 2 + above.count(chr(10))}"]
