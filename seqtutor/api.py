@@ -31,7 +31,7 @@ from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.tables import given_again, pinned, weighted_once
 from seqtutor.rewards.taste import within_budget
-from seqtutor.rewards.terms import check_names
+from seqtutor.rewards.terms import check_kept, check_names
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import Evaluation
 from seqtutor.runs.folder import RunFolder, as_it_ran, checked_run, new_folder, open_run, whole_rows
@@ -190,6 +190,8 @@ def opened(
     config = changed(
         config, options=dataclasses.asdict(domain.options), terms=terms, weights=weights, **computing(config)
     )
+    if old:
+        check_kept(domain, old)
     tried(load_objective(config.objective), config, domain)
     tuner = Tuner(domain, config, load_prior(name, domain), old)
     texts = [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None]

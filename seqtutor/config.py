@@ -156,7 +156,9 @@ class TrainConfig:
         (), "Record to learn from without an oracle: CSV, JSONL or a run folder; may be repeated.", lasting=True
     )
     log_reward: Sequence[str] = option(
-        (), "Column of the record that is a term of the reward, 'reward' if none is named; may be repeated."
+        (),
+        "Column of the record that is a term of the reward, or NAME=COLUMN to call it NAME; 'reward' if none is named; "
+        "may be repeated.",
     )
     log_text: str = option("", "Column of the record that holds the texts; empty: 'text', or where items are read.")
     unseen: str = option("mean", "Score of a text that is not in the record: its mean, its min, or a number.")
@@ -188,7 +190,9 @@ class TrainConfig:
             value = merged.get(name, item.default_factory() if callable(item.default_factory) else item.default)
             object.__setattr__(self, name, value)
         if self.log:
-            object.__setattr__(self, "terms", recorded_terms(self.terms, self.log_reward or ("reward",)))
+            from seqtutor.records import recorded_terms  # it brings numpy along
+
+            object.__setattr__(self, "terms", recorded_terms(self.terms, self.log_reward))
         object.__setattr__(self, "settings", checked(cls(**{k: merged[k] for k in numbers if k in merged})))
         self._check()
 
@@ -224,13 +228,6 @@ class TrainConfig:
     def term_weights(self) -> Mapping[str, float]:
         """The weights that were given, and 0 for what is held out."""
         return {**self.weights, **dict.fromkeys(self.hold_out, 0.0)}
-
-
-def recorded_terms(tables: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """The tables of terms with one for each column of the record: `[terms.pIC50] record = "pIC50"`."""
-    known = {table.get("record") for table in tables.values() if isinstance(table, Mapping)}
-    new = {name: {**dict(tables.get(name, {})), "record": name} for name in columns if name not in known}
-    return {**tables, **new}
 
 
 def _misplaced(key: str, value: Any, objective: str, numbers: Sequence[str]) -> UserError:

@@ -41,7 +41,7 @@ from seqtutor.priors.sampling import array_of, compared, draw, logp_of
 from seqtutor.priors.script import Script, script_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer, scorer_with
-from seqtutor.rewards.terms import settings_of, weighted_terms
+from seqtutor.rewards.terms import check_kept, settings_of, weighted_terms
 from seqtutor.runs.folder import checked_run, named_in, open_run
 
 
@@ -83,6 +83,8 @@ class Source:
 
     def scorer(self, leave_out: Sequence[str] = ()) -> Scorer:
         """How the run was scored; see `scorer_of`."""
+        if self.tuned:
+            check_kept(self.domain, self.folder)
         return scorer_of(self.domain, self.config, leave_out, run=self.folder)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,6 +27,23 @@ class Undecodable(UserError):
 def shortened(text: str, most: int = 60) -> str:
     """A text for a message: at most `most` characters of it."""
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+@contextmanager
+def about(text: str, among: Sequence[str] = ()) -> Iterator[None]:
+    """Add to a UserError that the block raises which item it is about, and its place `among` the others.
+
+    >>> with about("abc", ["ab", "abc"]):
+    ...     raise UserError("it has a c")
+    Traceback (most recent call last):
+    seqtutor.errors.UserError: it has a c (item 2 of 2: 'abc')
+    """
+    try:
+        yield
+    except UserError as error:
+        place = f"item {among.index(text) + 1:,} of {len(among):,}" if text in among else "item"
+        error.args = (f"{error} ({place}: '{plain(shortened(text))}')",)
+        raise
 
 
 def plain(text: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import stat
 import tomllib
@@ -20,6 +21,8 @@ from seqtutor.errors import UserError
 
 LARGEST = 1 << 30  # bytes of a file that is read whole
 CAREFUL = os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)  # so that no FIFO is waited for
+# Lines above a header: of blank cells, or a comment; "#smiles,name" is a header itself.
+ABOVE = re.compile(r"\A(?:(?:[ \t,;|]*|#(?!\w+[,;\t|])[^\r\n]*)(?:\r\n?|\n))+")
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -102,6 +105,15 @@ def _integers(value: Any) -> Iterator[int]:
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _integers(item)
+
+
+def below_comments(text: str) -> str:
+    r"""A table whose blank lines and comments (`# ...`) above the header are empty: each line keeps its number.
+
+    >>> below_comments("# of 2024\n,,\nword,score\nab,1\n")
+    '\n\nword,score\nab,1\n'
+    """
+    return ABOVE.sub(lambda found: "\n" * len(found[0].splitlines()), text, count=1)
 
 
 def read_table(path: Path) -> list[list[str]]:

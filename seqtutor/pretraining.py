@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from seqtutor.config import PretrainConfig
 from seqtutor.domain import Domain
 from seqtutor.encoding import padded, with_end
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, about
 from seqtutor.hardware import check_memory
 from seqtutor.inference.features import encoded
 from seqtutor.optimiser import Adam
@@ -31,6 +31,7 @@ from seqtutor.runs.checkpoint import Pace, Stateful, check_state, load_checkpoin
 from seqtutor.signals import whole
 from seqtutor.vocabulary import PAD, SPECIAL
 
+T = TypeVar("T")
 POOL = 50  # batches that are sorted by length together
 
 
@@ -80,12 +81,13 @@ def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Ex
     order = [texts[i] for i in np.random.default_rng([config.seed, 0]).permutation(len(texts))]
     most = max(1, round(config.held_out * len(order)))
     by_family = config.split == "family" and domain.offers("family")
-    families = whole_families(domain, order, most) if by_family else {}
+    families = whole_families(each(texts, domain.family), order, most) if by_family else {}
     aside = {text for members in families.values() for text in members}
     kept = [text for text in order if text in aside] or order[:most]
     rest = [text for text in order if text not in aside] if aside else order[most:]
-    items = [encoded(domain, text) for text in kept]
-    learnt = [[with_end(domain, lesson) for lesson in domain.lessons(text)] for text in rest]
+    measured = each(texts, lambda text: encoded(domain, text))
+    taught = each(texts, lambda text: [with_end(domain, lesson) for lesson in domain.lessons(text)])
+    items, learnt = [measured(text) for text in kept], [taught(text) for text in rest]
     held_out, train = ([s for item in part for s in item] for part in (items, learnt))
     if not train or not held_out:
         raise UserError(
@@ -96,14 +98,24 @@ def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Ex
     return Examples(train, held_out, unused, [len(item) for item in items if item], len(families))
 
 
-def whole_families(domain: Domain, texts: Sequence[str], most: int) -> dict[str, list[str]]:
+def each(texts: Sequence[str], ask: Callable[[str], T]) -> Callable[[str], T]:
+    """The question `ask`, of which an error says which of `texts` it is about."""
+
+    def asked(text: str) -> T:
+        with about(text, texts):
+            return ask(text)
+
+    return asked
+
+
+def whole_families(family: Callable[[str], str], texts: Sequence[str], most: int) -> dict[str, list[str]]:
     """Families with all their members, at most `most` in all, in the order of `texts`; those that do not fit left out.
 
     None where each family is larger than that: then nothing but single items can be held out.
     """
     families: dict[str, list[str]] = {}
     for text in texts:
-        families.setdefault(domain.family(text), []).append(text)
+        families.setdefault(family(text), []).append(text)
     kept: dict[str, list[str]] = {}
     for name, members in families.items():
         if len(members) <= most:
@@ -254,7 +266,8 @@ def respelt(
 
     def other(ids: Sequence[int]) -> list[int]:
         text = domain.decode(domain.vocabulary.decode(ids))
-        return with_end(domain, domain.rewrite(text, rng))
+        with about(text):
+            return with_end(domain, domain.rewrite(text, rng))
 
     return [other(ids) if rng.random() < share else ids for ids in sequences]
 

@@ -16,7 +16,8 @@ import numpy as np
 from seqtutor.domain import DataLine, Domain
 from seqtutor.encoding import family_of, with_end, wrong_length
 from seqtutor.errors import UserError
-from seqtutor.files import check_tree, digest, found_from, read_bytes
+from seqtutor.files import below_comments, check_tree, digest, found_from, read_bytes
+from seqtutor.plugin.contract import TERM
 from seqtutor.rewards.outcomes import LARGEST
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -81,6 +82,28 @@ class Record:
         return f"{len(self.lines):,} lines of {len(self.texts):,} texts{column}{twice}"
 
 
+def recorded_terms(tables: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
+    """The tables of terms with one for each COLUMN or NAME=COLUMN that is said of a record.
+
+    >>> recorded_terms({}, ["pIC50=pIC50 (nM)", "stars"])
+    {'pIC50': {'record': 'pIC50 (nM)'}, 'stars': {'record': 'stars'}}
+    """
+    known = {table.get("record") for table in tables.values() if isinstance(table, Mapping)} - {None}
+    new: dict[str, Any] = {}
+    for text in said or (() if known else ("reward",)):
+        name, _, column = text.partition("=")
+        if name in new:
+            raise UserError(
+                f"log_reward names '{name}' twice, the second time as '{text}': give each a name of its own"
+            )
+        if not column and text in known:
+            continue
+        if not TERM.fullmatch(name):
+            raise UserError(f"column '{text}' has no name that a term can have: give one, --log-reward 'NAME={text}'")
+        new[name] = {**dict(tables.get(name, {})), "record": column or text}
+    return {**tables, **new}
+
+
 def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str], text: str = "") -> Record:
     """The lines of all files; `columns`: by the name of a term, the column that says it.
 
@@ -88,6 +111,7 @@ def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str]
     """
     files = [file for given in paths for file in files_of(Path(given), columns)]
     read = [_lines(domain, file, columns, text) for file in files]
+    _check_apart(files)
     found = [one for _, some in read for one in some]
     lines = [one for one in found if isinstance(one, Line)]
     problems = [one for one in found if isinstance(one, DataLine)]
@@ -102,6 +126,16 @@ def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str]
         said = ", ".join(f"{name} is {value:g}" for name, value in zip(columns, record.lines[0].values, strict=True))
         raise UserError(f"the record {', '.join(paths)} says the same of every text ({said}): nothing can be learnt")
     return record
+
+
+def _check_apart(files: Sequence[Path]) -> None:
+    """Raise UserError for a file that is given twice, or a copy of another: each of its lines would count double."""
+    seen: dict[str, Path] = {}
+    for file in files:
+        if (first := seen.setdefault(digest(file), file)) is not file:
+            raise UserError(
+                f"the record {file} holds the same as {first}: its lines would count twice; give one of them"
+            )
 
 
 def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:
@@ -152,7 +186,7 @@ def _lines(domain: Domain, path: Path, columns: Mapping[str, str], text: str) ->
         raise UserError(f"the record {path} is empty: it needs a column of texts and one of numbers")
     if not cells:
         raise UserError(f"the record {path} has no line that can be read: {rows[0][0]}: {rows[0][1]}")
-    taken = [_column(path, heads, column) for column in columns.values()]
+    taken = [_column(path, heads, name, column) for name, column in columns.items()]
     place = _text_column(domain, path, heads, cells, text, taken)
     return place, [
         DataLine(where, None, row) if isinstance(row, str) else _line(domain, where, row, place, taken)
@@ -160,13 +194,14 @@ def _lines(domain: Domain, path: Path, columns: Mapping[str, str], text: str) ->
     ]
 
 
-def _column(path: Path, heads: Sequence[str], name: str) -> str:
-    for candidate in (name, f"term.{name}"):
+def _column(path: Path, heads: Sequence[str], name: str, column: str) -> str:
+    """The head of the column of the term `name`; one that is itself 'name=column' is meant, too."""
+    for candidate in (column, f"term.{column}", f"{name}={column}"):
         if candidate in heads:
             return candidate
     raise UserError(
-        f"the record {path} has no column '{name}' (it has: {', '.join(heads) or 'none'}); name one with --log-reward, "
-        "or as the NAME of --surrogate NAME=FILE"
+        f"the record {path} has no column '{column}' (it has: {', '.join(heads) or 'none'}); name one with "
+        "--log-reward COLUMN or NAME=COLUMN, or as the NAME of --surrogate NAME=FILE"
     )
 
 
@@ -272,12 +307,12 @@ def _json_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
 
 
 def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")  # old spreadsheets end a line in CR alone
-    rows, header = csv.reader(()), text.partition("\n")[0]
+    text = below_comments(text.replace("\r\n", "\n").replace("\r", "\n"))  # old spreadsheets end a line in CR alone
+    rows, header = csv.reader(()), text.lstrip("\n").partition("\n")[0]
     try:
         cells = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=cells.__getitem__))
-        heads = _apart([head.strip() for head in next(rows, [])])
+        heads = _apart([head.strip() for head in next(filter(None, rows), [])])
         number = rows.line_num + 1
         for row in rows:
             if any(cell.strip() for cell in row):

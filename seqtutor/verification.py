@@ -23,6 +23,7 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain, TokenTerm
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import Steps, taken
+from seqtutor.objectives.trial import asked
 from seqtutor.priors.model import FORBIDDEN, LstmModel, Model
 from seqtutor.priors.policies import frozen
 from seqtutor.priors.sampling import sequence_mask
@@ -216,11 +217,12 @@ class Proof:
 
 
 def prove(world: World, name: str) -> Proof:
-    """Check one installed objective."""
+    """Check one installed objective. Raises UserError where its loss raises anything."""
     began, objective = time.monotonic(), load_objective(name)
-    at_optimum, beside = loss_at_optimum(world, objective)
-    multiple, residue = gradient_of_j(world, objective, squared=True)
-    _, shipped = gradient_of_j(world, objective)
-    before, after = train(world, name)
+    with asked(name, objective):
+        at_optimum, beside = loss_at_optimum(world, objective)
+        multiple, residue = gradient_of_j(world, objective, squared=True)
+        _, shipped = gradient_of_j(world, objective)
+        before, after = train(world, name)
     seconds = time.monotonic() - began
     return Proof(name, objective.exact, at_optimum, beside, multiple, residue, shipped, before, after, seconds)

@@ -57,6 +57,7 @@ LOADING = [
         "longest: Most = option(8,",
         "cannot be loaded: NameError: name 'Most' is not defined",
     ),
+    ("option(8, ", "option(8, 9 or ", "option 'longest' could not be typed, as it has no help"),
     ('option("tin",', 'option("lead",', "the default 'lead', which is none of its choices: tin, gold"),
     (
         '{"temperature": 0.5}',
@@ -209,7 +210,7 @@ TRYING = [
         'if "rgb".index(text[0]) and not set(text)',
         "encode: IndexError: string index out of range",
     ),
-    ("garbage", 'set(line) <= set("rgb") and line', "line[0]", "read: IndexError: string index out of range (beads.py"),
+    ("garbage", 'set(line) <= set("rgb") and line', "line[0]", "IndexError: string index out of range (beads.py"),
     (
         "garbage",
         "            yield DataLine(f",

@@ -5,12 +5,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from letters import LettersDomain
+from letters import LettersDomain, new_model
 
-from seqtutor import SequenceTerm, UserError
+from seqtutor import SequenceTerm, UserError, evaluate, generate, tune
 from seqtutor.config import MADE_BY, TrainConfig
 from seqtutor.plugin.guard import Guarded
-from seqtutor.priors.files import digest
+from seqtutor.priors.files import digest, save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.alarms import Watch
 from seqtutor.runs.folder import RunFolder, as_it_ran, whole_rows
@@ -84,3 +84,26 @@ def test_a_plugin_that_says_no_share_of_what_is_commonest_ends_no_run(said):
             return said
 
     assert np.isnan(shares(Guarded(Odd()), ["ab", "b"])["commonest"])
+
+
+def test_the_terms_that_a_plugin_has_lost_and_won_since_are_named(installed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prior").mkdir()
+    save_model(new_model(spread=1.0, hidden=8), tmp_path / "prior", "model", domain="letters")
+    halves = {"halves": lambda texts: [0.5] * len(texts)}
+    run = tune("letters", prior="./prior", terms=halves, objective="tb", updates=1, rollouts=8, batch=8, samples=20,
+               folder="run")  # fmt: skip
+    rises, variety = LettersDomain().terms()
+    dear = SequenceTerm("dear", 0.0, "costly", "", lambda texts: np.ones(len(texts)), costly=True)
+    monkeypatch.setattr(LettersDomain, "terms", lambda self: [dear, dataclasses.replace(variety, name="kinds"), rises])
+    said = r"has lost terms that the run run has: variety \(new since: kinds\); install the plugin as it was then"
+    for ask in (
+        lambda: tune(resume="run", terms=halves, updates=2),
+        lambda: generate("./run", 3, draws=2),
+        lambda: evaluate("./run", n=3, leave_out=["halves"]),
+    ):
+        with pytest.raises(UserError, match=said):
+            ask()
+    monkeypatch.setattr(LettersDomain, "terms", lambda self: [dear, variety, rises])
+    assert generate("./run", 3) == run.sample(3)
+    assert evaluate("./run", n=3, leave_out=["halves"])

@@ -22,13 +22,15 @@ from letters import (
     new_model,
 )
 
-from seqtutor import EOS, PAD, UserError, pretraining
+from seqtutor import EOS, PAD, Domain, UserError, pretraining
 from seqtutor.config import FURTHER, PretrainConfig, build
 from seqtutor.drawing import open_model
 from seqtutor.encoding import padded
+from seqtutor.plugin.guard import guarded
 from seqtutor.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, pretrain, save_prior
 from seqtutor.priors.files import load_prior, read_about, save_model
 from seqtutor.priors.sampling import sample_tokens
+from seqtutor.testing import rehearse
 
 LONGEST = 30
 DOMAIN = LettersDomain(Options(longest=LONGEST + 1))
@@ -156,6 +158,39 @@ def test_a_family_is_learnt_from_or_held_out_as_a_whole():
         assert (len(held), data.families, len(data.held_out)) == (2, 2, 8)
         assert len(data.train) + len(data.held_out) == len(words)
         assert VOCABULARY.encode("a")[0] in train
+
+
+def failing(hook, bad):
+    """A domain of which `hook` fails at one item."""
+
+    def fails(self, text):
+        return 1 / 0 if text == bad else getattr(LettersDomain, hook)(self, text)
+
+    return guarded(type("Failing", (LettersDomain,), {hook: fails})(Options(longest=31)))
+
+
+@pytest.mark.parametrize("hook", ["lessons", "excerpts", "family"])
+def test_the_item_at_which_a_plugin_fails_is_named(hook):
+    words = ["ab" * n for n in range(1, 11)]
+    with pytest.raises(UserError, match=rf"ZeroDivisionError.*\(item 3 of 10: '{words[2]}'\)"):
+        examples(failing(hook, words[2]), words, config(held_out=0.2))
+
+
+def test_the_item_of_a_corpus_that_cannot_be_encoded_is_named():
+    with pytest.raises(UserError, match=r"encode: ZeroDivisionError.*\(item: 'abab'\)"):
+        rehearse(failing("encode", "abab"), ["ab", "ba", "abab"], corpus=True)
+
+
+def test_the_line_behind_which_a_plugin_cannot_read_on_is_named(tmp_path):
+    class Failing(LettersDomain):
+        read = Domain.read
+
+        def encode(self, text):
+            return list(text) if text != "abba" else 1 / 0
+
+    (path := tmp_path / "words.txt").write_text("ab\n\nba\nabba\n")
+    with pytest.raises(UserError, match=r"read, behind words.txt:3: ZeroDivisionError"):
+        list(guarded(Failing()).read(path))
 
 
 def test_single_items_are_held_out_where_every_family_is_too_large():

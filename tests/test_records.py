@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from letters import LettersDomain, every, log_probabilities
 from scored import MANY, WORDS, completed, record_file, tuner_of
 
 from seqtutor import EOS, UserError
+from seqtutor.config import changed
 from seqtutor.offline import share_explained
 from seqtutor.records import read_record
 from seqtutor.rewards.scorer import Scorer
@@ -243,3 +246,47 @@ def test_an_item_of_another_length_is_told_the_length_of_items(tmp_path):
     rows = "\n".join(["text,reward", *(f"{word},{i}" for i, word in enumerate(MANY)), "abcabcabcabcabcabcabc,1"])
     problem = read(tmp_path, rows).problems[0].problem
     assert problem.endswith(f"it has 22 tokens, and items of this domain have at most {LettersDomain().max_length}")
+
+
+@pytest.mark.parametrize("column", ["IC50 (nM)", "IC50=nM", "term.nM"])
+def test_a_column_is_read_as_a_term_of_another_name(column, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("".join([f"word,{column}\n", *(f"{word},{i}\n" for i, word in enumerate(WORDS))]))
+    said = "IC50=nM" if "nM" in column and "(" not in column else f"IC50={column}"
+    tuner = tuner_of(path, log_reward=(said,))
+    assert [term.name for term in tuner.scorer.terms if term.weight] == ["IC50"]
+    assert tuner.scorer.recorded["IC50"][WORDS[3]] == 3.0
+    again = changed(tuner.config, seed=1)
+    assert again.terms == tuner.config.terms
+
+
+def test_a_config_whose_table_names_the_column_needs_no_more(tmp_path):
+    path, known = record_file(tmp_path / "words.csv")
+    tuner = tuner_of(path, log_reward=(), terms={"liked": {"record": "score"}})
+    assert tuner.scorer.recorded == {"liked": pytest.approx(known)}
+
+
+def test_a_column_that_cannot_name_a_term_is_told_how_it_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"give one, --log-reward 'NAME=IC50 \(nM\)'"):
+        tuner_of("a.csv", log_reward=("IC50 (nM)",))
+    with pytest.raises(UserError, match="log_reward names 'a' twice, the second time as 'a=y'"):
+        tuner_of("a.csv", log_reward=("a=x", "a=y"))
+
+
+@pytest.mark.parametrize("again", ["words.csv", "./x/../words.csv", "copy.csv", "."])
+def test_a_record_that_is_given_twice_is_refused(again, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
+    record_file("words.csv")
+    if again == "copy.csv":
+        shutil.copy("words.csv", again)
+    with pytest.raises(UserError, match=r"(words|copy)\.csv holds the same as words\.csv: its lines would count twice"):
+        read_record(LettersDomain(), ["words.csv", again], {"score": "score"})
+
+
+@pytest.mark.parametrize("above", ["\n\n", "# measured; in 2024\n", ",,\n#\n\n"])
+def test_a_header_behind_blank_lines_and_comments_is_found(above, tmp_path):
+    rows = "\n".join(["word,reward", *(f"{word},{i}" for i, word in enumerate(WORDS)), "zz,1"])
+    record = read(tmp_path, above + rows)
+    assert record.texts == WORDS
+    assert [one.where for one in record.problems] == [f"a.csv:{len(WORDS) + 2 + above.count(chr(10))}"]

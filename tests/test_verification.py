@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
+
 import pytest
 import torch
 from click.testing import CliRunner
+from conftest import replace_installed
 
 import seqtutor.verification as verification
 from seqtutor.cli import main
@@ -12,6 +15,17 @@ from seqtutor.objectives import Objective, OnPolicy, load_objective
 from seqtutor.plugins import installed
 from seqtutor.verification import gradient_of_j, loss_at_optimum, new_world, train
 
+
+def raises(s):
+    raise ZeroDivisionError("in the loss")
+
+
+def raises_late(s):
+    """Right on random numbers, but not where the world asks for pairs of words."""
+    return s.net.sum(-1).square() if len(s.values) != 2 else s.of_nothing
+
+
+bad, late = Objective(raises), Objective(raises_late)
 WORLD = new_world(1)
 OFF = sorted(name for name in installed("objective") if not load_objective(name).on_policy)
 
@@ -101,3 +115,18 @@ def test_an_unknown_objective_is_named_before_anything_is_run():
     assert result.exit_code == 1
     assert "'psii'" in result.output
     assert "psi" in result.output
+
+
+def test_a_broken_objective_is_named_and_the_others_are_proven(monkeypatch):
+    entries = {name: EntryPoint(name, f"test_verification:{name}", "seqtutor.objectives") for name in ("bad", "late")}
+    right = EntryPoint("right", "seqtutor.objectives:tb", "seqtutor.objectives")
+    replace_installed(monkeypatch, "objective", {**entries, "right": right, "psi": installed("objective")["psi"]})
+    monkeypatch.setattr(verification, "train", lambda world, name: (0.9, 0.001))
+    result = CliRunner().invoke(main, ["verify"])
+    assert result.exit_code == 1, result.output
+    first, second, last = result.stderr.strip().splitlines()
+    assert "objective 'bad': its loss cannot be used: ZeroDivisionError: in the loss (test_verification.py" in first
+    assert "objective 'late': its loss cannot be used: AttributeError" in second
+    assert last.endswith("not proven: bad, late")
+    rows = [line.split()[0] for line in result.stdout.splitlines() if line.rstrip().endswith("proven")]
+    assert rows == ["right", "psi"]

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 
 from rdkit.Chem import Mol, MolFromSmiles, MolToSmiles, RemoveHs, SDMolSupplier
@@ -18,7 +18,7 @@ from rdkit.rdBase import BlockLogs
 
 from seqtutor import DataLine, Undecodable, UserError
 from seqtutor.errors import shortened
-from seqtutor.files import read_bytes
+from seqtutor.files import below_comments, read_bytes
 from seqtutor_molecules.structures import LONGEST, canonical, check_length
 
 SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv", ".sdf")
@@ -154,10 +154,10 @@ def _rows(name: str, text: str, *, listed: bool) -> Iterator[Row]:
 
     `listed`: a .smi, whose first word is taken where no column stands out.
     """
+    text = below_comments(text)
     table = _layout(name, text, listed)
-    for number, row in _split(name, text, table.delimiter, listed=listed, whole=True):
-        if number == 1 and table.header:
-            continue
+    rows = _split(name, text, table.delimiter, listed=listed, whole=True)
+    for number, row in islice(rows, 1 if table.header else 0, None):
         cell = row[table.column].strip() if table.column < len(row) else ""
         where = f"{name}:{number}" if listed and not table.column else f"{name}:{number}, {table.label}"
         called = row[table.named].strip() if 0 <= table.named < len(row) else ""
@@ -171,7 +171,9 @@ def _layout(name: str, text: str, listed: bool) -> Table:
     """The delimiter and column by a header that names SMILES, else those under which most of the first rows parse."""
     best, most, headed = Table(DELIMITERS[0], 0), 0, None
     order = tuple(reversed(DELIMITERS)) if listed else DELIMITERS
-    order = ("\t", *order) if listed and "\t" in text.partition("\n")[0] else order  # names may have spaces
+    order = (
+        ("\t", *order) if listed and "\t" in text.lstrip("\r\n").partition("\n")[0] else order
+    )  # names may have spaces
     for delimiter in order:
         rows = [row for _, row in islice(_split(name, text, delimiter, listed=listed), LOOKED_AT)]
         heads = rows[0] if rows else []
@@ -226,19 +228,22 @@ def _parses(cell: str) -> bool:
 def _split(
     name: str, text: str, delimiter: str, *, listed: bool = False, whole: bool = False
 ) -> Iterator[tuple[int, list[str]]]:
-    """The number of its first line and the cells of each row; quotes may hold line breaks, but not between words.
+    """The number of its first line and the cells of each row, from the first that is not empty.
 
-    In a .smi with tabs, which is `listed`, a quote is a letter. `whole`: raise UserError for one that is never closed.
+    Quotes may hold line breaks, but not between words. In a .smi with tabs, which is `listed`, a quote is a letter.
+    `whole`: raise UserError for one that is never closed.
     """
     quotes = None if listed and delimiter == "\t" else '"'
     if delimiter == " ":
-        for number, line in enumerate(text.splitlines(), start=1):
-            yield number, line.split()
+        words = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
+        yield from dropwhile(lambda row: not row[1], words)
         return
     rows, number, last = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quotes), 1, 1
+    begun = False
     try:
         for row in rows:
-            yield number, row
+            if begun := begun or bool(row):
+                yield number, row
             last, number = number, rows.line_num + 1
     except csv.Error as error:
         said = (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
 from seqtutor.cli.options import SEED
+from seqtutor.errors import UserError, unknown
 
 
 @click.command()
@@ -31,18 +33,37 @@ def verify(names: tuple[str, ...], seed: int) -> None:
     from seqtutor.plugins import installed
     from seqtutor.verification import TEMPERATURE, Proof, new_world, prove
 
-    chosen = names or tuple(installed("objective"))
+    there = installed("objective")
+    chosen = list(dict.fromkeys(names or there))
+    if strange := [name for name in chosen if name not in there]:
+        raise unknown("objective", strange[0], there)
     torch.set_num_threads(1)  # tensors this small only wait for a second one
     world = new_world(seed)
-    for name in chosen:  # what is wrong is said before the first minute is spent
-        tried(load_objective(name), TrainConfig(objective=name), world.domain)
     proofs: list[Proof] = []
+    broken: list[str] = []
+    for name in chosen:  # what is wrong is said before the first minute is spent
+        with noted(name, broken):
+            tried(load_objective(name), TrainConfig(objective=name), world.domain)
+    usable = [name for name in chosen if name not in broken]
     with progress("verifying") as bar:
-        for name in chosen:
-            bar(len(proofs), len(chosen), name)
-            proofs.append(prove(world, name))
-    console.print(f"{len(world.tokens)} words, temperature {TEMPERATURE:g}; pi* found by listing them all")
-    console.print(proof_table(proofs))
+        for done, name in enumerate(usable):
+            bar(done, len(usable), name)
+            with noted(name, broken):
+                proofs.append(prove(world, name))
+    if proofs:
+        console.print(f"{len(world.tokens)} words, temperature {TEMPERATURE:g}; pi* found by listing them all")
+        console.print(proof_table(proofs))
     if not all(proof.exact for proof in proofs):
         console.print("an objective that claims less has another fixed point: see docs/objectives.md")
-    sys.exit(0 if all(proof.holds for proof in proofs) else 1)
+    if failed := [*broken, *(proof.name for proof in proofs if not proof.holds)]:
+        raise UserError(f"not proven: {', '.join(failed)}")
+
+
+@contextmanager
+def noted(name: str, broken: list[str]) -> Iterator[None]:
+    """Say what is wrong with an objective and note its name, so that the others are still proven."""
+    try:
+        yield
+    except UserError as error:
+        click.echo(str(error), err=True)
+        broken.append(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import get_args
 
@@ -15,6 +17,18 @@ from seqtutor.objectives.losses import Steps
 from seqtutor.plugins import line_of, place
 
 B, LONGEST = 4, 256  # sequences of the trial, and steps of each at the most
+
+
+@contextmanager
+def asked(name: str, objective: Objective) -> Iterator[None]:
+    """Turn whatever a stranger's loss raises in the block into a UserError that names the objective and the place."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        where = place(error, getattr(objective.loss, "__module__", "") or str(objective.loss).partition(":")[0])
+        raise UserError(f"objective '{name}': its loss cannot be used: {line_of(error)}{where}") from error
 
 
 def tried(objective: Objective, config: TrainConfig, domain: Domain) -> None:
@@ -36,12 +50,9 @@ def tried(objective: Objective, config: TrainConfig, domain: Domain) -> None:
     prior_logp, reward = (torch.randn(B, steps, generator=generator) for _ in range(2))
     tokens = torch.randint(words, (B, steps), generator=generator)
     every = torch.ones(B, steps, dtype=torch.bool)
-    try:
-        some = Steps(values.requires_grad_(), target, -prior_logp.abs(), tokens, reward, every, 1.0)
+    some = Steps(values.requires_grad_(), target, -prior_logp.abs(), tokens, reward, every, 1.0)
+    with asked(config.objective, objective):
         loss = objective(some, **objective.numbers(settings))
-    except Exception as error:  # whatever a stranger's loss raises
-        where = place(error, getattr(objective.loss, "__module__", "") or str(objective.loss).partition(":")[0])
-        raise wrong(f"its loss cannot be used: {line_of(error)}{where}") from error
     shape = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
     if shape != (B,):
         raise wrong(f"its loss gave {shape} for {B} sequences; one number of each is needed, a tensor ({B},)")

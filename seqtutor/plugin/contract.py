@@ -111,7 +111,7 @@ def _of_option(field: dataclasses.Field[Any], hint: Any, taken: Container[str]) 
     elif type(field.default) not in TYPES or hint is not type(field.default):
         named = getattr(hint, "__name__", hint)
         yield f"is of type {named}, its default {field.default!r}; int, float, str, bool are possible, and both alike"
-    if "help" not in field.metadata:
+    if not isinstance(field.metadata.get("help"), str):
         yield f"could not be typed, as it has no help; write option({field.default!r}, 'what it is')"
     choices = field.metadata.get("choices")
     if choices and field.default not in choices:

@@ -150,14 +150,16 @@ class Guarded(Domain):
             check_file(path)
         with readable(path), border(self.cls, "read", OF_FILES):
             lines = iter(self.plugin.read(path))
+        method = "read"
         while True:
-            with readable(path), border(self.cls, "read", OF_FILES):
+            with readable(path), border(self.cls, method, OF_FILES):
                 line = next(lines, None)
             if line is None:
                 return
             if not isinstance(line, DataLine) or not (line.problem or (isinstance(line.text, str) and line.text)):
-                raise wrong(self.cls, "read", f"gave {line!r:.80}; a DataLine with a text or a problem is needed")
+                raise wrong(self.cls, method, f"gave {line!r:.80}; a DataLine with a text or a problem is needed")
             yield line
+            method = f"read, behind {line.where}"
 
     def encode(self, text: str) -> list[str]:
         return self._texts("encode", self._call("encode", text))

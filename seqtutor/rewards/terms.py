@@ -15,7 +15,7 @@ from seqtutor.arrays import Values
 from seqtutor.config import HEAVIEST, place_of
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import UserError, unknown
-from seqtutor.files import found_from, prior_from
+from seqtutor.files import found_from, prior_from, read_toml
 from seqtutor.option import check_type
 from seqtutor.plugin.contract import TERM
 from seqtutor.rewards.distilled import Distilled
@@ -246,6 +246,23 @@ def weighted_terms(
     wanted = [term for term in terms if term.name not in idle - {*named, *settings}]
     filters = {name for name, table in settings.items() if table.filter}
     return [_weighed(term, weights, filters) for term in wanted]
+
+
+def check_kept(domain: Domain, run: Path) -> None:
+    """Raise UserError where a plugin has lost terms that the config of a `run`, which names every weight, has."""
+    read = read_toml(run / "config.toml")
+    tables, named = (part if isinstance(part, Mapping) else {} for part in (read.get("terms"), read.get("weights")))
+    outside, own = {*SOURCES, "kind", "session"}, domain.terms()
+    known = {name for name, table in tables.items() if isinstance(table, Mapping) and outside & table.keys()}
+    known |= {term.name for term in own}
+    if gone := [name for name in named if name not in known]:
+        idle = {term.name for term in own if isinstance(term, SequenceTerm) and term.costly}
+        new = [term.name for term in own if term.name not in {*named, *idle}]
+        raise UserError(
+            f"domain '{domain.name}' has lost terms that the run {run} has: {', '.join(gone)} (new since: "
+            f"{', '.join(new) or 'none'}); install the plugin as it was then, or start another run, from this one's "
+            f"policy if you like: --prior {run}/"
+        )
 
 
 def recorded_of(settings: Mapping[str, TermSettings]) -> dict[str, Mapping[str, float]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, about
 from seqtutor.testing.subject import Subject, differs, refused, said, shown
 from seqtutor.vocabulary import UnknownToken
 
@@ -19,7 +19,10 @@ def lessons(subject: Subject) -> Iterator[str]:
     domain, texts = subject.domain, subject.corpus or subject.texts
     if not domain.offers("lessons") or not texts:
         return
-    found = {text: domain.lessons(text) for text in texts}
+    found = {}
+    for text in texts:
+        with about(text, texts):
+            found[text] = domain.lessons(text)
     if not any(found.values()):
         yield f"lessons: it gives none of {len(texts)} items; leave the method out if it cannot"
     for text, given in found.items():

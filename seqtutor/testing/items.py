@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from seqtutor.domain import Domain, load
-from seqtutor.errors import Undecodable, UserError
+from seqtutor.errors import Undecodable, UserError, about
 from seqtutor.plugin.contract import PluginError
 from seqtutor.testing.subject import CORPUS, RANDOM, Subject, differs, refused, said, sequences, shown, spread
 from seqtutor.vocabulary import UnknownToken
@@ -96,7 +96,8 @@ def round_trip(subject: Subject) -> Iterator[str]:
     """
     domain = subject.domain
     for text in (*spread(subject.corpus or (), CORPUS), *subject.texts):
-        tokens = domain.encode(text)
+        with about(text):
+            tokens = domain.encode(text)
         try:
             domain.vocabulary.encode(tokens)
             back = domain.decode(tokens)
@@ -110,8 +111,9 @@ def round_trip(subject: Subject) -> Iterator[str]:
             yield f"decode: {shown(text)} comes back as {shown(back)}; decode(encode(x)) must be x, the canonical form"
             return
     for text in subject.texts[:10]:
-        for excerpt in domain.excerpts(text):
-            domain.decode(excerpt)
+        with about(text):
+            for excerpt in domain.excerpts(text):
+                domain.decode(excerpt)
 
 
 def random_tokens(subject: Subject) -> Iterator[str]:

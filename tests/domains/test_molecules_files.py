@@ -51,6 +51,28 @@ def test_a_record_of_more_atoms_than_any_molecule_is_passed_over(tmp_path):
     assert line.problem == "it has more than 5,000 atoms, the most that is read"
 
 
+@pytest.mark.parametrize("above", ["\n\n", "# from ChEMBL 33\n", '\r\n# SMILES, as "they" say\r\n,,\r\n', "\n#\n\n"])
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("a.csv", f"id,SMILES,pIC50\n1,{ASPIRIN},6\n2,CCO,5\n"),
+        ("a.smi", f"ID SMILES\n1 {ASPIRIN}\n2 CCO\n"),
+        ("a.smi", f"SMILES\tname of it\n{ASPIRIN}\t1\nCCO\t2\n"),
+        ("a.csv", f"#smiles,id\n{ASPIRIN},1\nCCO,2\n"),
+        ("a.tsv", f"Structure\tid\n{ASPIRIN}\t1\nCCO\t2\n"),
+    ],
+)
+def test_a_header_behind_blank_lines_and_comments_is_one(tmp_path, above, name, rows):
+    lines = reading(tmp_path, name, above + rows)
+    plain = reading(tmp_path, name, rows)
+    down = above.count("\n")
+    assert [(line.text, line.name, line.problem) for line in lines] == [
+        (line.text, line.name, line.problem) for line in plain
+    ]
+    assert [line.text for line in lines] == [ASPIRIN, "CCO"]
+    assert lines[0].where.startswith(f"{name}:{2 + down}")
+
+
 def test_lines_of_smiles_with_their_places(tmp_path):
     lines = reading(tmp_path, "mine.smi", f"OCC ethanol 1\n\nC1CC broken\n{ASPIRIN}\tx\n  CCl\nCCO.Cl\n")
     assert [(line.where, line.text) for line in lines] == [
