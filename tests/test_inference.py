@@ -16,7 +16,7 @@ from letters import FixedLettersDomain, LettersDomain, Options, every, language,
 
 from seqtutor import TokenTerm, UserError
 from seqtutor.cli import main
-from seqtutor.cli.inferred import _gain, _guard, config
+from seqtutor.cli.inferred import _gain, _guard, as_config, of_terms
 from seqtutor.inference import (
     Inference,
     _repeated,
@@ -292,7 +292,8 @@ def test_a_config_pays_a_bounded_term_as_far_as_it_was_fitted_and_no_item_the_le
     domain, base = LettersDomain(), features.Base(np.c_[np.zeros(100), np.ones(100)], np.zeros((3, 2)))
     base.values[:2, 0], base.values[2:50, 0] = -40.0, -1.0
     found = replace(inference([-0.5, 0.2], [0.1, 0.1]), names=("rises", "variety"))
-    text, warnings = config(domain, {}, "", "mine", "theirs", found, found, domain.terms(), base)
+    weights, tables, warnings = of_terms(domain, found, found, domain.terms(), base)
+    text = as_config(domain, {}, "", weights, tables)
     read = tomllib.loads(text)
     assert read["terms"] == {"rises": {"transform": {"kind": "interpolation", "points": [[-1.0, 1.0], [1.0, -1.0]]}}}
     assert read["weights"] == {"rises": 0.5, "variety": 0.2}
@@ -300,7 +301,7 @@ def test_a_config_pays_a_bounded_term_as_far_as_it_was_fitted_and_no_item_the_le
     assert "nats per standard deviation; its transform pays for less of it\n" in text
     assert "pays rises as far as that was fitted" in warnings[0]
     tiny = replace(found, names=("variety", "rises"), mean=np.array([1e-17, -0.5]))
-    assert "variety = 0.0  # " in config(domain, {}, "", "mine", "theirs", tiny, tiny, domain.terms(), base)[0]
+    assert "variety = 0.0  # " in "\n".join(of_terms(domain, tiny, tiny, domain.terms(), base)[0])
     reward = Reward(
         [replace(term, weight=read["weights"][term.name]) for term in domain.terms()], settings_of(read["terms"])
     )

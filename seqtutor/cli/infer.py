@@ -95,10 +95,10 @@ def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[s
     import numpy as np
 
     from seqtutor.cli.console import console, say
-    from seqtutor.cli.inferred import columns, config, notes, of_figures, table
+    from seqtutor.cli.inferred import as_config, columns, notes, of_figures, of_terms, table
     from seqtutor.cli.pretrain import corpus_of
     from seqtutor.inference import check_count
-    from seqtutor.inference.features import features, offered, read_items
+    from seqtutor.inference.features import Base, features, offered, read_items
     from seqtutor.inference.shared import share
     from seqtutor.rewards.figures import single
 
@@ -117,7 +117,10 @@ def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[s
             say(_read(name, some))
             check_count(len(some.values))
         if asked.among:
-            base, whole = _list(read_items(domain, Path(asked.among), terms), items)
+            listed = read_items(domain, Path(asked.among), terms)
+            base = Base(listed.values, listed.values[:0])
+            # Where all examples were chosen from the list, it is no sample of anything.
+            whole = {text for some in items.values() for text in some.texts} <= set(listed.texts)
             against = f"{len(base.values):,} items of {asked.among}{'' if whole else ', which does not hold them all'}"
             found = _all_inferred(items, base, terms, asked, whole=whole)
         else:
@@ -130,13 +133,10 @@ def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[s
     for line in notes(worst, listed=bool(asked.among)):
         say(line)
     if asked.output:
-        about = (domain, options, asked.prior, ", ".join(items), against)
-        warnings: list[str] = []
-        if asked.figures:
-            text = of_figures(*about, shared or only, only, terms, base)
-        else:
-            text, warnings = config(*about, shared or only, only, terms, base)
-        write_new(Path(asked.output), text)
+        weigh = of_figures if asked.figures else of_terms
+        weights, tables, warnings = weigh(domain, shared or only, only, terms, base)
+        text = as_config(domain, options, asked.prior, weights, tables)
+        write_new(Path(asked.output), f"# inferred from {', '.join(items)}\n# against {against}\n\n{text}")
         for warning in warnings:
             say(warning)
         say(f"written: {asked.output}; tune with: seqtutor train --config {shlex.quote(asked.output)}")
@@ -193,15 +193,6 @@ def _all_inferred(
                 error.args = (f"{name}: {error}",)
             raise
     return found
-
-
-def _list(candidates: Items, items: dict[str, Items]) -> tuple[Base, bool]:
-    """The list as a base, and whether all examples were chosen from it: then it is no sample of anything."""
-    from seqtutor.inference.features import Base
-
-    listed = set(candidates.texts)
-    whole = all(text in listed for some in items.values() for text in some.texts)
-    return Base(candidates.values, candidates.values[:0]), whole
 
 
 def _read(name: str, items: Items) -> str:

@@ -90,18 +90,13 @@ def notes(found: Inference, *, listed: bool = False) -> Iterator[str]:
     )
 
 
+Fitted = tuple[list[str], dict[str, Any], list[str]]  # lines of [weights], tables of terms, what to know of them
+
+
 def of_figures(
-    domain: Domain,
-    options: Mapping[str, Any],
-    prior: str,
-    examples: str,
-    against: str,
-    shown: Inference | Shared,
-    found: Inference,
-    terms: Sequence[RewardTerm],
-    base: Base,
-) -> str:
-    """The config that pays what pulls the domain's figures to those of the examples, and no term.
+    domain: Domain, shown: Inference | Shared, found: Inference, terms: Sequence[RewardTerm], base: Base
+) -> Fitted:
+    """The weights that pay what pulls the domain's figures to those of the examples, and no term.
 
     It pays as far as it was fitted, as a bounded term is: the whole ends where all but a few of the base's texts do.
     """
@@ -112,22 +107,13 @@ def of_figures(
     ends = [float(f"{end:.4g}") for end in np.nanquantile(worth, [CLIP, 1 - CLIP])]
     bounded = {"kind": KIND, "transform": {"kind": "interpolation", "points": [[end, end] for end in ends]}, **w}
     weights = {FIGURES: 1.0, **{term.name: 0.0 for term in domain.terms() if term.weight}}
-    lines = [*_head(domain, prior, examples, against), "[weights]", tomli_w.dumps(weights).strip()]
-    return _whole(lines, {FIGURES: bounded}, options)
+    return [tomli_w.dumps(weights).strip()], {FIGURES: bounded}, []
 
 
-def config(
-    domain: Domain,
-    options: Mapping[str, Any],
-    prior: str,
-    examples: str,
-    against: str,
-    shown: Inference | Shared,
-    found: Inference,
-    terms: Sequence[RewardTerm],
-    base: Base,
-) -> tuple[str, list[str]]:
-    """The config, and what to know of it. Temperature 1: a weight is nats per unit of the raw term.
+def of_terms(
+    domain: Domain, shown: Inference | Shared, found: Inference, terms: Sequence[RewardTerm], base: Base
+) -> Fitted:
+    """The weights of the domain's terms. At temperature 1 a weight is nats per unit of the raw term.
 
     Every term stands in it: those that are not shown keep their w, which is their best guess; the others have 0, but a
     term that tells items from what is none: its weight keeps the latter as rare as the prior writes it. A term that
@@ -154,22 +140,21 @@ def config(
             f"what is no item would earn {gap:.1f} nats more than items do; give it a cost by a term of your own"
         ]
     weights |= {term.name: 0.0 for term in domain.terms() if term.name not in weights and term.weight}
-    lines = [*_head(domain, prior, examples, against), "[weights]"]
-    lines += [
-        _line(name, abs(weight) if name in tables else weight, said.get(name, "not inferred"))
-        for name, weight in weights.items()
-    ]
-    return _whole(lines, tables, options), warnings
+    lines = []
+    for name, weight in weights.items():
+        paid = float(f"{abs(weight) if name in tables else weight:.6g}") if abs(weight) > NOTHING else 0.0
+        lines.append(f"{tomli_w.dumps({name: paid}).strip()}  # {said.get(name, 'not inferred')}")
+    return lines, tables, warnings
 
 
-def _head(domain: Domain, prior: str, examples: str, against: str) -> list[str]:
+def as_config(
+    domain: Domain, options: Mapping[str, Any], prior: str, weights: Sequence[str], tables: Mapping[str, Any]
+) -> str:
+    """The config that pays so, as a file has it; `weights`: lines, each with a comment perhaps."""
     head = {"domain": domain.name, **({"prior": prior} if prior else {}), "temperature": 1.0}
-    return [f"# inferred from {examples}", f"# against {against}", "", tomli_w.dumps(head)]
-
-
-def _whole(lines: Sequence[str], tables: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    more = tomli_w.dumps({**({"terms": tables} if tables else {}), **({"options": dict(options)} if options else {})})
-    return "\n".join(lines) + "\n" + f"\n{more}" * bool(more)
+    more = {**({"terms": tables} if tables else {}), **({"options": dict(options)} if options else {})}
+    parts = [tomli_w.dumps(head), "\n".join(["[weights]", *weights]) + "\n", *([tomli_w.dumps(more)] if more else [])]
+    return "\n".join(parts)
 
 
 def _bounded(weights: Mapping[str, float], found: Inference, base: Base) -> tuple[dict[str, Any], Base]:
@@ -189,10 +174,6 @@ def _bounded(weights: Mapping[str, float], found: Inference, base: Base) -> tupl
         values[:, at[k]] = values[:, at[k]].clip(low, high)
         invalid[:, at[k]] = low if sign > 0 else high
     return tables, Base(values, invalid)
-
-
-def _line(name: str, weight: float, comment: str) -> str:
-    return f"{tomli_w.dumps({name: float(f'{weight:.6g}') if abs(weight) > NOTHING else 0.0}).strip()}  # {comment}"
 
 
 def _guard(weights: Any, base: Base) -> tuple[tuple[int, float] | None, float]:
