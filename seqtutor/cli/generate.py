@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,7 +69,7 @@ def generate(
 
     from seqtutor.cli.console import say
     from seqtutor.drawing import check_drawing, open_model
-    from seqtutor.priors.given import given_steps
+    from seqtutor.priors.given import behind, given_steps
     from seqtutor.runs.folder import claimed, new_folder, write_samples
 
     check_drawing(count, draws, temperature, reward_temperature)
@@ -87,8 +86,12 @@ def generate(
             folder.rmdir()
         raise
     write_samples(table, {model: scores}, np.flatnonzero(scores.valid))
-    valid = _write(source.domain, scores.items(count), folder, given if without_primer else None)
-    say(f"{said}{valid} of {count} samples are valid; written to {folder}")
+    items = scores.items(count)
+    texts = [text or "" for text in items.texts]
+    if without_primer and given is not None:
+        texts = [behind(source.domain, text, len(given.ids)) for text in texts]
+    source.domain.write(texts, folder, items.figures)
+    say(f"{said}{len(texts)} of {count} samples are valid; written to {folder}")
     if among is None and not source.tuned and _other_rules(source.domain):
         say("the prior wrote them as ever; what these options ask of the rules is chosen with --draws 30, say")
 
@@ -125,14 +128,3 @@ def _scored(
         draws, reward_temperature = among
         scores, kept = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, script=given)
         return scores, f"{kept.sentence}\n"
-
-
-def _write(domain: Domain, items: Scores, folder: Path, primer: Fixed | None) -> int:
-    """Write the files of the items, without a `primer` that they begin with -> how many."""
-    from seqtutor.priors.given import behind
-
-    texts = [text or "" for text in items.texts]
-    if primer is not None:
-        texts = [behind(domain, text, len(primer.ids)) for text in texts]
-    domain.write(texts, folder, items.figures)
-    return len(texts)

@@ -75,7 +75,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     with run.lock(), stoppable(), progress("learning") as bar:
         run.save_config(settings)
         if lines:
-            _write_items(domain, lines, folder)
+            (folder / "items.txt").write_text("".join(f"{outcome(domain, line)}\n" for line in lines), encoding="utf-8")
 
         def report(state: pretraining.Progress, updates: int) -> None:
             held = f"held-out {state.history[-1][2]:.4f} nats/token  " if state.history else ""
@@ -191,9 +191,3 @@ def _usable(lines: Sequence[DataLine], domain: Domain, settings: PretrainConfig)
         for line in bad[:SHOWN]:
             console.print(f"  {line.where}: {line.problem}")
     return enough(good, settings.data, settings.prior)
-
-
-def _write_items(domain: Domain, lines: Sequence[DataLine], folder: Path) -> None:
-    """Beside the prior, what `seqtutor inspect` says of its data."""
-    text = "".join(f"{outcome(domain, line)}\n" for line in lines)
-    (folder / "items.txt").write_text(text, encoding="utf-8")

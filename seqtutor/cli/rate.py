@@ -83,8 +83,9 @@ def _serve(page: Page, source: Source, port: int, listening: Any, browser: bool)
     import webbrowser
     from collections.abc import Callable
     from contextlib import suppress
+    from functools import partial
 
-    from seqtutor.people.lens import Lens, new_lens
+    from seqtutor.people.lens import new_lens
     from seqtutor.people.server import LOOPBACK, serve
 
     token = secrets.token_urlsafe(16)
@@ -93,10 +94,8 @@ def _serve(page: Page, source: Source, port: int, listening: Any, browser: bool)
 
     learners: list[threading.Thread] = []
 
-    def lens() -> Lens:
-        return new_lens(source.domain, source.prior)
-
     def started(ended: Callable[[], bool]) -> None:
+        lens = partial(new_lens, source.domain, source.prior)
         learner = threading.Thread(target=page.session.follow, args=(lens, ended))
         learner.start()
         learners.append(learner)

@@ -54,25 +54,27 @@ def score(
     from seqtutor import hits
     from seqtutor.cli.console import say
     from seqtutor.cli.outside import left_out
-    from seqtutor.domain import load
+    from seqtutor.domain import DataLine, load
     from seqtutor.drawing import scorer_of
-    from seqtutor.runs.folder import new_folder
+    from seqtutor.runs.folder import RunFolder, new_folder
 
     run = (source / "config.toml").is_file()
     settings = _settings(config or (source / "config.toml" if run else None), domain_name, typed(options))
     domain = load(settings.domain, settings.options)
-    lines = _of_run(source) if run else _of_file(domain, source)
+    lines = [DataLine("", row["text"]) for row in RunFolder(source).ledger] if run else _of_file(domain, source)
+    if run and not lines:
+        raise UserError(f"{source} has no ledger.csv: its reward asks no oracle about whole items")
     texts = [line.text for line in lines if line.text is not None]
     if not texts:
         raise UserError(
             f"{source} holds nothing to score" + (f": {lines[0].where}: {lines[0].problem}" if lines else "")
         )
-    folder = new_folder(output, f"{domain.name}-scored")
+    folder, origins = new_folder(output, f"{domain.name}-scored"), _origins(lines)
     _write_left_out(lines, folder)
     with closing(scorer_of(domain, settings, left_out(settings, trust), workers, source if run else None)) as scorer:
-        rows = _rows(scorer, texts, folder, source / "answers.sqlite" if run else None, _origins(lines))
+        rows = _rows(scorer, texts, folder, source / "answers.sqlite" if run else None, origins)
     kept = hits.best(rows, count, per_family)
-    hits.write_hits(domain, kept, folder / "hits", _origins(lines))
+    hits.write_hits(domain, kept, folder / "hits", origins)
     passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
     limit = f", at most {per_family} of one family (--per-family 0: all)" if len(kept) < min(count, passed) else ""
     say(f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)}{limit} in {folder}/hits")
@@ -115,16 +117,6 @@ def _settings(file: Path | None, domain: str, options: dict[str, Any]) -> TrainC
     if not settings.domain:
         raise UserError("name what to score by: --config profile.toml, or --domain molecules")
     return settings
-
-
-def _of_run(folder: Path) -> list[DataLine]:
-    """The texts that a run asked its oracle about."""
-    from seqtutor.domain import DataLine
-    from seqtutor.runs.folder import RunFolder
-
-    if not (rows := RunFolder(folder).ledger):
-        raise UserError(f"{folder} has no ledger.csv: its reward asks no oracle about whole items")
-    return [DataLine("", row["text"]) for row in rows]
 
 
 def _of_file(domain: Domain, path: Path) -> list[DataLine]:

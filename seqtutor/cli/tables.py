@@ -160,13 +160,6 @@ def proof_table(proofs: Sequence[Proof]) -> Table:
         along = f"{proof.multiple:+.6f}" if proof.climbs else "-"
         kl = f"{proof.before:.2f} -> {proof.after:.4f}"
         at, beside = f"{proof.at_optimum:.0e}", f"{proof.beside:.0e}"
-        table.add_row(
-            proof.name, at, beside, along, f"{proof.shipped:.0%}", kl, f"{proof.seconds:.0f}", _verdict(proof)
-        )
+        says = "no claim" if not proof.exact else "proven" if proof.holds else "FAILED"
+        table.add_row(proof.name, at, beside, along, f"{proof.shipped:.0%}", kl, f"{proof.seconds:.0f}", says)
     return table
-
-
-def _verdict(proof: Proof) -> str:
-    if not proof.exact:
-        return "no claim"
-    return "proven" if proof.holds else "FAILED"

@@ -186,12 +186,6 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
     return INTERRUPTED if stopped else 0
 
 
-def _explained(row: Row) -> str:
-    """What held-out lines of a record say of an update; empty for a run without any."""
-    explained = row.get("explained", math.nan)
-    return f"held-out variance explained {explained:.1%}" if math.isfinite(explained) else ""
-
-
 def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | None:
     """Tune to the end -> None; what stopped it after Ctrl-C or another signal."""
     from seqtutor.budget import goals
@@ -203,7 +197,11 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
         (column, whole), *_ = goals(tuner.config, tuner.scorer)
 
         def report(row: Row) -> None:
-            learnt = f"reward {row['reward']:.3f}" if math.isfinite(row["reward"]) else _explained(row)
+            learnt, explained = "", row.get("explained", math.nan)  # of held-out lines of a record
+            if math.isfinite(row["reward"]):
+                learnt = f"reward {row['reward']:.3f}"
+            elif math.isfinite(explained):
+                learnt = f"held-out variance explained {explained:.1%}"
             figures = f"{learnt}  KL {row['kl_per_token']:z.3f} nats/token  valid {row['valid']:.0%}"
             bar(row[column], whole, figures)
 
