@@ -40,8 +40,8 @@ class Item(str):
         notes = self.domain.notes(self)
         sound = f'<audio controls src="data:audio/wav;base64,{wav(notes)}"></audio>' if notes else ""
         caption = html.escape(self.domain.caption(self))
-        pictures = self.domain.picture(self) + drawn(self, self.domain, "notation")[0]
-        return f"<figure>{pictures}{sound}<figcaption>{caption}</figcaption></figure>"
+        notation, _ = drawn(self, self.domain, "notation")
+        return f"<figure>{self.domain.picture(self)}{notation}{sound}<figcaption>{caption}</figcaption></figure>"
 
 
 def wav(notes: Sequence[tuple[float, float, int]]) -> str:

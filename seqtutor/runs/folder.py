@@ -72,14 +72,10 @@ class RunFolder:
                 ) from None
             file.truncate(0)
             file.write(f"{os.getpid()}\n".encode())
-            self._sweep()
+            for part in self.folder.rglob("*.part"):  # of files that a killed process was writing
+                if not part.name.startswith("report.html"):  # a page may be in the making by another one
+                    part.unlink(missing_ok=True)
             yield
-
-    def _sweep(self) -> None:
-        """Remove the parts of files that a killed process was writing; a page may be in the making by another."""
-        for part in self.folder.rglob("*.part"):
-            if not part.name.startswith("report.html"):
-                part.unlink(missing_ok=True)
 
     def log(self, row: Mapping[str, float]) -> None:
         """Append one update to `metrics.csv`; the first row names the columns."""

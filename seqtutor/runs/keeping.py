@@ -134,15 +134,12 @@ def _path(domain: Domain, kind: str, about: Sequence[Any]) -> Path | None:
 
     That is so for a domain that is not an installed one: nobody knows all that its answers depend on.
     """
-    if domain.name not in installed("domain") or domain.place != _place(domain_class(domain.name)):
+    cls = domain_class(domain.name) if domain.name in installed("domain") else None
+    if cls is None or domain.place != f"{cls.__module__}:{cls.__qualname__}":
         return None
     code = [code_of(module.partition(".")[0]) for module in ("seqtutor", domain.place.partition(":")[0])]
     key = json.dumps([kind, domain.place, asdict(domain.options), code, _packages(), *about], sort_keys=True)
     return Path(user_cache_dir("seqtutor")) / f"table-{kind}-{_hash(key.encode())[:32]}"
-
-
-def _place(cls: type[Domain]) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 @lru_cache

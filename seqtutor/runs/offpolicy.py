@@ -70,7 +70,8 @@ def told_by(source: Source, paths: list[str], column: str, text: str, seed: int)
             "a longer one, would do"
         )
     own, _ = drawn(source.model, source.domain, DRAWN, seed)
-    kl = _mean(array_of(compared(source.model, source.prior, tokens.new_tensor(own))[2]))
+    each = array_of(compared(source.model, source.prior, tokens.new_tensor(own))[2])
+    kl = Estimate(float(each.mean()), NORMAL * float(each.std(ddof=1)) / math.sqrt(len(each)))
     return Told(found, worth, len(record.lines), float(reward.mean()), kl, source.temperature)
 
 
@@ -83,15 +84,12 @@ def _scored(source: Source, paths: list[str], column: str, text: str) -> tuple[R
             scorer.terms, scorer.recorded = [], {}
         record = read_record(source.domain, paths, columns, text)
         if not scorer.terms:
-            return record, batch_of(record, source.prior, scorer), _column(record)
+            values = np.array([line.values[0] for line in record.lines], np.float64)
+            return record, batch_of(record, source.prior, scorer), values
         scorer.terms = [term for term in scorer.terms if term.counts]
         scorer.recorded.update(record.means())
         batch = batch_of(record, source.prior, scorer)
         return record, batch, array_of(reward_of(scorer.reward, batch).sum(-1))
-
-
-def _column(record: Record) -> Values:
-    return np.array([line.values[0] for line in record.lines], np.float64)
 
 
 def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
@@ -125,7 +123,3 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
         f"no estimate is possible from {', '.join(paths)}: nobody knows with which probability its writer wrote each "
         f"text; that needs a column logp (nats), or the samples.csv of a run in its folder{ledger}"
     )
-
-
-def _mean(values: Values) -> Estimate:
-    return Estimate(float(values.mean()), NORMAL * float(values.std(ddof=1)) / math.sqrt(len(values)))

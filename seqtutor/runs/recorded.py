@@ -89,9 +89,10 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     if found["held_out"]:
         lines.append(
             f"held out: {found['held_out']:,} lines of {found['groups']:,} groups; of the variance of their reward the "
-            f"policy explains {_percent(explained)}; it is that of update {found['kept']}, the best lower end"
+            f"policy explains {explained['mean']:.0%} ± {explained['halfwidth']:.0%}; it is that of update "
+            f"{found['kept']}, the best lower end"
         )
-        if not _positive(explained):
+        if not explained["mean"] - explained["halfwidth"] > 0:
             lines.append(
                 "the held-out lines do not show that anything was learnt which holds for texts not seen"
                 + ("" if found["kept"] else ", so that the prior itself is handed over")
@@ -115,14 +116,6 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
             f"certificate: the optimum of the completed reward has R - c KL of at least {bound:.4g}{condition}"
         )
     return lines
-
-
-def _percent(estimate: Mapping[str, float]) -> str:
-    return f"{estimate['mean']:.0%} ± {estimate['halfwidth']:.0%}"
-
-
-def _positive(estimate: Mapping[str, float]) -> bool:
-    return estimate["mean"] - estimate["halfwidth"] > 0
 
 
 def certificate(offline: Offline, config: TrainConfig, log_z: float, temperature: float) -> dict[str, Any]:

@@ -35,11 +35,14 @@ def spread(prior: Evaluation, policy: Evaluation, scorer: Scorer, seed: int) -> 
     for name, values in before.items():
         bins = binned({"prior": values, "policy": after[name], "real": real.get(name, np.zeros(0))})
         found.append({"kind": "term", "name": name, **bins})
+    said, valid = {**prior.scores.terms, **prior.scores.transformed}, prior.scores.valid
+    signs = {term.name: -1.0 if term.weight < 0 else 1.0 for term in scorer.terms if term.counts}
+    paid = {name: np.where(valid, sign * said[name], np.nan) for name, sign in signs.items()}  # up to a scale
     of_real = keeping.measured(scorer.domain, texts) if texts else [None] * len(prior.measures)
     for one, other, third in zip(prior.measures, policy.measures, of_real, strict=True):
         if not one.of_set:
             groups = {"prior": _items(one), "policy": _items(other), "real": _items(third) if third else np.zeros(0)}
-            pull = pulled(_items(one), _contributions(scorer, prior.scores))
+            pull = pulled(_items(one), paid)
             found.append({"kind": "measure", "name": one.name, **binned(groups), "pull": pull})
     return [row for row in found if "shares" in row]
 
@@ -98,13 +101,6 @@ def _terms(scorer: Scorer, scores: Scores | None) -> dict[str, Values]:
     said = {name: values for name, values in scores.terms.items() if name in named}
     whole = {"reward": scores.totals} if set(said) == named else {}
     return {name: np.where(scores.valid, values, np.nan) for name, values in {**whole, **said}.items()}
-
-
-def _contributions(scorer: Scorer, scores: Scores) -> dict[str, Values]:
-    """What each term that counts pays for each item, up to its scale."""
-    signs = {term.name: -1.0 if term.weight < 0 else 1.0 for term in scorer.terms if term.counts}
-    paid = {**scores.terms, **scores.transformed}
-    return {name: np.where(scores.valid, sign * paid[name], np.nan) for name, sign in signs.items()}
 
 
 def _real(scorer: Scorer, count: int, seed: int) -> list[str]:

@@ -35,7 +35,8 @@ def status_of(folder: Path) -> Lines:
     if rows:
         lines.append(("last update", _since(folder / "metrics.csv")))
         lines.append(("reward", f"{rows[-1].get('reward', '')}, KL {rows[-1].get('kl_per_token', '')} nats per token"))
-        lines.append(("oracle calls", _calls(rows[-1], config)))
+        calls, budget = rows[-1].get("oracle_calls", "0"), config.get("oracle_calls")
+        lines.append(("oracle calls", f"{calls} of {budget}" if budget else calls))
     if process:
         lines.append(("time left", _left(rows, config)))
     failures = whole_rows(folder / "failures.csv")
@@ -55,11 +56,6 @@ def _doing(process: int | None, summary: Mapping[str, object] | None, complete: 
     else:
         ended = "finished" if summary.get("went_back") is None else "ended by an alarm"
     return f"{ended}: the page is report.html"
-
-
-def _calls(row: Mapping[str, str], config: Mapping[str, object]) -> str:
-    budget = config.get("oracle_calls") or 0
-    return f"{row.get('oracle_calls', '0')}{f' of {budget}' if budget else ''}"
 
 
 def _since(path: Path) -> str:

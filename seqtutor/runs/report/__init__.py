@@ -44,18 +44,18 @@ TASTED = ("sd.", "agreement.")  # of each term that is a taste: its doubt, and h
 
 @dataclass(frozen=True)
 class Item:
-    """One sample to look at; `picture` is None for one that was no item of the domain, or could not be drawn."""
+    """One sample to look at; `picture` is empty for one that was no item of the domain, or could not be drawn."""
 
     title: str
     text: str
     caption: str
-    picture: Markup | None
-    notation: Markup | None  # a second picture, where the domain writes its items down
+    picture: Markup
+    notation: Markup  # a second picture, where the domain writes its items down
     problem: str  # why an item has no picture or notation, "" where it has them or is none
     notes: str  # JSON for the player, "" where nothing sounds
     reward: str
     terms: list[tuple[str, str]]
-    coloured: Markup | None  # the picture by what each part was paid, where the domain colours it
+    coloured: Markup  # the picture by what each part was paid, where the domain colours it
     files: list[str]  # its own, from the run's folder
 
 
@@ -73,7 +73,7 @@ class Samples:
 def render(folder: Path, domain: Domain) -> str:
     """The page of a run folder, complete in itself. Raises UserError where the folder holds no run."""
     run = read(folder)
-    samples = _samples(run, domain)
+    samples, made_by = _samples(run, domain), run.config.get(MADE_BY)
     return _template().render(
         run=run,
         summary=run.summary,
@@ -85,17 +85,11 @@ def render(folder: Path, domain: Domain) -> str:
         complaints=complaints(domain),
         command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
-        stages=_stages(run.config),
+        stages=str(made_by.get(STAGES, "")) if isinstance(made_by, Mapping) else "",  # what resumes have changed
         more=f"seqtutor generate {shlex.quote(str(folder))}/ --draws {run.summary.best_of if run.summary else 0}",
         **_story(run.summary, _own_terms(run.config)),
         **_charts(run, domain),
     )
-
-
-def _stages(config: Mapping[str, Any]) -> str:
-    """What resumes have changed; empty where a run went on as it began."""
-    made_by = config.get(MADE_BY)
-    return str(made_by.get(STAGES, "")) if isinstance(made_by, Mapping) else ""
 
 
 @functools.cache
@@ -209,28 +203,28 @@ def _files(folder: Path) -> dict[int, list[str]]:
 def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]]) -> Item:
     text = sample.text
     picture, problem = drawn(text, domain)
-    notation, unwritten = drawn(text, domain, "notation") if picture else ("", "")
+    notation, unwritten = drawn(text, domain, "notation") if picture else (Markup(), "")
     caption, sounds = _told(text, domain)
     notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in sounds]
     return Item(
         title=f"{model} {sample.number}",
         text=text,
         caption=caption,
-        picture=Markup(picture) if picture else None,  # noqa: S704 (cleaned)
-        notation=Markup(notation) if notation else None,  # noqa: S704 (cleaned)
+        picture=picture,
+        notation=notation,
         problem=problem or unwritten,
         notes=json.dumps(notes, separators=(",", ":")) if notes else "",
         reward=figures.number(sample.reward),
         terms=[(name, figures.number(value)) for name, value in sample.terms.items()],
-        coloured=_coloured(text, domain, run.config) if picture else None,
+        coloured=_coloured(text, domain, run.config) if picture else Markup(),
         files=files.get(sample.file, []),
     )
 
 
-def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup | None:
-    """The picture coloured by what the terms paid step by step; None where the domain or the run has no such thing."""
+def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup:
+    """The picture coloured by what the terms paid step by step; empty where the domain or the run has no such thing."""
     if not domain.offers("coloured") or config.get("combine") == "geometric":
-        return None
+        return Markup()
     weights, tables = config.get("weights", {}), config.get("terms", {})
     try:
         ids = np.array([domain.vocabulary.encode(domain.encode(text))])
@@ -239,9 +233,10 @@ def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup | 
             for term in domain.terms()
             if isinstance(term, TokenTerm) and term.name not in tables
         ]
-        return Markup(clean(domain.coloured(text, np.sum(paid, axis=0).tolist()))[0]) if paid else None  # noqa: S704 (cleaned)
+        coloured = clean(domain.coloured(text, np.sum(paid, axis=0).tolist()))[0] if paid else ""
+        return Markup(coloured)  # noqa: S704 (cleaned)
     except (UserError, ValueError, TypeError, AttributeError):  # as `drawn`, or a config.toml that somebody else wrote
-        return None
+        return Markup()
 
 
 def _told(text: str, domain: Domain) -> tuple[str, list[tuple[float, float, int]]]:
@@ -260,31 +255,28 @@ def _aspect(picture: str) -> float:
 
 def _charts(run: Run, domain: Domain) -> dict[str, object]:
     metrics = run.metrics
+    further = [*(name for name in FURTHER if name in metrics), *(name for name in metrics if name.startswith(TASTED))]
     return {
-        "main": [_main_chart(run), _column(run, "kl_per_token", "KL per token, in nats")] if metrics else [],
+        "main": [_main_chart(run), _column(run, "kl_per_token", "KL per token, in nats", charts.WIDE)]
+        if metrics
+        else [],
         "terms": [_term_chart(run, name, domain) for name in metrics if name.startswith((TERM, HELD_OUT))],
-        "further": [_column(run, name, _title(name)) for name in _further(metrics)],
+        "further": [_column(run, name, _title(name), charts.SMALL) for name in further],
         "frontier": charts.frontier(metrics, run.summary),
         "window": charts.window(len(metrics["update"])) if metrics else 0,
     }
 
 
-def _further(metrics: Mapping[str, object]) -> list[str]:
-    """The columns that explain a run, those of a taste among them."""
-    return [*(name for name in FURTHER if name in metrics), *(name for name in metrics if name.startswith(TASTED))]
-
-
 def _main_chart(run: Run) -> Chart:
     """The reward; for a run that learnt from a record what its held-out lines say."""
     if "explained" in run.metrics:
-        return _column(run, "explained", "Share of the held-out reward's variance that is explained")
+        return _column(run, "explained", "Share of the held-out reward's variance that is explained", charts.WIDE)
     reward = run.summary.reward if run.summary else None
     levels = {"prior": reward.prior.mean, "best": reward.best_of_n.mean} if reward else {}
     return charts.curve("Reward", run.metrics["reward"], run.metrics["update"], levels, size=charts.WIDE)
 
 
-def _column(run: Run, name: str, title: str) -> Chart:
-    size = charts.SMALL if name in _further(run.metrics) else charts.WIDE
+def _column(run: Run, name: str, title: str, size: charts.Size) -> Chart:
     return charts.curve(title, run.metrics[name], run.metrics["update"], {}, size=size)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Hit:
     place: int  # in the rows of the page
     text: str
     reward: str
-    picture: Markup | None
+    picture: Markup  # empty where it could not be drawn
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,13 @@ def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | N
     passed = [row for row in scored if not row["failed_filter"] and math.isfinite(figure_of(row["reward"]))]
     taken = {row["text"] for row in chosen}
     others = sorted((row for row in passed if row["text"] not in taken), key=lambda row: -figure_of(row["reward"]))
-    columns = _columns(chosen[0])
-    carried = [*chosen, *others][:MOST]
+    raw = {key: key.removeprefix(TERM) for key in chosen[0] if key.startswith(TERM)}
+    scores = {key: f"{key.removeprefix(SCORE)} (score)" for key in chosen[0] if key.startswith(SCORE)}
+    columns = {"reward": "reward", **raw, **scores}  # those of figures, and what they are called
+    data: list[list[str | float | None]] = []
+    for row in [*chosen, *others][:MOST]:
+        values = [figure_of(row[key]) for key in columns]
+        data.append([row["text"], row["family"], *(v if math.isfinite(v) else None for v in values)])
     families = Counter(row["family"] for row in passed if row["family"])
     return Hits(
         chosen=[_hit(place, row, domain) for place, row in enumerate(chosen[:PICTURES])],
@@ -75,28 +80,13 @@ def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | N
         families=[(str(name), count) for name, count in families.most_common(FAMILIES)],
         different=len(families),
         data={
-            "columns": [name for _, name in columns],
-            "lower": [name for key, name in columns if key.removeprefix(TERM) in lower],
-            "rows": _data(carried, [key for key, _ in columns]),
+            "columns": list(columns.values()),
+            "lower": [name for key, name in columns.items() if key.removeprefix(TERM) in lower],
+            "rows": data,
             "entries": _entries(folder / "hits", domain, len(chosen)),
         },
         files=sorted(path.name for path in (folder / "hits").iterdir() if path.is_file()),
     )
-
-
-def _columns(row: Row) -> list[tuple[str, str]]:
-    """Columns of figures, the reward first, and what they are called: transformed ones say so."""
-    raw = [(key, key.removeprefix(TERM)) for key in row if key.startswith(TERM)]
-    scores = [(key, f"{key.removeprefix(SCORE)} (score)") for key in row if key.startswith(SCORE)]
-    return [("reward", "reward"), *raw, *scores]
-
-
-def _data(carried: Iterable[Row], keys: list[str]) -> list[list[str | float | None]]:
-    found = []
-    for row in carried:
-        values = [figure_of(row[key]) for key in keys]
-        found.append([row["text"], row["family"], *(v if math.isfinite(v) else None for v in values)])
-    return found
 
 
 def _entries(folder: Path, domain: Domain, count: int) -> dict[str, list[str]]:
@@ -112,5 +102,4 @@ def _entries(folder: Path, domain: Domain, count: int) -> dict[str, list[str]]:
 
 def _hit(place: int, row: Row, domain: Domain) -> Hit:
     text = row["text"] or ""
-    picture, _ = drawn(text, domain)
-    return Hit(place, text, number(figure_of(row["reward"])), Markup(picture) if picture else None)  # noqa: S704 (cleaned)
+    return Hit(place, text, number(figure_of(row["reward"])), drawn(text, domain)[0])

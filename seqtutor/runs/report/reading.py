@@ -164,8 +164,8 @@ def read(folder: Path) -> Run:
 
 
 def _read(folder: Path) -> Run:
-    config = checked_run(folder)
-    text = read_text(config)
+    config, path = checked_run(folder), folder / "metrics.csv"
+    text, logged = read_text(config), rows(path)
     try:
         keys = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -174,7 +174,7 @@ def _read(folder: Path) -> Run:
         folder=folder,
         config=keys,
         config_text=text,
-        metrics=_metrics(folder / "metrics.csv"),
+        metrics={name: np.array([_number(row[name], path) for row in logged]) for name in (logged or [{}])[0]},
         summary=_summary(folder / "summary.json"),
         samples=tuple(_sample(row, folder / "samples.csv") for row in rows(folder / "samples.csv")),
         alarms=tuple(row["message"] or "" for row in rows(folder / "alarms.csv")),
@@ -192,11 +192,6 @@ def _number(cell: str | None, path: Path) -> float:
         return _float(float(cell)) if cell else math.nan
     except ValueError as error:
         raise UserError(f"'{path}' holds '{cell}' where a number belongs") from error
-
-
-def _metrics(path: Path) -> dict[str, Values]:
-    logged = rows(path)
-    return {name: np.array([_number(row[name], path) for row in logged]) for name in (logged or [{}])[0]}
 
 
 def _sample(row: dict[str, str | None], path: Path) -> Sample:
@@ -220,6 +215,7 @@ def _summary(path: Path) -> Summary | None:
 
 
 def _parse(raw: dict[str, Any]) -> Summary:
+    best = raw.get("best_scored", {"items": 0, "reward": None})
     return Summary(
         updates=_count(raw["updates"]),
         seconds=_float(raw["seconds"]),
@@ -234,7 +230,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         terms=tuple(_figure(term, term["better"]) for term in raw["terms"]),
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
         optimum=_against(raw["optimum"]) if "optimum" in raw else None,
-        best_scored=_scored(raw.get("best_scored", {"items": 0, "reward": None})),
+        best_scored=(_count(best["items"]), _float(best["reward"])),
         record=tuple(sentences(raw["record"])) if "record" in raw else (),
         foreseen=tuple(map(str, raw.get("foreseen", ()))),
         spread=tuple(_spread(figure) for figure in raw.get("spread", ())),
@@ -269,10 +265,6 @@ def _kept(raw: dict[str, Any]) -> Kept:
     figures = (_float(raw.get(key)) for key in ("effective", "kl", "reward", "temperature"))
     of_prior = _count(raw["of_prior"]) if "of_prior" in raw else None
     return Kept(_count(raw["items"]), of_prior, _count(raw["draws"]), *figures)
-
-
-def _scored(raw: dict[str, Any]) -> tuple[int, float]:
-    return _count(raw["items"]), _float(raw["reward"])
 
 
 def _figure(raw: dict[str, Any], better: str) -> Figure:

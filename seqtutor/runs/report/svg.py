@@ -6,6 +6,8 @@ import re
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from markupsafe import Markup
+
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 
@@ -20,13 +22,13 @@ DATA = ("data-seconds", "data-from", "data-to")  # what the page's player reads
 _UNSAFE = re.compile(r"url\s*\(\s*['\"]?(?!#)|[@\\<]|/\*|position|expression|javascript:", re.IGNORECASE)
 
 
-def drawn(text: str, domain: Domain, hook: str = "picture") -> tuple[str, str]:
-    """The picture, or the notation, cleaned, and why there is none; neither where the domain has none for the text."""
+def drawn(text: str, domain: Domain, hook: str = "picture") -> tuple[Markup, str]:
+    """The picture, or the notation, cleaned, and why there is none; both empty where the domain has none."""
     try:
         given = getattr(domain, hook)(text) if text else ""
-        return (clean(given)[0], "") if given else ("", "")
+        return Markup(clean(given)[0] if given else ""), ""  # noqa: S704 (cleaned)
     except (UserError, ValueError) as error:  # a plugin's mistake, or a table that somebody else wrote
-        return "", str(error)
+        return Markup(), str(error)
 
 
 def clean(picture: str) -> tuple[str, list[str]]:
