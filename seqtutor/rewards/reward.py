@@ -115,7 +115,7 @@ class Reward:
         raw = [
             {
                 "name": term.name,
-                "better": self._better(term),
+                "better": _signed(transform.better if (transform := self.transform(term)) else "higher", term),
                 "weight": None if self.transform(term) or _filters(term) else term.weight,
                 "summary": f"raw value: {term.summary}" if self.transform(term) else term.summary,
                 "source": term.source,
@@ -134,11 +134,6 @@ class Reward:
             if (transform := self.transform(term))
         ]
         return raw + scores
-
-    def _better(self, term: RewardTerm) -> str:
-        """Which way the raw value of a term should go: higher, lower, or neither where nothing says so."""
-        transform = self.transform(term)
-        return _signed(transform.better if transform else "higher", term)
 
 
 def _filters(term: RewardTerm) -> bool:

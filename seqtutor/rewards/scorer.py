@@ -109,7 +109,9 @@ class Scorer:
         """Ask about what is new in a batch, and do not wait; one batch at a time."""
         texts = [None if cut else self.text(row) for row, cut in zip(tokens, truncated, strict=True)]
         repeated = self._repeats(texts)
-        new = self._affordable([i for i, text in enumerate(texts) if text is not None and not repeated[i]])
+        new = [i for i, text in enumerate(texts) if text is not None and not repeated[i]]
+        if self.budget and self.oracles:  # as many of them as it has calls left
+            new = new[: max(0, self.budget - self.calls)]
         asked = {texts[i] for i in new}
         self.answers.submit([text for text in texts if text is not None and (text in asked or text in self.seen)])
         return Asked(tokens, texts, repeated, new)
@@ -219,13 +221,13 @@ class Scorer:
                 here.add(text)
         return repeated
 
-    def _affordable(self, new: list[int]) -> list[int]:
-        """As many of the new texts as the budget has calls left."""
-        return new[: max(0, self.budget - self.calls)] if self.budget and self.oracles else new
-
     def _note(self, scores: Scores, new: Sequence[int]) -> None:
         """Count the batch: calls, failures and their share."""
-        failures, quarantined, totals = self._failures_of_steps(scores), [], scores.totals
+        failures, quarantined, totals = [], [], scores.totals
+        for term in self.terms:
+            if isinstance(term, TokenTerm):
+                odd = np.flatnonzero(~np.isfinite(scores.terms[term.name])).tolist()
+                failures += [(term.name, scores.texts[i] or "", "gave no number for a step") for i in odd]
         for term in self.oracles:
             for i in new:  # in the order of the batch, not of the workers
                 text = scores.texts[i] or ""
@@ -238,12 +240,6 @@ class Scorer:
         self.failed += failures
         self.news = News(calls, failures, quarantined)
         self._count_failures(scores)
-
-    def _failures_of_steps(self, scores: Scores) -> list[tuple[str, str, str]]:
-        """The sequences for which a token-level term gave no number."""
-        odd = {term.name: ~np.isfinite(scores.terms[term.name]) for term in self.terms if isinstance(term, TokenTerm)}
-        places = [(name, i) for name, rows in odd.items() for i in np.flatnonzero(rows).tolist()]
-        return [(name, scores.texts[i] or "", "gave no number for a step") for name, i in places]
 
     def _count_failures(self, scores: Scores) -> None:
         """Note for each term whether it failed on too large a share of this batch; texts beyond the budget aside."""

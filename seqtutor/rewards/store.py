@@ -43,17 +43,14 @@ class Store:
             try:
                 self.connection.set_progress_handler(lambda: time.monotonic() > self.until, WORK)
                 self._run("PRAGMA trusted_schema = OFF")
-                self._check_schema()
+                for name, sql in self._run("SELECT name, sql FROM sqlite_master").fetchall():
+                    if str(sql).split() != SCHEMA.replace("IF NOT EXISTS ", "").split():
+                        raise UserError(f"cannot use the answers in {self.path}: it holds {name!r}, which is not ours")
                 for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", SCHEMA):
                     self._run(statement)
             except BaseException:
                 self.connection.close()
                 raise
-
-    def _check_schema(self) -> None:
-        for name, sql in self._run("SELECT name, sql FROM sqlite_master").fetchall():
-            if str(sql).split() != SCHEMA.replace("IF NOT EXISTS ", "").split():
-                raise UserError(f"cannot use the answers in {self.path}: it holds {name!r}, which is not ours")
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Execute a statement, as soon as no other process has locked the file; a signal is heard meanwhile."""

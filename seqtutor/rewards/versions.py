@@ -90,17 +90,13 @@ def _parts(value: Any, depth: int) -> list[Any]:
         return [value.func, value.args, value.keywords]
     if isinstance(code := getattr(value, "__code__", None), CodeType):
         around = list(map(_content, getattr(value, "__closure__", None) or ()))
-        known = {name: part for name in code.co_names if isinstance(part := _global(value, name), PLAIN)}
+        seen = getattr(value, "__globals__", {})
+        known = {name: seen[name] for name in code.co_names if name in seen and isinstance(seen[name], PLAIN)}
         own = vars(bound) if hasattr(bound := getattr(value, "__self__", None), "__dict__") else None
         return [code, getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None), around, known, own]
     if callable(inner := getattr(value, "__wrapped__", None)):
         return [inner]
     return [np.asarray(value)] if hasattr(value, "__array__") else []
-
-
-def _global(function: Any, name: str) -> Any:
-    """A global of that name that a function sees; the function itself, which is not plain, where there is none."""
-    return getattr(function, "__globals__", {}).get(name, function)
 
 
 def _content(cell: CellType) -> Any:

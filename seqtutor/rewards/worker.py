@@ -35,8 +35,10 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     except UserError as error:
         tell(answers, {"error": str(error)})
         return
-    if first["memory"]:
-        limit_memory(first["memory"])
+    if first["memory"]:  # megabytes of address space, above which no allocation takes this process
+        import resource  # not on every system
+
+        resource.setrlimit(resource.RLIMIT_AS, (first["memory"] << 20, first["memory"] << 20))
     tell(answers, {})
     ours, singly = os.getpid(), set[str]()
     for line in questions:
@@ -64,20 +66,15 @@ def tell(answers: BinaryIO, message: object) -> None:
     answers.flush()
 
 
-def limit_memory(megabytes: int) -> None:
-    """Let no allocation take this process above `megabytes` of address space."""
-    import resource  # not on every system
-
-    resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
-
-
 def leave_with(leash: int) -> None:
     """Fork a watcher that ends this process, and all that it started, once the other end of `leash` is closed.
 
     The kernel closes it with the parent, however that ends. A thread could not do it while a scorer holds the lock of
     the interpreter, and the kernel's own signal would reach this process alone.
     """
-    adopt_orphans()
+    if sys.platform == "linux":  # what a scorer's own children leave behind becomes ours, is found and ended with us
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     worker = os.getpid()
     if os.fork():
         os.close(leash)
@@ -88,13 +85,6 @@ def leave_with(leash: int) -> None:
         pass
     kill_all(worker)
     os._exit(0)
-
-
-def adopt_orphans() -> None:
-    """Have what a scorer's own children leave behind become this process's, so that it is found and ended with it."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
 
 
 def kill_all(worker: int) -> None:
