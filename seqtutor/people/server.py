@@ -17,6 +17,7 @@ from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -121,22 +122,19 @@ class Page:
 
     async def _vote(self, request: Request) -> Response:
         body = await _body(request)
-        if isinstance(body, Response):
-            return body
         name, answer, ms = body.get("pair"), body.get("answer"), body.get("ms", 0)
         if answer not in ANSWERS[:-1] or type(name) is not str or type(ms) is not int or not 0 <= ms < 10**9:
-            return PlainTextResponse(f"a vote is a pair, an answer of {', '.join(ANSWERS[:-1])}, and ms", 400)
+            raise HTTPException(400, f"a vote is a pair, an answer of {', '.join(ANSWERS[:-1])}, and ms")
         if not self.session.answer(name, answer, ms):
-            return PlainTextResponse("that pair is not the one that is open", 409)
+            raise HTTPException(409, "that pair is not the one that is open")
         self.last = time.monotonic()
         return JSONResponse(self._state())
 
     async def _undo(self, request: Request) -> Response:
-        body = await _body(request)
-        if isinstance(body, Response):
-            return body
-        undone = self.session.undo()
-        return JSONResponse(self._state()) if undone else PlainTextResponse("there is no vote to take back", 409)
+        await _body(request)
+        if not self.session.undo():
+            raise HTTPException(409, "there is no vote to take back")
+        return JSONResponse(self._state())
 
     def _state(self) -> dict[str, Any]:
         """The open pair without a word on who wrote it, and how far it has come."""
@@ -164,20 +162,22 @@ async def _told(request: Request, error: Exception) -> Response:
     return PlainTextResponse(str(error), 500)
 
 
-async def _body(request: Request) -> dict[str, Any] | Response:
-    """The JSON object of a request; the refusal where it is none, or too large."""
+async def _body(request: Request) -> dict[str, Any]:
+    """The JSON object of a request. Raises HTTPException where it is none, or too large."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        return PlainTextResponse("JSON is wanted", 415)
+        raise HTTPException(415, "JSON is wanted")
     content = b""
     async for part in request.stream():
         content += part
         if len(content) > LARGEST:
-            return PlainTextResponse(f"at most {LARGEST:,} bytes", 413)
+            raise HTTPException(413, f"at most {LARGEST:,} bytes")
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
         body = None
-    return body if isinstance(body, dict) else PlainTextResponse("a JSON object is wanted", 400)
+    if not isinstance(body, dict):
+        raise HTTPException(400, "a JSON object is wanted")
+    return body
 
 
 def bound(port: int) -> socket.socket:

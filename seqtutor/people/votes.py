@@ -70,18 +70,15 @@ def append(path: Path, vote: Vote) -> Vote:
         try:
             size = os.fstat(number).st_size
             cut = size > 0 and os.pread(number, 1, size - 1) != b"\n"
-            _write(number, b"\n" + line if cut else line)
+            line = b"\n" + line if cut else line
+            while line:
+                line = line[os.write(number, line) :]
             os.fsync(number)
         finally:
             os.close(number)
     except OSError as error:
         raise UserError(f"cannot write the vote to {path}: {error.strerror}; name another file with --votes") from error
     return vote
-
-
-def _write(number: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(number, content) :]
 
 
 def read(path: Path, domain: str, *, size: int = 0, digest: str = "") -> Votes:
