@@ -43,6 +43,7 @@ CHECKS: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     "commonest": hooks.commonest,
     "another_process": items.another_process,
 }
+OPTIONAL = ("corpus", "lessons", "prepared", "vary", "rewrite", "in_corpus", "commonest")  # hooks of these names
 FEW = 12  # items of a corpus that are tried before they are learnt from
 QUICK = ("round_trip", "terms", "figures", "pictures", "files", "vary", "rewrite", "family")
 
@@ -64,7 +65,9 @@ def problems(name: str, texts: Sequence[str] | None = None, checks: Sequence[str
 
 
 def found(subject: Subject, check: str) -> Iterator[str]:
-    """The problems that one check finds; an error that stops it is one of them."""
+    """The problems that one check finds; an error that stops it is one of them. Of a hook that is not offered, none."""
+    if check in OPTIONAL and not subject.domain.offers(check):
+        return
     try:
         for line in CHECKS[check](subject):
             yield " ".join(line.split())

@@ -17,7 +17,7 @@ QUICK = 0.005  # seconds that `family` may take for an item
 def lessons(subject: Subject) -> Iterator[str]:
     """Some, of tokens of the vocabulary; they fit where items end anywhere."""
     domain, texts = subject.domain, subject.corpus or subject.texts
-    if not domain.offers("lessons") or not texts:
+    if not texts:
         return
     found = {}
     for text in texts:
@@ -36,8 +36,6 @@ def lessons(subject: Subject) -> Iterator[str]:
 def prepared(subject: Subject) -> Iterator[str]:
     """An item that is prepared already stays as it is."""
     domain = subject.domain
-    if not domain.offers("prepared"):
-        return
     for text in subject.texts:
         once = domain.prepared(text)
         if (twice := domain.prepared(once)) != once:
@@ -49,7 +47,7 @@ def prepared(subject: Subject) -> Iterator[str]:
 def vary(subject: Subject) -> Iterator[str]:
     """New canonical items that fit; all chance from the generator that is given. A run may give one item twice."""
     domain = subject.domain
-    if not domain.offers("vary") or not subject.texts:
+    if not subject.texts:
         return
     given, seeds = [*subject.texts, subject.texts[0]], range(1 if subject.quick else 3)
     found = [text for seed in seeds for text in domain.vary(given, np.random.default_rng(seed))]
@@ -78,8 +76,6 @@ def vary(subject: Subject) -> Iterator[str]:
 def rewrite(subject: Subject) -> Iterator[str]:
     """Other tokens of the same item; all chance from the generator that is given."""
     domain = subject.domain
-    if not domain.offers("rewrite"):
-        return
     for seed, text in enumerate(subject.texts):
         tokens = domain.rewrite(text, np.random.default_rng(seed))
         try:
@@ -115,8 +111,6 @@ def family(subject: Subject) -> Iterator[str]:
 def in_corpus(subject: Subject) -> Iterator[str]:
     """True or False for each text; items of the corpus are known to be in it."""
     domain, texts = subject.domain, subject.texts
-    if not domain.offers("in_corpus"):
-        return
     known = domain.in_corpus(texts)
     domain.in_corpus(())
     if subject.corpus and texts and not any(known):
@@ -126,8 +120,6 @@ def in_corpus(subject: Subject) -> Iterator[str]:
 def commonest(subject: Subject) -> Iterator[str]:
     """A share for each text, whatever their order."""
     domain, texts = subject.domain, subject.texts
-    if not domain.offers("commonest"):
-        return
     shares = domain.commonest(texts)
     domain.commonest(())
     if not np.allclose(domain.commonest(texts[::-1]), shares[::-1]):

@@ -77,8 +77,6 @@ def another_process(subject: Subject) -> Iterator[str]:
 def corpus(subject: Subject) -> Iterator[str]:
     """Twice the same; items that can be learnt from."""
     domain = subject.domain
-    if not domain.offers("corpus"):
-        return
     texts = domain.corpus()
     again = load(domain.name).corpus()
     if differs(lambda: list(domain.corpus())) or list(texts) != again:
