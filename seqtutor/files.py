@@ -122,18 +122,14 @@ def read_table(path: Path) -> list[list[str]]:
     It may be growing, or have been cut anywhere, within a character too.
     """
     try:
-        text = whole_lines(read_bytes(path)).decode(errors="replace")
+        content = read_bytes(path)
     except FileNotFoundError:
         return []
+    text = content[: content.rfind(b"\n") + 1].decode(errors="replace")
     try:
         return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     except csv.Error as error:
         raise UserError(f"{path} is no table: {error}") from error
-
-
-def whole_lines(content: bytes) -> bytes:
-    """A file without its last line, where that has no end."""
-    return content[: content.rfind(b"\n") + 1]
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:

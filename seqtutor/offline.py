@@ -197,29 +197,20 @@ def completed(unseen: str, scorer: Scorer, batch: Batch, columns: Mapping[str, s
             table = settings[term.name]
             if table.transform is None and math.isnan(table.invalid):
                 settings[term.name] = replace(table, invalid=float(known.min()))
-            scores[term.name] = _unseen(unseen, known)
+            usual = {"mean": known.mean(), "min": known.min()}
+            scores[term.name] = float(usual.get(unseen, unseen))
     return replace(scorer.reward, settings=settings, unseen=scores)
 
 
-def _unseen(unseen: str, known: Values) -> float:
-    if unseen in ("mean", "min"):
-        return float(known.mean() if unseen == "mean" else known.min())
-    return float(unseen)
-
-
-def check_unseen(unseen: str) -> None:
-    """Raise UserError for what is no score of an unseen text."""
+def check_offline(config: TrainConfig) -> None:
+    """Raise UserError for settings that need an oracle, and for what is no score of an unseen text."""
+    unseen = config.unseen
     try:
         usable = unseen in ("mean", "min") or math.isfinite(float(unseen))
     except ValueError:
         usable = False
     if not usable:
         raise UserError(f"unseen must be mean, min or a number, the score of a text that nobody scored, not '{unseen}'")
-
-
-def check_offline(config: TrainConfig) -> None:
-    """Raise UserError for settings that need an oracle."""
-    check_unseen(config.unseen)
     if not hasattr(config.settings, "replay"):
         raise UserError(
             f"objective '{config.objective}' learns from its own samples only, and a record holds others: "

@@ -9,7 +9,6 @@ exp(R/c) over the prior's share, whatever the policy has unlearnt (a defensive m
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -103,7 +102,17 @@ class Optimum:
 
     def frontier(self) -> list[Point]:
         """The most reward that each KL can buy: pi* at ever smaller c, as far as the sequences can tell."""
-        return list(_frontier(*self.pooled))
+        reward, odds = self.pooled
+        points: list[Point] = []
+        spread, sharpness = float(reward.std()) if len(reward) else 0.0, 0.0
+        for _ in range(POINTS if spread else 0):
+            logs = sharpness * reward + odds
+            if effective(logs) < LEAST:
+                break
+            mean = float(np.average(reward, weights=np.exp(logs - logs.max())))
+            points.append(Point(sharpness * mean - log_mean(logs), mean))
+            sharpness = sharpness * STEP or GENTLEST / spread
+        return points
 
     def share(self, at: Point) -> float:
         """How much of the reward that the frontier gains at its KL a policy `at` a point has; NaN where unknown."""
@@ -133,20 +142,6 @@ def mixed(logp: Values, prior_logp: Values, share: float) -> Values:
     """
     with np.errstate(divide="ignore"):  # a share of 0 or 1 leaves one source
         return np.asarray(np.logaddexp(np.log(share) + logp, np.log1p(-share) + prior_logp))
-
-
-def _frontier(reward: Values, odds: Values) -> Iterator[Point]:
-    spread = float(reward.std()) if len(reward) else 0.0
-    if not spread:
-        return
-    sharpness = 0.0
-    for _ in range(POINTS):
-        logs = sharpness * reward + odds
-        if effective(logs) < LEAST:
-            return
-        mean = float(np.average(reward, weights=np.exp(logs - logs.max())))
-        yield Point(sharpness * mean - log_mean(logs), mean)
-        sharpness = sharpness * STEP or GENTLEST / spread
 
 
 @dataclass(frozen=True)

@@ -226,16 +226,14 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
     tokens = min(config.batch, len(data.train)) * longest
     check_memory(f"batch {config.batch:,}", 4.0 * tokens * cells)
     torch.manual_seed(config.seed)
-    model = _from_prior(domain, config) if config.prior else _new_model(domain, config, longest)
+    if config.prior:
+        model = load_prior(config.prior, domain, grow=True)
+        model.dropout.p = model.shape["dropout"] = config.dropout
+    else:
+        model = _new_model(domain, config, longest)
     model.to(config.device)
     optimiser = Adam(model.parameters(), betas=(0.9, 0.99))
     return Trainer(model, copy.deepcopy(model), optimiser, config.batch * sum(map(len, data.train)) / len(data.train))
-
-
-def _from_prior(domain: Domain, config: PretrainConfig) -> LstmModel:
-    model = load_prior(config.prior, domain, grow=True)
-    model.dropout.p = model.shape["dropout"] = config.dropout
-    return model
 
 
 def _new_model(domain: Domain, config: PretrainConfig, longest: int) -> LstmModel:

@@ -119,7 +119,10 @@ def infer(
     base, base_weights = _known(base[:, kept], base_weights)
     check_count(len(examples))
     low, high = np.quantile(base, [CLIP, 1 - CLIP], axis=0)
-    x, y, scale = _standardised(examples.clip(low, high), base.clip(low, high), base_weights)
+    clipped = base.clip(low, high)
+    centre = base_weights @ clipped
+    scale = np.sqrt(base_weights @ (clipped - centre) ** 2)
+    x, y = (examples.clip(low, high) - centre) / scale, (clipped - centre) / scale
     fit, covariance, sampling, p_values = _fitted(x, y, counts, base_weights, 0.0 if whole_base else 1.0, tau)
     ess = float(1 / (fit.q**2).sum())
     _check_size(ess, len(base), [names[k] for k in kept], fit.weights)
@@ -146,13 +149,6 @@ def _known(table: Values, weights: Values | None) -> tuple[Values, Values]:
     weights = np.ones(len(table)) if weights is None else weights
     known = np.isfinite(table).all(axis=1)
     return table[known], weights[known] / weights[known].sum()
-
-
-def _standardised(examples: Values, base: Values, base_weights: Values) -> tuple[Values, Values, Values]:
-    """Both in standard deviations of the base from its mean; the standard deviations."""
-    centre = base_weights @ base
-    scale = np.sqrt(base_weights @ (base - centre) ** 2)
-    return (examples - centre) / scale, (base - centre) / scale, scale
 
 
 def beyond(base: Values, weights: Values, low: Values, high: Values) -> NDArray[np.bool_]:
@@ -197,15 +193,11 @@ def _fitted(
     spread = (away * fit.q[:, None]).T @ away
     inverse = cho_solve(cho_factor(spread + ridge * np.eye(len(mean))), np.eye(len(mean)))
     error = sampled * (away * fit.q[:, None] ** 2).T @ away
-    noise = _spread_of_items(x - mean, counts, n, spread) / n + ridge / n * np.eye(len(mean))
+    seen = ((x - mean) * counts[:, None]).T @ (x - mean) * n / (n - 1)
+    items = (n * seen + PRIOR_ITEMS * spread) / (n + PRIOR_ITEMS)  # V, drawn towards the model's where they are few
+    noise = items / n + ridge / n * np.eye(len(mean))
     covariance, sampling = (inverse @ part @ inverse for part in (noise + error, error))
     return fit, covariance, sampling, _p_values(fit, mean, y, base_weights, ridge, n, np.diag(covariance / inverse) * n)
-
-
-def _spread_of_items(away: Values, counts: Values, n: float, model: Values) -> Values:
-    """V (K, K): of the items, drawn towards the model's own where there are few of them."""
-    seen = (away * counts[:, None]).T @ away * n / (n - 1)
-    return np.asarray((n * seen + PRIOR_ITEMS * model) / (n + PRIOR_ITEMS))
 
 
 def _p_values(

@@ -35,7 +35,12 @@ def examine(domain: Domain, data: Examples, folder: Path) -> Inference:
     values, counts = grouped(domain, terms, [[next(rest) for _ in range(size)] for size in data.sizes])
     base = prior_base(domain, terms, str(folder.absolute()))
     found = _told(values, base.values, [term.name for term in terms], counts)
-    _note(found, folder / "config.json")
+    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    rows = zip(found.names, found.mean, found.halfwidth, found.p_values, strict=True)
+    about["figures"]["unlearnt"] = {
+        name: {"w": float(w), "halfwidth": float(halfwidth), "p": float(p)} for name, w, halfwidth, p in rows
+    }
+    write_json(folder / "config.json", about)
     return found
 
 
@@ -54,12 +59,3 @@ def _told(items: Values, base: Values, names: Sequence[str], counts: Values) -> 
             raise UserError("; ".join([str(error), *(f"{name} {why}" for name, why in apart.items())])) from error
         else:
             return replace(found, dropped={**found.dropped, **apart})
-
-
-def _note(found: Inference, path: Path) -> None:
-    about = json.loads(path.read_text(encoding="utf-8"))
-    rows = zip(found.names, found.mean, found.halfwidth, found.p_values, strict=True)
-    about["figures"]["unlearnt"] = {
-        name: {"w": float(w), "halfwidth": float(halfwidth), "p": float(p)} for name, w, halfwidth, p in rows
-    }
-    write_json(path, about)

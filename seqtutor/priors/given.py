@@ -28,16 +28,15 @@ def given_steps(domain: Domain, primer: str = "", revise: str = "", keep: str = 
         raise UserError("--primer begins an item and --revise has one already: give one of them, and --keep 1 perhaps")
     if revise:
         return Fixed(_kept(domain, tokens_of(domain, revise), keep))
-    return Fixed(_beginning(domain, _ids(domain, tokens_of(domain, primer)))) if primer else None
-
-
-def _beginning(domain: Domain, ids: Tensor) -> Tensor:
+    if not primer:
+        return None
+    ids = _ids(domain, tokens_of(domain, primer))
     if len(ids) >= domain.max_length:
         raise UserError(
             f"the primer has {len(ids)} tokens and an item at most {domain.max_length}: nothing is left to write; "
             f"give a shorter one, or make items longer by an option of the domain (seqtutor generate {domain.name} -h)"
         )
-    return ids
+    return Fixed(ids)
 
 
 def _kept(domain: Domain, tokens: list[str], keep: str) -> Tensor:

@@ -21,11 +21,6 @@ MOVES = 1 << 20  # tokens times the highest height: the table of moves has twice
 LOOKS, FARTHEST = 16, 1 << 16  # at how many places, at the most, a model looks back, and how many tokens
 
 
-def _are_heights(heights: Sequence[int], tokens: int) -> bool:
-    listed = isinstance(heights, Sequence) and len(heights) == tokens
-    return listed and all(type(h) is int and -1 <= h <= HIGHEST for h in heights)
-
-
 def forbidden(dtype: torch.dtype) -> float:
     """FORBIDDEN, or the nearest to it that a narrow float can hold."""
     return max(FORBIDDEN, torch.finfo(dtype).min / 4)
@@ -172,7 +167,8 @@ class LstmModel(Model):
         listed = isinstance(lookback, Sequence) and len(lookback) <= LOOKS
         if not listed or not all(type(d) is int and 1 <= d <= FARTHEST for d in lookback):
             raise ValueError(f"lookback must be a list of at most {LOOKS} distances from 1 to {FARTHEST} tokens")
-        if heights and not (lookback and _are_heights(heights, len(vocabulary))):
+        listed = isinstance(heights, Sequence) and all(type(h) is int and -1 <= h <= HIGHEST for h in heights)
+        if heights and not (lookback and listed and len(heights) == len(vocabulary)):
             raise ValueError(f"heights must be a whole number from -1 to {HIGHEST} for each token, and need a lookback")
         if heights and len(heights) * max(heights) > MOVES:
             raise ValueError(f"{len(heights)} tokens up to a height of {max(heights)} are too many to be moved")
