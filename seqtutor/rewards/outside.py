@@ -1,6 +1,6 @@
 """What worker processes answer for: a Python function of the user's, a program in any language, a domain's own term.
 
-They are handed over as descriptions, and load themselves there.
+They are handed over as descriptions, and opened there.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from seqtutor.errors import UserError
 from seqtutor.files import digest
 from seqtutor.rewards.programs import Program
 
+Asked = Callable[[Sequence[str]], Any]  # texts -> what is said of them, whatever that is
+
 
 @dataclass
 class Function:
     """`module:function`: a list of texts in, a list of numbers or None out. Imported in the worker, never here."""
 
     place: str
-    function: Callable[[list[str]], Any] | None = field(default=None, compare=False)
 
     def check(self) -> None:
         """Raise UserError where there is no such module; it is looked for without being run."""
@@ -43,19 +44,13 @@ class Function:
         source = _source(self.place.partition(":")[0])
         return f"function {self.place} {digest(source) if source else ''}"
 
-    def open(self) -> None:
-        """Import the function. Raises UserError where that fails."""
+    def open(self) -> Asked:
+        """The function, imported. Raises UserError where that fails."""
         module, _, name = self.place.partition(":")
-        found = getattr(_imported(module), name, None)
+        found: Asked | None = getattr(_imported(module), name, None)
         if not callable(found):
             raise UserError(f"the module '{module}' has no function '{name}'")
-        self.function = found
-
-    def __call__(self, texts: Sequence[str]) -> Any:
-        """What the function says, whatever that is."""
-        if self.function is None:
-            self.open()
-        return self.function(list(texts)) if self.function else None
+        return found
 
 
 def _imported(module: str) -> ModuleType:
@@ -86,24 +81,18 @@ class Own:
     name: str
     kind: str = ""  # of the domain's kinds, of which a config made it
     settings: Mapping[str, Any] = field(default_factory=dict)
-    function: Callable[[Sequence[str]], Any] | None = field(default=None, compare=False)
 
-    def open(self) -> None:
-        """Load the domain. Raises UserError where that fails."""
+    def open(self) -> Asked:
+        """The term's function, of the domain, loaded. Raises UserError where that fails."""
         module, _, place = self.domain.partition(":")
         try:
             made = attrgetter(place)(_imported(module))
             domain = made(made.Options(**self.options))
             terms = [domain.made(self.name, self.kind, self.settings)] if self.kind else domain.terms()
-            (self.function,) = (term.values for term in terms if term.name == self.name)
+            (values,) = (term.values for term in terms if term.name == self.name)
         except (AttributeError, TypeError, ValueError) as error:
             raise UserError(f"cannot be loaded in a worker process from {self.domain}: {error}") from error
-
-    def __call__(self, texts: Sequence[str]) -> Any:
-        """What the term says."""
-        if self.function is None:
-            self.open()
-        return self.function(tuple(texts)) if self.function else None
+        return lambda texts: values(tuple(texts))
 
 
 Oracle = Function | Program | Own

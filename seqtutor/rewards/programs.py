@@ -75,7 +75,7 @@ class Program:
         files = [Path(argument) for argument in self.arguments if Path(argument).is_file()]
         return " ".join(["program", *self.arguments, *map(digest, files)])
 
-    def open(self) -> None:
+    def open(self) -> Program:
         """Start the program, or start it again. Raises UserError where that fails."""
         self.close()
         self.unread, pipe = b"", subprocess.PIPE
@@ -84,6 +84,7 @@ class Program:
         except OSError as error:
             raise UserError(f"cannot start '{self.arguments[0]}': {error.strerror}") from error
         self.errors = Errors(self.process.stderr)
+        return self
 
     def close(self) -> None:
         """End the program if it runs."""

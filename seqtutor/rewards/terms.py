@@ -312,14 +312,14 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
         foreseen = Surrogate(file, column, domain, prior, caution, table.digest)
         return SequenceTerm(name, weight, summary, table.surrogate, foreseen, usual)
     if table.record:
-        return SequenceTerm(name, weight, summary, f"column '{table.record}' of the record", unknown_to_all, usual)
+        return SequenceTerm(name, weight, summary, f"column '{table.record}' of the record", not_here, usual)
     if table.outside is None:
         raise ValueError("a term from outside has a function, a program or a record")
     table.outside.check()
     source = table.outside.place if isinstance(table.outside, Function) else " ".join(table.outside.arguments)
-    return SequenceTerm(name, weight, summary, source, table.outside, usual)
+    return SequenceTerm(name, weight, summary, source, not_here, usual)
 
 
-def unknown_to_all(texts: Sequence[str]) -> Values:
-    """What is said of texts that no record has: nothing."""
+def not_here(texts: Sequence[str]) -> Values:
+    """What this process says of texts that a worker, or a record, is asked about: nothing."""
     return np.full(len(texts), math.nan)

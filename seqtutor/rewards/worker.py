@@ -28,10 +28,8 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     """Take the terms, say that all is well or what is not, then answer questions one after the other."""
     first = json.loads(questions.readline())
     sys.path += first["path"]  # only now: nothing that lies in the current folder was imported by the start
-    oracles = {name: oracle_of(about) for name, about in first["terms"].items()}
     try:
-        for oracle in oracles.values():
-            oracle.open()
+        functions = {name: oracle_of(about).open() for name, about in first["terms"].items()}
     except UserError as error:
         tell(answers, {"error": str(error)})
         return
@@ -45,7 +43,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         name, texts = json.loads(line)
         began = time.perf_counter()
         try:
-            outcomes, raised = ask(oracles[name], texts, singly=name in singly)
+            outcomes, raised = ask(functions[name], texts, singly=name in singly)
         except (WrongNumber, UserError) as error:
             answer: object = {"error": str(error), "shifted": isinstance(error, Shifted)}
         else:
