@@ -64,21 +64,23 @@ class OffPolicy:
 
 
 HUBER = 2.0  # nats; see `losses.square`
-_HUBER_HELP = "Nats beyond which a gap is not squared but goes on in a straight line; inf: never."
 
 
 @dataclass(frozen=True)
-class Balance(OffPolicy):
-    """An objective on whole sequences with a robust square."""
+class Robust(OffPolicy):
+    """An objective with a robust square."""
 
-    huber: float = option(HUBER, _HUBER_HELP, between=(1e-3, math.inf))
+    huber: float = option(
+        HUBER,
+        "Nats beyond which a gap is not squared but goes on in a straight line; inf: never.",
+        between=(1e-3, math.inf),
+    )
 
 
 @dataclass(frozen=True)
-class Bootstrap(OffPolicy):
+class Bootstrap(Robust):
     """An objective whose targets are bootstrapped from a slowly moving copy of the policy."""
 
-    huber: float = option(HUBER, _HUBER_HELP, between=(1e-3, math.inf))
     gamma: float = option(1.0, "Discount; only at 1 is the optimum prior * exp(reward / temperature).", between=(0, 1))
     span: int = option(8, "Steps n of an n-step target.", above=0)
     trace: float = option(
@@ -139,7 +141,7 @@ _LOSSES = "seqtutor.objectives.losses"
 q = Objective(f"{_LOSSES}:q", Bootstrap, "average", exact=False)
 psi = Objective(f"{_LOSSES}:psi", Bootstrap, "average")
 g = Objective(f"{_LOSSES}:psi", Bootstrap, "average", tilt=True)
-tb = Objective(f"{_LOSSES}:tb", Balance)
+tb = Objective(f"{_LOSSES}:tb", Robust)
 vargrad = Objective(f"{_LOSSES}:vargrad", OffPolicy, separable=False)
 dpg = Objective(f"{_LOSSES}:dpg", OffPolicy, separable=False)
 dpo = Objective(f"{_LOSSES}:dpo", OffPolicy, separable=False)
