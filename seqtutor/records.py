@@ -111,31 +111,26 @@ def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str]
     """
     files = [file for given in paths for file in files_of(Path(given), columns)]
     read = [_lines(domain, file, columns, text) for file in files]
-    _check_apart(files)
-    found = [one for _, some in read for one in some]
-    lines = [one for one in found if isinstance(one, Line)]
-    problems = [one for one in found if isinstance(one, DataLine)]
-    record = Record(list(columns), lines, problems, [column for column, _ in read])
-    if len(record.texts) < FEWEST:
-        first = f"; {problems[0].where}: {problems[0].problem}" if problems else ""
-        raise UserError(
-            f"the record {', '.join(paths)} has {len(record.texts)} different texts that can be learnt from, and "
-            f"{FEWEST} are needed ({len(problems)} lines could not be read{first})"
-        )
-    if len({tuple(line.values) for line in lines}) == 1:
-        said = ", ".join(f"{name} is {value:g}" for name, value in zip(columns, record.lines[0].values, strict=True))
-        raise UserError(f"the record {', '.join(paths)} says the same of every text ({said}): nothing can be learnt")
-    return record
-
-
-def _check_apart(files: Sequence[Path]) -> None:
-    """Raise UserError for a file that is given twice, or a copy of another: each of its lines would count double."""
     seen: dict[str, Path] = {}
     for file in files:
         if (first := seen.setdefault(digest(file), file)) is not file:
             raise UserError(
                 f"the record {file} holds the same as {first}: its lines would count twice; give one of them"
             )
+    found = [one for _, some in read for one in some]
+    lines = [one for one in found if isinstance(one, Line)]
+    problems = [one for one in found if isinstance(one, DataLine)]
+    record = Record(list(columns), lines, problems, [column for column, _ in read])
+    if len(record.texts) < FEWEST:
+        bad = f"; {problems[0].where}: {problems[0].problem}" if problems else ""
+        raise UserError(
+            f"the record {', '.join(paths)} has {len(record.texts)} different texts that can be learnt from, and "
+            f"{FEWEST} are needed ({len(problems)} lines could not be read{bad})"
+        )
+    if len({tuple(line.values) for line in lines}) == 1:
+        said = ", ".join(f"{name} is {value:g}" for name, value in zip(columns, record.lines[0].values, strict=True))
+        raise UserError(f"the record {', '.join(paths)} says the same of every text ({said}): nothing can be learnt")
+    return record
 
 
 def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:
@@ -229,25 +224,18 @@ def _text_column(
 
 def _line(domain: Domain, where: str, row: Cells, place: str, taken: Sequence[str]) -> Line | DataLine:
     values = [_number(row.get(column)) for column in taken]
-    wrong = next((column for column, value in zip(taken, values, strict=True) if isinstance(value, str)), None)
-    if wrong is not None:
-        cell = row.get(wrong)
-        said = "empty" if cell in (None, "") else repr(cell)
-        return DataLine(where, None, f"{wrong} is {said:.60}, and a number is needed{_beyond(cell)}")
+    for column, value in zip(taken, values, strict=True):
+        if not abs(value) < LARGEST:
+            said = "empty" if (cell := row.get(column)) in (None, "") else repr(cell)
+            beyond = f" that is not beyond {LARGEST:g}" if math.isfinite(value) else ""
+            return DataLine(where, None, f"{column} is {said:.60}, and a number is needed{beyond}")
     found = _item(domain, row.get(place))
     if isinstance(found, str):
         return DataLine(where, None, found or f"no text in column {place}")
     text, ids = found
     logp = _number(row.get("logp"))
-    numbers = [value for value in values if not isinstance(value, str)]
-    return Line(
-        where,
-        text,
-        ids,
-        numbers,
-        family_of(domain, text, text) if row.get("group") in (None, "") else str(row["group"]),
-        math.nan if isinstance(logp, str) or logp > 0 else logp,
-    )
+    group = family_of(domain, text, text) if row.get("group") in (None, "") else str(row["group"])
+    return Line(where, text, ids, values, group, logp if -LARGEST < logp <= 0 else math.nan)
 
 
 def _item(domain: Domain, found: Any) -> tuple[str, list[int]] | str:
@@ -266,21 +254,12 @@ def _item(domain: Domain, found: Any) -> tuple[str, list[int]] | str:
     return f"{cell!r:.60}: {wrong}" if wrong else (text, ids)
 
 
-def _number(cell: Any) -> float | str:
-    """A finite number; the cell as text where it is none."""
+def _number(cell: Any) -> float:
+    """The number in a cell; NaN where it is none."""
     try:
-        value = float("" if cell is None or isinstance(cell, bool) else cell)
+        return math.nan if isinstance(cell, bool) else float(cell)
     except (TypeError, ValueError):
-        return str(cell)
-    return value if math.isfinite(value) and abs(value) < LARGEST else str(cell)
-
-
-def _beyond(cell: Any) -> str:
-    """What is said of a number that is too large."""
-    try:
-        return f" that is not beyond {LARGEST:g}" if LARGEST <= abs(float(cell)) < math.inf else ""
-    except (TypeError, ValueError):
-        return ""
+        return math.nan
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Cells | str]]:
@@ -312,18 +291,15 @@ def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
     try:
         cells = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=cells.__getitem__))
-        heads = _apart([head.strip() for head in next(filter(None, rows), [])])
+        named = [head.strip() for head in next(filter(None, rows), [])]
+        # Of those that share a name, each has its place behind it, so that none is taken for another.
+        heads = [f"{head} (column {k})" if named.count(head) > 1 else head for k, head in enumerate(named, start=1)]
         number = rows.line_num + 1
         for row in rows:
             if any(cell.strip() for cell in row):
                 whole = len(row) <= len(heads)
-                named = dict(zip(heads, row, strict=False))
-                yield f"{name}:{number}", named if whole else f"{len(row)} cells, and the header has {len(heads)}"
+                cut = f"{len(row)} cells, and the header has {len(heads)}"
+                yield f"{name}:{number}", dict(zip(heads, row, strict=False)) if whole else cut
             number = rows.line_num + 1
     except csv.Error as error:
         raise UserError(f"{name}:{rows.line_num} is not CSV: {error}") from error
-
-
-def _apart(heads: Sequence[str]) -> list[str]:
-    """The names of columns; of those that share one, each with its place, so that none is taken for another."""
-    return [f"{head} (column {k})" if heads.count(head) > 1 else head for k, head in enumerate(heads, start=1)]
