@@ -129,7 +129,7 @@ def open_model(
         config, domain = open_run(folder, own)
     else:
         about = read_about(folder, stem)
-        domain = own or named_in(folder, str(about.get("domain", name)), options_of(folder))
+        domain = own or named_in(folder, str(about.get("domain", name)), options_of(about))
         config = TrainConfig(domain=domain.name)
     if options:
         domain = load(domain.name, fitting_options(name, domain.name, options))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -45,10 +45,8 @@ class Batch:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The same batch with every tensor changed."""
-        parts = (self.tokens, self.mask, self.prior_logp, self.terms, self.valid, self.paid)
-        slots = None if self.slots is None else change(self.slots)
-        tokens, mask, prior_logp, terms, valid, paid = (change(part) for part in parts)
-        return Batch(tokens, mask, prior_logp, terms, valid, paid, slots)
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{name: change(part) for name, part in parts.items() if part is not None})
 
     def select(self, keep: Tensor) -> Batch:
         """The sequences that `keep` ((B,) bool, or indices) names."""
@@ -67,7 +65,7 @@ def reward_of(reward: Reward, batch: Batch) -> Tensor:
     return steps.float().to(batch.tokens.device) * batch.paid[:, None]
 
 
-STORED = ("tokens", "mask", "prior_logp", "terms", "valid", "paid")
+STORED = tuple(f.name for f in fields(Batch) if f.name != "slots")
 
 
 class Replay:

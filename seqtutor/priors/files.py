@@ -217,9 +217,8 @@ def about_model(name: str | Path) -> dict[str, Any]:
     return read_about(folder, stem_of(folder))
 
 
-def options_of(name: str | Path) -> dict[str, Any] | None:
-    """The domain's options that a prior, or a run whose policy serves as one, was made with; None: it does not say."""
-    about = about_model(name)
+def options_of(about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The domain's options that a model was made with, by what stands beside it; None: it does not say."""
     training = about.get("training")
     options = about.get("options", training.get("options") if isinstance(training, dict) else None)
     return options if isinstance(options, dict) else None
@@ -227,7 +226,8 @@ def options_of(name: str | Path) -> dict[str, Any] | None:
 
 def fitting_options(name: str | Path, domain: str, typed: Mapping[str, Any]) -> dict[str, Any]:
     """The domain's options for a use of this model: see `inherited`."""
-    return inherited(domain, typed, options_of(name), str(name), timed=bool(about_model(name).get("clock")))
+    about = about_model(name)
+    return inherited(domain, typed, options_of(about), str(name), timed=bool(about.get("clock")))
 
 
 def domain_of(name: str) -> str:

@@ -22,7 +22,8 @@ from seqtutor.errors import UserError
 from seqtutor.files import read_bytes, sync_folder, write_atomically
 
 CURRENT, PREVIOUS = "checkpoint.safetensors", "previous.safetensors"
-NETWORKS = ("policy", "target", "healthy", "model", "best", "optimiser")  # parts whose numbers must be finite
+# Parts whose numbers must be finite: those of the replay may hold infinities.
+NETWORKS = ("policy", "target", "healthy", "model", "best", "optimiser")
 MOST = 1 << 36  # bytes of one
 SECONDS = 10.0  # from one checkpoint to the next
 SHARE = 0.02  # of a run that its checkpoints may take: one that is slow is written more rarely
@@ -132,14 +133,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
     if header["digest"] != _digest(header["state"], tensors):
         raise ValueError("its content is damaged")
-    if odd := next((key for key, tensor in tensors.items() if _of_model(key) and not tensor.isfinite().all()), None):
-        raise ValueError(f"{odd} holds a number that is not finite")
+    for key, tensor in tensors.items():
+        if key.partition("/")[0] in NETWORKS and not tensor.isfinite().all():
+            raise ValueError(f"{key} holds a number that is not finite")
     return tensors, dict(json.loads(header["state"]))
-
-
-def _of_model(key: str) -> bool:
-    """Whether a tensor is a network's, or Adam's of it: those of the replay may hold infinities."""
-    return key.partition("/")[0] in NETWORKS
 
 
 def _digest(state: str, tensors: Mapping[str, Tensor]) -> str:
