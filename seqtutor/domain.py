@@ -276,6 +276,8 @@ def domain_class(name: str) -> type[Domain]:
     """The class of an installed domain, checked. Raises UserError with the nearest name, or what is wrong with it."""
     from seqtutor.plugin.contract import check_class
 
+    if not name:
+        raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
     found = find("domain", name)
     if not (isinstance(found, type) and issubclass(found, Domain)):
         raise UserError(f"the entry point of domain '{name}' is {found!r}; it must name a subclass of seqtutor.Domain")

@@ -55,8 +55,6 @@ def infer(domain: str, examples: tuple[str, ...], **given: Any) -> None:
     """
     own = {f.name: f.default for f in dataclasses.fields(Asked)}
     asked = Asked(**{key: value for key, value in given.items() if key in own})
-    if not domain:
-        raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
     if asked.among and (asked.prior or asked.texts):
         raise UserError("--among replaces the prior's texts: leave out --prior and --texts")
     if asked.output:

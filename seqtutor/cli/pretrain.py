@@ -47,8 +47,6 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
     typed = gather(given, ctx.meta["seqtutor.domain"])
     file = Path(resume) / "config.toml" if resume else Path(config) if config else None
     settings = build(PretrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
-    if not settings.domain:
-        raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
     if not resume:
         from seqtutor.lessons import check_shape
 

@@ -91,8 +91,6 @@ def train(
     if resume and config:
         read = next_stage(read, _read(Path(config), terms, typed, trust))
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
-    if not settings.domain:
-        raise UserError("name a domain: --domain music, say; 'seqtutor domains' lists them")
     settings = within_budget(settings, {*read, *typed})
     sys.exit(_train(settings, Path(resume) if resume else None, output))
 
