@@ -302,9 +302,7 @@ def flat(config: PretrainConfig | TrainConfig) -> dict[str, Any]:
 
 def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
     """The same config with some settings changed."""
-    own = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.init}
-    numbers = {f.name: getattr(config.settings, f.name) for f in dataclasses.fields(config.settings)}
-    return TrainConfig(**{**own, **numbers, **changes})
+    return TrainConfig(**{**flat(config), **changes})
 
 
 def check_seed(seed: int) -> None:

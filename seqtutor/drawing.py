@@ -223,7 +223,12 @@ def choose(
     found = tilt(reward, c, odds)
     rows = found.keep(n, seed)
     if not len(rows):
-        raise _too_few(found.effective, n, draws, c)
+        few = 2 * math.ceil(draws * n / found.effective) if found.effective else 0  # the few that count most weigh less
+        needed = f"some {few:,} draws of each" if few else "a reward that can be computed"
+        raise UserError(
+            f"{n * draws:,} draws are worth {found.effective:.1f} of the optimum at temperature {c:g}, too few to keep "
+            f"{n}: that needs {needed}, or a larger --reward-temperature"
+        )
     return scorer.score(tokens[rows], truncated[rows]), found
 
 
@@ -288,12 +293,3 @@ def _check(source: Source, scorer: Scorer, total: int, temperature: float) -> No
                 f"the config of {source.folder} has been changed since its run: the weight of '{row['name']}' was "
                 f"{row['weight']:g} and is {now[row['name']]:g}; go on with seqtutor train --resume, or put it back"
             )
-
-
-def _too_few(worth: float, n: int, draws: int, temperature: float) -> UserError:
-    few = 2 * math.ceil(draws * n / worth) if worth else 0  # the few that count most weigh less among more
-    needed = f"some {few:,} draws of each" if worth else "a reward that can be computed"
-    return UserError(
-        f"{n * draws:,} draws are worth {worth:.1f} of the optimum at temperature {temperature:g}, too few to keep "
-        f"{n}: that needs {needed}, or a larger --reward-temperature"
-    )

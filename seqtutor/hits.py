@@ -15,7 +15,6 @@ from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTer
 from seqtutor.encoding import family_of, misfit, rows_of
 from seqtutor.files import write_csv
 from seqtutor.plugin.complaints import written
-from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.folder import figure_text
 from seqtutor.vocabulary import EOS
@@ -47,9 +46,12 @@ def scored(scorer: Scorer, texts: Iterable[str], progress: Progress = silent) ->
 def _scored(scorer: Scorer, texts: Sequence[str]) -> Iterator[Found]:
     scores = scorer.of_texts(texts, tokens_of(scorer, texts))
     columns, totals = scores.columns, scores.totals
+    filters = [term.name for term in scorer.terms if isinstance(term, SequenceTerm) and term.filter]
     for i, text in enumerate(texts):
         figures = {name: float(values[i]) for name, values in columns.items()}
-        yield Found(text, family_of(scorer.domain, text), float(totals[i]), _failed(scorer, scores, i), figures)
+        shares = {name: scores.transformed.get(name, scores.terms[name])[i] for name in filters}
+        failed = next((name for name, share in shares.items() if not share >= PASSED), "")
+        yield Found(text, family_of(scorer.domain, text), float(totals[i]), failed, figures)
 
 
 def problem(domain: Domain, text: str) -> str:
@@ -66,15 +68,6 @@ def tokens_of(scorer: Scorer, texts: Sequence[str]) -> Ids:
     if not _reads_tokens(scorer.terms):
         return np.full((len(texts), 1), EOS)
     return rows_of(scorer.domain, texts)
-
-
-def _failed(scorer: Scorer, scores: Scores, i: int) -> str:
-    for term in scorer.terms:
-        if isinstance(term, SequenceTerm) and term.filter:
-            score = scores.transformed.get(term.name, scores.terms[term.name])[i]
-            if not score >= PASSED:
-                return term.name
-    return ""
 
 
 def best(found: Iterable[Found], count: int, per_family: int) -> list[Found]:

@@ -43,6 +43,7 @@ def rate(
     from seqtutor.cli.tasting import say_passed_over
     from seqtutor.drawing import open_model
     from seqtutor.people.server import Page, bound
+    from seqtutor.rewards.taste import LEAST
 
     listening = bound(port)
     with listening:
@@ -54,7 +55,12 @@ def rate(
         before = len(session.votes)
         page = Page(session, count if before < count else before + count, command)
         _serve(page, source, listening.getsockname()[1], listening, browser)
-    _goodbye(session, command)
+    given = len(session.votes)
+    click.echo(f"{len(session.mine)} votes given, {given} of {session.rater} in all, in {session.path}")
+    if session.problem:
+        click.echo(f"pairs were chosen at random: {session.problem}")
+    if given >= LEAST:
+        click.echo(f"tune with: {command}")
 
 
 def _session(source: Source, model: str, against: str, path: Path, rater: str, seed: int) -> Session:
@@ -114,17 +120,6 @@ def _command(source: Source, model: str, path: Path) -> str:
     prior = source.config.prior if source.tuned else ("" if used == source.domain.name else used)
     words = ["seqtutor", "train", "--domain", source.domain.name, *(["--prior", prior] if prior else [])]
     return shlex.join([*words, *as_typed(source.domain.options), "--taste", str(path)])
-
-
-def _goodbye(session: Session, command: str) -> None:
-    from seqtutor.rewards.taste import LEAST
-
-    count = len(session.votes)
-    click.echo(f"{len(session.mine)} votes given, {count} of {session.rater} in all, in {session.path}")
-    if session.problem:
-        click.echo(f"pairs were chosen at random: {session.problem}")
-    if count >= LEAST:
-        click.echo(f"tune with: {command}")
 
 
 def _name() -> str:

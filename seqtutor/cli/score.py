@@ -69,8 +69,10 @@ def score(
         raise UserError(
             f"{source} holds nothing to score" + (f": {lines[0].where}: {lines[0].problem}" if lines else "")
         )
-    folder, origins = new_folder(output, f"{domain.name}-scored"), _origins(lines)
+    folder = new_folder(output, f"{domain.name}-scored")
     _write_left_out(lines, folder)
+    first = reversed([line for line in lines if line.text is not None and line.where])  # where a text stood first
+    origins: Origins = {line.text or "": (line.where, line.name) for line in first}
     with closing(scorer_of(domain, settings, left_out(settings, trust), workers, source if run else None)) as scorer:
         rows = _rows(scorer, texts, folder, source / "answers.sqlite" if run else None, origins)
     kept = hits.best(rows, count, per_family)
@@ -88,15 +90,6 @@ def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, 
     with scorer.remembering(answers) if answers else nullcontext(), progress("scoring") as report:
         scorer.start(texts[0])
         return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv", origins)
-
-
-def _origins(lines: Sequence[DataLine]) -> Origins:
-    """Where each text stood first, and what it is called there; none of what a run has scored."""
-    found: Origins = {}
-    for line in lines:
-        if line.text is not None and line.where:
-            found.setdefault(line.text, (line.where, line.name))
-    return found
 
 
 def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:

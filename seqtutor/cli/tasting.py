@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from seqtutor.drawing import Source
-    from seqtutor.people.lens import Lens
-    from seqtutor.people.taste import Taste
     from seqtutor.people.telling import Rater, Share, Told
 
 SHOWN = 12  # figures of the table
@@ -36,8 +34,12 @@ def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
         told = tell(rows, taste.data, lens, lens(pool))
     say_passed_over([*votes.problems, *left])
     console.print(_table(told))
-    for line in [*sentences(told, len(rows)), *_of_items(taste, lens, items)]:
+    for line in sentences(told, len(rows)):
         say(line)
+    for text in items:
+        (mean,), (sd,) = taste.predict(lens([text]))
+        reason = wrong(source.domain, text)
+        say(f"not judged, {reason}: {text}" if reason else f"{mean:+.2f} ± {1.96 * sd:.2f} nats: {text}")
 
 
 def say_passed_over(problems: Sequence[str]) -> None:
@@ -94,14 +96,3 @@ def _share(share: Share) -> str:
 
 def _ends(ends: tuple[float, float]) -> str:
     return f"{ends[0]:.0%} .. {ends[1]:.0%}"
-
-
-def _of_items(taste: Taste, lens: Lens, items: Sequence[str]) -> list[str]:
-    from seqtutor.people.lens import wrong
-
-    lines = []
-    for text in items:
-        (mean,), (sd,) = taste.predict(lens([text]))
-        reason = wrong(lens.domain, text)
-        lines.append(f"not judged, {reason}: {text}" if reason else f"{mean:+.2f} ± {1.96 * sd:.2f} nats: {text}")
-    return lines

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.arrays import Values
 from seqtutor.errors import UserError, shortened
 from seqtutor.people.taste import Taste, evidence, information, learn
 from seqtutor.people.votes import Vote, append, read
@@ -162,8 +161,11 @@ class Session:
         if not fresh:
             raise UserError("the models write one and the same item: there is nothing to compare")
         why = "random"
-        if self.taste is not None and self.lens is not None and len(self.votes) >= FIRST:
-            fresh, why = self._telling(fresh, self.taste, self.lens), "information"
+        taste, lens = self.taste, self.lens
+        if taste is not None and lens is not None and len(self.votes) >= FIRST:
+            first, second = (taste.members(lens([pair[side][1] for pair in fresh])) for side in (0, 1))
+            told = np.nan_to_num(information(first, second), nan=-1.0)
+            fresh, why = [fresh[i] for i in np.argsort(-told)[:AMONG]], "information"
         (source_a, a), (source_b, b) = fresh[int(self.rng.integers(len(fresh)))]
         return self._asked(a=a, b=b, source_a=source_a, source_b=source_b, why=why)
 
@@ -178,12 +180,6 @@ class Session:
             one, two = ((str(w), str(self.rng.choice(np.array(self.writers[str(w)], object)))) for w in who)
             found.append((one, two))
         return found
-
-    def _telling(self, pairs: list[Drawn], taste: Taste, lens: Lens) -> list[Drawn]:
-        """Of many pairs those that would tell most of the taste."""
-        sides: list[Values] = [taste.members(lens([pair[side][1] for pair in pairs])) for side in (0, 1)]
-        told = np.nan_to_num(information(*sides), nan=-1.0)
-        return [pairs[i] for i in np.argsort(-told)[:AMONG]]
 
 
 def consistency(votes: Sequence[Vote]) -> tuple[int, int]:

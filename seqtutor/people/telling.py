@@ -95,18 +95,13 @@ def tell(votes: Sequence[Vote], data: Evidence, lens: Lens, pool: Values) -> Tol
     rows = zip(lens.names, taste.weights.mean(0)[:named], low, high, strict=True)
     likings = [Liking(name, float(mean), float(a), float(b)) for name, mean, a, b in rows]
     surest = sorted(likings, key=lambda one: -abs(one.mean) / (one.high - one.low))
-    people = _raters(votes, taste)
-    return Told(surest, float(own**2 / spread**2) if spread else 0.0, people, left_out(data), now, then)
-
-
-def _raters(votes: Sequence[Vote], taste: Taste) -> list[Rater]:
-    found = []
+    raters = []
     for place, name in enumerate(dict.fromkeys(vote.rater for vote in votes)):
-        own = [vote for vote in votes if vote.rater == name]
+        theirs = [vote for vote in votes if vote.rater == name]
         first, careless = sigmoid(taste.own(0)[:, place]), taste.own(1)[:, place]
-        ends = [tuple(float(v) for v in np.quantile(values, [0.025, 0.975])) for values in (first, careless)]
-        found.append(Rater(name, len(own), Share(*consistency(own)), *((low, high) for low, high in ends)))
-    return found
+        ends = [np.quantile(values, [0.025, 0.975]).tolist() for values in (first, careless)]
+        raters.append(Rater(name, len(theirs), Share(*consistency(theirs)), *((a, b) for a, b in ends)))
+    return Told(surest, float(own**2 / spread**2) if spread else 0.0, raters, left_out(data), now, then)
 
 
 def left_out(data: Evidence) -> Share:

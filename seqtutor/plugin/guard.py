@@ -71,7 +71,15 @@ class Guarded(Domain):
         for method, problem in of_sizes(plugin):
             raise wrong(self.cls, method, problem)
         with border(self.cls, "vocabulary"):
-            self.vocabulary = self._checked_vocabulary(plugin.vocabulary)
+            self.vocabulary = vocabulary = plugin.vocabulary
+        if not isinstance(vocabulary, Vocabulary):
+            said = f"must be a Vocabulary, not {type(vocabulary).__name__}; write Vocabulary(tokens)"
+            raise wrong(self.cls, "vocabulary", said)
+        if not vocabulary.own:
+            raise wrong(self.cls, "vocabulary", "has no tokens")
+        for token in vocabulary.own:
+            if not isinstance(token, str) or not token:
+                raise wrong(self.cls, "vocabulary", f"a token is text and not empty, not {token!r}")
         if plugin.heights and len(plugin.heights) != len(self.vocabulary.own):
             raise wrong(self.cls, "heights", f"{len(plugin.heights)} are given for {len(self.vocabulary.own)} tokens")
         with border(self.cls, "own_prior"):
@@ -98,18 +106,6 @@ class Guarded(Domain):
         """The plugin's, so that isinstance answers as for the plugin itself."""
         cls: type[Domain] = self.__dict__.get("cls", Guarded)
         return cls
-
-    def _checked_vocabulary(self, found: Any) -> Vocabulary:
-        if not isinstance(found, Vocabulary):
-            raise wrong(
-                self.cls, "vocabulary", f"must be a Vocabulary, not {type(found).__name__}; write Vocabulary(tokens)"
-            )
-        if not found.own:
-            raise wrong(self.cls, "vocabulary", "has no tokens")
-        for token in found.own:
-            if not isinstance(token, str) or not token:
-                raise wrong(self.cls, "vocabulary", f"a token is text and not empty, not {token!r}")
-        return found
 
     def _call(self, method: str, *args: Any) -> Any:
         try:

@@ -74,7 +74,10 @@ def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | N
         data.append([row["text"], row["family"], *(v if math.isfinite(v) else None for v in values)])
     families = Counter(row["family"] for row in passed if row["family"])
     return Hits(
-        chosen=[_hit(place, row, domain) for place, row in enumerate(chosen[:PICTURES])],
+        chosen=[
+            Hit(place, row["text"] or "", number(figure_of(row["reward"])), drawn(row["text"] or "", domain)[0])
+            for place, row in enumerate(chosen[:PICTURES])
+        ],
         scored=len(scored),
         passed=len(passed),
         families=[(str(name), count) for name, count in families.most_common(FAMILIES)],
@@ -98,8 +101,3 @@ def _entries(folder: Path, domain: Domain, count: int) -> dict[str, list[str]]:
             if len(parts) == count:
                 found[suffix] = parts
     return found
-
-
-def _hit(place: int, row: Row, domain: Domain) -> Hit:
-    text = row["text"] or ""
-    return Hit(place, text, number(figure_of(row["reward"])), drawn(text, domain)[0])
