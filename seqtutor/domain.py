@@ -6,10 +6,11 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from seqtutor.errors import Undecodable, UserError, refusal, unknown
+from seqtutor.errors import Undecodable, UserError, refused, unknown
 from seqtutor.files import as_in_a_file
 from seqtutor.measure import Better as Better
 from seqtutor.measure import Measure as Measure
@@ -116,7 +117,8 @@ class Domain(ABC):
 
     def read(self, path: Path) -> Iterator[DataLine]:
         """The items of a user's file or folder, bad ones as a DataLine with a problem; by default an item a line."""
-        for where, text, problem in plain.lines_of(Path(path), lambda text: refusal(lambda: self.prepared(text))):
+        for where, text in plain.lines_of(Path(path)):
+            problem = str(refused(partial(self.prepared, text)) or "")
             yield DataLine(where, text if problem else self.decode(self.encode(text)), problem)
 
     def stated(self, path: Path) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from seqtutor.arrays import Ids
-from seqtutor.errors import UserError, refusal
+from seqtutor.errors import UserError, refused
 from seqtutor.vocabulary import EOS, PAD
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def with_end(domain: Domain, tokens: Sequence[str]) -> list[int]:
 
 def misfit(domain: Domain, text: str) -> str:
     """Why the domain's vocabulary cannot spell a text; empty where it can."""
-    return refusal(lambda: domain.vocabulary.encode(domain.encode(text)))
+    return str(refused(lambda: domain.vocabulary.encode(domain.encode(text))) or "")
 
 
 def family_of(domain: Domain, text: str, otherwise: str = "") -> str:

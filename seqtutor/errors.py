@@ -68,13 +68,13 @@ def differences(one: Any, other: Any) -> tuple[str, str]:
     return old, new
 
 
-def refusal(ask: Callable[[], object]) -> str:
-    """Why a call is refused, by its UserError; empty where it is not."""
+def refused(ask: Callable[[], object]) -> UserError | None:
+    """The UserError of a call; None where there is none."""
     try:
         ask()
     except UserError as error:
-        return str(error)
-    return ""
+        return error
+    return None
 
 
 def unknown(kind: str, given: object, known: Iterable[str]) -> UserError:

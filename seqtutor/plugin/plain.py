@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
@@ -37,15 +37,15 @@ def split(text: str, vocabulary: Vocabulary) -> list[str]:
     return tokens
 
 
-def lines_of(path: Path, judge: Callable[[str], str]) -> Iterator[tuple[str, str, str]]:
-    """The lines of a text file, or of all .txt files in a folder: where, the text, and what is wrong with it or ''."""
+def lines_of(path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a text file, or of all .txt files in a folder: where each stands, and its text."""
     paths = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not paths:
         raise UserError(f"{path} has no .txt files")
     for file in paths:
         for number, line in enumerate(read_text(file).splitlines(), 1):
             if text := line.strip():
-                yield f"{file.name}:{number}", text, judge(text)
+                yield f"{file.name}:{number}", text
 
 
 def write_lines(texts: Sequence[str], folder: Path, name: str) -> list[Path]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from seqtutor.errors import UserError, about
-from seqtutor.testing.subject import Subject, differs, refused, said, shown
+from seqtutor.errors import UserError, about, refused
+from seqtutor.testing.subject import Subject, differs, said, shown
 from seqtutor.vocabulary import UnknownToken
 
 QUICK = 0.005  # seconds that `family` may take for an item

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from seqtutor.domain import Domain, load
-from seqtutor.errors import Undecodable, UserError, about
+from seqtutor.errors import Undecodable, UserError, about, refused
 from seqtutor.plugin.contract import PluginError
-from seqtutor.testing.subject import CORPUS, RANDOM, Subject, differs, refused, said, sequences, shown, spread
+from seqtutor.testing.subject import CORPUS, RANDOM, Subject, differs, said, sequences, shown, spread
 from seqtutor.vocabulary import UnknownToken
 
 HOOKS = tuple(name for name in vars(Domain) if not name.startswith("_"))

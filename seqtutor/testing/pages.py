@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqtutor.domain import Domain
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, refused
 from seqtutor.plugin.contract import PluginError
 from seqtutor.runs.report.svg import clean
-from seqtutor.testing.subject import Subject, differs, refused, said, shown
+from seqtutor.testing.subject import Subject, differs, said, shown
 
 LARGE = 200_000  # characters of a picture
 

@@ -6,6 +6,8 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ import numpy as np
 
 from seqtutor.arrays import Ids
 from seqtutor.domain import Domain
-from seqtutor.encoding import fits, padded, with_end
-from seqtutor.errors import UserError, shortened
+from seqtutor.encoding import fits, padded, rows_of, with_end
+from seqtutor.errors import UserError, refused, shortened
 from seqtutor.plugin.contract import PluginError
 from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.vocabulary import EOS, UnknownToken
@@ -70,19 +72,9 @@ def new_subject(domain: Domain, texts: Sequence[str] | None, folder: Path, *, qu
     bare = Subject(behind, (), corpus, time.monotonic() - began, quick, folder)
     items = dict.fromkeys(_items(bare, spread(corpus or texts or (), 4 * ITEMS)))
     if not corpus:  # a model, or chance, may write what reads back in a token that nobody has: an item, and none to try
-        items = dict.fromkeys(text for text in items if _spelt(behind, text))
+        spelt = (not isinstance(refused(partial(rows_of, behind, [text])), UnknownToken) for text in items)
+        items = dict.fromkeys(compress(items, spelt))
     return Subject(behind, tuple(items)[: 8 if quick else ITEMS], corpus, bare.seconds, quick, folder)
-
-
-def _spelt(domain: Domain, text: str) -> bool:
-    """Whether the vocabulary has every token of an item."""
-    try:
-        domain.vocabulary.encode(domain.encode(text))
-    except UnknownToken:
-        return False
-    except UserError:  # a check of its own says it
-        return True
-    return True
 
 
 def spread(texts: Sequence[str], count: int) -> Sequence[str]:
@@ -121,15 +113,6 @@ def differs(ask: Callable[[], Any]) -> bool:
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
-
-
-def refused(ask: Callable[[], Any]) -> UserError | None:
-    """The UserError of a call; None where there is none."""
-    try:
-        ask()
-    except UserError as error:
-        return error
-    return None
 
 
 def said(error: UserError) -> str:
