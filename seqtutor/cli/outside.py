@@ -28,7 +28,15 @@ def typed_terms(functions: Sequence[str], programs: Sequence[str], transforms: S
         except ValueError as error:
             raise UserError(f"--program {name}={command}: {error}") from error
     for name, rest in _named("--transform", transforms, "logp=sigmoid,low=1,high=3"):
-        tables.setdefault(name, {})["transform"] = _transform(rest, f"{name}={rest}")
+        kind, *numbers = rest.split(",")
+        try:
+            pairs = {key: float(value) for key, value in (item.split("=") for item in numbers)}
+        except ValueError:
+            raise UserError(
+                "--transform takes NAME=KIND,low=NUMBER,high=NUMBER, such as logp=sigmoid,low=1,high=3, "
+                f"not '{name}={rest}'"
+            ) from None
+        tables.setdefault(name, {})["transform"] = {"kind": kind, **pairs}
     return tables
 
 
@@ -43,16 +51,6 @@ def _named(option: str, texts: Sequence[str], example: str) -> Iterator[tuple[st
             raise UserError(f"{option} names '{name}' twice, the second time as '{rest}': give each a name of its own")
         names.add(name)
         yield name, rest
-
-
-def _transform(rest: str, text: str) -> dict[str, Any]:
-    kind, *numbers = rest.split(",")
-    try:
-        return {"kind": kind, **{key: float(value) for key, value in (item.split("=") for item in numbers)}}
-    except ValueError:
-        raise UserError(
-            f"--transform takes NAME=KIND,low=NUMBER,high=NUMBER, such as logp=sigmoid,low=1,high=3, not '{text}'"
-        ) from None
 
 
 def with_learnt(tables: Tables, votes: str, measured: Sequence[str], caution: float | None, resume: str) -> Tables:

@@ -152,18 +152,15 @@ class Answers:
                 for store in self.stores:
                     store.put(name, self.versions[name], outcomes)
                 self._remember(name, outcomes)
-        except Shifted as error:
-            self._forget(error.term)
+        except Shifted as error:  # whose answers those of this batch and of the one before are is not certain
+            term = error.term
+            doubtful = [text for name, text in self.before + self.recent if name == term]
+            for store in self.stores:
+                store.forget(term, self.versions[term], doubtful)
+            for text in doubtful:
+                self.known[term].pop(text, None)
+                self.reasons.pop((term, text), None)
             raise
-
-    def _forget(self, term: str) -> None:
-        """Drop what a term said in this batch and the one before: whose answers these are is not certain."""
-        doubtful = [text for name, text in self.before + self.recent if name == term]
-        for store in self.stores:
-            store.forget(term, self.versions[term], doubtful)
-        for text in doubtful:
-            self.known[term].pop(text, None)
-            self.reasons.pop((term, text), None)
 
     def _stored(self, name: str, texts: Sequence[str]) -> None:
         found: dict[str, Outcome] = {}

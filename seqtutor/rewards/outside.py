@@ -118,11 +118,5 @@ KINDS: dict[str, Callable[..., Oracle]] = {"Function": Function, "Program": Prog
 
 
 def described(oracle: Oracle) -> list[Any]:
-    """Its kind and what it is made from, as JSON can hold it."""
+    """Its kind, one of KINDS, and what it is made from, as JSON can hold it."""
     return [type(oracle).__name__, {f.name: getattr(oracle, f.name) for f in fields(oracle) if f.compare}]
-
-
-def oracle_of(description: Sequence[Any]) -> Oracle:
-    """The oracle that was `described`, not opened yet."""
-    kind, made_from = description
-    return KINDS[kind](**made_from)

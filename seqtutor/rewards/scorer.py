@@ -22,7 +22,7 @@ from seqtutor.rewards.outcomes import LARGEST
 from seqtutor.rewards.payment import Payment
 from seqtutor.rewards.reward import Reward, Scores, on_last_step
 from seqtutor.rewards.store import Store
-from seqtutor.rewards.terms import TermSettings, recorded_of, settings_of, weighted_terms
+from seqtutor.rewards.terms import TermSettings, settings_of, weighted_terms
 from seqtutor.vocabulary import PAD
 
 IDLE = 100  # batches in a row without a new text, after which a budget of calls counts as one that cannot be spent
@@ -108,7 +108,11 @@ class Scorer:
     def submit(self, tokens: Ids, truncated: Flags) -> Asked:
         """Ask about what is new in a batch, and do not wait; one batch at a time."""
         texts = [None if cut else self.text(row) for row, cut in zip(tokens, truncated, strict=True)]
-        repeated = self._repeats(texts)
+        repeated, here = np.zeros(len(texts), bool), set[str]()
+        for i, text in enumerate(texts):
+            if text is not None:
+                repeated[i] = text in self.seen or text in here
+                here.add(text)
         new = [i for i, text in enumerate(texts) if text is not None and not repeated[i]]
         if self.budget and self.oracles:  # as many of them as it has calls left
             new = new[: max(0, self.budget - self.calls)]
@@ -212,14 +216,6 @@ class Scorer:
             return self.domain.decode(self.domain.vocabulary.decode(row.tolist()))
         except Undecodable:
             return None
-
-    def _repeats(self, texts: Sequence[str | None]) -> Flags:
-        repeated, here = np.zeros(len(texts), bool), set[str]()
-        for i, text in enumerate(texts):
-            if text is not None:
-                repeated[i] = text in self.seen or text in here
-                here.add(text)
-        return repeated
 
     def _note(self, scores: Scores, new: Sequence[int]) -> None:
         """Count the batch: calls, failures and their share."""
@@ -341,5 +337,6 @@ def scorer_with(
     domain: Domain, config: TrainConfig, terms: Sequence[RewardTerm], settings: Mapping[str, TermSettings]
 ) -> Scorer:
     """A scorer of `terms` that combines them as a config says."""
-    geometric, recorded = config.combine == "geometric", recorded_of(settings)
+    geometric = config.combine == "geometric"
+    recorded: dict[str, Mapping[str, float]] = {name: {} for name, table in settings.items() if table.record}
     return Scorer(domain, terms, settings=settings, geometric=geometric, workers=config.workers, recorded=recorded)

@@ -134,6 +134,8 @@ def _settings(name: str, table: Any) -> TermSettings:
         )
     of_kinds = (*OF_ALL, *LIMITS) if "kind" in table else OF_ALL
     own = {key: value for key, value in table.items() if key not in of_kinds} if "kind" in table else {}
+    if not isinstance(own.get("kind", ""), str):
+        raise UserError(f"kind in [terms.{name}] must be text, not {own['kind']!r}")
     table = {key: value for key, value in table.items() if key not in own}
     for key in table:
         if key not in KEYS:
@@ -166,16 +168,10 @@ def _settings(name: str, table: Any) -> TermSettings:
         outside=outside,
         call=call,
         transform=_directed(name, table.get("better"), transform),
-        kind=_kind(name, own),
+        kind=own.get("kind", ""),
         own={key: value for key, value in own.items() if key != "kind"},
         **{key: _plain(name, key, table[key]) for key in PLAIN if key in table},
     )
-
-
-def _kind(name: str, own: Mapping[str, Any]) -> str:
-    if not isinstance(kind := own.get("kind", ""), str):
-        raise UserError(f"kind in [terms.{name}] must be text, not {kind!r}")
-    return kind
 
 
 def _outside(name: str, table: Mapping[str, Any]) -> Function | Program | None:
@@ -263,11 +259,6 @@ def check_kept(domain: Domain, run: Path) -> None:
             f"{', '.join(new) or 'none'}); install the plugin as it was then, or start another run, from this one's "
             f"policy if you like: --prior {run}/"
         )
-
-
-def recorded_of(settings: Mapping[str, TermSettings]) -> dict[str, Mapping[str, float]]:
-    """The terms that a record says, each with nothing said yet."""
-    return {name: {} for name, table in settings.items() if table.record}
 
 
 def _weighed(term: RewardTerm, weights: Mapping[str, float], filters: Collection[str]) -> RewardTerm:

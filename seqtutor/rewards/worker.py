@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from seqtutor.errors import UserError
 from seqtutor.rewards.outcomes import Shifted, WrongNumber, ask
-from seqtutor.rewards.outside import oracle_of
+from seqtutor.rewards.outside import KINDS
 
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux's <sys/prctl.h>
 
@@ -29,7 +29,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     first = json.loads(questions.readline())
     sys.path += first["path"]  # only now: nothing that lies in the current folder was imported by the start
     try:
-        functions = {name: oracle_of(about).open() for name, about in first["terms"].items()}
+        functions = {name: KINDS[kind](**made_from).open() for name, (kind, made_from) in first["terms"].items()}
     except UserError as error:
         tell(answers, {"error": str(error)})
         return

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +28,7 @@ from seqtutor.runs.folder import BEST, best_rows
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.hits import read_hits
-from seqtutor.runs.report.reading import HELD_OUT, TERM, Run, Sample, Summary, read
+from seqtutor.runs.report.reading import HELD_OUT, TERM, Run, Sample, read
 from seqtutor.runs.report.spread import drifts, histograms
 from seqtutor.runs.report.svg import clean, drawn
 
@@ -87,7 +87,7 @@ def render(folder: Path, domain: Domain) -> str:
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
         stages=str(made_by.get(STAGES, "")) if isinstance(made_by, Mapping) else "",  # what resumes have changed
         more=f"seqtutor generate {shlex.quote(str(folder))}/ --draws {run.summary.best_of if run.summary else 0}",
-        **_story(run.summary, _own_terms(run.config)),
+        **_story(run),
         **_charts(run, domain),
     )
 
@@ -123,20 +123,16 @@ def _policy(script: str) -> Markup:
     )
 
 
-def _own_terms(config: Mapping[str, Any]) -> set[str]:
-    """The terms that the user's profile has made, and not only turned."""
-    tables = config.get("terms")
-    made = {"kind", "session", *SOURCES}
-    return {name for name, table in tables.items() if made & set(table)} if isinstance(tables, Mapping) else set()
-
-
-def _story(summary: Summary | None, own: Collection[str]) -> dict[str, object]:
-    """The headline and the table, from the summary; `own`: terms of the user, which are judged with the measures."""
+def _story(run: Run) -> dict[str, object]:
+    """The headline and the table. Terms that the user's profile has made, and not only turned, are judged, too."""
+    summary, tables = run.summary, run.config.get("terms")
     if summary is None:
         nothing: dict[str, object] = {"better": [], "worse": [], "hidden": 0, "table": [], "real": False}
         return {"headline": "This run did not reach its end", "astray": "", "behind": "", **nothing}
-    # A domain without measures is judged by its reward and its terms.
+    made = {"kind", "session", *SOURCES}
+    own = {name for name, table in tables.items() if made & set(table)} if isinstance(tables, Mapping) else set()
     asked = tuple(term for term in summary.terms if term.name in own and term.better != "neither")
+    # A domain without measures is judged by its reward and its terms.
     judged = (*asked, *summary.measures) if summary.measures else (summary.reward, *summary.terms)
     verdicts = figures.judge(judged)
     return {

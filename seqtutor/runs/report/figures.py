@@ -153,15 +153,11 @@ def before_after(figure: Figure) -> tuple[str, str]:
     ('1.2 %', '84 %')
     """
     before, after = figure.prior.mean, figure.after.mean
-    show = percentage if figure.percent else _significant
+    show = percentage if figure.percent else lambda value, extra: number(value, 3 + extra)
     extra = 0
     while show(before, extra) == show(after, extra) and before != after and extra < 4:
         extra += 1
     return show(before, extra), show(after, extra)
-
-
-def _significant(value: float, extra: int) -> str:
-    return number(value, 3 + extra)
 
 
 def percentage(share: float, extra: int = 0) -> str:
