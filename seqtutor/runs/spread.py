@@ -29,7 +29,10 @@ def spread(prior: Evaluation, policy: Evaluation, scorer: Scorer, seed: int) -> 
 
     A measure also has the term that already goes with it in the prior's own samples, if one does: `pull`.
     """
-    texts = _real(scorer, min(REAL, len(prior.scores.texts)), seed)
+    try:
+        texts = real_items(scorer.domain, min(REAL, len(prior.scores.texts)), seed)
+    except UserError:  # the domain has no corpus
+        texts = []
     found = []
     before, after, real = (_terms(scorer, scores) for scores in (prior.scores, policy.scores, _worth(scorer, texts)))
     for name, values in before.items():
@@ -101,14 +104,6 @@ def _terms(scorer: Scorer, scores: Scores | None) -> dict[str, Values]:
     said = {name: values for name, values in scores.terms.items() if name in named}
     whole = {"reward": scores.totals} if set(said) == named else {}
     return {name: np.where(scores.valid, values, np.nan) for name, values in {**whole, **said}.items()}
-
-
-def _real(scorer: Scorer, count: int, seed: int) -> list[str]:
-    """Items of the domain's corpus; none where it has no corpus."""
-    try:
-        return real_items(scorer.domain, count, seed)
-    except UserError:
-        return []
 
 
 def _worth(scorer: Scorer, texts: list[str]) -> Scores | None:

@@ -59,26 +59,15 @@ class Item:
     files: list[str]  # its own, from the run's folder
 
 
-@dataclass(frozen=True)
-class Samples:
-    """What stands side by side: the prior's first, the first of the run's files, then the tuned model's best."""
-
-    before: list[Item]
-    after: list[Item]
-    best: list[Item]
-    wide: bool  # pictures that need the whole width of a column
-    playable: bool
-
-
 def render(folder: Path, domain: Domain) -> str:
     """The page of a run folder, complete in itself. Raises UserError where the folder holds no run."""
     run = read(folder)
-    samples, made_by = _samples(run, domain), run.config.get(MADE_BY)
+    made_by = run.config.get(MADE_BY)
     return _template().render(
         run=run,
         summary=run.summary,
         domain=domain,
-        samples=samples,
+        samples=_samples(run, domain),
         hits=read_hits(run, domain),
         drifts=drifts(run.summary) if run.summary else [],
         histograms=histograms(run.summary) if run.summary else {"first": []},
@@ -155,7 +144,8 @@ def _title(name: str) -> str:
     return (name[:1].upper() + name[1:]).replace("_", " ")
 
 
-def _samples(run: Run, domain: Domain) -> Samples:
+def _samples(run: Run, domain: Domain) -> dict[str, object]:
+    """What stands side by side: the prior's first, the first of the run's files, then the tuned model's best."""
     ordered = sorted(run.samples, key=lambda sample: sample.number)
     prior = [s for s in ordered if s.model == "prior"]
     policy = _filed([s for s in ordered if s.model == "policy"])
@@ -170,13 +160,13 @@ def _samples(run: Run, domain: Domain) -> Samples:
         for place, s in enumerate((policy[i] for i in best_rows(*best_of, BEST)), start=1)
     ]
     shown = [*before, *after, *chosen]
-    return Samples(
-        before=before,
-        after=after,
-        best=chosen,
-        wide=any(_aspect(item.picture) > 1.8 for item in shown if item.picture),
-        playable=any(item.notes for item in shown),
-    )
+    return {
+        "before": before,
+        "after": after,
+        "best": chosen,
+        "wide": any(_aspect(item.picture) > 1.8 for item in shown if item.picture),  # it needs a whole column
+        "playable": any(item.notes for item in shown),
+    }
 
 
 def _filed(policy: list[Sample]) -> list[Sample]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,13 +84,13 @@ class Chart:
     description: str  # what a person who does not see it is told
     width: int
     height: int
-    raw: str  # path data
-    smooth: str
-    levels: list[tuple[float, str]]  # place, class in the style sheet
-    marks: list[Mark]
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-    points: str  # JSON: [[x, y, text], ...] for the pointer
+    raw: str = ""  # path data
+    smooth: str = ""
+    levels: Sequence[tuple[float, str]] = ()  # place, class in the style sheet
+    marks: Sequence[Mark] = ()
+    x_ticks: Sequence[Tick] = ()
+    y_ticks: Sequence[Tick] = ()
+    points: str = "[]"  # JSON: [[x, y, text], ...] for the pointer
     bound: str = ""  # path data: the most that is possible
     dots: tuple[tuple[float, float, str], ...] = ()  # small points: x, y, label
     note: str = ""
@@ -111,20 +112,18 @@ def curve(
     shown = {kind: level for kind, level in levels.items() if math.isfinite(level)}
     known = y[np.isfinite(y)]
     if not len(known):
-        return _nothing(title, note, size)
+        return Chart(title, f"{title}: nothing was logged", *size, note=note)
     across = _scale(x, LEFT, size[0] - RIGHT, pad=0.0)
     up = _scale(np.array([*known, *shown.values()]), size[1] - BOTTOM, TOP)
     ends = bold[np.isfinite(bold)]
     first, last = (up.number(end) for end in (ends[0], ends[-1]))
     return Chart(
-        title=title,
-        description=f"{title}: from {first} at update {number(x[0])} to {last} at update {number(x[-1])}",
-        width=size[0],
-        height=size[1],
+        title,
+        f"{title}: from {first} at update {number(x[0])} to {last} at update {number(x[-1])}",
+        *size,
         raw=_path(x, y, across, up),
         smooth=_path(x, bold, across, up),
         levels=[(up(level), kind) for kind, level in shown.items()],
-        marks=[],
         x_ticks=across.ticks(size[0] // 80, least=1),
         y_ticks=up.ticks(),
         points=_points(x, y, across, up, [f"update {number(i)}: {number(v)}" for i, v in zip(x, y, strict=True)]),
@@ -150,20 +149,17 @@ def frontier(metrics: dict[str, Values], summary: Summary | None) -> Chart:
     title = "Reward against KL"
     told = [f"{label}: reward {number(value.mean)} at {number(nats)} nats" for _, label, nats, value in places]
     if not ys:
-        return _nothing(title, "", LARGE)
+        return Chart(title, f"{title}: nothing was logged", *LARGE)
     across, up = _scale(np.array(xs), LEFT, LARGE[0] - RIGHT, pad=0.03), _scale(np.array(ys), LARGE[1] - BOTTOM, TOP)
     marks = [_mark(place, across, up) for place in places]
     labels = [
         f"update {number(i)}: reward {number(r)} at {number(k)} nats" for i, k, r in zip(updates, x, y, strict=True)
     ]
     return Chart(
-        title=title,
-        description=". ".join([title, *told]),
-        width=LARGE[0],
-        height=LARGE[1],
-        raw="",
+        title,
+        ". ".join([title, *told]),
+        *LARGE,
         smooth=_path(x, y, across, up),
-        levels=[],
         marks=marks,
         x_ticks=across.ticks(6),
         y_ticks=up.ticks(),
@@ -268,7 +264,3 @@ def _mark(place: tuple[str, str, float, Estimate], across: Scale, up: Scale) -> 
     x = across(kl)
     anchor = "start" if x < (across.start + across.end) / 2 else "end"
     return Mark(kind, label, x, up(reward.mean), up(low), up(high), anchor)
-
-
-def _nothing(title: str, note: str, size: Size) -> Chart:
-    return Chart(title, f"{title}: nothing was logged", size[0], size[1], "", "", [], [], [], [], "[]", note)
