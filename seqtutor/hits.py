@@ -38,20 +38,17 @@ class Found:
 def scored(scorer: Scorer, texts: Iterable[str], progress: Progress = silent) -> Iterator[Found]:
     """Score texts, each once, in their order."""
     different = list(dict.fromkeys(texts))
-    for start in range(0, len(different), CHUNK):
-        yield from _scored(scorer, different[start : start + CHUNK])
-        progress(min(start + CHUNK, len(different)), len(different))
-
-
-def _scored(scorer: Scorer, texts: Sequence[str]) -> Iterator[Found]:
-    scores = scorer.of_texts(texts, tokens_of(scorer, texts))
-    columns, totals = scores.columns, scores.totals
     filters = [term.name for term in scorer.terms if isinstance(term, SequenceTerm) and term.filter]
-    for i, text in enumerate(texts):
-        figures = {name: float(values[i]) for name, values in columns.items()}
-        shares = {name: scores.transformed.get(name, scores.terms[name])[i] for name in filters}
-        failed = next((name for name, share in shares.items() if not share >= PASSED), "")
-        yield Found(text, family_of(scorer.domain, text), float(totals[i]), failed, figures)
+    for start in range(0, len(different), CHUNK):
+        some = different[start : start + CHUNK]
+        scores = scorer.of_texts(some, tokens_of(scorer, some))
+        columns, totals = scores.columns, scores.totals
+        for i, text in enumerate(some):
+            figures = {name: float(values[i]) for name, values in columns.items()}
+            shares = {name: scores.transformed.get(name, scores.terms[name])[i] for name in filters}
+            failed = next((name for name, share in shares.items() if not share >= PASSED), "")
+            yield Found(text, family_of(scorer.domain, text), float(totals[i]), failed, figures)
+        progress(min(start + CHUNK, len(different)), len(different))
 
 
 def problem(domain: Domain, text: str) -> str:

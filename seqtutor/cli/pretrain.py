@@ -133,9 +133,18 @@ def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfi
     """What to learn from, of the user's items or the corpus, with a word on how much it is."""
     from seqtutor import pretraining
     from seqtutor.cli.console import console
+    from seqtutor.lessons import enough
     from seqtutor.testing import rehearse
 
-    texts = _usable(lines, domain, settings) if settings.data else corpus_of(domain)
+    bad = [line for line in lines if line.problem]
+    if settings.data and not lines:
+        raise UserError(f"{settings.data} is empty: it holds no item of domain '{domain.name}'")
+    if bad:
+        console.print(f"{len(bad):,} of {len(lines):,} items left out; the first {min(SHOWN, len(bad))}:")
+        for line in bad[:SHOWN]:
+            console.print(f"  {line.where}: {line.problem}")
+    good = [line.text for line in lines if line.text is not None]
+    texts = enough(good, settings.data, settings.prior) if settings.data else corpus_of(domain)
     rehearse(domain, texts, corpus=not settings.data)
     data = pretraining.examples(domain, texts, settings)
     if data.unused:
@@ -173,19 +182,3 @@ def corpus_of(domain: Domain) -> list[str]:
 
     with progress(f"corpus of {domain.name}") as report:
         return domain.corpus(report)
-
-
-def _usable(lines: Sequence[DataLine], domain: Domain, settings: PretrainConfig) -> list[str]:
-    """The texts that can be learnt from; what is left out is counted, and the first of it shown."""
-    from seqtutor.cli.console import console
-    from seqtutor.lessons import enough
-
-    good = [line.text for line in lines if line.text is not None]
-    bad = [line for line in lines if line.problem]
-    if not lines:
-        raise UserError(f"{settings.data} is empty: it holds no item of domain '{domain.name}'")
-    if bad:
-        console.print(f"{len(bad):,} of {len(lines):,} items left out; the first {min(SHOWN, len(bad))}:")
-        for line in bad[:SHOWN]:
-            console.print(f"  {line.where}: {line.problem}")
-    return enough(good, settings.data, settings.prior)

@@ -56,7 +56,11 @@ def encoded(domain: Domain, text: str) -> list[list[int]]:
 
 def read_items(domain: Domain, path: Path, terms: Sequence[RewardTerm]) -> Items:
     """The items of a file or folder, or of a run's samples.csv (those of its policy). Raises UserError if none is."""
-    texts, problems = _read(domain, path)
+    with readable(path):
+        samples = _samples(path)
+        lines = list(domain.read(path)) if samples is None else []
+    texts = samples or [line.text for line in lines if line.text is not None and not line.problem]
+    problems = [f"{line.where}: {line.problem}" for line in lines if line.problem]
     if not texts and not problems:
         raise UserError(f"{path} is empty: it holds no item of domain '{domain.name}'")
     items = features(domain, terms, texts)
@@ -64,16 +68,6 @@ def read_items(domain: Domain, path: Path, terms: Sequence[RewardTerm]) -> Items
     if not items.texts:
         raise UserError(f"{path} holds no item of domain '{domain.name}' that can be used; the first: {problems[0]}")
     return Items(items.texts, items.values, items.counts, problems, items.repeats)
-
-
-def _read(domain: Domain, path: Path) -> tuple[list[str], list[str]]:
-    with readable(path):
-        samples = _samples(path)
-        if samples is not None:
-            return samples, []
-        lines = list(domain.read(path))
-    good = [line.text for line in lines if line.text is not None and not line.problem]
-    return good, [f"{line.where}: {line.problem}" for line in lines if line.problem]
 
 
 def _samples(path: Path) -> list[str] | None:
@@ -96,12 +90,10 @@ def features(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[str]) 
     groups: list[list[list[int]]] = []
     for text in distinct:
         try:
-            excerpts = encoded(domain, text)
-            problem = "" if excerpts else "it is too short, or too long"
+            if not (excerpts := encoded(domain, text)):
+                raise UserError("it is too short, or too long")
         except UserError as error:
-            excerpts, problem = [], str(error)
-        if problem:
-            problems.append(f"'{shortened(text, 40)}': {problem}")
+            problems.append(f"'{shortened(text, 40)}': {error}")
         else:
             kept.append(text)
             groups.append(excerpts)

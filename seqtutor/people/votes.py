@@ -102,7 +102,12 @@ def read(path: Path, domain: str, *, size: int = 0, digest: str = "") -> Votes:
     for number, vote in rows.items():
         if vote.domain != domain:
             raise UserError(f"{path}:{number} is a vote on items of domain '{vote.domain}', not of '{domain}'")
-    return Votes(tuple(_standing(list(rows.values()))), tuple(problems), found, len(content))
+    undone = {vote.of for vote in rows.values() if vote.answer == "undo"}
+    once: dict[str, Vote] = {}
+    for vote in rows.values():
+        once.setdefault(vote.id, vote)
+    standing = [vote for vote in once.values() if vote.answer != "undo" and vote.id not in undone]
+    return Votes(tuple(standing), tuple(problems), found, len(content))
 
 
 def _rows(path: Path, content: bytes) -> tuple[dict[int, Vote], list[str]]:
@@ -146,12 +151,3 @@ def _vote(line: bytes) -> Vote:
     if row["answer"] not in ANSWERS:
         raise ValueError(f"answer must be one of {', '.join(ANSWERS)}, not {row['answer'][:SHOWN]!r}")
     return Vote(**row)
-
-
-def _standing(rows: list[Vote]) -> list[Vote]:
-    """The votes that nobody has undone, each once, in the order of the file."""
-    undone = {vote.of for vote in rows if vote.answer == "undo"}
-    once: dict[str, Vote] = {}
-    for vote in rows:
-        once.setdefault(vote.id, vote)
-    return [vote for vote in once.values() if vote.answer != "undo" and vote.id not in undone]

@@ -95,17 +95,6 @@ def _ids(domain: Domain, tokens: list[str]) -> Tensor:
     return torch.tensor(domain.vocabulary.encode(tokens), dtype=torch.int64)
 
 
-def _typed(domain: Domain, text: str) -> str:
-    if len(text) <= LONGEST_NAME and from_home(text).is_dir():
-        raise UserError(f"{text} is a folder; give a file that holds one item")
-    try:
-        domain.encode(text)
-    except UserError as error:
-        no_file = "" if " " in text else "; nor is there a file of that name"
-        raise UserError(f"{error}{no_file}") from error
-    return text
-
-
 def items_of(domain: Domain, word: str, *, alone: bool = False) -> list[str]:
     """The texts that are meant: those of a file that exists, else the word itself. Raises UserError where none is.
 
@@ -113,7 +102,14 @@ def items_of(domain: Domain, word: str, *, alone: bool = False) -> list[str]:
     """
     path = from_home(word) if len(word) <= LONGEST_NAME else None
     if path is None or not path.is_file():
-        return [_typed(domain, word)]
+        if path is not None and path.is_dir():
+            raise UserError(f"{word} is a folder; give a file that holds one item")
+        try:
+            domain.encode(word)
+        except UserError as error:
+            no_file = "" if " " in word else "; nor is there a file of that name"
+            raise UserError(f"{error}{no_file}") from error
+        return [word]
     lines = list(domain.read(path))
     good = [line.text for line in lines if line.text is not None]
     if alone and len(good) > 1:
