@@ -85,19 +85,15 @@ def explanation_table(found: Explanation) -> Table:
     table = new_table(f"reward {found.reward:.4g}; nats are log-probabilities", *headings, last="by")
     for part in found.parts:
         own = [f"{part.logp:.2f}"] if part.logp is not None else []
-        table.add_row(part.name, f"{part.prior_logp:.2f}", *own, _signed(part.total), _by(part.paid))
+        told = sorted(part.paid.items(), key=lambda item: -abs(item[1]))
+        by = ", ".join(f"{name} {_signed(paid)}" for name, paid in told if abs(paid) >= LEAST_PAID)
+        table.add_row(part.name, f"{part.prior_logp:.2f}", *own, _signed(part.total), by)
     table.add_section()
     own = [f"{found.logp:.2f}"] if found.logp is not None else []
     total = sum(part.total for part in found.parts)
     whole = ", ".join(f"{name} {value:.3g}" for name, value in found.whole.items())
     table.add_row("all", f"{found.prior_logp:.2f}", *own, _signed(total), f"the whole: {whole}" if whole else "")
     return table
-
-
-def _by(paid: Mapping[str, float]) -> str:
-    """What paid or charged a hundredth or more, the largest first."""
-    told = sorted((item for item in paid.items() if abs(item[1]) >= LEAST_PAID), key=lambda item: -abs(item[1]))
-    return ", ".join(f"{name} {_signed(value)}" for name, value in told)
 
 
 def _signed(value: float) -> str:

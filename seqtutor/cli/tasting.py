@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from seqtutor.drawing import Source
     from seqtutor.people.telling import Rater, Share, Told
 
@@ -19,7 +17,7 @@ PROBLEMS = 3  # lines of the file that were passed over
 
 def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
     """Print what the votes of a file tell, and what the model of them says of `items`."""
-    from seqtutor.cli.console import console, say
+    from seqtutor.cli.console import console, new_table, say
     from seqtutor.people.lens import different_items, new_lens, wrong
     from seqtutor.people.telling import tell
     from seqtutor.people.votes import read
@@ -33,7 +31,11 @@ def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
         rows = [vote for vote in votes.rows if not (wrong(source.domain, vote.a) or wrong(source.domain, vote.b))]
         told = tell(rows, taste.data, lens, lens(pool))
     say_passed_over([*votes.problems, *left])
-    console.print(_table(told))
+    table = new_table("what the votes say is liked", "nats per sd", "95 % interval", last="")
+    for one in told.likings[:SHOWN]:
+        word = ("liked" if one.mean > 0 else "disliked") if one.shown else "not shown"
+        table.add_row(one.name, f"{one.mean:+.2f}", f"{one.low:+.2f} .. {one.high:+.2f}", word)
+    console.print(table)
     for line in sentences(told, len(rows)):
         say(line)
     for text in items:
@@ -50,16 +52,6 @@ def say_passed_over(problems: Sequence[str]) -> None:
         say(problem)
     if len(problems) > PROBLEMS:
         console.print(f"{len(problems):,} votes were passed over in all")
-
-
-def _table(told: Told) -> Table:
-    from seqtutor.cli.console import new_table
-
-    table = new_table("what the votes say is liked", "nats per sd", "95 % interval", last="")
-    for one in told.likings[:SHOWN]:
-        word = ("liked" if one.mean > 0 else "disliked") if one.shown else "not shown"
-        table.add_row(one.name, f"{one.mean:+.2f}", f"{one.low:+.2f} .. {one.high:+.2f}", word)
-    return table
 
 
 def sentences(told: Told, votes: int) -> list[str]:

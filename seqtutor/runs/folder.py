@@ -78,20 +78,16 @@ class RunFolder:
             yield
 
     def log(self, row: Mapping[str, float]) -> None:
-        """Append one update to `metrics.csv`; the first row names the columns."""
+        """Append one update to `metrics.csv`; the first row names the columns, newer code may add some."""
         if not row.keys() <= set(self.columns):
-            self.columns = self._widened("metrics.csv", tuple(row))
+            path = self.folder / "metrics.csv"
+            header, *rows = read_table(path) or [[]]
+            new = [column for column in row if column not in header]
+            if header and new:  # what was logged before has empty cells there
+                widened = [[*before, *[""] * len(new)] for before in rows if len(before) == len(header)]
+                write_csv(path, [[*header, *new], *widened])
+            self.columns = (*header, *new)
         self._append("metrics.csv", self.columns, [[figure_text(row.get(name, math.nan)) for name in self.columns]])
-
-    def _widened(self, name: str, columns: tuple[str, ...]) -> tuple[str, ...]:
-        """The columns of a table, after those that newer code has more are added to it, with empty cells."""
-        path = self.folder / name
-        header, *rows = (read_table(path) if path.exists() else []) or [[]]
-        new = [column for column in columns if column not in header]
-        if header and new:
-            widened = [[*row, *[""] * len(new)] for row in rows if len(row) == len(header)]
-            write_atomically(path, csv_text([[*header, *new], *widened]).encode())
-        return (*header, *new)
 
     def note(self, update: int, news: News) -> None:
         """Append what the scoring of an update brought to `ledger.csv`, `failures.csv` and `quarantine.csv`."""
