@@ -71,8 +71,10 @@ def score(
         )
     folder = new_folder(output, f"{domain.name}-scored")
     _write_left_out(lines, folder)
-    first = reversed([line for line in lines if line.text is not None and line.where])  # where a text stood first
-    origins: Origins = {line.text or "": (line.where, line.name) for line in first}
+    origins: Origins = {}
+    for line in lines:
+        if line.text is not None and line.where:  # of a text that stands there twice the first counts
+            origins.setdefault(line.text, (line.where, line.name))
     with closing(scorer_of(domain, settings, left_out(settings, trust), workers, source if run else None)) as scorer:
         rows = _rows(scorer, texts, folder, source / "answers.sqlite" if run else None, origins)
     kept = hits.best(rows, count, per_family)

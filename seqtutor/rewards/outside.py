@@ -76,7 +76,7 @@ def _source(module: str) -> Path | None:
 class Own:
     """A term of a domain, which is found by its class and made anew from its options."""
 
-    domain: str  # module:Class
+    place: str  # module:Class
     options: Mapping[str, Any]
     name: str
     kind: str = ""  # of the domain's kinds, of which a config made it
@@ -84,14 +84,14 @@ class Own:
 
     def open(self) -> Asked:
         """The term's function, of the domain, loaded. Raises UserError where that fails."""
-        module, _, place = self.domain.partition(":")
+        module, _, name = self.place.partition(":")
         try:
-            made = attrgetter(place)(_imported(module))
+            made = attrgetter(name)(_imported(module))
             domain = made(made.Options(**self.options))
             terms = [domain.made(self.name, self.kind, self.settings)] if self.kind else domain.terms()
             (values,) = (term.values for term in terms if term.name == self.name)
         except (AttributeError, TypeError, ValueError) as error:
-            raise UserError(f"cannot be loaded in a worker process from {self.domain}: {error}") from error
+            raise UserError(f"cannot be loaded in a worker process from {self.place}: {error}") from error
         return lambda texts: values(tuple(texts))
 
 
@@ -102,8 +102,7 @@ def lies_here(oracle: Oracle) -> bool:
     """Whether a function, or the class of a domain, is found in the current folder alone. Nothing is run."""
     if isinstance(oracle, Program):
         return False
-    place = oracle.place if isinstance(oracle, Function) else oracle.domain
-    top = place.partition(":")[0].partition(".")[0]
+    top = oracle.place.partition(":")[0].partition(".")[0]
     elsewhere, here = (PathFinder.find_spec(top, places) for places in (path_elsewhere(), [str(Path.cwd())]))
     return elsewhere is None and here is not None
 

@@ -243,9 +243,7 @@ def _charts(run: Run, domain: Domain) -> dict[str, object]:
     metrics = run.metrics
     further = [*(name for name in FURTHER if name in metrics), *(name for name in metrics if name.startswith(TASTED))]
     return {
-        "main": [_main_chart(run), _column(run, "kl_per_token", "KL per token, in nats", charts.WIDE)]
-        if metrics
-        else [],
+        "main": [_main_chart(run), _column(run, "kl_per_token", "KL per token, in nats")] if metrics else [],
         "terms": [_term_chart(run, name, domain) for name in metrics if name.startswith((TERM, HELD_OUT))],
         "further": [_column(run, name, _title(name), charts.SMALL) for name in further],
         "frontier": charts.frontier(metrics, run.summary),
@@ -256,13 +254,13 @@ def _charts(run: Run, domain: Domain) -> dict[str, object]:
 def _main_chart(run: Run) -> Chart:
     """The reward; for a run that learnt from a record what its held-out lines say."""
     if "explained" in run.metrics:
-        return _column(run, "explained", "Share of the held-out reward's variance that is explained", charts.WIDE)
+        return _column(run, "explained", "Share of the held-out reward's variance that is explained")
     reward = run.summary.reward if run.summary else None
     levels = {"prior": reward.prior.mean, "best": reward.best_of_n.mean} if reward else {}
     return charts.curve("Reward", run.metrics["reward"], run.metrics["update"], levels, size=charts.WIDE)
 
 
-def _column(run: Run, name: str, title: str, size: charts.Size) -> Chart:
+def _column(run: Run, name: str, title: str, size: charts.Size = charts.WIDE) -> Chart:
     return charts.curve(title, run.metrics[name], run.metrics["update"], {}, size=size)
 
 
