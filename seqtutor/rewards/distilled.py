@@ -42,9 +42,8 @@ class Distilled:
         """Read both models and find the cap. Raises UserError where there is no such run, or it speaks other tokens."""
         import torch
 
-        from seqtutor.config import MADE_BY
-        from seqtutor.files import prior_from, read_toml
-        from seqtutor.priors.files import check_fit, check_same, load_model, load_prior, weights_digest
+        from seqtutor.drawing import Source
+        from seqtutor.priors.files import check_fit, load_model, weights_digest
         from seqtutor.priors.sampling import array_of, draw, logp_of
         from seqtutor.runs.folder import open_run
 
@@ -58,9 +57,7 @@ class Distilled:
             )
         policy = load_model(self.folder, "policy")
         check_fit(policy, self.domain, str(self.folder))
-        name = prior_from(config.prior or self.domain.own_prior, self.folder)
-        prior = load_prior(name, self.domain)
-        check_same(prior, read_toml(self.folder / "config.toml").get(MADE_BY), name)
+        prior = Source(policy, self.domain, config, self.folder, tuned=True).prior
 
         def steps(ids: Ids) -> Values:
             tokens = torch.from_numpy(np.ascontiguousarray(ids))
