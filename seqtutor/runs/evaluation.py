@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqtutor.arrays import Flags, Ids, Values
+from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, Measure
 from seqtutor.optimum import LEAST, Optimum, Point, Tilt, Written, best_of, tilt, within_reach
 from seqtutor.plugin.complaints import measured
@@ -52,7 +52,8 @@ class Evaluation:
 
 def evaluate(model: Model, domain: Domain, scorer: Scorer, n: int, generator: torch.Generator) -> Evaluation:
     """Sample n sequences from `model`, score and measure them."""
-    return evaluation(domain, scorer, *draw(model, domain, n, generator))
+    tokens, truncated = draw(model, domain, n, generator)
+    return described(domain, tokens, scorer.score(tokens, truncated))
 
 
 def evaluate_prior(prior: Model, domain: Domain, scorer: Scorer, n: int, generator: torch.Generator) -> Evaluation:
@@ -62,14 +63,9 @@ def evaluate_prior(prior: Model, domain: Domain, scorer: Scorer, n: int, generat
     return described(domain, tokens, scores, keeping.measured(domain, scores.texts))
 
 
-def evaluation(domain: Domain, scorer: Scorer, tokens: Ids, truncated: Flags) -> Evaluation:
-    """Score and measure sequences that are drawn already."""
-    scores = scorer.score(tokens, truncated)
-    return described(domain, tokens, scores, measured(domain, scores.texts))
-
-
-def described(domain: Domain, tokens: Ids, scores: Scores, measures: list[Measure]) -> Evaluation:
-    """What was found of sequences, as figures."""
+def described(domain: Domain, tokens: Ids, scores: Scores, measures: list[Measure] | None = None) -> Evaluation:
+    """What was found of sequences, as figures; `measures`: None where they are not known yet."""
+    measures = measured(domain, scores.texts) if measures is None else measures
     terms = [_measure(name.removeprefix("term."), values) for name, values in scores.columns.items()]
     return Evaluation(domain, tokens, scores, _measure("reward", scores.totals), terms, measures)
 
@@ -93,7 +89,7 @@ def best_of_n(
     with closing(scorer.aside([term for term in scorer.terms if term.counts])) as choosing:
         totals = judge(tokens) if judge else keeping.score(choosing, tokens, truncated).totals
     best = np.nan_to_num(totals, nan=-np.inf).reshape(draws, n).argmax(1) + n * np.arange(draws)
-    return evaluation(domain, scorer, tokens[best], truncated[best])
+    return described(domain, tokens[best], scorer.score(tokens[best], truncated[best]))
 
 
 def written(found: Evaluation, policy: Model, prior: Model, most: int) -> tuple[Written, Values]:
