@@ -52,11 +52,8 @@ def _problems(name: str, cls: type[Domain]) -> Iterator[tuple[str, str]]:
         yield "name", "the entry point's name must be lower-case letters, digits, - and _, beginning with a letter"
     if missing := sorted(getattr(cls, "__abstractmethods__", ())):
         yield "class", f"{cls.__name__} lacks {', '.join(missing)}; write them"
-    if getattr(cls, "name", None) != name:
-        yield (
-            "name",
-            f"its entry point is called '{name}' and its class says {getattr(cls, 'name', None)!r}; make them one",
-        )
+    if (own := getattr(cls, "name", None)) != name:
+        yield "name", f"its entry point is called '{name}' and its class says {own!r}; make them one"
     summary = getattr(cls, "summary", None)
     if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
         yield "summary", f"it must be one line of text that says what the items are, not {summary!r}"
