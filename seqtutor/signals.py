@@ -28,14 +28,14 @@ class _Hold:
 _holds: list[_Hold] = []  # handlers are the process's, so this is too
 
 
-def _stop(number: int, frame: object) -> None:
-    raise Stopped(number)
-
-
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the block as Ctrl-C does: with an exception, so that everything is saved."""
-    with _handled(_stop):
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    with _handled(stop):
         yield
 
 
