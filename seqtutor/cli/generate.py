@@ -75,11 +75,10 @@ def generate(
     check_drawing(count, draws, temperature, reward_temperature)
     source = open_model(model, typed(options), primer or revise)
     given = given_steps(source.domain, primer, revise, keep)
-    among = None if draws == 1 else (draws, reward_temperature)
     folder = new_folder(output, f"{source.domain.name}-samples")
     table = claimed(folder / "samples.csv")
     try:
-        scores, said = _scored(source, count, seed, temperature, given, among, trust)
+        scores, said = _scored(source, count, seed, temperature, given, draws, reward_temperature, trust)
     except BaseException:  # Ctrl-C too
         table.unlink()
         if not output:  # its name is ours, and it is empty
@@ -92,7 +91,7 @@ def generate(
         texts = [behind(source.domain, text, len(given.ids)) for text in texts]
     source.domain.write(texts, folder, items.figures)
     say(f"{said}{len(texts)} of {count} samples are valid; written to {folder}")
-    if among is None and not source.tuned and _other_rules(source.domain):
+    if draws == 1 and not source.tuned and _other_rules(source.domain):
         say("the prior wrote them as ever; what these options ask of the rules is chosen with --draws 30, say")
 
 
@@ -110,21 +109,21 @@ def _scored(
     seed: int,
     temperature: float,
     given: Fixed | None,
-    among: tuple[int, float | None] | None,
+    draws: int,
+    reward_temperature: float | None,
     trust: bool,
 ) -> tuple[Scores, str]:
-    """What the model writes, and a sentence where it is chosen `among` (draws of each, temperature of the reward)."""
+    """What the model writes, and a sentence where it is chosen among several `draws` of each."""
     from seqtutor.drawing import choose, drawn
 
     paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
-    if among and (gone := [name for name in paid if name in of_session(source.config)]):
+    if draws > 1 and (gone := [name for name in paid if name in of_session(source.config)]):
         raise UserError(f"--draws keeps by reward, of which '{gone[0]}' is a part, {OF_SESSION}")
-    if among and paid and not trust:
+    if draws > 1 and paid and not trust:
         raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
-    aside = left_out(source.config, trust) + ([] if among else unseen(source.config, source.folder))
+    aside = left_out(source.config, trust) + (unseen(source.config, source.folder) if draws == 1 else [])
     with closing(source.scorer(aside)) as scorer:
-        if among is None:
+        if draws == 1:
             return scorer.score(*drawn(source.model, source.domain, count, seed, temperature, given)), ""
-        draws, reward_temperature = among
         scores, kept = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, script=given)
         return scores, f"{kept.sentence}\n"
