@@ -53,23 +53,23 @@ OURS: tuple[Rule, ...] = (
         GAULDIN,
     ),
     Rule(form.question, 0.5, "a first half that comes to rest earns .5; not on the tonic .5 more", FORM),
-    Rule(form.answer, 1, "a second half that begins like the first and ends otherwise earns up to 1", FORM),
+    Rule(form.answer, 0.5, "a second half that begins like the first and ends otherwise earns up to 1", FORM),
     Rule(form.imitation, 0.25, "a motif that comes back, moved or inverted, earns 1; three at most", GAULDIN),
     Rule(form.ideas, 2, "each pitch that two bars lack to three costs 1", GAULDIN),
     Rule(form.variety, 5, "half bars that repeat earlier ones, where they are over half of all, cost", BOOKS),
     Rule(
         rhythm.shared_rhythm,
-        0.6,
+        0,
         "bars in the rhythm of an earlier one earn, and 2 once they are half of all; an even one counts a quarter",
         BOOKS,
     ),
     Rule(rhythm.accents, 0.7, "too many notes on odd sixteenths, and bars without a first beat, cost", BOOKS),
-    Rule(rhythm.dotted, 1.2, "dotted beats earn, and 1 once there are as many as bars", BOOKS),
+    Rule(rhythm.dotted, 0, "dotted beats earn, and 1 once there are as many as bars", BOOKS),
     Rule(rhythm.pulse, 1.5, "too many different note lengths, or only one, cost", BOOKS),
-    Rule(rhythm.activity, 4, "too few and too many notes a bar cost", BOOKS),
+    Rule(rhythm.activity, 5, "too few and too many notes a bar cost", BOOKS),
     Rule(rhythm.pauses, 0.5, "each rest after the second costs 1", BOOKS),
     Rule(line.steps, 2, "too few and too many steps among the moves cost", GAULDIN),
-    Rule(line.awkward, 0.2, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
+    Rule(line.awkward, 0.3, "a tritone, a seventh or more than an octave costs 1", GAULDIN),
     Rule(
         line.recovery, 0.1, "a leap of a fifth earns 3 once it is filled; the third and each after it costs 1", GAULDIN
     ),
@@ -87,17 +87,8 @@ LIKENESS = Rule(
     likeness.likeness, 1.0, "figures that no rule is to move stay where real phrases have them", BOOKS, hears=True
 )
 CHORDS = "a note of the chord on strong beats, and where a chord begins, earns 1; another note costs 1"
-# Weights of ours that differ in another metre: the groups of three of a jig are alike, and rhyme, without being paid.
-# Dotted beats come by themselves there.
-ELSEWHERE = {
-    ("6/8", "shared_rhythm"): 0.35,
-    ("6/8", "imitation"): 0.15,
-    ("6/8", "dotted"): 0.9,
-    ("3/4", "imitation"): 0.4,
-    ("3/4", "dotted"): 0.9,
-}
-# And in a minor key or a mode: on its tonic the prior ends in one melody of fifteen, tunes in three of four.
-# What holds the figures was found with the rules of a major key.
+# Weights of ours that differ in a minor key or a mode: on its tonic the prior ends in one melody of fifteen, tunes in
+# three of four. What holds the figures was found with the rules of a major key.
 OFF_MAJOR = {"cadence": 4.0, "opening": 1.0, "likeness": 0.0}
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "default": (*OURS, QUOTING, LIKENESS),
@@ -110,8 +101,7 @@ def terms(preset: str, progression: Sequence[Chord] = (), key: Key = HOME, metre
     rules = []
     for rule in PRESETS[preset]:
         name = rule.values.__name__
-        weight = ELSEWHERE.get((metre.name, name), rule.weight)
-        weight = weight if key.tonics == BOTH else OFF_MAJOR.get(name, weight)
+        weight = rule.weight if key.tonics == BOTH else OFF_MAJOR.get(name, rule.weight)
         of_figures = rule is LIKENESS
         rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre, key.tonics), of_figures))
     if progression:

@@ -76,7 +76,7 @@ def heard(ids: Ids) -> Ids:
     plain, beats = np.where(ids == TRIPLET, HOLD, ids), divided(ids)
     cells = _beats(plain)
     cells[beats] = cells[beats][:, [1, 0, 2, 3]]  # the sign, a hold, goes behind the first third
-    return cells.reshape(len(ids), -1)[:, : ids.shape[1]]
+    return cells.reshape(len(ids), cells.shape[1] * BEAT)[:, : ids.shape[1]]
 
 
 def as_heard(values: Callable[[Ids], Values]) -> Callable[[Ids], Values]:
@@ -86,7 +86,7 @@ def as_heard(values: Callable[[Ids], Values]) -> Callable[[Ids], Values]:
         cells, beats = _beats(values(heard(ids))), divided(ids)
         cells[beats, 1] += cells[beats, 0]
         cells[beats, 0] = 0.0
-        return cells.reshape(len(ids), -1)[:, : ids.shape[1]]
+        return cells.reshape(len(ids), cells.shape[1] * BEAT)[:, : ids.shape[1]]
 
     return paid
 
@@ -94,7 +94,7 @@ def as_heard(values: Callable[[Ids], Values]) -> Callable[[Ids], Values]:
 def _beats(values: NDArray[Any]) -> NDArray[Any]:
     """(B, T) -> (B, beats, BEAT): a copy, the last beat filled up with nothing."""
     filled = np.pad(values, ((0, 0), (0, -values.shape[1] % BEAT)))
-    return filled.reshape(len(values), -1, BEAT)
+    return filled.reshape(len(values), filled.shape[1] // BEAT, BEAT)
 
 
 def divided(ids: Ids) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ TERM = re.compile(r"[^\W\d_][\w-]*")
 FLAGS = frozenset(  # of the commands; the fields of the configs come beside them
     """
     against all among as_json browser cache caution config count data domain domain_name draws examples figures folder
-    force function help item json keep model n name names no_open open output per_family port primer program rater
+    force function help hold item json keep model n name names no_open open output per_family port primer program rater
     resume reward_temperature revise seed show_version source surrogate taste temperature terms texts transform trust
     version votes weight weights without without_primer
     """.split()  # noqa: SIM905 (a list of them would be thirty lines)

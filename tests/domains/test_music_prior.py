@@ -49,7 +49,7 @@ def test_what_was_said_comes_back():
     bars = samples(4).reshape(SAMPLES, 4, 16)
     assert (bars[:, 0, :8] == bars[:, 2, :8]).all(1).mean() > 0.03
     eight = samples(8).reshape(SAMPLES, 8, 16)
-    assert (eight[:, 0, :8] == eight[:, 4, :8]).all(1).mean() > 0.03
+    assert 0.35 < (eight[:, 0, :8] == eight[:, 4, :8]).all(1).mean() < 0.61  # of real sections .61
 
 
 def test_few_melodies_quote_the_corpus():
@@ -66,7 +66,7 @@ def test_jigs_and_waltzes_end_as_theirs_do(name, bars):
     assert np.mean([note.midi % 12 == 0 for note in last]) > 0.45
     assert np.mean([note.length >= 4 for note in last]) > 0.75
     assert np.mean([note.start % 2 for note in last]) < 0.06
-    assert copied(ids[:, : 4 * metre.bar], known(metre), metre.copy).mean() < 0.1
+    assert copied(ids[:, : 4 * metre.bar], known(metre), metre.copy).mean() < (0.14 if name == "6/8" else 0.27)
 
 
 def test_the_eighths_of_a_jig_stand_on_its_beats():

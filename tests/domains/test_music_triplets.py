@@ -111,6 +111,12 @@ def test_a_third_is_paid_where_it_stands():
     assert heard(batch("C4 - D4 -")).tolist() == batch("C4 - D4 -").tolist()
 
 
+def test_no_melodies_have_figures_too():
+    """`infer --figures` asks for their names alone."""
+    assert {m.name for m in DOMAIN.measure([])} == {m.name for m in DOMAIN.measure(["3 C4 D4 E4 " * 16])}
+    assert all(term.values(np.zeros((0, 64), int)).shape == (0, 64) for term in DOMAIN.terms())
+
+
 def test_a_beat_that_is_not_there_to_its_end_is_not_divided():
     assert heard(batch("3 C4", "C4 - - - D4 -")).tolist() == batch("- C4", "C4 - - - D4 -").tolist()
 
