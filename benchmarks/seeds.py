@@ -1,8 +1,8 @@
 """What runs that differ in their seed came to, as a table for a page: python benchmarks/seeds.py RUN RUN ...
 
 A row is a measure: real items, the mean of the priors, the tuned models and what is kept as mean (lowest ..
-highest), and in how many runs each is at least as near to real items as the prior of that run. Below it: what each run
-has left to the optimum.
+highest), and in how many runs each is at least as near to real items as the prior of that run. Below it: how far half
+of the figures are from the real ones, at most, as shares of these; and what each run has left to the optimum.
 """
 
 from __future__ import annotations
@@ -31,8 +31,16 @@ def main() -> None:
         for column in ("policy", "kept"):
             print(f" {_spread(rows, column)} | {_nearer(rows, column)} |", end="")
         print()
+    away = [f"{column} {_away(runs, column):.3f}" for column in ("prior", "policy", "kept")]
+    print(f"half of the figures are no further from the real ones, as shares of these: {', '.join(away)}")
     for run in runs:
         print(_left(run))
+
+
+def _away(runs: Sequence[dict[str, Any]], column: str) -> float:
+    """The median distance of a column's figures from the real ones, as a share of these, over figures and runs."""
+    rows = [row for run in runs for row in run["measures"] if row["reference"] and _known(row, column)]
+    return float(np.median([abs(row[column]["mean"] / row["reference"] - 1) for row in rows])) if rows else np.nan
 
 
 def _left(run: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # a command's help must not wait for these
     import numpy as np
 
 Progress = Callable[[int, int], None]
-Figures = Mapping[str, Sequence[float]]  # columns by name, a number for each text
+Figures = Mapping[str, Sequence[float] | Sequence[str]]  # columns by name: a number for each text; `name`: a word
 
 
 def silent(done: int, total: int) -> None:
@@ -190,7 +190,8 @@ class Domain(ABC):
     def write(self, texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
         """Write the files that a person of the field opens into `folder`, which may be missing; by default lines.
 
-        `figures`: reward and terms of the texts, by name, for files that can hold them; a plugin may leave it out.
+        `figures`: reward and terms of the texts, by name, for files that can hold them; a plugin may leave it out. Of
+        texts that stood in a file its column `name` has what they are called there, empty where they have no name.
         """
         return plain.write_lines(texts, Path(folder), self.name)
 

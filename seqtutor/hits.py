@@ -96,7 +96,8 @@ def write_hits(domain: Domain, hits: Sequence[Found], folder: Path, origins: Ori
     """Write the files of the field of what was chosen, with every figure, and the same as a table."""
     folder.mkdir(parents=True, exist_ok=True)
     names = list(hits[0].figures) if hits else []
-    figures = {"reward": [item.reward for item in hits]}
+    figures: dict[str, Sequence[float] | Sequence[str]] = {"reward": [item.reward for item in hits]}
     figures |= {name: [item.figures[name] for item in hits] for name in names}
+    figures |= {"name": [origins[item.text][1] for item in hits]} if origins else {}
     written(domain, [item.text for item in hits], folder, figures)
     write_table(hits, folder / "hits.csv", origins)

@@ -19,14 +19,16 @@ from seqtutor_molecules.structures import molecule
 def write(texts: Sequence[str], folder: Path, figures: Figures | None = None) -> list[Path]:
     """`molecules.smi` (SMILES and name a line) and `molecules.sdf` (drawn flat, with properties and `figures`).
 
-    A name is that of the folder's run and a number.
+    A name is the one that `figures` has, or that of the folder's run and a number.
     """
     smi, sdf = folder / "molecules.smi", folder / "molecules.sdf"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        names = [f"{_run(folder)}-{number}" for number in range(1, len(texts) + 1)]
+        told = {column: values for column, values in (figures or {}).items() if column != "name"}
+        names = [" ".join(str(name).split()) for name in (figures or {}).get("name", [""] * len(texts))]
+        names = [name or f"{_run(folder)}-{number}" for number, name in enumerate(names, start=1)]
         smi.write_text("".join(f"{text} {name}\n" for text, name in zip(texts, names, strict=True)), encoding="utf-8")
-        sdf.write_text(_sdf(texts, names, figures or {}), encoding="utf-8")
+        sdf.write_text(_sdf(texts, names, told), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error
     return [smi, sdf]
@@ -44,8 +46,8 @@ def _sdf(texts: Sequence[str], names: Sequence[str], figures: Figures) -> str:
         for i, (text, name) in enumerate(zip(texts, names, strict=True)):
             mol = _entry(text, name)
             for column, values in figures.items():
-                if math.isfinite(values[i]):
-                    mol.SetProp(column, f"{values[i]:.6g}")
+                if math.isfinite(value := float(values[i])):
+                    mol.SetProp(column, f"{value:.6g}")
             writer.write(mol)
     return stream.getvalue()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rdkit import Chem
 
 from seqtutor import SequenceTerm, UserError, load, tune
 from seqtutor.cli import main
@@ -143,6 +144,18 @@ def test_what_has_no_scaffold_is_no_family():
         Found(text, "" if text[0] == "C" else "ring", 1.0, "", {}) for text in ("CC", "CCC", "CCCC", "x", "y", "z")
     ]
     assert [item.text for item in best(found, 10, 2)] == ["CC", "CCC", "CCCC", "x", "y"]
+
+
+def test_hits_of_a_library_are_called_what_they_are_called_there(tmp_path, monkeypatch):
+    """They are to be ordered by that name; one without a name is called by the folder and its number."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.smi").write_text("CC(=O)Oc1ccccc1C(=O)O Z1 aspirin\nc1ccc2[nH]ccc2c1\n")
+    result = CliRunner().invoke(main, ["score", "a.smi", "--domain", "molecules", "--output", "scored"])
+    assert result.exit_code == 0, result.output
+    lines = Path("scored/hits/molecules.smi").read_text().splitlines()
+    assert sorted(line.partition(" ")[2] for line in lines) == ["Z1 aspirin", "scored-2"]
+    with Chem.SDMolSupplier("scored/hits/molecules.sdf") as found:
+        assert {mol.GetProp("_Name"): mol.HasProp("reward") for mol in found} == {"Z1 aspirin": 1, "scored-2": 1}
 
 
 def test_a_long_line_of_a_list_says_so(tmp_path):
