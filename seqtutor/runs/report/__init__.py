@@ -29,7 +29,7 @@ from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.hits import read_hits
 from seqtutor.runs.report.reading import HELD_OUT, TERM, Run, Sample, read
-from seqtutor.runs.report.spread import drifts, histograms
+from seqtutor.runs.report.spread import drifts, histograms, holding
 from seqtutor.runs.report.svg import clean, drawn
 
 __all__ = ["render"]
@@ -70,6 +70,7 @@ def render(folder: Path, domain: Domain) -> str:
         samples=_samples(run, domain),
         hits=read_hits(run, domain),
         drifts=drifts(run.summary) if run.summary else [],
+        holding=holding(run.summary, folder / "config.toml") if run.summary and not run.summary.record else "",
         histograms=histograms(run.summary) if run.summary else {"first": []},
         complaints=complaints(domain),
         command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from seqtutor.runs.report import figures
 from seqtutor.runs.report.charts import Scale, Tick
@@ -77,11 +79,21 @@ def _steps(heights: Sequence[float], edges: Sequence[float]) -> str:
 
 def drifts(summary: Summary) -> list[tuple[str, str]]:
     """Each measure that moved in the policy's samples, unasked, the largest change first: its name, and how."""
-    unasked = ("near", "worse"), ("neither", "changed")
-    own = [figure.of_policy for figure in summary.measures]
-    moved = [figure for figure in own if (figure.better, figures.verdict(figure)) in unasked]
+    moved = _unasked(summary, {"near": "worse", "neither": "changed"})
     pulls = {spread.name: spread.pull for spread in summary.spread if not spread.of_term}
     return [(f.name, _sentence(f, pulls.get(f.name))) for f in sorted(moved, key=figures.effect, reverse=True)]
+
+
+def holding(summary: Summary, config: Path) -> str:
+    """The command that finds what holds those that went further from real items; empty where none did."""
+    lost = [word for figure in _unasked(summary, {"near": "worse"}) for word in ("--hold", figure.name)]
+    words = ["seqtutor", "calibrate", str(config), "--draws", "20000", *lost, "--output", "held.toml"]
+    return shlex.join(words) if lost else ""
+
+
+def _unasked(summary: Summary, moved: Mapping[str, str]) -> list[Figure]:
+    own = [figure.of_policy for figure in summary.measures]
+    return [figure for figure in own if moved.get(figure.better) == figures.verdict(figure)]
 
 
 def _sentence(figure: Figure, pull: tuple[str, float] | None) -> str:
