@@ -405,9 +405,8 @@ def test_the_change_is_judged_by_what_is_kept_and_what_went_astray_by_the_policy
     drifts = re.search(r'<ul class="drifts">.*?</ul>', page, re.DOTALL)
     assert drifts
     assert re.findall(r"<strong>(.*?)</strong>", drifts[0]) == ["lost"]  # the histograms are the policy's
-    assert f"seqtutor calibrate {tmp_path}/config.toml --draws 20000 --hold lost --output held.toml" in said
+    assert f"seqtutor calibrate {tmp_path}/config.toml --draws 20000 --hold left --output held.toml" in said
     alone = render(write_run(tmp_path, kept=kept, measures=rows[2:]), Tunes())
-    assert "--hold" not in alone
     assert "Further from real items" in alone
     assert 'href="#spread"' not in alone  # there is nothing to jump to
 

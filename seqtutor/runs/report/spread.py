@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,21 +79,22 @@ def _steps(heights: Sequence[float], edges: Sequence[float]) -> str:
 
 def drifts(summary: Summary) -> list[tuple[str, str]]:
     """Each measure that moved in the policy's samples, unasked, the largest change first: its name, and how."""
-    moved = _unasked(summary, {"near": "worse", "neither": "changed"})
+    unasked = ("near", "worse"), ("neither", "changed")
+    own = [figure.of_policy for figure in summary.measures]
+    moved = [figure for figure in own if (figure.better, figures.verdict(figure)) in unasked]
     pulls = {spread.name: spread.pull for spread in summary.spread if not spread.of_term}
     return [(f.name, _sentence(f, pulls.get(f.name))) for f in sorted(moved, key=figures.effect, reverse=True)]
 
 
 def holding(summary: Summary, config: Path) -> str:
-    """The command that finds what holds those that went further from real items; empty where none did."""
-    lost = [word for figure in _unasked(summary, {"near": "worse"}) for word in ("--hold", figure.name)]
-    words = ["seqtutor", "calibrate", str(config), "--draws", "20000", *lost, "--output", "held.toml"]
+    """The command that finds what holds the figures that went further from real items; empty where none did.
+
+    Of what is kept, where that is known: what only the policy has moved, the reward does not ask for.
+    """
+    lost = [figure.name for figure in summary.measures if (figure.better, figures.verdict(figure)) == ("near", "worse")]
+    held = [word for name in lost for word in ("--hold", name)]
+    words = ["seqtutor", "calibrate", str(config), "--draws", "20000", *held, "--output", "held.toml"]
     return shlex.join(words) if lost else ""
-
-
-def _unasked(summary: Summary, moved: Mapping[str, str]) -> list[Figure]:
-    own = [figure.of_policy for figure in summary.measures]
-    return [figure for figure in own if moved.get(figure.better) == figures.verdict(figure)]
 
 
 def _sentence(figure: Figure, pull: tuple[str, float] | None) -> str:
