@@ -16,7 +16,7 @@ from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, silent
 from seqtutor.errors import UserError, unknown
 from seqtutor.hits import PASSED, tokens_of
 from seqtutor.optimum import Tilt, tilt
-from seqtutor.rewards.figures import KIND
+from seqtutor.rewards import figures
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.transforms import Transform
 
@@ -157,22 +157,21 @@ def held(found: Evaluation, temperature: float, names: Sequence[str]) -> Held:
     Of all laws with these figures the nearest to p exp(R/c) / Z is p exp(R/c + sum_k w_k f_k) / Z, f_k being an item's
     part in a figure (`seqtutor.rewards.figures`). The term pays c w_k f_k, as far as all but a few draws have it.
     """
-    rows = {m.name: m for m in found.measures if m.reference is not None and not m.of_set}
+    known = figures.parts(found.measures)
     for name in names:
-        if name not in (ALL, *rows):
-            raise unknown("figure to hold", name, [ALL, *rows])
-    chosen = [name for name in rows if name in names or ALL in names]
+        if name not in (ALL, *known):
+            raise unknown("figure to hold", name, [ALL, *known])
+    chosen = {name: part for name, part in known.items() if name in names or ALL in names}
     valid, totals = found.scores.valid, found.scores.totals
-    parts = np.column_stack([rows[name].values - (rows[name].reference or 0.0) * rows[name].weights for name in chosen])
+    parts = np.column_stack(list(chosen.values()))
     spread = parts[valid].std(axis=0) + np.finfo(float).tiny
     items = tilt(np.where(valid, totals, np.nan), temperature).weights
     try:
         w = inference.tilt(np.zeros(len(chosen)), parts / spread, items / items.sum()).weights
     except UserError as error:
         raise UserError(f"nothing holds {', '.join(chosen)} at once; hold fewer, or draw more") from error
-    weights = {name: float(f"{one:.6g}") for name, one in zip(chosen, temperature * w / spread, strict=True)}
-    paid = parts @ np.array(list(weights.values()))
-    low, high = (float(f"{end:.4g}") for end in np.quantile(paid[valid], [inference.CLIP, 1 - inference.CLIP]))
-    bounds = {"kind": "interpolation", "points": [[low, low], [high, high]]}
-    earned = np.where(valid, paid.clip(low, high), low)
-    return Held({"kind": KIND, "transform": bounds, **weights}, tilt(totals + earned, temperature))
+    weights = dict(zip(chosen, temperature * w / spread, strict=True))
+    table = figures.table(weights, {name: part[valid] for name, part in chosen.items()})
+    (low, _), (high, _) = table["transform"]["points"]
+    earned = np.where(valid, (parts @ np.array(list(weights.values()))).clip(low, high), low)
+    return Held(table, tilt(totals + earned, temperature))

@@ -58,7 +58,7 @@ def run(*args):
 
 
 def test_a_part_has_mean_0_where_the_figure_is_that_of_real_items():
-    found = parts(FiguredDomain(), ["ab", "ba", "bb", "aa"])
+    found = parts(FiguredDomain().measure(["ab", "ba", "bb", "aa"]))
     assert list(found) == ["a", "length after a"]  # neither of the set nor without a reference
     assert found["a"] == pytest.approx(np.array([1, 1, 0, 2]) - 2 * SHARE)
     assert found["length after a"] == pytest.approx(np.array([2 - LENGTH, 0, 0, 2 - LENGTH]))

@@ -13,10 +13,10 @@ from scipy.special import logsumexp
 
 from seqtutor.cli.console import new_table
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.inference import CLIP, LOW, Inference, beyond, correlated
+from seqtutor.inference import LOW, Inference, beyond, correlated
 from seqtutor.inference.features import Base
 from seqtutor.inference.shared import Shared
-from seqtutor.rewards.figures import KIND
+from seqtutor.rewards import figures
 
 STRONG, CLEAR = 0.5, 0.2  # nats per standard deviation
 FIGURES = "figures"  # what the term of the figures is called
@@ -101,11 +101,8 @@ def of_figures(
     It pays as far as it was fitted, as a bounded term is: the whole ends where all but a few of the base's texts do.
     """
     scale = dict(zip(found.names, found.scale, strict=True))
-    w = {name: float(f"{mean / scale[name]:.6g}") for name, mean in zip(shown.names, shown.mean, strict=True)}
-    names = [term.name for term in terms]
-    worth = base.values[:, [names.index(name) for name in w]] @ np.array(list(w.values()))
-    ends = [float(f"{end:.4g}") for end in np.nanquantile(worth, [CLIP, 1 - CLIP])]
-    bounded = {"kind": KIND, "transform": {"kind": "interpolation", "points": [[end, end] for end in ends]}, **w}
+    w = {name: float(mean / scale[name]) for name, mean in zip(shown.names, shown.mean, strict=True)}
+    bounded = figures.table(w, dict(zip((term.name for term in terms), base.values.T, strict=True)))
     weights = {FIGURES: 1.0, **{term.name: 0.0 for term in domain.terms() if term.weight}}
     return [tomli_w.dumps(weights).strip()], {FIGURES: bounded}, []
 

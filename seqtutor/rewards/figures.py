@@ -12,7 +12,7 @@ kind = "figures"` pays them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,34 +20,47 @@ import numpy as np
 
 from seqtutor.arrays import Values
 from seqtutor.config import HEAVIEST
-from seqtutor.domain import Domain, SequenceTerm
+from seqtutor.domain import Domain, Measure, SequenceTerm
 from seqtutor.errors import UserError, unknown
 from seqtutor.option import check_type
 
 KIND = "figures"
+ENDS = (0.005, 0.995)  # quantiles of what items are worth, beyond which no more is paid
 INVALID = -5.0  # nats: what is no item has no part in a figure, and must not be worth more than what has
 
 
-def parts(domain: Domain, texts: Sequence[str]) -> dict[str, Values]:
-    """The f of N texts (N,), by the name of each figure that has a reference and does not hang on their number."""
-    measures = domain.measure(list(texts))
+def parts(measures: Iterable[Measure]) -> dict[str, Values]:
+    """The f of N items (N,), by the name of each figure that has a reference and does not hang on their number."""
     return {m.name: m.values - m.reference * m.weights for m in measures if m.reference is not None and not m.of_set}
+
+
+def table(weights: Mapping[str, float], found: Mapping[str, Values]) -> dict[str, Any]:
+    """The table of a config that pays `weights`, as far as all but a few of the items of which `found` are the f."""
+    short = {name: float(f"{weight:.6g}") for name, weight in weights.items()}
+    ends = [float(f"{end:.4g}") for end in np.nanquantile(_worth(short, found), ENDS)]
+    return {"kind": KIND, "transform": {"kind": "interpolation", "points": [[end, end] for end in ends]}, **short}
+
+
+def _worth(weights: Mapping[str, float], found: Mapping[str, Values]) -> Values:
+    return np.asarray(sum(weight * found[name] for name, weight in weights.items()))
 
 
 def single(domain: Domain) -> list[SequenceTerm]:
     """A term for each figure that can be paid."""
-    remembered = lru_cache(maxsize=1)(lambda texts: parts(domain, texts))  # all are asked of the same texts
+    remembered = lru_cache(maxsize=1)(
+        lambda texts: parts(domain.measure(list(texts)))
+    )  # all are asked of the same texts
 
     def values(name: str) -> Callable[[Sequence[str]], Values]:
         return lambda texts: remembered(tuple(texts))[name]
 
-    names = list(parts(domain, ()))
+    names = list(parts(domain.measure([])))
     return [SequenceTerm(name, 0.0, f"{name}, nearer to real ones", "", values(name), INVALID) for name in names]
 
 
 def made(domain: Domain, name: str, weights: Mapping[str, Any]) -> SequenceTerm:
     """The term of a table: sum_k w_k f_k. Raises UserError for a name that is no such figure, or a wrong weight."""
-    known = list(parts(domain, ()))
+    known = list(parts(domain.measure([])))
     for figure, weight in weights.items():
         if figure not in known:
             raise unknown(f"figure in [terms.{name}]", figure, known)
@@ -57,8 +70,7 @@ def made(domain: Domain, name: str, weights: Mapping[str, Any]) -> SequenceTerm:
             raise UserError(f"'{figure}' in [terms.{name}] must lie {limits}, not {weight:g}")
 
     def values(texts: Sequence[str]) -> Values:
-        found = parts(domain, texts)
-        return np.asarray(sum(weight * found[figure] for figure, weight in weights.items()) + np.zeros(len(texts)))
+        return _worth(weights, parts(domain.measure(list(texts)))) + np.zeros(len(texts))
 
     said = "what pulls figures to those of real items"
     return SequenceTerm(name, 1.0, said, "", values, INVALID, of_figures=True)
