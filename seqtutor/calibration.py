@@ -158,6 +158,8 @@ def held(found: Evaluation, temperature: float, names: Sequence[str]) -> Held:
     part in a figure (`seqtutor.rewards.figures`). The term pays c w_k f_k, as far as all but a few draws have it.
     """
     known = figures.parts(found.measures)
+    if not known or not found.scores.valid.any():
+        raise UserError(f"no item, or no figure of domain '{found.domain.name}' that real items have, is there to hold")
     for name in names:
         if name not in (ALL, *known):
             raise unknown("figure to hold", name, [ALL, *known])
