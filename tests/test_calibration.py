@@ -218,7 +218,7 @@ def test_a_profile_that_holds_figures_is_written_and_runs(tmp_path, monkeypatch)
 def test_where_nothing_can_be_held_it_is_said():
     found = drawn(100)
     nothing = replace(found, measures=found.measures[2:])
-    none = replace(found, scores=replace(found.scores, valid=np.zeros(100, bool)))
+    none = replace(found, scores=replace(found.scores, texts=[None] * 100))
     for given in (nothing, none):
         with pytest.raises(UserError, match="no item, or no figure of domain 'letters' that real items have"):
             held(given, 0.5, ["all"])
