@@ -171,9 +171,8 @@ def _layout(name: str, text: str, listed: bool) -> Table:
     """The delimiter and column by a header that names SMILES, else those under which most of the first rows parse."""
     best, most, headed = Table(DELIMITERS[0], 0), 0, None
     order = tuple(reversed(DELIMITERS)) if listed else DELIMITERS
-    order = (
-        ("\t", *order) if listed and "\t" in text.lstrip("\r\n").partition("\n")[0] else order
-    )  # names may have spaces
+    if listed and "\t" in text.lstrip("\r\n").partition("\n")[0]:  # names may have spaces
+        order = ("\t", *order)
     for delimiter in order:
         rows = [row for _, row in islice(_split(name, text, delimiter, listed=listed), LOOKED_AT)]
         heads = rows[0] if rows else []

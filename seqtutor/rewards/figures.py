@@ -47,9 +47,10 @@ def _worth(weights: Mapping[str, float], found: Mapping[str, Values]) -> Values:
 
 def single(domain: Domain) -> list[SequenceTerm]:
     """A term for each figure that can be paid."""
-    remembered = lru_cache(maxsize=1)(
-        lambda texts: parts(domain.measure(list(texts)))
-    )  # all are asked of the same texts
+
+    @lru_cache(maxsize=1)  # all are asked of the same texts
+    def remembered(texts: tuple[str, ...]) -> dict[str, Values]:
+        return parts(domain.measure(list(texts)))
 
     def values(name: str) -> Callable[[Sequence[str]], Values]:
         return lambda texts: remembered(tuple(texts))[name]
