@@ -1,19 +1,24 @@
 """What runs that differ in their seed came to, as a table for a page: python benchmarks/seeds.py RUN RUN ...
 
-A row is a measure: real items, the mean of the priors, the tuned models and what is kept as mean (lowest ..
-highest), and in how many runs each is at least as near to real items as the prior of that run. Below it: how far half
-of the figures are from the real ones, at most, as shares of these; and what each run has left to the optimum.
+A row is a measure: real items, with half of their 95 % interval; the mean of the priors, the tuned models and what is
+kept as mean (lowest .. highest). *nearer*: in how many runs it is at least as near to real items as the prior of that
+run. *as real*: in how many the 95 % interval of its distance from real items holds 0: other real items would be as far.
+Below the table: how far half of the figures are from the real ones, at most, as shares of these; in how many rows every
+run is as real items are; and what each run has left to the optimum.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+COLUMNS = ("prior", "policy", "kept")
 
 
 def main() -> None:
@@ -23,16 +28,21 @@ def main() -> None:
         sys.exit(__doc__)
     if any("optimum" not in run for run in runs):
         sys.exit("a run on a record has no distance to the optimum: name others")
-    print("| | real | prior | tuned | nearer | kept | nearer |\n|---|---|---|---|---|---|---|")
-    for rows in zip(*(run["measures"] for run in runs), strict=True):
-        print(
-            f"| {rows[0]['name']} | {shown(rows[0]['reference'])} | {_spread(rows, 'prior').split(' (')[0]} |", end=""
-        )
+    heads = ["", "real", "prior", "as real", "tuned", "nearer", "as real", "kept", "nearer", "as real"]
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    every = list(zip(*(run["measures"] for run in runs), strict=True))
+    for rows in every:
+        halfwidth = rows[0].get("reference_halfwidth")
+        real = shown(rows[0]["reference"]) + (f" ± {shown(halfwidth)}" if halfwidth else "")
+        cells = [rows[0]["name"], real, _spread(rows, "prior").split(" (")[0], _as_real(rows, "prior")]
         for column in ("policy", "kept"):
-            print(f" {_spread(rows, column)} | {_nearer(rows, column)} |", end="")
-        print()
-    away = [f"{column} {_away(runs, column):.3f}" for column in ("prior", "policy", "kept")]
+            cells += [_spread(rows, column), _nearer(rows, column), _as_real(rows, column)]
+        print("| " + " | ".join(cells) + " |")
+    away = [f"{column} {_away(runs, column):.3f}" for column in COLUMNS]
     print(f"half of the figures are no further from the real ones, as shares of these: {', '.join(away)}")
+    all_real = [f"{column} {sum(_as_real(rows, column) == str(len(runs)) for rows in every)}" for column in COLUMNS]
+    known = sum(bool(_as_real(rows, "prior")) for rows in every)
+    print(f"rows, of {known}, as real in every run: {', '.join(all_real)}")
     for run in runs:
         print(_left(run))
 
@@ -68,6 +78,16 @@ def _nearer(rows: Sequence[dict[str, Any]], column: str) -> str:
     known = [row for row in rows if row["reference"] is not None and _known(row, column) and _known(row, "prior")]
     away = [[abs(row[key]["mean"] - row["reference"]) for key in (column, "prior")] for row in known]
     return str(sum(one <= other for one, other in away)) if known else ""
+
+
+def _as_real(rows: Sequence[dict[str, Any]], column: str) -> str:
+    """In how many runs the figure is no further from real items than chance explains; empty where that is not known."""
+    known = [row for row in rows if row.get("reference_halfwidth") is not None and _known(row, column)]
+    near = [
+        abs(row[column]["mean"] - row["reference"]) <= math.hypot(row[column]["halfwidth"], row["reference_halfwidth"])
+        for row in known
+    ]
+    return str(sum(near)) if known else ""
 
 
 def _known(row: dict[str, Any], column: str) -> bool:

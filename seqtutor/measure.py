@@ -19,6 +19,7 @@ class Measure:
     number of events as weights; items that a figure does not concern have weight 0. `percent` prints .012 as 1.2 %.
     `of_set`: the figure depends on how many items there are, as the share of different ones does.
     `reference`: what real items of the field have, shown beside; a figure that should be near is near to that.
+    `reference_halfwidth`: half of its 95 % interval, where only some of the real items are known.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Measure:
     summary: str = ""
     of_set: bool = False
     reference: float | None = None
+    reference_halfwidth: float | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for what would make a figure that does not add up."""
@@ -39,6 +41,11 @@ class Measure:
             raise ValueError(f"better is {self.better!r} in Measure {self.name!r}; {sides} are known")
         if self.reference is not None and not math.isfinite(self.reference):
             raise ValueError(f"the reference of Measure {self.name!r} is {self.reference!r}, which is no figure")
+        if self.reference_halfwidth is not None and not 0 <= self.reference_halfwidth < math.inf:
+            raise ValueError(
+                f"the reference_halfwidth of Measure {self.name!r} is {self.reference_halfwidth!r}; "
+                "it is half of an interval, from 0"
+            )
         if self.better == "near" and self.reference is None:
             raise ValueError(f"Measure {self.name!r} is better near its reference, and has none")
         for key in ("values", "weights"):

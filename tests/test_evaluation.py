@@ -278,6 +278,9 @@ def test_what_should_be_near_needs_something_to_be_near_to():
         Measure("x", zeros, ones, "near")
     with pytest.raises(ValueError, match="is nan, which is no figure"):
         Measure("x", zeros, ones, reference=math.nan)
+    for halfwidth in (-0.1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="reference_halfwidth of Measure 'x' is"):
+            Measure("x", zeros, ones, reference=0.3, reference_halfwidth=halfwidth)
     with pytest.raises(ValueError, match="higher, lower, near, neither are known"):
         Measure("x", zeros, ones, "up")
 

@@ -643,14 +643,16 @@ def test_ticks_are_round_and_inside() -> None:
 
 def test_a_figure_that_should_be_near_real_items_is_judged_by_its_distance(tmp_path: Path) -> None:
     near = [
-        measure("steps", "near", True, (0.47, 0.01), (0.47, 0.01), (0.32, 0.01)) | {"reference": 0.5},
+        measure("steps", "near", True, (0.47, 0.01), (0.47, 0.01), (0.32, 0.01))
+        | {"reference": 0.5, "reference_halfwidth": 0.021},
         measure("leaps", "near", True, (0.2, 0.01), (0.2, 0.01), (0.09, 0.01)) | {"reference": 0.08},
     ]
     page = text(render(write_run(tmp_path, measures=near), Tunes()))
     assert "1 of 2 measures got better, 1 got worse" in page
     assert "Further from real items than before: steps." in page
     assert "Real items" in page
-    assert "What steps says. (real items: 50 %)" in page
+    assert "What steps says. (real items: 50.0 %)" in page
+    assert "50.0 % ± 2.1" in page.replace("\n", " ") or "50.0 %± 2.1" in page.replace(" ", "")
     assert page.index("nearer to real") != page.index("further from real")
 
 

@@ -63,7 +63,7 @@ def measure(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> li
 def _held_against(figure: Measure, row: Mapping[str, float] | None) -> Measure:
     """The figure beside what real tunes have; where that is not known, nobody can say what it should be near to."""
     if row is not None:
-        return replace(figure, reference=row["mean"])
+        return replace(figure, reference=row["mean"], reference_halfwidth=row.get("halfwidth"))
     return replace(figure, better="neither", reference=None) if figure.better == "near" else figure
 
 
@@ -178,7 +178,8 @@ def kept(metre: Metre) -> Path:
 
 
 def real(bars: int, metre: Metre = COMMON) -> dict[str, dict[str, float]]:
-    """What the corpus has of each figure: the mean, and between `low` and `high` 98 of 100 of its melodies.
+    """What the corpus has of each figure: the mean with half of its 95 % interval, and `low` and `high`, between which
+    98 of 100 of its melodies lie.
 
     Of four bars, or of eight, whichever is nearer: a whole section returns to its beginning, where a phrase does not.
     """

@@ -170,7 +170,7 @@ def comparison(
 
 def _row(prior: Measure, best: Measure, policy: Measure) -> dict[str, Any]:
     figures = {key: _figure(m) for key, m in (("prior", prior), ("best_of_n", best), ("policy", policy))}
-    kept = ("name", "better", "percent", "summary", "reference")
+    kept = ("name", "better", "percent", "summary", "reference", "reference_halfwidth")
     about = {key: getattr(prior, key) for key in kept}
     return {**about, **figures}
 

@@ -143,3 +143,16 @@ def test_what_real_tunes_have_can_be_made_anew(tmp_path, monkeypatch):
     assert figures["last note on the tonic"]["mean"] == 1
     assert figures["notes per bar"] == {"mean": 3.75, "low": 3.75, "high": 3.75}
     assert (tmp_path / "endings.txt").read_text() == " ".join(tune.split()[-64:]) + "\n"
+
+
+def test_the_interval_of_real_tunes_knows_that_phrases_of_one_tune_are_alike():
+    home, away = ((f"C4 - - - E4 - - - G4 - - - {last} - - - " * 4).split() for last in ("C4", "D4"))
+
+    def halfwidth(*tunes):
+        found = list(zip(tunes, (home, home, away), strict=True))
+        return remake.figures(found)["last note on the tonic"]["halfwidth"]
+
+    assert halfwidth(0, 1, 2) == pytest.approx(1.96 * (3 / 2 * (1 + 1 + 4) / 9) ** 0.5 / 3, abs=1e-4)
+    assert halfwidth(0, 0, 1) == pytest.approx(1.96 * (2 * (4 + 4) / 9) ** 0.5 / 3, abs=1e-4)
+    row = next(m for m in C.measure([" ".join(home)]) if m.name == "last note on the tonic")
+    assert row.reference_halfwidth == real(4)[row.name]["halfwidth"] > 0.01

@@ -141,9 +141,11 @@ def estimate(value: Estimate, percent: bool) -> tuple[str, str]:
     return _minus(f"{mean:,.{decimals}f}") + unit, f"{halfwidth:.{decimals}f}"
 
 
-def real(figure: Figure) -> str:
-    """What real items have, as text; empty where nobody says it."""
-    return "" if figure.reference is None else estimate(Estimate(figure.reference, math.nan), figure.percent)[0]
+def real(figure: Figure) -> tuple[str, str]:
+    """What real items have, as text, and half of its interval, where that is known; empty where nobody says it."""
+    if figure.reference is None:
+        return "", ""
+    return estimate(Estimate(figure.reference, figure.reference_halfwidth), figure.percent)
 
 
 def before_after(figure: Figure) -> tuple[str, str]:

@@ -38,6 +38,7 @@ class Figure:
     summary: str = ""
     weight: float | None = None  # of a term
     reference: float | None = None  # what real items have
+    reference_halfwidth: float = math.nan
     kept: Estimate = UNKNOWN  # of all samples, each by what it is worth of the optimum
 
     @property
@@ -281,6 +282,7 @@ def _figure(raw: dict[str, Any], better: str) -> Figure:
         summary=str(raw.get("summary", "")),
         weight=None if raw.get("weight") is None else _float(raw["weight"]),
         reference=None if raw.get("reference") is None else _float(raw["reference"]),
+        reference_halfwidth=_float(raw.get("reference_halfwidth")),
     )
 
 

@@ -100,7 +100,7 @@ def holding(summary: Summary, config: Path) -> str:
 def _sentence(figure: Figure, pull: tuple[str, float] | None) -> str:
     before, after = figures.before_after(figure)
     change = figure.policy.mean - figure.prior.mean
-    real = figures.real(figure)
+    real, _ = figures.real(figure)
     away = f", away from the {real} of real items" if real else ""
     why = "no single term pays for that in the prior’s own samples"
     if pull and pull[1] * change > 0:
