@@ -112,11 +112,11 @@ def _weight(text: str) -> tuple[str, float]:
 
 
 def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
-    from seqtutor.api import opened
     from seqtutor.budget import sentence
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import weight_of
     from seqtutor.cli.tasting import say_passed_over
+    from seqtutor.opening import opened
     from seqtutor.rewards.surrogate import sentences
     from seqtutor.rewards.taste import problems_of
 
