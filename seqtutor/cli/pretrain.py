@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.inspect import outcome, read_lines
-from seqtutor.cli.options import DomainCommand, config_options, gather
+from seqtutor.cli.options import DomainCommand, config_file, config_options, gather
 from seqtutor.config import PretrainConfig, build, layered
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.errors import UserError, UserStopped
@@ -45,7 +45,7 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
     seqtutor train --domain molecules --prior priors/mine
     """
     typed = gather(given, ctx.meta["seqtutor.domain"])
-    file = Path(resume) / "config.toml" if resume else Path(config) if config else None
+    file = config_file(config, resume)
     settings = build(PretrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
     if not resume:
         from seqtutor.lessons import check_shape
