@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from seqtutor.priors.model import LstmModel
 
 SHOWN = 3  # bad lines that are shown
-INTERRUPTED = 130
 TRIED = 200  # samples by which it is said how many are valid
 LOW = 0.5  # share of valid samples below which a new prior is of little use
 
@@ -60,7 +59,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     from seqtutor.files import from_home
     from seqtutor.priors.files import check_device
     from seqtutor.runs.folder import RunFolder, check_vacant, new_folder
-    from seqtutor.signals import Stopped, stoppable
+    from seqtutor.signals import INTERRUPTED, Stopped, stoppable
 
     check_device(settings.device)
     if output:

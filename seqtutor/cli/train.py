@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from seqtutor.runs.metrics import Row
     from seqtutor.tuner import Tuner
 
-INTERRUPTED = 130
 SHOWN = 3  # lines of a record left out that are said one by one
 FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 
@@ -173,7 +172,7 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
     """Tune, and write the table and the page -> the exit status. A signal but Ctrl-C may leave no time for those."""
     from seqtutor.cli.console import console, say
     from seqtutor.rewards.scorer import IDLE
-    from seqtutor.signals import Stopped, stoppable
+    from seqtutor.signals import INTERRUPTED, Stopped, stoppable
 
     onwards = f"go on with: seqtutor train --resume {shlex.quote(str(run.folder))}"
     with stoppable():
