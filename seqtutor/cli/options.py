@@ -220,8 +220,8 @@ def as_typed(options: Any) -> list[str]:
 
 def gather(given: dict[str, Any], domain: type[Domain] | None) -> dict[str, Any]:
     """What was typed, as config keys: those of the domain under `options`."""
-    typed = {key: value for key, value in given.items() if value not in (None, ())}
+    known = {key: value for key, value in typed(given).items() if value != ()}
     names = {f.name for f in dataclasses.fields(domain.Options)} if domain else set()
-    values = {key: value for key, value in typed.items() if key not in names}
-    options = {key: value for key, value in typed.items() if key in names}
+    values = {key: value for key, value in known.items() if key not in names}
+    options = {key: value for key, value in known.items() if key in names}
     return {**values, **({"options": options} if options else {})}
