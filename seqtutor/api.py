@@ -20,7 +20,6 @@ from seqtutor.drawing import Source, alike, as_stated, check_count, check_drawin
 from seqtutor.errors import UserError, shortened, unknown
 from seqtutor.files import read_json, read_text, read_toml
 from seqtutor.notebook import Item, page_html, table_of
-from seqtutor.opening import opened
 from seqtutor.option import check_arguments
 from seqtutor.plugin.guard import guarded
 from seqtutor.priors.files import load_model
@@ -33,6 +32,7 @@ from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import Evaluation
 from seqtutor.runs.folder import RunFolder, checked_run, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
+from seqtutor.runs.opening import opened
 from seqtutor.runs.report import render
 from seqtutor.testing import rehearse
 

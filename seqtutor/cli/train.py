@@ -125,9 +125,9 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import weight_of
     from seqtutor.cli.tasting import say_passed_over
-    from seqtutor.opening import opened
     from seqtutor.rewards.surrogate import sentences
     from seqtutor.rewards.taste import problems_of
+    from seqtutor.runs.opening import opened
 
     with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
