@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,36 +14,31 @@ import torch
 
 from seqtutor import tuning
 from seqtutor.conclusion import conclude
-from seqtutor.config import PretrainConfig, TrainConfig, build, changed, check_seed, fitting, layered
+from seqtutor.config import PretrainConfig, TrainConfig, build, changed, check_domain, check_seed, fitting, layered
 from seqtutor.domain import Domain, available, load
 from seqtutor.drawing import Source, alike, as_stated, check_count, check_drawing, choose, open_model, texts_of
 from seqtutor.errors import UserError, shortened, unknown
-from seqtutor.files import prior_from, read_json, read_text, read_toml
-from seqtutor.hardware import computing
+from seqtutor.files import read_json, read_text, read_toml
 from seqtutor.notebook import Item, page_html, table_of
-from seqtutor.objectives import load_objective
-from seqtutor.objectives.trial import tried
 from seqtutor.option import check_arguments
 from seqtutor.plugin.guard import guarded
-from seqtutor.priors.files import check_device, fitting_options, load_model, load_prior
+from seqtutor.priors.files import load_model
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
-from seqtutor.rewards.tables import given_again, pinned, weighted_once
+from seqtutor.rewards.tables import given_again
 from seqtutor.rewards.taste import within_budget
-from seqtutor.rewards.terms import check_kept, check_names
 from seqtutor.runs import evaluation
 from seqtutor.runs.evaluation import Evaluation
-from seqtutor.runs.folder import RunFolder, as_it_ran, checked_run, new_folder, open_run, whole_rows
+from seqtutor.runs.folder import RunFolder, checked_run, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
+from seqtutor.runs.opening import opened
 from seqtutor.runs.report import render
 from seqtutor.testing import rehearse
-from seqtutor.tuner import Tuner
 
 if TYPE_CHECKING:
     from seqtutor import pretraining
 
-TRIED = 32  # samples of the prior that the plugin is tried on before a run
 Terms = Mapping[str, Any]  # by name: a function of texts, or a table as `[terms.NAME]` in a config
 
 
@@ -137,14 +132,10 @@ def tune(
     given = {**settings, "terms": terms, "weights": weights, "options": options}
     known = {key: value for key, value in given.items() if value is not None}
     made = _made(domain, options)
+    name = made.name if made else str(domain)
     if resume:
-        read = read_toml(checked_run(Path(resume)))
-        if terms:
-            known["terms"], known["weights"] = given_again(read.get("terms", {}), terms, weights or {})
-        known = layered(fitting(read, known.get("objective")), known)
-        if domain and known.get("domain") != (other := made.name if made else domain):
-            raise UserError(f"the run {resume} is of domain '{known.get('domain')}', and keeps it: not '{other}'")
-    name = made.name if made else domain or known.get("domain", "")
+        known = _over_run(resume, known, name)
+    name = name or known.get("domain", "")
     if not name:
         raise UserError(f"name a domain, such as tune({available()[0]!r})" if available() else "no domain is installed")
     defaults = dict(made.defaults) if made else {}
@@ -153,6 +144,16 @@ def tune(
         tuning.tune(tuner, run, report or (lambda row: None))
         conclude(tuner, run, config.samples, interrupted=False)
     return Run(run.folder, tuner.domain, tuner.config, tuner.kept.eval())
+
+
+def _over_run(run: str, given: Mapping[str, Any], domain: str) -> dict[str, Any]:
+    """The settings of a run with what was given over them; `domain`: what the domain was said to be, empty for none."""
+    read = read_toml(checked_run(Path(run)))
+    check_domain(run, read, domain)
+    if given.get("terms"):
+        terms, weights = given_again(read.get("terms", {}), given["terms"], given.get("weights", {}))
+        given = {**given, "terms": terms, "weights": weights}
+    return layered(fitting(read, given.get("objective")), given)
 
 
 def _made(domain: Any, options: Mapping[str, Any] | None) -> Domain | None:
@@ -164,52 +165,6 @@ def _made(domain: Any, options: Mapping[str, Any] | None) -> Domain | None:
     if isinstance(domain, Domain) and options:
         raise UserError(f"a {domain.__class__.__name__} that is made has its options: make it with {dict(options)}")
     return guarded(domain) if isinstance(domain, Domain) else None
-
-
-@contextmanager
-def opened(
-    domain: Domain | None, config: TrainConfig, folder: str, resume: str | Path = ""
-) -> Iterator[tuple[Tuner, RunFolder]]:
-    """A tuner and its locked folder, a new one or that of the run to `resume`; workers end with the block.
-
-    `domain`: None is the one that `config` names, made with the options of its prior under those of `config`. What a
-    run will ask of it is tried on a few texts of the prior before there is a folder.
-    """
-    if resume and folder and Path(folder).absolute() != Path(resume).absolute():
-        raise UserError(f"a run goes on in its own folder, {resume}: leave {folder} out, or copy the run there first")
-    if not resume:
-        check_names(config.terms)
-    check_device(config.device)
-    old = Path(resume) if resume else None
-    name = prior_from(config.prior or (domain or load(config.domain, config.options)).own_prior, old)
-    if domain is None:
-        domain = load(config.domain, fitting_options(name, config.domain, config.options))
-    config = as_it_ran(config, domain) if resume else config
-    terms = pinned(config.terms, domain, name, config.temperature, config.weights, old)
-    terms, weights = weighted_once(terms, config.weights)
-    config = changed(
-        config, options=dataclasses.asdict(domain.options), terms=terms, weights=weights, **computing(config)
-    )
-    if old:
-        check_kept(domain, old)
-    tried(load_objective(config.objective), config, domain)
-    tuner = Tuner(domain, config, load_prior(name, domain), old)
-    texts = [text for text in texts_of(tuner.prior, domain, TRIED, config.seed) if text is not None]
-    rehearse(domain, texts)
-    with closing(tuner.scorer):
-        tuner.scorer.start(texts[0] if texts else "")
-        before = read_toml(Path(resume) / "config.toml") if resume else {}
-        tuning.check_lasting(before, domain, config, tuner.prior)
-        run = RunFolder(Path(resume) if resume else new_folder(folder, f"{domain.name}-{config.objective}"))
-        with run.lock():
-            tuning.resume(tuner, run)
-            if config.updates < tuner.update:
-                raise UserError(
-                    f"the run has {tuner.update:,} updates behind it, and is to have {config.updates:,}: "
-                    f"give --updates {2 * tuner.update}, say"
-                )
-            run.save_config(config, tuning.resolved(tuner, before))
-            yield tuner, run
 
 
 def load_run(folder: str | Path | Run, *, domain: Domain | None = None, terms: Terms | None = None) -> Run:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from seqtutor import hits
-from seqtutor.optimum import Optimum, best_of_n_kl
+from seqtutor.arrays import Ids
+from seqtutor.optimum import Optimum, Tilt, best_of_n_kl
 from seqtutor.priors.script import chosen
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.surrogate import sentences
@@ -59,13 +60,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "spread": spreads,
     }
     if by_law:
-        told = {key: getattr(kept, key) for key in ("effective", "kl", "reward", "temperature")}
-        summary["kept"] = {
-            "items": len(rows),
-            "of_prior": int((rows >= count).sum()),
-            "draws": len(own) + len(others),
-            **told,
-        }
+        summary["kept"] = _handed_over(rows, count, kept, found)
     else:
         rows = np.flatnonzero(policy.scores.valid)[:FILES]
     if foreseen := sentences(tuner.scorer.terms):
@@ -105,6 +100,13 @@ def _save_hits(tuner: Tuner, run: RunFolder) -> tuple[int, float]:
     rewards = sorted((item.reward for item in found if math.isfinite(item.reward)), reverse=True)
     count = min(round(tuner.scorer.calls / tuner.config.best_of), len(rewards))
     return count, sum(rewards[:count]) / count if count else math.nan
+
+
+def _handed_over(rows: Ids, count: int, kept: Tilt, found: Optimum) -> dict[str, Any]:
+    """Of the samples the `rows` that a run hands over, and their law; the prior wrote those from `count` on."""
+    told = {key: getattr(kept, key) for key in ("effective", "kl", "reward", "temperature")}
+    draws = len(found.policy) + len(found.prior)
+    return {"items": len(rows), "of_prior": int((rows >= count).sum()), "draws": draws, **told}
 
 
 def _distance(tuner: Tuner, found: Optimum, kl: float, samples: Mapping[str, Scores]) -> dict[str, Any]:

@@ -305,6 +305,12 @@ def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
     return TrainConfig(**{**flat(config), **changes})
 
 
+def check_domain(run: str, read: Mapping[str, Any], asked: str) -> None:
+    """Raise UserError where another domain is `asked` for than the one of a run, whose settings were `read`."""
+    if asked and asked != read.get("domain"):
+        raise UserError(f"the run {run} is of domain '{read.get('domain')}', and keeps it: not '{asked}'")
+
+
 def check_seed(seed: int) -> None:
     """Raise UserError for a seed that no generator takes."""
     if isinstance(seed, bool) or not isinstance(seed, Integral):

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 from seqtutor.errors import UserError, shortened, unknown
 
-TYPES: Mapping[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+TYPES = (int, float, str, bool)  # what an option of a domain may be
 
 
 def option(

@@ -18,9 +18,9 @@ def installed(kind: str) -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in _entries(kind)}
 
 
-def released(kind: str, name: str) -> str:
-    """The version of the distribution that the entry point `name` came with; empty where there is none."""
-    entry = installed(kind).get(name)
+def released(domain: str) -> str:
+    """The version of the distribution that a domain came with; empty where there is none."""
+    entry = installed("domain").get(domain)
     return entry.dist.version if entry is not None and entry.dist else ""
 
 

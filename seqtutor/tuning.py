@@ -85,7 +85,6 @@ def tune(tuner: Tuner, run: RunFolder, report: Report, warn: Warn = lambda alarm
                 if pace.due:
                     with pace.saving():
                         checkpoint(tuner, run)
-                        give_back()
         finally:
             if complete:
                 checkpoint(tuner, run)
@@ -96,7 +95,7 @@ def tune(tuner: Tuner, run: RunFolder, report: Report, warn: Warn = lambda alarm
 
 
 def checkpoint(tuner: Tuner, run: RunFolder) -> None:
-    """Save all that is needed to go on as if never stopped."""
+    """Save all that is needed to go on as if never stopped, and give back the memory that nothing holds any more."""
     state = {
         "update": tuner.update,
         "seconds": tuner.seconds,
@@ -111,6 +110,7 @@ def checkpoint(tuner: Tuner, run: RunFolder) -> None:
     }
     run.sync()
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
+    give_back()
 
 
 def resume(tuner: Tuner, run: RunFolder) -> None:
@@ -165,7 +165,7 @@ def resolved(tuner: Tuner, before: Mapping[str, Any]) -> dict[str, Any]:
     """
     domain, config = tuner.domain, tuner.config
     terms = weighted_terms(domain, config.term_weights, settings_of(config.terms))
-    versions = {"seqtutor": version("seqtutor"), domain.name: released("domain", domain.name)}
+    versions = {"seqtutor": version("seqtutor"), domain.name: released(domain.name)}
     now = {
         "weights": {term.name: term.weight for term in terms},
         "options": dataclasses.asdict(domain.options),

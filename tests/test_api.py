@@ -226,7 +226,7 @@ def test_an_answer_is_of_the_plugins_own_version_and_code(monkeypatch):
     domain = LettersDomain()
     (term,) = (t for t in domain.terms() if t.name == "variety")
     one = versions.version_of(domain, term, {})
-    monkeypatch.setattr(versions, "released", lambda kind, name: "2.0")
+    monkeypatch.setattr(versions, "released", lambda domain: "2.0")
     assert versions.version_of(domain, term, {}) != one
     assert "letters" in versions.version_of(domain, term, {})
 

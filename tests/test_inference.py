@@ -233,7 +233,7 @@ def test_too_little_is_refused():
         infer(x, y, NAMES)
     x, y = examples(n=200, w=(5.0, 5.0, 5.0), base=200)
     with pytest.raises(UserError, match=r"too far from what they are compared with: 200 texts are worth \d+, and 30"):
-        infer(x, y, NAMES, tau=10.0)
+        infer(x, y, NAMES)
     with pytest.raises(UserError, match="no term tells one text from another"):
         infer(np.ones((9, 1)), np.ones((100, 1)), ["same"])
 

@@ -215,7 +215,7 @@ def test_the_first_token_is_drawn_after_bos():
 
 def test_of_sequences_that_are_compared_little_padding_is_read(monkeypatch):
     """Those of like length are read together, up to the longest of them; each gets its own figures all the same."""
-    monkeypatch.setattr(sampling, "CHUNK", 4)
+    monkeypatch.setattr(sampling, "READ", 4)
     policy, prior = new_model(seed=1), new_model(seed=2)
     words = every(4)
     tokens = torch.cat([words, torch.zeros(len(words), 6, dtype=torch.int64)], 1)  # as `draw` pads

@@ -13,6 +13,7 @@ import click
 from seqtutor import __version__
 from seqtutor.errors import UserError, UserStopped, plain
 from seqtutor.hardware import idle_threads
+from seqtutor.signals import INTERRUPTED
 
 COMMANDS = (
     *("domains", "train", "status", "generate", "explain", "evaluate", "score", "calibrate", "report"),
@@ -42,7 +43,7 @@ class Commands(click.Group):
         except UserError as error:
             raise click.ClickException(plain(str(error))) from error  # a stranger's file may be quoted
         except KeyboardInterrupt as stopped:
-            name, status = getattr(stopped, "name", "SIGINT"), getattr(stopped, "status", 130)
+            name, status = getattr(stopped, "name", "SIGINT"), getattr(stopped, "status", INTERRUPTED)
             raise _Ended(f"stopped by {name}", status) from stopped
         except PermissionError as error:
             raise click.ClickException(f"no permission to write or read {error.filename}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ import click
 import tomli_w
 
 from seqtutor.arrays import Values
-from seqtutor.cli.options import SEED, ProfileCommand, typed
+from seqtutor.cli.options import SEED, ProfileCommand, asked_of
 from seqtutor.cli.outside import refuse_strangers
 from seqtutor.config import NO_LIMIT, TrainConfig, build, layered
+from seqtutor.domain import available, load
 from seqtutor.errors import UserError
 from seqtutor.files import check_new, read_toml, write_new
 
@@ -47,9 +49,7 @@ HELD = "held"  # what the term that holds figures is called
 @click.option("--output", default="", help="Profile to write: this one, with a term that holds them.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed by which they are drawn.")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the profile names.")
-def calibrate(
-    config: str, count: int, draws: int, hold: tuple[str, ...], output: str, seed: int, trust: bool, **options: Any
-) -> None:
+def calibrate(config: str, **given: Any) -> None:
     """Ask every term of PROFILE, a config or a domain, about items of the corpus.
 
     Shows for each what it says, the share of items that it pays nothing and in full, a transform that would tell them
@@ -65,51 +65,68 @@ def calibrate(
     """
     from seqtutor import calibration
     from seqtutor.cli.console import progress, say
-    from seqtutor.domain import available, load
     from seqtutor.hits import tokens_of
     from seqtutor.rewards.scorer import new_scorer
 
-    if config in available() or not (Path(config).suffix or Path(config).exists()):
-        read: dict[str, Any] = {"domain": config}  # no file is meant, and `load` knows the domains
-    else:
-        read = read_toml(Path(config))
-    if not trust:
-        refuse_strangers(read, {}, None, config)
-    read = layered(read, {"options": chosen} if (chosen := typed(options)) else {})
+    asked, options = asked_of(Asked, given)
+    read = _read(config, options, asked.trust)
     settings = build(TrainConfig, read, config)
-    _check_held(settings, read, draws, hold, output)
+    _check_held(read, asked)
     if not settings.domain:
         raise UserError(f'{config} names no domain: domain = "molecules", say')
     domain = load(settings.domain, settings.options)
-    texts = calibration.real_items(domain, count, seed)
+    texts = calibration.real_items(domain, asked.count, asked.seed)
     with ExitStack() as stack:
         run = stack.enter_context(closing(new_scorer(domain, settings)))
         scorer = stack.enter_context(closing(run.aside(run.terms)))  # a run's budget of calls is no limit here
         report = stack.enter_context(progress("calibrating"))
         found = list(calibration.calibrated(scorer, texts, report))
         totals = scorer.of_texts(texts, tokens_of(scorer, texts)).totals
-        of_prior = _drawn(scorer, settings, draws, seed) if draws else None
+        of_prior = _drawn(scorer, settings, asked) if asked.draws else None
     _show(found, totals, settings)
     if of_prior:
-        kept = _show_optimum(of_prior, settings.temperature, hold)
-        if kept and output:
-            write_new(Path(output), tomli_w.dumps(layered(read, {"terms": {HELD: kept.table}})))
-            say(f"written: {output}, with [terms.{HELD}]; tune with: seqtutor train --config {shlex.quote(output)}")
+        kept = _show_optimum(of_prior, settings.temperature, asked.hold)
+        if kept and (file := asked.output):
+            write_new(Path(file), tomli_w.dumps(layered(read, {"terms": {HELD: kept.table}})))
+            say(f"written: {file}, with [terms.{HELD}]; tune with: seqtutor train --config {shlex.quote(file)}")
 
 
-def _check_held(settings: TrainConfig, read: Mapping[str, Any], draws: int, hold: Sequence[str], output: str) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """What was typed beside the profile and the options of its domain."""
+
+    count: int
+    draws: int
+    hold: tuple[str, ...]
+    output: str
+    seed: int
+    trust: bool
+
+
+def _read(config: str, options: dict[str, Any], trust: bool) -> dict[str, Any]:
+    """The settings of a profile, or of a domain alone, with the options that were typed."""
+    if config in available() or not (Path(config).suffix or Path(config).exists()):
+        read: dict[str, Any] = {"domain": config}  # no file is meant, and `load` knows the domains
+    else:
+        read = read_toml(Path(config))
+    if not trust:
+        refuse_strangers(read, {}, None, config)
+    return layered(read, {"options": options} if options else {})
+
+
+def _check_held(read: Mapping[str, Any], asked: Asked) -> None:
     """Raise UserError where what was asked of --hold and --output does not go together."""
-    if hold and not draws:
+    if asked.hold and not asked.draws:
         raise UserError("--hold is told from samples of the prior: add --draws 20000")
-    if output and not hold:
+    if asked.output and not asked.hold:
         raise UserError("--output writes what holds figures: name some with --hold, or --hold all")
-    if hold and HELD in read.get("terms", {}):
+    if asked.hold and HELD in read.get("terms", {}):
         raise UserError(f"the profile has [terms.{HELD}] already: take it out, and hold all that is to be held at once")
-    if output:
-        check_new(Path(output))
+    if asked.output:
+        check_new(Path(asked.output))
 
 
-def _drawn(scorer: Scorer, settings: TrainConfig, draws: int, seed: int) -> Evaluation:
+def _drawn(scorer: Scorer, settings: TrainConfig, asked: Asked) -> Evaluation:
     """Samples of the prior that the profile would tune."""
     import torch
 
@@ -117,7 +134,7 @@ def _drawn(scorer: Scorer, settings: TrainConfig, draws: int, seed: int) -> Eval
     from seqtutor.runs.evaluation import evaluate_prior
 
     prior = load_prior(settings.prior or scorer.domain.own_prior, scorer.domain)
-    return evaluate_prior(prior, scorer.domain, scorer, draws, torch.Generator().manual_seed(seed))
+    return evaluate_prior(prior, scorer.domain, scorer, asked.draws, torch.Generator().manual_seed(asked.seed))
 
 
 def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) -> Held | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import SEED, ModelCommand, typed
+from seqtutor.cli.options import SEED, ModelCommand, asked_of
 from seqtutor.cli.outside import OF_SESSION, foreign, left_out, of_session, unseen
 from seqtutor.errors import UserError
 
@@ -39,21 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option("--reward-temperature", type=float, help="The c of --draws.  [default: the run's own]")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the run was scored by.")
-def generate(
-    model: str,
-    count: int,
-    output: str,
-    seed: int,
-    temperature: float,
-    primer: str,
-    without_primer: bool,
-    revise: str,
-    keep: str,
-    draws: int,
-    reward_temperature: float | None,
-    trust: bool,
-    **options: Any,
-) -> None:
+def generate(model: str, **given: Any) -> None:
     """Write items from MODEL: a run folder, or a prior's name or folder.
 
     \b
@@ -63,36 +52,63 @@ def generate(
     seqtutor generate molecules -n 1000 --output mine --seed 7
     seqtutor generate molecules -n 100 --draws 64 --reward-temperature 0.05
     """
-    if without_primer and not primer:
+    asked, options = asked_of(Asked, given)
+    if asked.without_primer and not asked.primer:
         raise UserError("--without-primer leaves out what --primer gives: give --primer too")
     import numpy as np
 
     from seqtutor.cli.console import say
     from seqtutor.drawing import check_drawing, open_model
     from seqtutor.priors.given import behind, given_steps
-    from seqtutor.runs.folder import claimed, new_folder, write_samples
+    from seqtutor.runs.folder import new_folder, write_samples
 
-    check_drawing(count, draws, temperature, reward_temperature)
-    source = open_model(model, typed(options), primer or revise)
-    given = given_steps(source.domain, primer, revise, keep)
-    folder = new_folder(output, f"{source.domain.name}-samples")
+    check_drawing(asked.count, asked.draws, asked.temperature, asked.reward_temperature)
+    source = open_model(model, options, asked.primer or asked.revise)
+    script = given_steps(source.domain, asked.primer, asked.revise, asked.keep)
+    folder = new_folder(asked.output, f"{source.domain.name}-samples")
+    with _claimed(folder, named=bool(asked.output)) as table:
+        scores, said = _scored(source, script, asked)
+    write_samples(table, {model: scores}, np.flatnonzero(scores.valid))
+    items = scores.items(asked.count)
+    texts = [text or "" for text in items.texts]
+    if asked.without_primer and script is not None:
+        texts = [behind(source.domain, text, len(script.ids)) for text in texts]
+    source.domain.write(texts, folder, items.figures)
+    say(f"{said}{len(texts)} of {asked.count} samples are valid; written to {folder}")
+    if asked.draws == 1 and not source.tuned and _other_rules(source.domain):
+        say("the prior wrote them as ever; what these options ask of the rules is chosen with --draws 30, say")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed beside the model and the options of its domain."""
+
+    count: int
+    output: str
+    seed: int
+    temperature: float
+    primer: str
+    without_primer: bool
+    revise: str
+    keep: str
+    draws: int
+    reward_temperature: float | None
+    trust: bool
+
+
+@contextmanager
+def _claimed(folder: Path, *, named: bool) -> Iterator[Path]:
+    """A place for the table of samples, which goes again where the block fails, and with it a folder that is ours."""
+    from seqtutor.runs.folder import claimed
+
     table = claimed(folder / "samples.csv")
     try:
-        scores, said = _scored(source, count, seed, temperature, given, draws, reward_temperature, trust)
+        yield table
     except BaseException:  # Ctrl-C too
         table.unlink()
-        if not output:  # its name is ours, and it is empty
+        if not named:
             folder.rmdir()
         raise
-    write_samples(table, {model: scores}, np.flatnonzero(scores.valid))
-    items = scores.items(count)
-    texts = [text or "" for text in items.texts]
-    if without_primer and given is not None:
-        texts = [behind(source.domain, text, len(given.ids)) for text in texts]
-    source.domain.write(texts, folder, items.figures)
-    say(f"{said}{len(texts)} of {count} samples are valid; written to {folder}")
-    if draws == 1 and not source.tuned and _other_rules(source.domain):
-        say("the prior wrote them as ever; what these options ask of the rules is chosen with --draws 30, say")
 
 
 def _other_rules(domain: Domain) -> bool:
@@ -103,27 +119,19 @@ def _other_rules(domain: Domain) -> bool:
     return [(term.name, term.weight) for term in now] != [(term.name, term.weight) for term in usual]
 
 
-def _scored(
-    source: Source,
-    count: int,
-    seed: int,
-    temperature: float,
-    given: Fixed | None,
-    draws: int,
-    reward_temperature: float | None,
-    trust: bool,
-) -> tuple[Scores, str]:
-    """What the model writes, and a sentence where it is chosen among several `draws` of each."""
+def _scored(source: Source, script: Fixed | None, asked: Asked) -> tuple[Scores, str]:
+    """What the model writes, and a sentence where it is chosen among several draws of each."""
     from seqtutor.drawing import choose, drawn
 
+    n, draws, seed = asked.count, asked.draws, asked.seed
     paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
     if draws > 1 and (gone := [name for name in paid if name in of_session(source.config)]):
         raise UserError(f"--draws keeps by reward, of which '{gone[0]}' is a part, {OF_SESSION}")
-    if draws > 1 and paid and not trust:
+    if draws > 1 and paid and not asked.trust:
         raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
-    aside = left_out(source.config, trust) + (unseen(source.config, source.folder) if draws == 1 else [])
+    aside = left_out(source.config, asked.trust) + (unseen(source.config, source.folder) if draws == 1 else [])
     with closing(source.scorer(aside)) as scorer:
         if draws == 1:
-            return scorer.score(*drawn(source.model, source.domain, count, seed, temperature, given)), ""
-        scores, kept = choose(source, scorer, count, draws, seed=seed, temperature=reward_temperature, script=given)
+            return scorer.score(*drawn(source.model, source.domain, n, seed, asked.temperature, script)), ""
+        scores, kept = choose(source, scorer, n, draws, seed=seed, temperature=asked.reward_temperature, script=script)
         return scores, f"{kept.sentence}\n"

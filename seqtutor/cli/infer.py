@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import SEED, DomainCommand, typed
+from seqtutor.cli.options import SEED, DomainCommand, asked_of
 from seqtutor.domain import Domain, RewardTerm, load
 from seqtutor.errors import UserError, unknown
 from seqtutor.files import check_new, write_new
@@ -19,6 +19,7 @@ from seqtutor.files import check_new, write_new
 if TYPE_CHECKING:
     from seqtutor.inference import Inference
     from seqtutor.inference.features import Base, Items
+    from seqtutor.inference.shared import Shared
 
 SHOWN = 3  # problems of a folder
 MORE = 5  # times as many texts of the prior where those that were taken are worth too few
@@ -53,27 +54,25 @@ def infer(domain: str, examples: tuple[str, ...], **given: Any) -> None:
     seqtutor infer --domain molecules --examples liked.smi --among candidates.smi
     seqtutor train --config mine.toml
     """
-    own = {f.name: f.default for f in dataclasses.fields(Asked)}
-    asked = Asked(**{key: value for key, value in given.items() if key in own})
+    asked, options = asked_of(Asked, given)
     if asked.among and (asked.prior or asked.texts):
         raise UserError("--among replaces the prior's texts: leave out --prior and --texts")
     if asked.output:
         check_new(Path(asked.output))
-    options = typed({key: value for key, value in given.items() if key not in own})
     _infer(load(domain, options), _named(examples), asked, options)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What was typed beside the examples."""
+    """What was typed beside the examples and the options of their domain."""
 
-    figures: bool = False
-    among: str = ""
-    prior: str = ""
-    texts: int | None = None
-    without: tuple[str, ...] = ()
-    seed: int = 0
-    output: str = ""
+    figures: bool
+    among: str
+    prior: str
+    texts: int | None
+    without: tuple[str, ...]
+    seed: int
+    output: str
 
 
 def _named(examples: tuple[str, ...]) -> dict[str, Path]:
@@ -90,58 +89,84 @@ def _named(examples: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[str, Any]) -> None:
-    import numpy as np
-
     from seqtutor.cli.console import console, say
-    from seqtutor.cli.inferred import as_config, columns, notes, of_figures, of_terms, table
-    from seqtutor.cli.pretrain import corpus_of
+    from seqtutor.cli.inferred import columns, notes, table
     from seqtutor.inference import check_count
-    from seqtutor.inference.features import Base, features, offered, read_items
-    from seqtutor.inference.shared import share
-    from seqtutor.rewards.figures import single
+    from seqtutor.inference.features import features, read_items
 
-    terms = single(domain) if asked.figures else offered(domain)
-    if not terms:
-        raise UserError(f"domain '{domain.name}' has no {'figures of real items' if asked.figures else 'terms'} to fit")
-    terms = _without(terms, asked.without)
-    prior = asked.prior or domain.own_prior
-    texts = [] if paths else corpus_of(domain)
-    if len(texts) > CORPUS:
-        texts = [texts[i] for i in np.random.default_rng(asked.seed).permutation(len(texts))[:CORPUS]]
+    terms = _terms(domain, asked)
+    texts = [] if paths else _of_corpus(domain, asked.seed)
     with console.status("reading, sampling and scoring"):
         items = {name: read_items(domain, path, terms) for name, path in paths.items()}
         items |= {} if paths else {"the corpus": features(domain, terms, texts)}
         for name, some in items.items():
             say(_read(name, some))
             check_count(len(some.values))
-        if asked.among:
-            listed = read_items(domain, Path(asked.among), terms)
-            base = Base(listed.values, listed.values[:0])
-            # Where all examples were chosen from the list, it is no sample of anything.
-            whole = {text for some in items.values() for text in some.texts} <= set(listed.texts)
-            against = f"{len(base.values):,} items of {asked.among}{'' if whole else ', which does not hold them all'}"
-            found = _all_inferred(items, base, terms, asked, whole=whole)
-        else:
-            base, found = _against_prior(domain, terms, items, prior, asked)
-            against = f"{len(base.values):,} texts of the prior '{prior}'"
-    shared = share(list(found.values())) if len(found) > 1 else None
-    (only, *others) = found.values()
-    console.print(columns(found, shared, against) if shared else table(only, against))
-    worst = only if not others else min(found.values(), key=lambda one: one.ess)
-    for line in notes(worst, listed=bool(asked.among)):
+        told = (_against_list if asked.among else _against_prior)(domain, terms, items, asked)
+    shared = told.shared
+    console.print(columns(told.found, shared, told.against) if shared else table(told.first, told.against))
+    for line in notes(min(told.found.values(), key=lambda one: one.ess), listed=bool(asked.among)):
         say(line)
     if asked.output:
-        weigh = of_figures if asked.figures else of_terms
-        weights, tables, warnings = weigh(domain, shared or only, only, terms, base)
-        text = as_config(domain, options, asked.prior, weights, tables)
-        write_new(Path(asked.output), f"# inferred from {', '.join(items)}\n# against {against}\n\n{text}")
-        for warning in warnings:
-            say(warning)
-        say(f"written: {asked.output}; tune with: seqtutor train --config {shlex.quote(asked.output)}")
+        _write(domain, told, asked, options)
 
 
-def _without(terms: Sequence[RewardTerm], names: tuple[str, ...]) -> list[RewardTerm]:
-    """The terms but for those of these names. Raises UserError where one has no such name, or none would be left."""
+@dataclass(frozen=True)
+class Told:
+    """What each set of examples says, by its name, beside the texts that they were compared with."""
+
+    terms: Sequence[RewardTerm]
+    base: Base
+    found: dict[str, Inference]
+    against: str  # what those texts are, in words
+
+    @property
+    def first(self) -> Inference:
+        """What the first set says."""
+        return next(iter(self.found.values()))
+
+    @cached_property
+    def shared(self) -> Shared | None:
+        """What several sets have in common."""
+        from seqtutor.inference.shared import share
+
+        return share(list(self.found.values())) if len(self.found) > 1 else None
+
+
+def _write(domain: Domain, told: Told, asked: Asked, options: dict[str, Any]) -> None:
+    """Write the config that tunes towards the examples."""
+    from seqtutor.cli.console import say
+    from seqtutor.cli.inferred import as_config, of_figures, of_terms
+
+    weigh = of_figures if asked.figures else of_terms
+    weights, tables, warnings = weigh(domain, told.shared or told.first, told.first, told.terms, told.base)
+    text = as_config(domain, options, asked.prior, weights, tables)
+    write_new(Path(asked.output), f"# inferred from {', '.join(told.found)}\n# against {told.against}\n\n{text}")
+    for warning in warnings:
+        say(warning)
+    say(f"written: {asked.output}; tune with: seqtutor train --config {shlex.quote(asked.output)}")
+
+
+def _of_corpus(domain: Domain, seed: int) -> list[str]:
+    """The items of the domain's corpus, CORPUS at most."""
+    import numpy as np
+
+    from seqtutor.cli.pretrain import corpus_of
+
+    texts = corpus_of(domain)
+    if len(texts) <= CORPUS:
+        return texts
+    return [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))[:CORPUS]]
+
+
+def _terms(domain: Domain, asked: Asked) -> list[RewardTerm]:
+    """What is fitted. Raises UserError where that is nothing, or where a term to leave out has no such name."""
+    from seqtutor.inference.features import offered
+    from seqtutor.rewards.figures import single
+
+    terms, names = single(domain) if asked.figures else offered(domain), asked.without
+    if not terms:
+        raise UserError(f"domain '{domain.name}' has no {'figures of real items' if asked.figures else 'terms'} to fit")
     for name in names:
         if name not in {term.name for term in terms}:
             raise unknown("term to leave out", name, [term.name for term in terms])
@@ -151,13 +176,28 @@ def _without(terms: Sequence[RewardTerm], names: tuple[str, ...]) -> list[Reward
     return left
 
 
-def _against_prior(
-    domain: Domain, terms: Sequence[RewardTerm], items: dict[str, Items], prior: str, asked: Asked
-) -> tuple[Base, dict[str, Inference]]:
-    """The prior's texts and what they say; more of them where they are worth few, unless it was said how many."""
+def _against_list(domain: Domain, terms: Sequence[RewardTerm], items: dict[str, Items], asked: Asked) -> Told:
+    """What the examples say beside the list that they were chosen from."""
+    from seqtutor.inference.features import Base, read_items
+
+    listed = read_items(domain, Path(asked.among), terms)
+    base = Base(listed.values, listed.values[:0])
+    # Where all examples were chosen from the list, it is no sample of anything.
+    whole = {text for some in items.values() for text in some.texts} <= set(listed.texts)
+    against = f"{len(base.values):,} items of {asked.among}{'' if whole else ', which does not hold them all'}"
+    return Told(terms, base, _all_inferred(items, base, terms, asked, whole=whole), against)
+
+
+def _against_prior(domain: Domain, terms: Sequence[RewardTerm], items: dict[str, Items], asked: Asked) -> Told:
+    """What they say beside texts of the prior; beside more where those are worth few, unless it was said how many."""
     from seqtutor.cli.console import say
     from seqtutor.inference import LOW, TooFarError
     from seqtutor.inference.features import TEXTS, prior_base
+
+    prior = asked.prior or domain.own_prior
+
+    def told(base: Base, found: dict[str, Inference]) -> Told:
+        return Told(terms, base, found, f"{len(base.values):,} texts of the prior '{prior}'")
 
     base = prior_base(domain, terms, prior, asked.texts or TEXTS, asked.seed)
     try:
@@ -168,10 +208,10 @@ def _against_prior(
             raise
         worth = error.ess
     if asked.texts or worth >= LOW:
-        return base, found
+        return told(base, found)
     say(f"{TEXTS:,} texts of the prior are worth {worth:.0f}, and {LOW:.0f} are wanted: {MORE * TEXTS:,} are taken")
     base = prior_base(domain, terms, prior, MORE * TEXTS, asked.seed)
-    return base, _all_inferred(items, base, terms, asked, whole=False)
+    return told(base, _all_inferred(items, base, terms, asked, whole=False))
 
 
 def _all_inferred(

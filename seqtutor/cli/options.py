@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from seqtutor.signals import undisturbed
 
 SEED = click.IntRange(0, 2**63 - 1)
 Command = TypeVar("Command", bound=Callable[..., Any])
+Asked = TypeVar("Asked")
 
 
 def config_options(cls: type) -> Callable[[Command], Command]:
@@ -187,7 +188,20 @@ def one_taste(ctx: click.Context, option: click.Parameter, files: tuple[str, ...
     return "".join(files)
 
 
-def typed(options: dict[str, Any]) -> dict[str, Any]:
+def asked_of(cls: type[Asked], given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
+    """The options of a command's own, as a `cls` with a field for each; and what was typed for all others."""
+    own = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # a dataclass, which no type says
+    return cls(**{name: given[name] for name in own}), typed({k: v for k, v in given.items() if k not in own})
+
+
+def config_file(config: str | None, resume: str | None) -> Path | None:
+    """The file that settings are read from: that of the folder to `resume`, else the `config`; None for neither."""
+    if resume:
+        return Path(resume) / "config.toml"
+    return Path(config) if config else None
+
+
+def typed(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were typed."""
     return {name: value for name, value in options.items() if value is not None}
 
@@ -206,8 +220,8 @@ def as_typed(options: Any) -> list[str]:
 
 def gather(given: dict[str, Any], domain: type[Domain] | None) -> dict[str, Any]:
     """What was typed, as config keys: those of the domain under `options`."""
-    typed = {key: value for key, value in given.items() if value not in (None, ())}
+    known = {key: value for key, value in typed(given).items() if value != ()}
     names = {f.name for f in dataclasses.fields(domain.Options)} if domain else set()
-    values = {key: value for key, value in typed.items() if key not in names}
-    options = {key: value for key, value in typed.items() if key in names}
+    values = {key: value for key, value in known.items() if key not in names}
+    options = {key: value for key, value in known.items() if key in names}
     return {**values, **({"options": options} if options else {})}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.inspect import outcome, read_lines
-from seqtutor.cli.options import DomainCommand, config_options, gather
+from seqtutor.cli.options import DomainCommand, config_file, config_options, gather
 from seqtutor.config import PretrainConfig, build, layered
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.errors import UserError, UserStopped
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from seqtutor.priors.model import LstmModel
 
 SHOWN = 3  # bad lines that are shown
-INTERRUPTED = 130
 TRIED = 200  # samples by which it is said how many are valid
 LOW = 0.5  # share of valid samples below which a new prior is of little use
 
@@ -45,7 +44,7 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
     seqtutor train --domain molecules --prior priors/mine
     """
     typed = gather(given, ctx.meta["seqtutor.domain"])
-    file = Path(resume) / "config.toml" if resume else Path(config) if config else None
+    file = config_file(config, resume)
     settings = build(PretrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
     if not resume:
         from seqtutor.lessons import check_shape
@@ -60,7 +59,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     from seqtutor.files import from_home
     from seqtutor.priors.files import check_device
     from seqtutor.runs.folder import RunFolder, check_vacant, new_folder
-    from seqtutor.signals import Stopped, stoppable
+    from seqtutor.signals import INTERRUPTED, Stopped, stoppable
 
     check_device(settings.device)
     if output:

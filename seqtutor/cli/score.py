@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, typed
+from seqtutor.cli.options import DomainCommand, asked_of
 from seqtutor.config import TrainConfig, build, layered
+from seqtutor.domain import DataLine, Domain, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_toml, write_csv
 
 if TYPE_CHECKING:
-    from seqtutor.domain import DataLine, Domain
     from seqtutor.hits import Found, Origins
     from seqtutor.rewards.scorer import Scorer
 
@@ -33,17 +33,7 @@ SHOWN = 3  # lines left out that are said one by one
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that score.")
 @click.option("--output", default="", help="Folder to write to.  [default: outputs/<domain>-scored-<time>]")
 @click.option("--trust", is_flag=True, help="Run the functions and programs that the config names.")
-def score(
-    source: Path,
-    config: Path | None,
-    domain_name: str,
-    count: int,
-    per_family: int,
-    workers: int,
-    output: str,
-    trust: bool,
-    **options: Any,
-) -> None:
+def score(source: Path, **given: Any) -> None:
     """Score SOURCE, a file or folder of items, or all that the run in a run folder has scored.
 
     \b
@@ -52,36 +42,46 @@ def score(
     seqtutor score outputs/molecules-tb-20260101-120000 -n 50 --per-family 1
     """
     from seqtutor import hits
-    from seqtutor.cli.console import say
     from seqtutor.cli.outside import left_out
-    from seqtutor.domain import DataLine, load
     from seqtutor.drawing import scorer_of
-    from seqtutor.runs.folder import RunFolder, new_folder
+    from seqtutor.runs.folder import new_folder
 
-    run = (source / "config.toml").is_file()
-    settings = _settings(config or (source / "config.toml" if run else None), domain_name, typed(options))
+    asked, options = asked_of(Asked, given)
+    run = source if (source / "config.toml").is_file() else None
+    settings = _settings(asked, run, options)
     domain = load(settings.domain, settings.options)
-    lines = [DataLine("", row["text"]) for row in RunFolder(source).ledger] if run else _of_file(domain, source)
-    if run and not lines:
-        raise UserError(f"{source} has no ledger.csv: its reward asks no oracle about whole items")
+    lines = _of_run(run) if run else _of_file(domain, source)
     texts = [line.text for line in lines if line.text is not None]
     if not texts:
         raise UserError(
             f"{source} holds nothing to score" + (f": {lines[0].where}: {lines[0].problem}" if lines else "")
         )
-    folder = new_folder(output, f"{domain.name}-scored")
+    folder = new_folder(asked.output, f"{domain.name}-scored")
     _write_left_out(lines, folder)
-    origins: Origins = {}
-    for line in lines:
-        if line.text is not None and line.where:  # of a text that stands there twice the first counts
-            origins.setdefault(line.text, (line.where, line.name))
-    with closing(scorer_of(domain, settings, left_out(settings, trust), workers, source if run else None)) as scorer:
-        rows = _rows(scorer, texts, folder, source / "answers.sqlite" if run else None, origins)
-    kept = hits.best(rows, count, per_family)
+    origins = _origins(lines)
+    with closing(scorer_of(domain, settings, left_out(settings, asked.trust), asked.workers, run)) as scorer:
+        rows = _rows(scorer, texts, folder, run / "answers.sqlite" if run else None, origins)
+    kept = hits.best(rows, asked.count, asked.per_family)
     hits.write_hits(domain, kept, folder / "hits", origins)
-    passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
-    limit = f", at most {per_family} of one family (--per-family 0: all)" if len(kept) < min(count, passed) else ""
-    say(f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)}{limit} in {folder}/hits")
+    _say_kept(rows, len(kept), asked, folder)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed beside the items and the options of their domain."""
+
+    config: Path | None
+    domain_name: str
+    count: int
+    per_family: int
+    workers: int
+    output: str
+    trust: bool
+
+
+def _origins(lines: Sequence[DataLine]) -> Origins:
+    """Where each text of a file stands there; of one that stands there twice, the first place."""
+    return {line.text: (line.where, line.name) for line in reversed(lines) if line.text is not None and line.where}
 
 
 def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[Found]:
@@ -92,6 +92,15 @@ def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, 
     with scorer.remembering(answers) if answers else nullcontext(), progress("scoring") as report:
         scorer.start(texts[0])
         return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv", origins)
+
+
+def _say_kept(rows: Sequence[Found], kept: int, asked: Asked, folder: Path) -> None:
+    from seqtutor.cli.console import say
+
+    passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
+    full = kept < min(asked.count, passed)
+    limit = f", at most {asked.per_family} of one family (--per-family 0: all)" if full else ""
+    say(f"{len(rows):,} different items scored, {passed:,} pass; the best {kept}{limit} in {folder}/hits")
 
 
 def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:
@@ -105,13 +114,24 @@ def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:
         click.echo(f"left out: {len(bad):,} of {len(lines):,} in all, each with its reason in {path}", err=True)
 
 
-def _settings(file: Path | None, domain: str, options: dict[str, Any]) -> TrainConfig:
-    """Those of a config, with what was typed."""
+def _settings(asked: Asked, run: Path | None, options: dict[str, Any]) -> TrainConfig:
+    """Those of a config, or of a run, with what was typed."""
+    file = asked.config or (run / "config.toml" if run else None)
     read = read_toml(file) if file else {}
-    settings = build(TrainConfig, layered({"domain": domain}, read, {"options": options}), str(file))
+    settings = build(TrainConfig, layered({"domain": asked.domain_name}, read, {"options": options}), str(file))
     if not settings.domain:
         raise UserError("name what to score by: --config profile.toml, or --domain molecules")
     return settings
+
+
+def _of_run(run: Path) -> list[DataLine]:
+    """All that a run has scored."""
+    from seqtutor.runs.folder import RunFolder
+
+    lines = [DataLine("", row["text"]) for row in RunFolder(run).ledger]
+    if not lines:
+        raise UserError(f"{run} has no ledger.csv: its reward asks no oracle about whole items")
+    return lines
 
 
 def _of_file(domain: Domain, path: Path) -> list[DataLine]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import shlex
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, config_options, gather, one_taste
+from seqtutor.cli.options import DomainCommand, asked_of, config_file, config_options, gather, one_taste
 from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms
-from seqtutor.config import TrainConfig, build, fitting, layered
+from seqtutor.config import TrainConfig, build, check_domain, fitting, layered
 from seqtutor.errors import UserError, UserStopped
 from seqtutor.files import read_toml
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from seqtutor.runs.metrics import Row
     from seqtutor.tuner import Tuner
 
-INTERRUPTED = 130
 SHOWN = 3  # lines of a record left out that are said one by one
 FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 
@@ -47,22 +48,7 @@ FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("--output", default="", help="Run folder.  [default: outputs/<domain>-<objective>-<time>]")
 @click.pass_context
-def train(
-    ctx: click.Context,
-    /,
-    weight: tuple[str, ...],
-    transform: tuple[str, ...],
-    function: tuple[str, ...],
-    program: tuple[str, ...],
-    trust: bool,
-    taste: str,
-    surrogate: tuple[str, ...],
-    caution: float | None,
-    config: str | None,
-    resume: str | None,
-    output: str,
-    **given: Any,
-) -> None:
+def train(ctx: click.Context, /, **given: Any) -> None:
     """Tune a prior towards a reward without letting go of it.
 
     \b
@@ -78,21 +64,44 @@ def train(
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-tb-20260101-120000
     """
+    asked, others = asked_of(Asked, given)
+    settings = _settings(asked, gather(others, ctx.meta["seqtutor.domain"]))
+    sys.exit(_train(settings, Path(asked.resume) if asked.resume else None, asked.output))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed beside the settings of the run and the options of its domain."""
+
+    weight: tuple[str, ...]
+    transform: tuple[str, ...]
+    function: tuple[str, ...]
+    program: tuple[str, ...]
+    trust: bool
+    taste: str
+    surrogate: tuple[str, ...]
+    caution: float | None
+    config: str | None
+    resume: str | None
+    output: str
+
+
+def _settings(asked: Asked, typed: dict[str, Any]) -> TrainConfig:
+    """The settings that were typed, over those of a config, over those of a run that goes on."""
     from seqtutor.rewards.taste import within_budget
 
-    typed = gather(given, ctx.meta["seqtutor.domain"])
-    if weight:
-        typed["weights"] = dict(_weight(text) for text in weight)
-    terms = with_learnt(typed_terms(function, program, transform), taste, surrogate, caution, resume or "")
-    file = Path(resume) / "config.toml" if resume else Path(config) if config else None
-    read = _read(file, terms, typed, trust)
-    if resume and typed.get("domain", read.get("domain")) != read.get("domain"):
-        raise UserError(f"the run {resume} is of domain '{read.get('domain')}', and keeps it: not '{typed['domain']}'")
-    if resume and config:
-        read = next_stage(read, _read(Path(config), terms, typed, trust))
+    if asked.weight:
+        typed = {**typed, "weights": dict(_weight(text) for text in asked.weight)}
+    terms = typed_terms(asked.function, asked.program, asked.transform)
+    terms = with_learnt(terms, asked.taste, asked.surrogate, asked.caution, asked.resume or "")
+    file = config_file(asked.config, asked.resume)
+    read = _read(file, terms, typed, asked.trust)
+    if asked.resume:
+        check_domain(asked.resume, read, typed.get("domain", ""))
+    if asked.resume and asked.config:
+        read = next_stage(read, _read(Path(asked.config), terms, typed, asked.trust))
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
-    settings = within_budget(settings, {*read, *typed})
-    sys.exit(_train(settings, Path(resume) if resume else None, output))
+    return within_budget(settings, {*read, *typed})
 
 
 def _read(file: Path | None, terms: dict[str, Any], typed: dict[str, Any], trust: bool) -> dict[str, Any]:
@@ -112,13 +121,13 @@ def _weight(text: str) -> tuple[str, float]:
 
 
 def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
-    from seqtutor.api import opened
     from seqtutor.budget import sentence
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import weight_of
     from seqtutor.cli.tasting import say_passed_over
     from seqtutor.rewards.surrogate import sentences
     from seqtutor.rewards.taste import problems_of
+    from seqtutor.runs.opening import opened
 
     with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
@@ -163,7 +172,7 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
     """Tune, and write the table and the page -> the exit status. A signal but Ctrl-C may leave no time for those."""
     from seqtutor.cli.console import console, say
     from seqtutor.rewards.scorer import IDLE
-    from seqtutor.signals import Stopped, stoppable
+    from seqtutor.signals import INTERRUPTED, Stopped, stoppable
 
     onwards = f"go on with: seqtutor train --resume {shlex.quote(str(run.folder))}"
     with stoppable():
@@ -215,10 +224,9 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
 
 def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.cli.console import console, say
-    from seqtutor.cli.tables import comparison_table, kept_line, optimum_line
+    from seqtutor.cli.tables import comparison_table
     from seqtutor.conclusion import conclude
     from seqtutor.plugin.complaints import complaints
-    from seqtutor.runs.recorded import sentences
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
     if interrupted:
@@ -228,6 +236,22 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     console.print(comparison_table(summary))
     for complaint in complaints(tuner.domain):
         say(f"missing from the table or the folder: {complaint}")
+    _print_distance(summary, run.folder)
+    if tuner.went_back:
+        console.print(f"ended by an alarm; the policy is that of update {tuner.healthy_update}, the last healthy one")
+    if tuner.dial.verdict:
+        console.print(tuner.dial.verdict)
+    if tuner.scorer.failed:
+        say(f"{len(tuner.scorer.failed):,} failures to score a text: {run.folder}/failures.csv")
+    say(f"{'stopped early; ' if interrupted else ''}the page: {page}")
+
+
+def _print_distance(summary: Mapping[str, Any], run: Path) -> None:
+    """How far the policy went from the prior, how far the optimum still is, and what is the best so far."""
+    from seqtutor.cli.console import console, say
+    from seqtutor.cli.tables import kept_line, optimum_line
+    from seqtutor.runs.recorded import sentences
+
     kl, bound = summary["kl"], summary["best_of_kl"]
     console.print(
         f"KL(policy || prior): {kl['token']:z.3f} nats per token, {kl['sequence']:z.1f} per sequence; "
@@ -241,17 +265,10 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     for line in summary.get("foreseen", ()):
         say(f"nobody has measured the samples; {line}")
     if "kept" in summary:
-        say(kept_line(summary["kept"], summary["optimum"]["temperature"], run.folder))
+        say(kept_line(summary["kept"], summary["optimum"]["temperature"], run))
     if (best := summary["best_scored"])["items"]:
         console.print(
             f"by calls: the best {best['items']:,} of the {summary['oracle_calls']:,} texts scored have reward "
             f"{best['reward']:.4g}; best of {summary['best_of']} from the prior, at as many calls, "
             f"{summary['reward']['best_of_n']['mean']:.4g}"
         )
-    if tuner.went_back:
-        console.print(f"ended by an alarm; the policy is that of update {tuner.healthy_update}, the last healthy one")
-    if tuner.dial.verdict:
-        console.print(tuner.dial.verdict)
-    if tuner.scorer.failed:
-        say(f"{len(tuner.scorer.failed):,} failures to score a text: {run.folder}/failures.csv")
-    say(f"{'stopped early; ' if interrupted else ''}the page: {page}")

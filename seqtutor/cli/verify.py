@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 
 from seqtutor.cli.options import SEED
 from seqtutor.errors import UserError, unknown
+from seqtutor.plugins import installed
 
 
 @click.command()
@@ -30,13 +31,9 @@ def verify(names: tuple[str, ...], seed: int) -> None:
     from seqtutor.config import TrainConfig
     from seqtutor.objectives import load_objective
     from seqtutor.objectives.trial import tried
-    from seqtutor.plugins import installed
     from seqtutor.verification import TEMPERATURE, Proof, new_world, prove
 
-    there = installed("objective")
-    chosen = list(dict.fromkeys(names or there))
-    if strange := [name for name in chosen if name not in there]:
-        raise unknown("objective", strange[0], there)
+    chosen = _chosen(names)
     torch.set_num_threads(1)  # tensors this small only wait for a second one
     world = new_world(seed)
     proofs: list[Proof] = []
@@ -57,6 +54,15 @@ def verify(names: tuple[str, ...], seed: int) -> None:
         console.print("an objective that claims less has another fixed point: see docs/objectives.md")
     if failed := [*broken, *(proof.name for proof in proofs if not proof.holds)]:
         raise UserError(f"not proven: {', '.join(failed)}")
+
+
+def _chosen(names: Sequence[str]) -> list[str]:
+    """The objectives of these names, each once; of no names all that are installed."""
+    there = installed("objective")
+    for name in names:
+        if name not in there:
+            raise unknown("objective", name, there)
+    return list(dict.fromkeys(names or there))
 
 
 @contextmanager

@@ -95,6 +95,15 @@ class Tilt:
     log_z: float
     value: float
 
+    @property
+    def ess(self) -> float:
+        """How many base texts the tilted ones are worth."""
+        return float(1 / (self.q**2).sum())
+
+    def kl(self, base: Values) -> float:
+        """Nats from the `base` (M, K) to the tilted one."""
+        return float(self.weights @ (self.q @ base) - self.log_z)
+
 
 def infer(
     examples: Values,
@@ -102,46 +111,60 @@ def infer(
     names: Sequence[str],
     *,
     counts: Values | None = None,
-    base_weights: Values | None = None,
     whole_base: bool = False,
-    tau: float = TAU,
     rare: float = RARE,
 ) -> Inference:
     """The weights under which the base, tilted, becomes the examples.
 
     `examples` (N, K) raw terms of each item, `base` (M, K) of each base text; `counts` (N,) how much an item counts
-    (all the same); `base_weights` (M,) probabilities of the base texts (all the same); `whole_base`: the base is all
-    there was to choose from, and no sample; `rare`: the least share of base texts of which a term says something else
-    than of most. Raises UserError where there is too little to say anything.
+    (all the same); `whole_base`: the base is all there was to choose from, and no sample; `rare`: the least share of
+    base texts of which a term says something else than of most. Raises UserError where there is too little.
     """
     kept, dropped = usable(examples, base, names, rare)
+    names = tuple(names[k] for k in kept)
     examples, counts = _known(examples[:, kept], counts)
-    base, base_weights = _known(base[:, kept], base_weights)
+    base, same = _known(base[:, kept], None)
     check_count(len(examples))
-    low, high = np.quantile(base, [CLIP, 1 - CLIP], axis=0)
-    clipped = base.clip(low, high)
-    centre = base_weights @ clipped
-    scale = np.sqrt(base_weights @ (clipped - centre) ** 2)
-    x, y = (examples.clip(low, high) - centre) / scale, (clipped - centre) / scale
-    fit, covariance, sampling, p_values = _fitted(x, y, counts, base_weights, 0.0 if whole_base else 1.0, tau)
-    ess = float(1 / (fit.q**2).sum())
-    _check_size(ess, len(base), [names[k] for k in kept], fit.weights)
+    ruler = _ruler(base, same)
+    x, y = ruler(examples), ruler(base)
+    fit, covariance, sampling, p_values = _fitted(x, y, counts, same, 0.0 if whole_base else 1.0)
+    _check_size(fit, names)
     return Inference(
-        tuple(names[k] for k in kept),
+        names,
         fit.weights,
         covariance,
         sampling,
         p_values,
-        scale,
-        low,
-        high,
+        ruler.sd,
+        ruler.low,
+        ruler.high,
         counts @ x,
         dropped,
         len(examples),
         len(base),
-        ess,
-        float(fit.weights @ (fit.q @ y) - fit.log_z),
+        fit.ess,
+        fit.kl(y),
     )
+
+
+@dataclass(frozen=True)
+class _Ruler:
+    """By which raw terms (., K) are clipped and become standard deviations of the base: (K,) each."""
+
+    low: Values
+    high: Values
+    mean: Values
+    sd: Values
+
+    def __call__(self, raw: Values) -> Values:
+        return np.asarray((raw.clip(self.low, self.high) - self.mean) / self.sd)
+
+
+def _ruler(base: Values, weights: Values) -> _Ruler:
+    low, high = np.quantile(base, [CLIP, 1 - CLIP], axis=0)
+    clipped = base.clip(low, high)
+    mean = weights @ clipped
+    return _Ruler(low, high, mean, np.sqrt(weights @ (clipped - mean) ** 2))
 
 
 def _known(table: Values, weights: Values | None) -> tuple[Values, Values]:
@@ -170,24 +193,24 @@ def beyond(base: Values, weights: Values, low: Values, high: Values) -> NDArray[
     return bounded
 
 
-def _check_size(ess: float, base: int, names: Sequence[str], weights: Values) -> None:
-    if ess < LOWEST:
-        far = names[int(np.abs(weights).argmax())]
+def _check_size(fit: Tilt, names: Sequence[str]) -> None:
+    if fit.ess < LOWEST:
+        far = names[int(np.abs(fit.weights).argmax())]
         raise TooFarError(
-            f"the examples are too far from what they are compared with: {base:,} texts are worth {ess:.0f}, and "
-            f"{LOWEST:.0f} are needed (furthest: {far}); compare with nearer ones: those of a prior learnt from such "
-            "items, or a list that has more of them",
+            f"the examples are too far from what they are compared with: {len(fit.q):,} texts are worth "
+            f"{fit.ess:.0f}, and {LOWEST:.0f} are needed (furthest: {far}); compare with nearer ones: those of a prior "
+            "learnt from such items, or a list that has more of them",
             far,
-            ess,
+            fit.ess,
         )
 
 
 def _fitted(
-    x: Values, y: Values, counts: Values, base_weights: Values, sampled: float, tau: float
+    x: Values, y: Values, counts: Values, base_weights: Values, sampled: float
 ) -> tuple[Tilt, Values, Values, Values]:
     """The fit; the covariance of the weights; its part that comes from the base; p-values."""
     n = float(1 / (counts**2).sum())
-    mean, ridge = counts @ x, 1 / (n * tau**2)
+    mean, ridge = counts @ x, 1 / (n * TAU**2)
     fit = tilt(mean, y, base_weights, ridge)
     away = y - fit.q @ y
     spread = (away * fit.q[:, None]).T @ away

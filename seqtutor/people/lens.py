@@ -98,14 +98,14 @@ def lens_of(domain: Domain, prior: str) -> Lens:
     return LENSES[key]
 
 
-def new_lens(domain: Domain, prior: Model, count: int = TEXTS) -> Lens:
-    """A lens that is standardised by `count` texts of the prior. Raises UserError where too few of them are items."""
+def new_lens(domain: Domain, prior: Model) -> Lens:
+    """A lens that is standardised by TEXTS texts of the prior. Raises UserError where too few of them are items."""
     from seqtutor.drawing import texts_of
 
-    drawn = texts_of(prior, domain, count, 0)
+    drawn = texts_of(prior, domain, TEXTS, 0)
     texts = [text for text in drawn if text is not None and not wrong(domain, text)]
     if len(texts) < LEAST:
-        raise UserError(f"{len(texts)} of {count} texts of the prior are items; a taste is measured by {LEAST} or more")
+        raise UserError(f"{len(texts)} of {TEXTS} texts of the prior are items; a taste is measured by {LEAST} or more")
     terms = offered(domain)
     names, raw = named_figures(domain, terms, texts)
     half = named_figures(domain, terms, texts[: len(texts) // 2])[1]

@@ -164,14 +164,7 @@ class LstmModel(Model):
         super().__init__()
         if clock < 0 or (clock and not fixed_length):
             raise ValueError(f"a clock of {clock} steps, in a model whose items end where they like")
-        listed = isinstance(lookback, Sequence) and len(lookback) <= LOOKS
-        if not listed or not all(type(d) is int and 1 <= d <= FARTHEST for d in lookback):
-            raise ValueError(f"lookback must be a list of at most {LOOKS} distances from 1 to {FARTHEST} tokens")
-        listed = isinstance(heights, Sequence) and all(type(h) is int and -1 <= h <= HIGHEST for h in heights)
-        if heights and not (lookback and listed and len(heights) == len(vocabulary)):
-            raise ValueError(f"heights must be a whole number from -1 to {HIGHEST} for each token, and need a lookback")
-        if heights and len(heights) * max(heights) > MOVES:
-            raise ValueError(f"{len(heights)} tokens up to a height of {max(heights)} are too many to be moved")
+        _check_looks(lookback, heights, len(vocabulary))
         self.vocabulary = vocabulary
         self.shape = {"embedding": embedding, "hidden": hidden, "layers": layers, "dropout": dropout, "clock": clock}
         self.shape |= {"lookback": list(lookback)} | ({"heights": list(heights)} if heights else {})
@@ -322,6 +315,18 @@ class LstmModel(Model):
             return self._returning(output, places, streaks), state
 
         return returning
+
+
+def _check_looks(lookback: Any, heights: Any, words: int) -> None:
+    """Raise ValueError for what a model of so many `words` cannot look back by; a file may hold anything there."""
+    listed = isinstance(lookback, Sequence) and len(lookback) <= LOOKS
+    if not listed or not all(type(d) is int and 1 <= d <= FARTHEST for d in lookback):
+        raise ValueError(f"lookback must be a list of at most {LOOKS} distances from 1 to {FARTHEST} tokens")
+    listed = isinstance(heights, Sequence) and all(type(h) is int and -1 <= h <= HIGHEST for h in heights)
+    if heights and not (lookback and listed and len(heights) == words):
+        raise ValueError(f"heights must be a whole number from -1 to {HIGHEST} for each token, and need a lookback")
+    if heights and len(heights) * max(heights) > MOVES:
+        raise ValueError(f"{len(heights)} tokens up to a height of {max(heights)} are too many to be moved")
 
 
 def without_value(model: LstmModel) -> LstmModel:

@@ -17,6 +17,7 @@ from seqtutor.priors.script import Script, barring, chosen, script_of, within
 from seqtutor.vocabulary import BOS, EOS, PAD
 
 CHUNK = 256  # sequences that are sampled, or read by the prior, together
+READ = 64  # sequences that two models read together: of more the gates of every step take a hundred megabytes
 AHEAD = 16  # steps between two looks at which sequences have ended, where looking means waiting for a device
 
 
@@ -194,8 +195,8 @@ def compared(
     """
     lengths, parts = sequence_mask(tokens).sum(-1), []
     order = lengths.argsort(stable=True)
-    for start in range(0, len(tokens), CHUNK):
-        rows = order[start : start + CHUNK]
+    for start in range(0, len(tokens), READ):
+        rows = order[start : start + READ]
         some = tokens[rows, : int(lengths[rows].max())]
         mask, barred = chosen(script, some), barring(script, some)
         log_policy, log_prior = within(policy(some), barred), within(prior(some), barred)

@@ -122,21 +122,12 @@ def check_names(names: Iterable[object]) -> None:
 
 
 def _settings(name: str, table: Any) -> TermSettings:
-    if callable(table):
-        table = {"function": table}
-    if not isinstance(table, Mapping):
-        raise UserError(f"terms.{name} must be a table, not {table!r}")
-    if "session" in table:
-        raise UserError(
-            f"term '{name}' was the function {table['session']!r} of the Python session that made this run; "
-            f"pass it again, seqtutor.tune(resume=..., terms={{'{name}': ...}}) or load_run(RUN, terms=...), or "
-            "name it with --function"
-        )
-    of_kinds = (*OF_ALL, *LIMITS) if "kind" in table else OF_ALL
-    own = {key: value for key, value in table.items() if key not in of_kinds} if "kind" in table else {}
-    if not isinstance(own.get("kind", ""), str):
-        raise UserError(f"kind in [terms.{name}] must be text, not {own['kind']!r}")
-    table = {key: value for key, value in table.items() if key not in own}
+    table = _as_table(name, table)
+    of_kind = {key: value for key, value in table.items() if key not in (*OF_ALL, *LIMITS)} if "kind" in table else {}
+    kind = of_kind.pop("kind", "")
+    if not isinstance(kind, str):
+        raise UserError(f"kind in [terms.{name}] must be text, not {kind!r}")
+    table = {key: value for key, value in table.items() if key != "kind" and key not in of_kind}
     for key in table:
         if key not in KEYS:
             raise unknown(f"key in [terms.{name}]", key, KEYS)
@@ -147,17 +138,7 @@ def _settings(name: str, table: Any) -> TermSettings:
             "name it as 'module:function', or leave that out"
         )
     outside = None if call else _outside(name, table)
-    if table.get("filter") and table.get("weight"):
-        raise UserError(f"[terms.{name}] is a filter and has a weight: a filter multiplies the reward and has none")
-    if len(sources := [key for key in SOURCES if key in table]) > 1:
-        raise UserError(f"[terms.{name}] has {' and '.join(sources)}; a term comes from one of {', '.join(SOURCES)}")
-    if "caution" in table and not {"taste", "surrogate"} & set(table):
-        raise UserError(f"caution in [terms.{name}] is about a taste or a surrogate, and it is neither: leave it out")
-    if not sources and (idle := [key for key in table if key not in of_kinds]):
-        raise UserError(
-            f"{idle[0]} in [terms.{name}] is for a term from outside, and it names no function and no program; "
-            f"a term of the domain takes {', '.join(OF_ALL)}"
-        )
+    _check_together(name, table, (*OF_ALL, *LIMITS) if kind else OF_ALL)
     transform = transform_of(name, table["transform"]) if "transform" in table else None
     if table.get("better") == "lower" and transform is None and "invalid" not in table:
         raise UserError(
@@ -168,10 +149,40 @@ def _settings(name: str, table: Any) -> TermSettings:
         outside=outside,
         call=call,
         transform=_directed(name, table.get("better"), transform),
-        kind=own.get("kind", ""),
-        own={key: value for key, value in own.items() if key != "kind"},
+        kind=kind,
+        own=of_kind,
         **{key: _plain(name, key, table[key]) for key in PLAIN if key in table},
     )
+
+
+def _as_table(name: str, table: Any) -> Mapping[str, Any]:
+    """What a config or a script says of a term: a function alone is a table, too."""
+    if callable(table):
+        return {"function": table}
+    if not isinstance(table, Mapping):
+        raise UserError(f"terms.{name} must be a table, not {table!r}")
+    if "session" in table:
+        raise UserError(
+            f"term '{name}' was the function {table['session']!r} of the Python session that made this run; "
+            f"pass it again, seqtutor.tune(resume=..., terms={{'{name}': ...}}) or load_run(RUN, terms=...), or "
+            "name it with --function"
+        )
+    return table
+
+
+def _check_together(name: str, table: Mapping[str, Any], of_domain: Sequence[str]) -> None:
+    """Raise UserError for keys that do not go together; `of_domain`: those that need nothing from outside."""
+    if table.get("filter") and table.get("weight"):
+        raise UserError(f"[terms.{name}] is a filter and has a weight: a filter multiplies the reward and has none")
+    if len(sources := [key for key in SOURCES if key in table]) > 1:
+        raise UserError(f"[terms.{name}] has {' and '.join(sources)}; a term comes from one of {', '.join(SOURCES)}")
+    if "caution" in table and not {"taste", "surrogate"} & set(table):
+        raise UserError(f"caution in [terms.{name}] is about a taste or a surrogate, and it is neither: leave it out")
+    if not sources and (idle := [key for key in table if key not in of_domain]):
+        raise UserError(
+            f"{idle[0]} in [terms.{name}] is for a term from outside, and it names no function and no program; "
+            f"a term of the domain takes {', '.join(OF_ALL)}"
+        )
 
 
 def _outside(name: str, table: Mapping[str, Any]) -> Function | Program | None:

@@ -37,7 +37,7 @@ def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSett
         return f"run {table.run} {table.digest}"
     if table is not None and table.record:
         return f"record {table.record}"
-    made_by = f"{released('domain', domain.name)} {code_of(domain.place.partition(':')[0])}"
+    made_by = f"{released(domain.name)} {code_of(domain.place.partition(':')[0])}"
     kind = f" {table.kind} {sorted(table.own.items())} {term.source}" if table is not None and table.kind else ""
     return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}{kind}"
 
