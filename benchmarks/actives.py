@@ -19,7 +19,7 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from rdkit.DataStructs import BulkTanimotoSimilarity
 
 from seqtutor import api
-from seqtutor.drawing import open_model, texts_of
+from seqtutor.runs.drawing import open_model, texts_of
 from seqtutor_molecules.corpus import corpus
 from seqtutor_molecules.structures import molecule
 

@@ -17,7 +17,7 @@ from typing import Any
 import click
 from objectives import LAST, columns, one
 
-from seqtutor.temperature import WITHIN
+from seqtutor.training.temperature import WITHIN
 
 ENDS = ("temperature", "reward", "kl", "valid", "distinct", "seconds")
 

@@ -30,15 +30,15 @@ import torch
 
 from seqtutor.config import TrainConfig, build
 from seqtutor.domain import load
-from seqtutor.optimum import Optimum, Point, Written, best_of
-from seqtutor.plugins import installed
+from seqtutor.objectives.optimum import Optimum, Point, Written, best_of
+from seqtutor.plugin.installed import installed
 from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs.folder import RunFolder
-from seqtutor.tuner import Tuner
-from seqtutor.tuning import tune
+from seqtutor.training.tuner import Tuner
+from seqtutor.training.tuning import tune
 
 LAST = 10  # updates that a final figure is averaged over
 Columns = dict[str, np.ndarray]

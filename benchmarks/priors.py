@@ -17,12 +17,12 @@ import torch
 
 from seqtutor import BOS, Domain
 from seqtutor.config import PretrainConfig, build
-from seqtutor.drawing import open_model
-from seqtutor.pretraining import Examples, examples, held_out_figures
 from seqtutor.priors.files import load_prior, model_folder, read_about
 from seqtutor.priors.model import LstmModel
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
+from seqtutor.runs.drawing import open_model
+from seqtutor.training.pretraining import Examples, examples, held_out_figures
 
 
 def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:

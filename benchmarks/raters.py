@@ -22,10 +22,10 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtutor.drawing import open_model, texts_of
 from seqtutor.people.lens import Lens, new_lens, states, wrong
 from seqtutor.people.taste import Taste, evidence, information, learn, sigmoid
 from seqtutor.people.votes import Vote
+from seqtutor.runs.drawing import open_model, texts_of
 
 Values = NDArray[np.float64]
 

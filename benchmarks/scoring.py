@@ -26,8 +26,8 @@ from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import TermSettings, settings_of, weighted_terms
 from seqtutor.runs.checkpoint import SECONDS, SHARE
 from seqtutor.runs.folder import RunFolder
-from seqtutor.tuner import Tuner
-from seqtutor.tuning import checkpoint, resume
+from seqtutor.training.tuner import Tuner
+from seqtutor.training.tuning import checkpoint, resume
 from seqtutor_molecules.structures import molecule
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 
 from seqtutor import load
-from seqtutor.encoding import padded
-from seqtutor.pretraining import bucketed, nll
+from seqtutor.priors.encoding import padded
 from seqtutor.priors.lookback import State
 from seqtutor.priors.model import LstmModel
 from seqtutor.priors.sampling import sample_tokens
 from seqtutor.priors.stepping import Step
+from seqtutor.training.pretraining import bucketed, nll
 from seqtutor.vocabulary import EOS, PAD
 
 ROUNDS = 5

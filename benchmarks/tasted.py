@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from raters import BETA, UNSEEN
 
 from seqtutor.api import Run, tune
-from seqtutor.drawing import open_model, texts_of
 from seqtutor.people.asking import Session
 from seqtutor.people.lens import Lens, new_lens, states, wrong
 from seqtutor.people.taste import sigmoid
 from seqtutor.rewards.taste import Tasted
+from seqtutor.runs.drawing import open_model, texts_of
 
 Values = NDArray[np.float64]
 Taste = Callable[[Sequence[str]], Values]

@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seqtutor import tuning
-from seqtutor.conclusion import conclude
 from seqtutor.config import PretrainConfig, TrainConfig, build, changed, check_domain, check_seed, fitting, layered
 from seqtutor.domain import Domain, available, load
-from seqtutor.drawing import Source, alike, as_stated, check_count, check_drawing, choose, open_model, texts_of
 from seqtutor.errors import UserError, shortened, unknown
 from seqtutor.files import read_json, read_text, read_toml
-from seqtutor.notebook import Item, page_html, table_of
 from seqtutor.option import check_arguments
 from seqtutor.plugin.guard import guarded
 from seqtutor.priors.files import load_model
@@ -29,15 +25,19 @@ from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.tables import given_again
 from seqtutor.rewards.taste import within_budget
 from seqtutor.runs import evaluation
+from seqtutor.runs.drawing import Source, alike, as_stated, check_count, check_drawing, choose, open_model, texts_of
 from seqtutor.runs.evaluation import Evaluation
 from seqtutor.runs.folder import RunFolder, checked_run, new_folder, open_run, whole_rows
 from seqtutor.runs.metrics import Row
-from seqtutor.runs.opening import opened
+from seqtutor.runs.notebook import Item, page_html, table_of
 from seqtutor.runs.report import render
 from seqtutor.testing import rehearse
+from seqtutor.training import tuning
+from seqtutor.training.conclusion import conclude
+from seqtutor.training.opening import opened
 
 if TYPE_CHECKING:
-    from seqtutor import pretraining
+    from seqtutor.training import pretraining
 
 Terms = Mapping[str, Any]  # by name: a function of texts, or a table as `[terms.NAME]` in a config
 
@@ -279,7 +279,10 @@ def pretrain(
     **settings: Any,
 ) -> Path:
     """Learn a prior from texts, or from the domain's corpus -> its folder, for `tune(prior=...)`."""
-    from seqtutor import lessons, pretraining  # tuning must not wait for what they bring along
+    from seqtutor.training import (
+        lessons,
+        pretraining,  # tuning must not wait for what they bring along
+    )
 
     check_arguments(folder=folder, options=options, report=report)
     made = _made(domain, options) or load(str(domain), options)

@@ -16,7 +16,7 @@ from seqtutor.errors import UserError, unknown
 from seqtutor.files import as_in_a_file
 from seqtutor.objectives import OnPolicy, load_objective
 from seqtutor.option import check_type, checked, option, types_of
-from seqtutor.plugins import installed
+from seqtutor.plugin.installed import installed
 
 FURTHER: Mapping[str, Any] = {  # what is usual for a prior that goes on from another one, by few items
     "epochs": 40.0,

@@ -19,7 +19,7 @@ from seqtutor.measure import verdict as verdict
 from seqtutor.option import check_arguments, check_type, checked
 from seqtutor.option import option as option
 from seqtutor.plugin import plain
-from seqtutor.plugins import find, installed
+from seqtutor.plugin.installed import find, installed
 from seqtutor.term import RewardTerm as RewardTerm
 from seqtutor.term import SequenceTerm as SequenceTerm
 from seqtutor.term import TermKind as TermKind

@@ -59,9 +59,9 @@ def installed(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def kept_here(tmp_path, monkeypatch):
-    """What runs of one prior keep for one another (`runs/keeping.py`): every test begins without any of it."""
+    """What runs of one prior keep for one another (`rewards/keeping.py`): every test begins without any of it."""
     folder = tmp_path.with_name(f"{tmp_path.name}-kept")
-    monkeypatch.setattr("seqtutor.runs.keeping.user_cache_dir", lambda name: str(folder))
+    monkeypatch.setattr("seqtutor.rewards.keeping.user_cache_dir", lambda name: str(folder))
     return folder
 
 

@@ -12,7 +12,7 @@ from letters import LettersDomain, log_probabilities, new_model
 from seqtutor import EOS
 from seqtutor.config import TrainConfig
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 
 MANY = sorted({"".join(w) for n in (1, 2, 3) for w in product("abc", repeat=n) if "cc" not in "".join(w)})
 WORDS = ["a", "ab", "abc", "ba", "bab", "ca", "cab", "bca", "acb", "b"]

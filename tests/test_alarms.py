@@ -19,8 +19,8 @@ from seqtutor.rewards.reward import Scores
 from seqtutor.runs.alarms import PAID, START, WINDOW, Watch
 from seqtutor.runs.folder import RunFolder
 from seqtutor.runs.metrics import largest_family, shares
-from seqtutor.tuner import Tuner
-from seqtutor.tuning import resume, tune
+from seqtutor.training.tuner import Tuner
+from seqtutor.training.tuning import resume, tune
 
 ENOUGH = START + WINDOW
 WORDS = ("abc", "ba", "cab", "bab", "aba", "cb", "b", "ca")

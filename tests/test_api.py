@@ -24,10 +24,10 @@ from letters import LettersDomain, new_model
 import seqtutor
 from seqtutor import UserError, evaluate, generate, load_run, pretrain, tune
 from seqtutor.cli import main
-from seqtutor.notebook import Item
 from seqtutor.priors.files import save_model
 from seqtutor.rewards import versions
 from seqtutor.rewards.outside import Function
+from seqtutor.runs.notebook import Item
 
 ROOT = Path(__file__).parents[1]
 TINY = {"updates": 2, "samples": 10, "rollouts": 8, "best_of": 2}

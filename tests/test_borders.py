@@ -19,17 +19,18 @@ from click.testing import CliRunner
 from conftest import replace_installed
 from letters import LettersDomain, new_model
 
-from seqtutor import UserError, evaluate, generate, load, load_run, pretrain, tune, tuning
+from seqtutor import UserError, evaluate, generate, load, load_run, pretrain, tune
 from seqtutor.cli import main
 from seqtutor.cli.options import as_typed
 from seqtutor.files import read_toml
 from seqtutor.objectives import Objective, OffPolicy
 from seqtutor.option import option
 from seqtutor.plugin.guard import guarded
-from seqtutor.plugins import find, installed
+from seqtutor.plugin.installed import find, installed
 from seqtutor.priors.files import save_model
 from seqtutor.rewards.programs import Program
 from seqtutor.runs.status import status_of
+from seqtutor.training import tuning
 
 TINY = {"updates": 2, "samples": 10, "rollouts": 8, "best_of": 2}
 pytestmark = pytest.mark.usefixtures("installed")

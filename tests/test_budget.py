@@ -10,14 +10,15 @@ from click.testing import CliRunner
 from letters import LettersDomain, new_model
 from test_tuning import run_in, tuner_of
 
-from seqtutor import UserError, tuning
-from seqtutor.budget import limits, rate, sentence, share
+from seqtutor import UserError
 from seqtutor.cli import main
 from seqtutor.config import NO_LIMIT, TrainConfig
 from seqtutor.domain import SequenceTerm, load
 from seqtutor.plugin.contract import check_class
 from seqtutor.priors.files import save_model
+from seqtutor.runs.budget import limits, rate, sentence, share
 from seqtutor.runs.status import status_of
+from seqtutor.training import tuning
 
 
 def test_the_share_is_that_of_the_limit_that_is_nearest():
@@ -48,7 +49,7 @@ def test_schedules_fall_along_minutes_and_calls(limit, monkeypatch):
     rates, shares, temperatures = [], [], []
     if limit == "minutes":
         clock = itertools.count(0.0, 2.0)  # who looks at it lets two seconds pass
-        monkeypatch.setattr("seqtutor.tuner.time.monotonic", lambda: next(clock))
+        monkeypatch.setattr("seqtutor.training.tuner.time.monotonic", lambda: next(clock))
     while not tuner.done and tuner.update < 50:
         shares.append(tuner.share)
         temperatures.append(tuner.dial.temperature)

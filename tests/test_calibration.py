@@ -13,16 +13,17 @@ from click.testing import CliRunner
 from letters import LettersDomain
 
 import seqtutor
-from seqtutor import Measure, SequenceTerm, UserError, optimum
-from seqtutor.calibration import Calibrated, calibrated, held, passing, real_items
+from seqtutor import Measure, SequenceTerm, UserError
 from seqtutor.cli import main
 from seqtutor.config import TrainConfig, build, changed
 from seqtutor.files import read_toml
+from seqtutor.objectives import optimum
 from seqtutor.priors.files import load_prior
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer, new_scorer
+from seqtutor.runs.calibration import Calibrated, calibrated, held, passing, real_items
 from seqtutor.runs.evaluation import Evaluation
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROFILES = ("drug_like", "cns", "like_celecoxib", "isomer", "fragment", "program")

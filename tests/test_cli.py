@@ -23,7 +23,7 @@ from seqtutor import Vocabulary
 from seqtutor.cli import main
 from seqtutor.priors.files import load_model, save_model
 from seqtutor.runs.alarms import Alarm, Watch
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 
 TINY = ["--epochs", "1", "--hidden", "8", "--embedding", "4", "--evaluations", "2"]
 pytestmark = pytest.mark.usefixtures("installed")

@@ -177,7 +177,7 @@ def test_a_budget_ends_a_run_cleanly():
 
 
 def test_a_budget_that_cannot_be_spent_ends_a_run_and_says_so(monkeypatch):
-    monkeypatch.setattr("seqtutor.tuner.IDLE", 5)
+    monkeypatch.setattr("seqtutor.training.tuner.IDLE", 5)
     monkeypatch.setattr("seqtutor.rewards.scorer.IDLE", 5)
     result = train("--oracle-calls", 5000, "--output", "run")
     assert result.exit_code == 0, result.output
@@ -240,7 +240,7 @@ def test_memory_that_runs_out_on_the_way_is_said_in_a_line(monkeypatch):
     def none_left(what, needed):
         raise MemoryError
 
-    monkeypatch.setattr("seqtutor.limits.check_memory", none_left)
+    monkeypatch.setattr("seqtutor.training.limits.check_memory", none_left)
     assert "not enough memory" in line(train())
 
 

@@ -20,11 +20,11 @@ from seqtutor.cli import COMMANDS, main
 from seqtutor.cli.options import DomainCommand, ModelCommand
 from seqtutor.config import TrainConfig, build
 from seqtutor.files import read_toml
-from seqtutor.plugins import installed
+from seqtutor.plugin.installed import installed
 from seqtutor.priors.files import save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.rewards.terms import settings_of, weighted_terms
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

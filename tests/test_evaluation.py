@@ -14,12 +14,12 @@ from letters import A, FixedLettersDomain, LettersDomain, every, log_probabiliti
 from seqtutor import EOS, PAD, Measure, SequenceTerm
 from seqtutor.cli.tables import comparison_table, kept_line
 from seqtutor.config import TrainConfig
-from seqtutor.drawing import Source, choose
-from seqtutor.optimum import Optimum, tilt
+from seqtutor.objectives.optimum import Optimum, tilt
 from seqtutor.priors import sampling
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
+from seqtutor.runs.drawing import Source, choose
 from seqtutor.runs.evaluation import best_of_n, comparison, evaluate, kept_of, written
 
 DOMAIN = LettersDomain()

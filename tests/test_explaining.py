@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from seqtutor import tune
 from seqtutor.cli import main
-from seqtutor.drawing import open_model
-from seqtutor.explaining import explain
 from seqtutor.priors.sampling import logp_of
+from seqtutor.runs.drawing import open_model
+from seqtutor.runs.explaining import explain
 from seqtutor.runs.report import render
 from seqtutor_music.rules import PRESETS
 

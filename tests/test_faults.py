@@ -13,15 +13,15 @@ from letters import EOS, VOCABULARY, A, B, LettersDomain, every, ids, log_probab
 from seqtutor import PAD, UserError, load
 from seqtutor.config import TrainConfig, build
 from seqtutor.objectives import load_objective
-from seqtutor.plugins import installed
+from seqtutor.plugin.installed import installed
 from seqtutor.priors.policies import TiltedModel
 from seqtutor.priors.sampling import draw, logp_of, sample_tokens
 from seqtutor.priors.script import Fixed
-from seqtutor.replay import Batch
+from seqtutor.records.replay import Batch
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs.evaluation import evaluate
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 
 DOMAIN = LettersDomain()
 

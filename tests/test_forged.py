@@ -14,11 +14,11 @@ from test_tuning import tuner_of
 
 from seqtutor import UserError
 from seqtutor.config import PretrainConfig
-from seqtutor.pretraining import examples, pretrain
 from seqtutor.priors.files import load_model, save_model
 from seqtutor.runs.checkpoint import CURRENT, PREVIOUS, _digest, _read
 from seqtutor.runs.folder import RunFolder
-from seqtutor.tuning import checkpoint, resume
+from seqtutor.training.pretraining import examples, pretrain
+from seqtutor.training.tuning import checkpoint, resume
 
 pytestmark = pytest.mark.usefixtures("installed")
 

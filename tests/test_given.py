@@ -14,10 +14,10 @@ from letters import A, B, C, new_model
 
 from seqtutor import PAD, UserError, load
 from seqtutor.cli import main
-from seqtutor.drawing import choose, drawn, open_model
 from seqtutor.priors.given import behind, given_steps, items_of
 from seqtutor.priors.sampling import logp_of, sample, sample_tokens
 from seqtutor.priors.script import Fixed
+from seqtutor.runs.drawing import choose, drawn, open_model
 
 MUSIC = load("music", {"bars": 2})
 TUNE = " ".join(["C4", "-"] * 8 + ["G4", "."] * 8)

@@ -146,11 +146,11 @@ def test_a_signal_that_was_ignored_from_the_start_stays_ignored(number):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_during_the_final_table_is_named_with_its_status(number):
     start_of_table = """
-import seqtutor.conclusion, time
+import seqtutor.training.conclusion, time
 def conclude(*args, **options):
     open("concluding", "w").close()
     time.sleep(600)
-seqtutor.conclusion.conclude = conclude
+seqtutor.training.conclusion.conclude = conclude
 """
     process = start(*BASE, "--updates", 1, "--output", "run", before=start_of_table)
     wait_for(Path("concluding").exists, process)

@@ -16,9 +16,9 @@ from seqtutor import UserError, tune
 from seqtutor.domain import load
 from seqtutor.priors import sampling
 from seqtutor.priors.files import save_model
+from seqtutor.rewards import keeping
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
-from seqtutor.runs import keeping
 
 TINY = {"updates": 2, "samples": 30, "rollouts": 8, "best_of": 2}
 

@@ -14,7 +14,7 @@ from seqtutor.priors.lookback import STREAK, looked_back, moved_on, table_of_mov
 from seqtutor.priors.model import LstmModel, Model, forbidden
 from seqtutor.priors.policies import TiltedModel, frozen, starting_policy
 from seqtutor.priors.sampling import logp_of, sample
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 
 
 def build(kind, **shape):

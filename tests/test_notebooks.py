@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtutor.notebook import Item, table_of
+from seqtutor.runs.notebook import Item, table_of
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "examples").glob("*.ipynb"))
 SMALL = {"updates": 2, "samples": 20, "rollouts": 8, "best_of": 2, "folder": "run"}

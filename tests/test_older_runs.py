@@ -15,7 +15,7 @@ from seqtutor.priors.model import LstmModel
 from seqtutor.runs.alarms import Watch
 from seqtutor.runs.folder import RunFolder, as_it_ran, whole_rows
 from seqtutor.runs.metrics import shares
-from seqtutor.tuning import OF_PRIOR, check_lasting
+from seqtutor.training.tuning import OF_PRIOR, check_lasting
 
 
 def test_a_column_that_is_new_since_is_added_with_empty_cells(tmp_path):

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from seqtutor.optimiser import Adam
+from seqtutor.training.optimiser import Adam
 
 LEARN = """
 import sys

@@ -8,8 +8,8 @@ import exact
 import numpy as np
 import pytest
 
-from seqtutor import optimum
-from seqtutor.optimum import Optimum, Written, best_of, resample
+from seqtutor.objectives import optimum
+from seqtutor.objectives.optimum import Optimum, Written, best_of, resample
 
 REPEATED = 1000
 # Temperature, samples of the policy and of the prior, and where the policy lies between prior (0) and optimum (1).

@@ -17,8 +17,8 @@ from test_tuning import parameters, rows_of, run_in, same, tuner_of
 import seqtutor.rewards.answers
 from seqtutor import UserError
 from seqtutor.runs.folder import RunFolder
-from seqtutor.tuner import Tuner
-from seqtutor.tuning import resume, tune
+from seqtutor.training.tuner import Tuner
+from seqtutor.training.tuning import resume, tune
 
 UPDATES = 5
 CALLS = Path("calls.txt")

@@ -22,15 +22,16 @@ from letters import (
     new_model,
 )
 
-from seqtutor import EOS, PAD, Domain, UserError, pretraining
+from seqtutor import EOS, PAD, Domain, UserError
 from seqtutor.config import FURTHER, PretrainConfig, build
-from seqtutor.drawing import open_model
-from seqtutor.encoding import padded
 from seqtutor.plugin.guard import guarded
-from seqtutor.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, pretrain, save_prior
+from seqtutor.priors.encoding import padded
 from seqtutor.priors.files import load_prior, read_about, save_model
 from seqtutor.priors.sampling import sample_tokens
+from seqtutor.runs.drawing import open_model
 from seqtutor.testing import rehearse
+from seqtutor.training import pretraining
+from seqtutor.training.pretraining import bucketed, examples, held_out_figures, learning_rate, nll, pretrain, save_prior
 
 LONGEST = 30
 DOMAIN = LettersDomain(Options(longest=LONGEST + 1))

@@ -16,12 +16,12 @@ from scored import MANY, WORDS, completed, record_file, tuner_of
 
 from seqtutor import EOS, UserError
 from seqtutor.config import changed
-from seqtutor.offline import share_explained
 from seqtutor.records import read_record
+from seqtutor.records.offline import share_explained
+from seqtutor.records.recorded import certificate, weighted
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.folder import RunFolder
-from seqtutor.runs.recorded import certificate, weighted
-from seqtutor.tuning import resume, tune
+from seqtutor.training.tuning import resume, tune
 
 
 @pytest.mark.parametrize("objective", ["tb", "psi"])

@@ -15,12 +15,13 @@ from test_replay import add, replay_of, words
 from test_scoring import Oracle, nan_for, score, sequence_term, token_term
 from test_tuning import Failing, tuner_of
 
-from seqtutor import PAD, SequenceTerm, UserError, pretraining
+from seqtutor import PAD, SequenceTerm, UserError
 from seqtutor.config import PretrainConfig
-from seqtutor.pretraining import examples, held_out_figures, pretrain
 from seqtutor.priors.files import load_model, load_prior, save_model
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.tuner import Tuner
+from seqtutor.training import pretraining
+from seqtutor.training.pretraining import examples, held_out_figures, pretrain
+from seqtutor.training.tuner import Tuner
 
 DOMAIN = LettersDomain()
 shell = pytest.mark.usefixtures("installed", "elsewhere")

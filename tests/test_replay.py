@@ -8,7 +8,7 @@ from letters import A, B, C, ids
 
 from seqtutor import EOS, PAD
 from seqtutor.priors.sampling import sequence_mask
-from seqtutor.replay import Batch, Replay
+from seqtutor.records.replay import Batch, Replay
 
 LENGTH = 5
 
@@ -153,7 +153,7 @@ def test_by_reward_the_best_are_drawn_most_and_the_worst_make_room():
 
 def test_by_reward_half_of_what_is_drawn_is_of_the_newest(monkeypatch):
     """Learning from the best alone, a policy was never told of the nonsense that it had come to write."""
-    monkeypatch.setattr("seqtutor.replay.NEWEST", 4)
+    monkeypatch.setattr("seqtutor.records.replay.NEWEST", 4)
     replay = replay_of(100, "reward")
     order = sorted(range(60), key=lambda i: -float(reward_of(words([i])).sum()))
     add(replay, words(order[:50]))
@@ -175,7 +175,7 @@ def test_by_reward_ten_of_thousands_are_drawn_as_of_a_thousand():
 
 
 def test_what_comes_after_a_resume_is_newest_in_a_replay_of_any_size(monkeypatch):
-    monkeypatch.setattr("seqtutor.replay.NEWEST", 1)
+    monkeypatch.setattr("seqtutor.records.replay.NEWEST", 1)
     old, new = replay_of(10, "reward"), replay_of(6, "reward")
     for number in range(30):
         add(old, words([number]))

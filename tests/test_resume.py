@@ -14,13 +14,13 @@ import seqtutor
 from seqtutor import EOS
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
-from seqtutor.plugins import installed
+from seqtutor.plugin.installed import installed
 from seqtutor.priors.model import LstmModel
-from seqtutor.replay import Replay
+from seqtutor.records.replay import Replay
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.folder import RunFolder
-from seqtutor.tuner import Tuner
-from seqtutor.tuning import resume, tune
+from seqtutor.training.tuner import Tuner
+from seqtutor.training.tuning import resume, tune
 
 UPDATES = 5
 DOMAINS = {"music": {"bars": 1}, "molecules": {}}
@@ -123,7 +123,7 @@ def test_an_update_that_breaks_off_is_repeated_from_the_checkpoint(moment, objec
     monkeypatch.setattr("seqtutor.runs.checkpoint.Pace.due", True)
     breaking = tuner_of("molecules", objective)
     places = {
-        "sample": (seqtutor.tuner, "sample"),
+        "sample": (seqtutor.training.tuner, "sample"),
         "score": (Scorer, "scores"),
         "learn": (Tuner, "descend"),
         "store": (Replay, "add"),

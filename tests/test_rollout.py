@@ -11,7 +11,7 @@ import torch
 from letters import A, B, C, every, log_probabilities, new_model
 
 from seqtutor import BOS, EOS, PAD
-from seqtutor.optimum import best_of_n_kl
+from seqtutor.objectives.optimum import best_of_n_kl
 from seqtutor.priors import sampling
 from seqtutor.priors.policies import TiltedModel
 from seqtutor.priors.sampling import exact_kl, sample, sample_tokens

@@ -14,12 +14,12 @@ from rdkit import Chem
 
 from seqtutor import EOS, PAD, Template, UserError, load
 from seqtutor.config import TrainConfig
-from seqtutor.drawing import Source
-from seqtutor.limits import check_settings
 from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import compared, draw, sample
 from seqtutor.priors.script import Fixed, Holes, chosen
+from seqtutor.runs.drawing import Source
 from seqtutor.runs.offpolicy import told_by
+from seqtutor.training.limits import check_settings
 
 # a opens and c closes: "a", what is chosen up to the c that closes it, "c", "b", and what is chosen to the end.
 TEMPLATE = Template(("a", None, "c", "b", None), "a", "c", frozenset("a"), (frozenset("b"), frozenset()))

@@ -1,4 +1,4 @@
-"""What keeps the core readable: no long function, no long file."""
+"""What keeps the core readable: no long function, no long file, no arrow upwards."""
 
 import ast
 from pathlib import Path
@@ -24,3 +24,36 @@ def test_no_function_of_the_core_is_long():
                 if lines > FUNCTION:
                     long[f"{path}:{node.lineno} {node.name}"] = lines
     assert long == {}
+
+
+LAYERS = (  # a layer imports itself and those before it; what a function imports when it is called is left out
+    *("errors arrays vocabulary option measure term files signals hardware", "domain plugin", "objectives", "config"),
+    *("priors", "rewards", "inference", "records", "runs", "people", "testing", "training", "api", "cli"),
+)
+HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer.split()}
+CORE = Path(seqtutor.__file__).parent
+
+
+def imported(node):
+    """Where an import from the core stands in LAYERS."""
+    parts = (node.module or "").split(".")
+    if parts[0] != "seqtutor":
+        return []
+    return [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names if alias.name in HEIGHT]
+
+
+def test_no_arrow_points_upwards():
+    upwards = []
+    for path in SOURCES:
+        own = path.relative_to(CORE).parts[0].removesuffix(".py")
+        if own.startswith("__"):
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:  # neither in a function nor for types alone
+            if isinstance(node, ast.ImportFrom):
+                upwards += [f"{path}: {name}" for name in imported(node) if HEIGHT[name] > HEIGHT[own]]
+    assert upwards == []
+
+
+def test_the_layers_are_all_that_there_is():
+    found = {path.name.removesuffix(".py") for path in CORE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert {name for name in found if not name.startswith("__")} == set(HEIGHT)

@@ -16,7 +16,7 @@ from seqtutor.objectives.losses import credited
 from seqtutor.priors.model import FORBIDDEN
 from seqtutor.priors.sampling import compared, sample
 from seqtutor.priors.script import Holes, barring, chosen, within
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 from seqtutor.vocabulary import BOS
 
 # Chosen up to the c that no a has opened, and that c; a b that nobody chooses; chosen to the end, without b.

@@ -21,19 +21,19 @@ from letters import FixedLettersDomain, LettersDomain, Options, every, ids, log_
 from seqtutor import EOS, PAD, Domain, SequenceTerm, UserError
 from seqtutor.config import TrainConfig
 from seqtutor.objectives import load_objective
-from seqtutor.plugins import installed
+from seqtutor.plugin.installed import installed
 from seqtutor.priors.files import load_model
 from seqtutor.priors.policies import follow
 from seqtutor.priors.sampling import logp_of
-from seqtutor.proposals import rewritten, variations
 from seqtutor.rewards.scorer import IDLE, Scorer
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs.checkpoint import load_checkpoint, save_checkpoint
 from seqtutor.runs.folder import RunFolder
-from seqtutor.temperature import FALL, FAR, FASTEST, SLOW, Dial
-from seqtutor.tuner import Tuner
-from seqtutor.tuning import checkpoint, resume, tune
-from seqtutor.verification import loss_at_optimum, new_world
+from seqtutor.training.proposals import rewritten, variations
+from seqtutor.training.temperature import FALL, FAR, FASTEST, SLOW, Dial
+from seqtutor.training.tuner import Tuner
+from seqtutor.training.tuning import checkpoint, resume, tune
+from seqtutor.training.verification import loss_at_optimum, new_world
 
 KINDS = pytest.mark.parametrize("objective", sorted(installed("objective")))
 ROOT = Path(__file__).parent.parent
@@ -537,7 +537,7 @@ def test_every_gradient_step_rewrites_others(monkeypatch):
         seen.append((share, rng.random()))
         return batch
 
-    monkeypatch.setattr("seqtutor.tuner.rewritten", noted)
+    monkeypatch.setattr("seqtutor.training.tuner.rewritten", noted)
     for _ in range(3):
         tuner.step()
     assert len({number for _, number in seen}) == len(seen) == 6
@@ -652,7 +652,7 @@ def test_a_budget_that_cannot_be_spent_ends_a_run_too():
 
 
 def test_where_a_policy_repeats_itself_variations_spend_the_budget(monkeypatch):
-    monkeypatch.setattr("seqtutor.tuner.IDLE", 20)
+    monkeypatch.setattr("seqtutor.training.tuner.IDLE", 20)
     spent = {}
     for vary in (0.0, 0.25):
         words = LettersDomain(Options(longest=8))

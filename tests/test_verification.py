@@ -9,11 +9,11 @@ import torch
 from click.testing import CliRunner
 from conftest import replace_installed
 
-import seqtutor.verification as verification
+import seqtutor.training.verification as verification
 from seqtutor.cli import main
 from seqtutor.objectives import Objective, OnPolicy, load_objective
-from seqtutor.plugins import installed
-from seqtutor.verification import gradient_of_j, loss_at_optimum, new_world, train
+from seqtutor.plugin.installed import installed
+from seqtutor.training.verification import gradient_of_j, loss_at_optimum, new_world, train
 
 
 def raises(s):

@@ -23,8 +23,8 @@ from seqtutor.files import check_new, read_toml, write_new
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from seqtutor.calibration import Calibrated, Held
     from seqtutor.rewards.scorer import Scorer
+    from seqtutor.runs.calibration import Calibrated, Held
     from seqtutor.runs.evaluation import Evaluation
 
 HELD = "held"  # what the term that holds figures is called
@@ -63,10 +63,10 @@ def calibrate(config: str, **given: Any) -> None:
     seqtutor calibrate music --metre 6/8 --draws 10000
     seqtutor calibrate mine.toml --draws 20000 --hold charged --hold TPSA --output held.toml
     """
-    from seqtutor import calibration
     from seqtutor.cli.console import progress, say
-    from seqtutor.hits import tokens_of
     from seqtutor.rewards.scorer import new_scorer
+    from seqtutor.runs import calibration
+    from seqtutor.runs.hits import tokens_of
 
     asked, options = asked_of(Asked, given)
     read = _read(config, options, asked.trust)
@@ -142,10 +142,10 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) ->
 
     And, where some are to be held, what the optimum has that holds them.
     """
-    from seqtutor.calibration import held
     from seqtutor.cli.console import console, new_table, say
     from seqtutor.cli.tables import figure
-    from seqtutor.optimum import LEAST, tilt
+    from seqtutor.objectives.optimum import LEAST, tilt
+    from seqtutor.runs.calibration import held
 
     laws = {"optimum": tilt(found.scores.totals, temperature)}
     kept = held(found, temperature, hold) if hold and laws["optimum"].effective >= LEAST else None
@@ -170,8 +170,8 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) ->
 
 def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) -> None:
     """Print the table, what is proposed, and what the items are worth and cost all in all."""
-    from seqtutor import calibration
     from seqtutor.cli.console import console, say
+    from seqtutor.runs import calibration
 
     console.print(_table(found, len(totals)))
     for one in found:

@@ -60,8 +60,8 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
     from seqtutor.cli.console import console
     from seqtutor.cli.outside import left_out
     from seqtutor.cli.tables import side_by_side
-    from seqtutor.drawing import open_model
     from seqtutor.plugin.complaints import complaints
+    from seqtutor.runs.drawing import open_model
     from seqtutor.runs.folder import jsonable
 
     leave_out = left_out(open_model(names[0]).config, trust)
@@ -82,7 +82,7 @@ def _from_log(model: str, log: list[str], column: str, text: str, seed: int, as_
     """Print what a record tells of a model, without sampling an item that anybody would have to score."""
     import json
 
-    from seqtutor.drawing import open_model
+    from seqtutor.runs.drawing import open_model
     from seqtutor.runs.offpolicy import told_by
 
     told = told_by(open_model(model), log, column, text, seed)

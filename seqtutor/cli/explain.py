@@ -38,10 +38,10 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
     from seqtutor.cli.outside import left_out
     from seqtutor.cli.tables import explanation_table
     from seqtutor.cli.tasting import explain_taste
-    from seqtutor.drawing import open_model
-    from seqtutor.explaining import explain as explained
-    from seqtutor.explaining import write_table
     from seqtutor.priors.given import items_of
+    from seqtutor.runs.drawing import open_model
+    from seqtutor.runs.explaining import explain as explained
+    from seqtutor.runs.explaining import write_table
     from seqtutor.runs.folder import new_folder
 
     source = open_model(model, typed(options))

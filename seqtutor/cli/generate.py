@@ -16,9 +16,9 @@ from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
     from seqtutor.domain import Domain
-    from seqtutor.drawing import Source
     from seqtutor.priors.script import Fixed
     from seqtutor.rewards.reward import Scores
+    from seqtutor.runs.drawing import Source
 
 
 @click.command(cls=ModelCommand)
@@ -58,8 +58,8 @@ def generate(model: str, **given: Any) -> None:
     import numpy as np
 
     from seqtutor.cli.console import say
-    from seqtutor.drawing import check_drawing, open_model
     from seqtutor.priors.given import behind, given_steps
+    from seqtutor.runs.drawing import check_drawing, open_model
     from seqtutor.runs.folder import new_folder, write_samples
 
     check_drawing(asked.count, asked.draws, asked.temperature, asked.reward_temperature)
@@ -121,7 +121,7 @@ def _other_rules(domain: Domain) -> bool:
 
 def _scored(source: Source, script: Fixed | None, asked: Asked) -> tuple[Scores, str]:
     """What the model writes, and a sentence where it is chosen among several draws of each."""
-    from seqtutor.drawing import choose, drawn
+    from seqtutor.runs.drawing import choose, drawn
 
     n, draws, seed = asked.count, asked.draws, asked.seed
     paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]

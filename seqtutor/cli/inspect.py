@@ -9,9 +9,9 @@ import click
 
 from seqtutor.cli.options import DomainCommand, typed
 from seqtutor.domain import DataLine, Domain, load
-from seqtutor.encoding import misfit
 from seqtutor.errors import UserError, plain
 from seqtutor.files import from_home
+from seqtutor.priors.encoding import misfit
 
 
 @click.command(cls=DomainCommand)

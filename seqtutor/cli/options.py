@@ -17,7 +17,7 @@ from seqtutor.errors import UserError
 from seqtutor.files import read_toml
 from seqtutor.objectives import load_objective
 from seqtutor.option import types_of
-from seqtutor.plugins import installed
+from seqtutor.plugin.installed import installed
 from seqtutor.signals import undisturbed
 
 SEED = click.IntRange(0, 2**63 - 1)

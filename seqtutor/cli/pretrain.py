@@ -19,8 +19,8 @@ from seqtutor.errors import UserError, UserStopped
 from seqtutor.files import read_toml
 
 if TYPE_CHECKING:
-    from seqtutor import pretraining
     from seqtutor.priors.model import LstmModel
+    from seqtutor.training import pretraining
 
 SHOWN = 3  # bad lines that are shown
 TRIED = 200  # samples by which it is said how many are valid
@@ -47,19 +47,19 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
     file = config_file(config, resume)
     settings = build(PretrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
     if not resume:
-        from seqtutor.lessons import check_shape
+        from seqtutor.training.lessons import check_shape
 
         check_shape(typed, settings.prior)
     _pretrain(settings, Path(resume) if resume else None, output)
 
 
 def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> None:
-    from seqtutor import pretraining
     from seqtutor.cli.console import progress, say
     from seqtutor.files import from_home
     from seqtutor.priors.files import check_device
     from seqtutor.runs.folder import RunFolder, check_vacant, new_folder
     from seqtutor.signals import INTERRUPTED, Stopped, stoppable
+    from seqtutor.training import pretraining
 
     check_device(settings.device)
     if output:
@@ -121,7 +121,7 @@ def _valid(domain: Domain, model: LstmModel, seed: int) -> tuple[float, float]:
     import numpy as np
 
     from seqtutor.domain import Measure
-    from seqtutor.drawing import texts_of
+    from seqtutor.runs.drawing import texts_of
 
     items = [float(text is not None) for text in texts_of(model, domain, TRIED, seed)]
     valid = Measure("valid", np.array(items), np.ones(TRIED), percent=True)
@@ -130,10 +130,10 @@ def _valid(domain: Domain, model: LstmModel, seed: int) -> tuple[float, float]:
 
 def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfig) -> pretraining.Examples:
     """What to learn from, of the user's items or the corpus, with a word on how much it is."""
-    from seqtutor import pretraining
     from seqtutor.cli.console import console
-    from seqtutor.lessons import enough
     from seqtutor.testing import rehearse
+    from seqtutor.training import pretraining
+    from seqtutor.training.lessons import enough
 
     bad = [line for line in lines if line.problem]
     if settings.data and not lines:

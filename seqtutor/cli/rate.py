@@ -13,9 +13,9 @@ import click
 from seqtutor.cli.options import SEED, ModelCommand, as_typed, typed
 
 if TYPE_CHECKING:
-    from seqtutor.drawing import Source
     from seqtutor.people.asking import Session
     from seqtutor.people.server import Page
+    from seqtutor.runs.drawing import Source
 
 
 @click.command(cls=ModelCommand)
@@ -41,9 +41,9 @@ def rate(
     seqtutor train --domain music --taste music-votes.jsonl
     """
     from seqtutor.cli.tasting import say_passed_over
-    from seqtutor.drawing import open_model
     from seqtutor.people.server import Page, bound
     from seqtutor.rewards.taste import LEAST
+    from seqtutor.runs.drawing import open_model
 
     listening = bound(port)
     with listening:
@@ -67,9 +67,9 @@ def _session(source: Source, model: str, against: str, path: Path, rater: str, s
     """A session over items of the model and of its prior, or of two models that stand against each other."""
     import numpy as np
 
-    from seqtutor.drawing import alike, open_model
     from seqtutor.people.asking import POOL, Session
     from seqtutor.people.lens import different_items
+    from seqtutor.runs.drawing import alike, open_model
 
     models = {"policy": source.model, "prior": source.prior} if source.tuned else {"prior": source.model}
     if against:

@@ -18,8 +18,8 @@ from seqtutor.errors import UserError
 from seqtutor.files import read_toml, write_csv
 
 if TYPE_CHECKING:
-    from seqtutor.hits import Found, Origins
     from seqtutor.rewards.scorer import Scorer
+    from seqtutor.runs.hits import Found, Origins
 
 SHOWN = 3  # lines left out that are said one by one
 
@@ -41,9 +41,9 @@ def score(source: Path, **given: Any) -> None:
     seqtutor score my_tunes/ --domain music --preset paper
     seqtutor score outputs/molecules-tb-20260101-120000 -n 50 --per-family 1
     """
-    from seqtutor import hits
     from seqtutor.cli.outside import left_out
-    from seqtutor.drawing import scorer_of
+    from seqtutor.runs import hits
+    from seqtutor.runs.drawing import scorer_of
     from seqtutor.runs.folder import new_folder
 
     asked, options = asked_of(Asked, given)
@@ -86,8 +86,8 @@ def _origins(lines: Sequence[DataLine]) -> Origins:
 
 def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[Found]:
     """Every text scored, with the answers that a run has had, and written down."""
-    from seqtutor import hits
     from seqtutor.cli.console import progress
+    from seqtutor.runs import hits
 
     with scorer.remembering(answers) if answers else nullcontext(), progress("scoring") as report:
         scorer.start(texts[0])
@@ -136,7 +136,7 @@ def _of_run(run: Path) -> list[DataLine]:
 
 def _of_file(domain: Domain, path: Path) -> list[DataLine]:
     """The items of a file; those that cannot be scored have a problem and no text."""
-    from seqtutor.hits import problem
+    from seqtutor.runs.hits import problem
 
     found = []
     for line in domain.read(path):

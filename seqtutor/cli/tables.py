@@ -11,13 +11,13 @@ from rich.table import Table
 
 from seqtutor.cli.console import new_table
 from seqtutor.domain import RewardTerm, SequenceTerm, verdict
-from seqtutor.optimum import LEAST
+from seqtutor.objectives.optimum import LEAST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seqtutor.explaining import Explanation
-    from seqtutor.verification import Proof
+    from seqtutor.runs.explaining import Explanation
+    from seqtutor.training.verification import Proof
 
 
 LEAST_PAID = 0.005  # of a reward that is worth a word

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seqtutor.drawing import Source
     from seqtutor.people.telling import Rater, Share, Told
+    from seqtutor.runs.drawing import Source
 
 SHOWN = 12  # figures of the table
 POOL = 400  # items of the prior that the worth of more answers is told by

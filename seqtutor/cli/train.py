@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seqtutor.records import Record
     from seqtutor.runs.folder import RunFolder
     from seqtutor.runs.metrics import Row
-    from seqtutor.tuner import Tuner
+    from seqtutor.training.tuner import Tuner
 
 SHOWN = 3  # lines of a record left out that are said one by one
 FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
@@ -121,13 +121,13 @@ def _weight(text: str) -> tuple[str, float]:
 
 
 def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
-    from seqtutor.budget import sentence
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import weight_of
     from seqtutor.cli.tasting import say_passed_over
     from seqtutor.rewards.surrogate import sentences
     from seqtutor.rewards.taste import problems_of
-    from seqtutor.runs.opening import opened
+    from seqtutor.runs.budget import sentence
+    from seqtutor.training.opening import opened
 
     with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
@@ -195,10 +195,10 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
 
 def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | None:
     """Tune to the end -> None; what stopped it after Ctrl-C or another signal."""
-    from seqtutor.budget import goals
     from seqtutor.cli.console import progress, say
     from seqtutor.runs.alarms import Alarm
-    from seqtutor.tuning import tune
+    from seqtutor.runs.budget import goals
+    from seqtutor.training.tuning import tune
 
     with progress("tuning") as bar:
         (column, whole), *_ = goals(tuner.config, tuner.scorer)
@@ -225,8 +225,8 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
 def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import comparison_table
-    from seqtutor.conclusion import conclude
     from seqtutor.plugin.complaints import complaints
+    from seqtutor.training.conclusion import conclude
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
     if interrupted:
@@ -250,7 +250,7 @@ def _print_distance(summary: Mapping[str, Any], run: Path) -> None:
     """How far the policy went from the prior, how far the optimum still is, and what is the best so far."""
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import kept_line, optimum_line
-    from seqtutor.runs.recorded import sentences
+    from seqtutor.records.recorded import sentences
 
     kl, bound = summary["kl"], summary["best_of_kl"]
     console.print(

@@ -9,7 +9,7 @@ import click
 
 from seqtutor.cli.options import SEED
 from seqtutor.errors import UserError, unknown
-from seqtutor.plugins import installed
+from seqtutor.plugin.installed import installed
 
 
 @click.command()
@@ -30,8 +30,8 @@ def verify(names: tuple[str, ...], seed: int) -> None:
     from seqtutor.cli.tables import proof_table
     from seqtutor.config import TrainConfig
     from seqtutor.objectives import load_objective
-    from seqtutor.objectives.trial import tried
-    from seqtutor.verification import TEMPERATURE, Proof, new_world, prove
+    from seqtutor.testing.trial import tried
+    from seqtutor.training.verification import TEMPERATURE, Proof, new_world, prove
 
     chosen = _chosen(names)
     torch.set_num_threads(1)  # tensors this small only wait for a second one

@@ -16,7 +16,7 @@ from seqtutor.inference import FEWEST, Inference, TooFarError, infer
 from seqtutor.inference.features import grouped, offered, prior_base
 
 if TYPE_CHECKING:
-    from seqtutor.pretraining import Examples
+    from seqtutor.training.pretraining import Examples
 
 
 def examine(domain: Domain, data: Examples, folder: Path) -> Inference:

@@ -13,12 +13,12 @@ import numpy as np
 
 from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError, shortened
 from seqtutor.files import read_text, readable
+from seqtutor.priors.encoding import padded, with_end
+from seqtutor.rewards import keeping
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
-from seqtutor.runs import keeping
 
 TEXTS = 4000  # of the prior
 ROWS = 1024  # sequences that are scored together
@@ -119,7 +119,7 @@ def score(
 ) -> tuple[Values, np.ndarray]:
     """Raw terms (B, K) of sequences (B, T), exactly as a run is paid; and which of them are items (B,).
 
-    `keep`: they will be asked of again, see `seqtutor.runs.keeping`.
+    `keep`: they will be asked of again, see `seqtutor.rewards.keeping`.
     """
     scorer = Scorer(domain, terms)
     parts = [np.zeros((0, len(terms)))]

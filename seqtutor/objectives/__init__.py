@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seqtutor.errors import UserError
 from seqtutor.option import option
-from seqtutor.plugins import find
+from seqtutor.plugin.installed import find
 
 if TYPE_CHECKING:
     from torch import Tensor

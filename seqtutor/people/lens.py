@@ -10,9 +10,9 @@ import numpy as np
 
 from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.encoding import rows_of, wrong_length
 from seqtutor.errors import UserError
 from seqtutor.inference.features import offered
+from seqtutor.priors.encoding import rows_of, wrong_length
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.vocabulary import PAD
 
@@ -100,7 +100,7 @@ def lens_of(domain: Domain, prior: str) -> Lens:
 
 def new_lens(domain: Domain, prior: Model) -> Lens:
     """A lens that is standardised by TEXTS texts of the prior. Raises UserError where too few of them are items."""
-    from seqtutor.drawing import texts_of
+    from seqtutor.runs.drawing import texts_of
 
     drawn = texts_of(prior, domain, TEXTS, 0)
     texts = [text for text in drawn if text is not None and not wrong(domain, text)]
@@ -123,7 +123,7 @@ def new_lens(domain: Domain, prior: Model) -> Lens:
 
 def different_items(model: Model, domain: Domain, count: int, seed: int) -> list[str]:
     """The different items among `count` samples of a model."""
-    from seqtutor.drawing import texts_of
+    from seqtutor.runs.drawing import texts_of
 
     drawn = dict.fromkeys(texts_of(model, domain, count, seed))
     return [text for text in drawn if text and not wrong(domain, text)]

@@ -12,7 +12,7 @@ from typing import Any
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm, domain_class, load
 from seqtutor.errors import UserError, unknown
 from seqtutor.option import TYPES, types_of
-from seqtutor.plugins import installed, line_of, place
+from seqtutor.plugin.installed import installed, line_of, place
 from seqtutor.vocabulary import HIGHEST
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")

@@ -128,6 +128,22 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
     return tensors
 
 
+def check_alike(name: str, found: Mapping[str, Tensor], wanted: Mapping[str, tuple[torch.Size, torch.dtype]]) -> None:
+    """See that tensors have the names, shapes and types that are wanted. Raises ValueError, which names one."""
+    for key in sorted(found.keys() | wanted.keys()):
+        if key not in wanted or key not in found:
+            raise ValueError(f"{name}/{key} is {'missing' if key in wanted else 'no part of it'}")
+        (shape, dtype), tensor = wanted[key], found[key]
+        if (tensor.shape, tensor.dtype) != (shape, dtype):
+            raise ValueError(
+                f"{name}/{key} is {_kind(tensor.shape, tensor.dtype)}, and should be {_kind(shape, dtype)}"
+            )
+
+
+def _kind(shape: torch.Size, dtype: torch.dtype) -> str:
+    return f"{'x'.join(map(str, shape)) or 'one'} {str(dtype).removeprefix('torch.')}"
+
+
 def model_folder(name: str | Path) -> Path:
     """The folder of a model: a path, or the name of a shipped prior, from a checkout or an installed wheel.
 

@@ -42,9 +42,9 @@ class Distilled:
         """Read both models and find the cap. Raises UserError where there is no such run, or it speaks other tokens."""
         import torch
 
-        from seqtutor.drawing import Source
         from seqtutor.priors.files import check_fit, load_model, weights_digest
         from seqtutor.priors.sampling import array_of, draw, logp_of
+        from seqtutor.runs.drawing import Source
         from seqtutor.runs.folder import open_run
 
         config, _ = open_run(self.folder)

@@ -19,7 +19,7 @@ from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
 from seqtutor.files import digest
-from seqtutor.optimum import UNKNOWN, Estimate
+from seqtutor.objectives.optimum import UNKNOWN, Estimate
 
 if TYPE_CHECKING:
     from seqtutor.inference.process import Process
@@ -50,8 +50,8 @@ class Surrogate:
     def open(self) -> None:
         """Read table and prior, and fit. Raises UserError where one cannot be read or tells too little."""
         from seqtutor.inference.process import fit, foreseen
-        from seqtutor.offline import share_explained
         from seqtutor.people.lens import lens_of
+        from seqtutor.records.offline import share_explained
 
         record = read_table(self.path, self.column, self.domain, self.digest)
         self.lens = lens_of(self.domain, self.prior)

@@ -15,7 +15,7 @@ import numpy as np
 
 from seqtutor.config import place_of
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.plugins import released
+from seqtutor.plugin.installed import released
 from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.taste import Tasted
 from seqtutor.rewards.terms import TermSettings

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from seqtutor.errors import UserError
 from seqtutor.files import read_bytes, sync_folder, write_atomically
+from seqtutor.priors.files import check_alike
 
 CURRENT, PREVIOUS = "checkpoint.safetensors", "previous.safetensors"
 # Parts whose numbers must be finite: those of the replay may hold infinities.
@@ -210,22 +211,6 @@ def _check_tensors(name: str, part: Stateful, found: Mapping[str, Tensor]) -> No
     squares = found if isinstance(part, torch.optim.Optimizer) else {}
     if negative := [key for key, tensor in squares.items() if not key.endswith("exp_avg") and tensor.lt(0).any()]:
         raise ValueError(f"{name}/{negative[0]} holds a number below 0")
-
-
-def check_alike(name: str, found: Mapping[str, Tensor], wanted: Mapping[str, tuple[torch.Size, torch.dtype]]) -> None:
-    """See that tensors have the names, shapes and types that are wanted. Raises ValueError, which names one."""
-    for key in sorted(found.keys() | wanted.keys()):
-        if key not in wanted or key not in found:
-            raise ValueError(f"{name}/{key} is {'missing' if key in wanted else 'no part of it'}")
-        (shape, dtype), tensor = wanted[key], found[key]
-        if (tensor.shape, tensor.dtype) != (shape, dtype):
-            raise ValueError(
-                f"{name}/{key} is {_kind(tensor.shape, tensor.dtype)}, and should be {_kind(shape, dtype)}"
-            )
-
-
-def _kind(shape: torch.Size, dtype: torch.dtype) -> str:
-    return f"{'x'.join(map(str, shape)) or 'one'} {str(dtype).removeprefix('torch.')}"
 
 
 def _restore(part: Stateful, tensors: Mapping[str, Tensor]) -> None:

@@ -13,14 +13,14 @@ import torch
 
 from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, Measure
-from seqtutor.optimum import LEAST, Optimum, Point, Tilt, Written, best_of, tilt, within_reach
+from seqtutor.objectives.optimum import LEAST, Optimum, Point, Tilt, Written, best_of, tilt, within_reach
 from seqtutor.plugin.complaints import measured
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, compared, draw
 from seqtutor.priors.script import script_of
+from seqtutor.rewards import keeping
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.runs import keeping
 
 DRAWS = 100  # draws of the best of n: their figures need n times as many samples, each of which is scored
 
@@ -130,7 +130,7 @@ def kept_of(policy: Evaluation, prior: Evaluation, found: Optimum, count: int, s
 
 
 def against_optimum(found: Optimum, kl: float) -> dict[str, Any]:
-    """How far the policy, at `kl` nats a sequence, is from the optimum, as plain data; see `seqtutor.optimum`."""
+    """How far the policy, at `kl` nats a sequence, is from the optimum, as plain data; see `objectives.optimum`."""
     policy, prior = found.policy, found.prior
     at = Point(kl, float(policy.reward.mean()) if len(policy) else math.nan)
     return {

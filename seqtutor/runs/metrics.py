@@ -9,7 +9,7 @@ import numpy as np
 from seqtutor.arrays import Values
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
-from seqtutor.optimum import Written, log_mean
+from seqtutor.objectives.optimum import Written, log_mean
 from seqtutor.priors.sampling import Rollout, array_of, sequence_mask
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.surrogate import Surrogate

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from seqtutor.arrays import Values
-from seqtutor.drawing import Source, drawn, open_model
 from seqtutor.errors import UserError
-from seqtutor.offline import batch_of
-from seqtutor.optimum import NORMAL, Estimate, mixed
+from seqtutor.objectives.optimum import NORMAL, Estimate, mixed
 from seqtutor.priors.sampling import array_of, compared
 from seqtutor.priors.script import script_of
 from seqtutor.records import Record, read_record
-from seqtutor.replay import Batch, reward_of
-from seqtutor.runs.recorded import REFUSED, ROUGH, weighted
+from seqtutor.records.offline import batch_of
+from seqtutor.records.recorded import REFUSED, ROUGH, weighted
+from seqtutor.records.replay import Batch, reward_of
+from seqtutor.runs.drawing import Source, drawn, open_model
 
 DRAWN = 500  # samples of the policy that its KL is estimated from: nobody scores them
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from seqtutor.arrays import Values
-from seqtutor.calibration import real_items
 from seqtutor.domain import Measure, SequenceTerm
 from seqtutor.errors import UserError
-from seqtutor.hits import tokens_of
+from seqtutor.rewards import keeping
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.runs import keeping
+from seqtutor.runs.calibration import real_items
 from seqtutor.runs.evaluation import Evaluation
+from seqtutor.runs.hits import tokens_of
 
 REAL = 1000  # real items, at most, that stand beside the samples
 BINS = 24

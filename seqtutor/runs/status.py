@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from seqtutor.budget import limits
 from seqtutor.config import NO_LIMIT
 from seqtutor.errors import UserError, plain
 from seqtutor.files import read_json, read_toml
+from seqtutor.runs.budget import limits
 from seqtutor.runs.folder import checked_run, owner, whole_rows
 from seqtutor.runs.report.figures import duration
 

@@ -87,7 +87,7 @@ def _where(subject: Subject, term: SequenceTerm, text: str) -> str:
     try:
         term.values((text,))
     except Exception as error:  # what a term raises is listed as a failure, and here its place is wanted
-        from seqtutor.plugins import place
+        from seqtutor.plugin.installed import place
 
         return place(error, subject.domain.cls.__module__)
     return "; give a number for each text, NaN only where it cannot be computed"

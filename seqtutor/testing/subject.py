@@ -15,10 +15,10 @@ import numpy as np
 
 from seqtutor.arrays import Ids
 from seqtutor.domain import Domain
-from seqtutor.encoding import fits, padded, rows_of, with_end
 from seqtutor.errors import UserError, refused, shortened
 from seqtutor.plugin.contract import PluginError
 from seqtutor.plugin.guard import Guarded, guarded
+from seqtutor.priors.encoding import fits, padded, rows_of, with_end
 from seqtutor.vocabulary import EOS, UnknownToken
 
 CORPUS = 200  # items of the corpus that are looked at

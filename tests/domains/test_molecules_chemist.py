@@ -14,9 +14,9 @@ from rdkit import Chem
 from seqtutor import SequenceTerm, UserError, load, tune
 from seqtutor.cli import main
 from seqtutor.files import read_toml
-from seqtutor.hits import Found, best
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.rewards.versions import version_of
+from seqtutor.runs.hits import Found, best
 from seqtutor_molecules import MoleculesDomain
 
 DOMAIN = MoleculesDomain()

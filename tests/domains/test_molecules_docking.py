@@ -15,7 +15,7 @@ from seqtutor.files import read_toml
 from seqtutor.priors.files import load_prior
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 
 DOMAIN = load("molecules")
 FAKE = """

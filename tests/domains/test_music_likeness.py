@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from seqtutor.drawing import drawn, open_model
-from seqtutor.optimum import effective
+from seqtutor.objectives.optimum import effective
+from seqtutor.runs.drawing import drawn, open_model
 from seqtutor_music import MusicDomain, fit, likeness, measures
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import batch

@@ -14,8 +14,8 @@ from tunes import BY_METRE, absurd, events
 
 from seqtutor import PAD, UserError, load
 from seqtutor.cli import main
-from seqtutor.drawing import open_model
 from seqtutor.plugin.contract import inherited
+from seqtutor.runs.drawing import open_model
 from seqtutor_music import MusicDomain, form, measures, rhythm, rules
 from seqtutor_music.abc import read_tune
 from seqtutor_music.domain import MusicOptions

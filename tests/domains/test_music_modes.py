@@ -13,7 +13,7 @@ from music21.converter import parseData
 
 from seqtutor import UserError
 from seqtutor.cli import main
-from seqtutor.drawing import open_model
+from seqtutor.runs.drawing import open_model
 from seqtutor_music import MusicDomain, form, grid, line, paper
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import Note, batch

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqtutor.arrays import Ids, Values
-from seqtutor.optimum import Estimate
+from seqtutor.objectives.optimum import Estimate
 from seqtutor.runs.metrics import known_mean
 from seqtutor.runs.report.figures import number
 from seqtutor.runs.report.reading import Summary

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from seqtutor import measure
-from seqtutor.optimum import Estimate
+from seqtutor.objectives.optimum import Estimate
 from seqtutor.runs.report.reading import Figure, Summary
 
 UNKNOWN = "–"

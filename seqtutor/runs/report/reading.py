@@ -14,9 +14,9 @@ from seqtutor.arrays import Values
 from seqtutor.domain import Better
 from seqtutor.errors import UserError
 from seqtutor.files import read_json, read_table, read_text
-from seqtutor.optimum import UNKNOWN, Estimate
+from seqtutor.objectives.optimum import UNKNOWN, Estimate
+from seqtutor.records.recorded import sentences
 from seqtutor.runs.folder import checked_run
-from seqtutor.runs.recorded import sentences
 
 TERM, SCORE = "term.", "score."  # columns of what a term said, and of that transformed
 HELD_OUT = "held_out."
@@ -54,7 +54,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Against:
-    """How far the policy is from the optimum; see `seqtutor.optimum`."""
+    """How far the policy is from the optimum; see `seqtutor.objectives.optimum`."""
 
     temperature: float
     gap: Estimate  # KL(pi || pi*), nats a sequence

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from seqtutor.domain import Domain
 from seqtutor.hardware import check_memory
+from seqtutor.priors.files import check_alike
 from seqtutor.priors.sampling import sequence_mask
 from seqtutor.rewards.reward import Reward
-from seqtutor.runs.checkpoint import check_alike
 from seqtutor.vocabulary import PAD
 
 RANK, BEST = 0.01, 10  # of the stored sequences, at most so many: the best of these are drawn about equally often

@@ -22,7 +22,7 @@ from seqtutor.config import MADE_BY, TrainConfig, check_seed
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, available, load
 from seqtutor.errors import UserError, differences, unknown
 from seqtutor.files import prior_from, read_json, read_toml
-from seqtutor.optimum import Tilt, log_mean, mixed, tilt
+from seqtutor.objectives.optimum import Tilt, log_mean, mixed, tilt
 from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.priors.files import (
     check_fit,

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from seqtutor.domain import DataLine, Domain
-from seqtutor.encoding import family_of, with_end, wrong_length
 from seqtutor.errors import UserError
 from seqtutor.files import below_comments, check_tree, digest, found_from, read_bytes
 from seqtutor.plugin.contract import TERM
+from seqtutor.priors.encoding import family_of, with_end, wrong_length
 from seqtutor.rewards.outcomes import LARGEST
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")

@@ -14,11 +14,11 @@ from seqtutor import inference
 from seqtutor.arrays import Values
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, silent
 from seqtutor.errors import UserError, unknown
-from seqtutor.hits import PASSED, tokens_of
-from seqtutor.optimum import Tilt, tilt
+from seqtutor.objectives.optimum import Tilt, tilt
 from seqtutor.rewards import figures
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.transforms import Transform
+from seqtutor.runs.hits import PASSED, tokens_of
 
 if TYPE_CHECKING:
     from seqtutor.runs.evaluation import Evaluation

@@ -15,29 +15,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.budget import rate, share
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
-from seqtutor.limits import check_settings
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import Steps, credited
-from seqtutor.offline import Offline, open_record
-from seqtutor.optimiser import Adam
 from seqtutor.priors.model import LstmModel, Model
 from seqtutor.priors.policies import follow, frozen, starting_policy
 from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
 from seqtutor.priors.script import barring, script_of, within
-from seqtutor.proposals import rewritten, variations
-from seqtutor.replay import Batch, Replay, prior_mean, reward_of
+from seqtutor.records.offline import Offline, open_record
+from seqtutor.records.replay import Batch, Replay, prior_mean, reward_of
 from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import IDLE, Asked, new_scorer
 from seqtutor.rewards.versions import version_of
 from seqtutor.runs.alarms import PAID, Alarm, Watch
+from seqtutor.runs.budget import rate, share
 from seqtutor.runs.checkpoint import Stateful
 from seqtutor.runs.metrics import Row, doubts, known_mean, row_of
-from seqtutor.temperature import Dial
+from seqtutor.training.limits import check_settings
+from seqtutor.training.optimiser import Adam
+from seqtutor.training.proposals import rewritten, variations
+from seqtutor.training.temperature import Dial
 from seqtutor.vocabulary import PAD
 
 

@@ -14,7 +14,7 @@ from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.objectives import Objective, Reference
 from seqtutor.objectives.losses import Steps
-from seqtutor.plugins import line_of, place
+from seqtutor.plugin.installed import line_of, place
 
 B, LONGEST = 4, 256  # sequences of the trial, and steps of each at the most
 

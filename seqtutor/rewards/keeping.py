@@ -31,7 +31,7 @@ from seqtutor.errors import UserError
 from seqtutor.files import read_bytes, write_atomically
 from seqtutor.plugin import complaints
 from seqtutor.plugin.guard import Guarded
-from seqtutor.plugins import installed
+from seqtutor.plugin.installed import installed
 from seqtutor.priors import sampling
 from seqtutor.priors.files import digest
 from seqtutor.priors.model import Model

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from seqtutor.arrays import Values
 from seqtutor.domain import SequenceTerm
-from seqtutor.drawing import Source
-from seqtutor.encoding import rows_of
 from seqtutor.files import write_csv
+from seqtutor.priors.encoding import rows_of
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, logp_of
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import Scorer
+from seqtutor.runs.drawing import Source
 from seqtutor.runs.folder import figure_text
 
 

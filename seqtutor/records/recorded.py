@@ -11,10 +11,10 @@ import torch
 
 from seqtutor.arrays import Ids, Values
 from seqtutor.config import TrainConfig
-from seqtutor.offline import Offline
-from seqtutor.optimum import NORMAL, Estimate, effective
+from seqtutor.objectives.optimum import NORMAL, Estimate, effective
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, compared
+from seqtutor.records.offline import Offline
 from seqtutor.rewards.reward import Scores
 
 REFUSED, ROUGH = 30.0, 100.0  # effective samples below which an estimate is refused, and is called rough

@@ -23,11 +23,11 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain, TokenTerm
 from seqtutor.objectives import Objective, load_objective
 from seqtutor.objectives.losses import Steps, taken
-from seqtutor.objectives.trial import asked
 from seqtutor.priors.model import FORBIDDEN, LstmModel, Model
 from seqtutor.priors.policies import frozen
 from seqtutor.priors.sampling import sequence_mask
-from seqtutor.tuner import Tuner
+from seqtutor.testing.trial import asked
+from seqtutor.training.tuner import Tuner
 from seqtutor.vocabulary import EOS, PAD, Vocabulary
 
 LENGTH = 3

@@ -17,7 +17,7 @@ from seqtutor.config import MADE_BY, OF_PRIOR, STAGES, TrainConfig, flat, to_tom
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError, differences
 from seqtutor.hardware import give_back
-from seqtutor.plugins import released
+from seqtutor.plugin.installed import released
 from seqtutor.priors.files import check_same, digest
 from seqtutor.priors.model import Model
 from seqtutor.rewards.terms import settings_of, weighted_terms
@@ -26,7 +26,7 @@ from seqtutor.runs.checkpoint import Pace, check_state, load_checkpoint, save_ch
 from seqtutor.runs.folder import RunFolder, whole_rows
 from seqtutor.runs.metrics import Row
 from seqtutor.signals import whole
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 
 HARMLESS = ("samples", "best_of", "threads", "workers", "cache", "log_digests", MADE_BY)  # change no update
 Report = Callable[[Row], None]

@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from seqtutor import tuning
 from seqtutor.config import TrainConfig, changed
 from seqtutor.domain import Domain, load
-from seqtutor.drawing import texts_of
 from seqtutor.errors import UserError
 from seqtutor.files import prior_from, read_toml
 from seqtutor.hardware import computing
 from seqtutor.objectives import load_objective
-from seqtutor.objectives.trial import tried
 from seqtutor.priors.files import check_device, fitting_options, load_prior
 from seqtutor.rewards.tables import pinned, weighted_once
 from seqtutor.rewards.terms import check_kept, check_names
+from seqtutor.runs.drawing import texts_of
 from seqtutor.runs.folder import RunFolder, as_it_ran, new_folder
 from seqtutor.testing import rehearse
-from seqtutor.tuner import Tuner
+from seqtutor.testing.trial import tried
+from seqtutor.training import tuning
+from seqtutor.training.tuner import Tuner
 
 TRIED = 32  # samples of the prior that the plugin is tried on before a run
 

@@ -21,14 +21,14 @@ from torch.nn.utils.rnn import pad_sequence
 from seqtutor.arrays import Values
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
-from seqtutor.encoding import padded
 from seqtutor.errors import UserError
 from seqtutor.files import found_from
-from seqtutor.optimum import NORMAL, Estimate, log_mean
+from seqtutor.objectives.optimum import NORMAL, Estimate, log_mean
+from seqtutor.priors.encoding import padded
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, logp_of, sequence_mask
 from seqtutor.records import Record, check_digests, read_record
-from seqtutor.replay import STORED, Batch, Replay, reward_of
+from seqtutor.records.replay import STORED, Batch, Replay, reward_of
 from seqtutor.rewards.reward import Reward, Scores
 from seqtutor.rewards.scorer import Scorer
 

@@ -11,20 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqtutor import hits
 from seqtutor.arrays import Ids
-from seqtutor.optimum import Optimum, Tilt, best_of_n_kl
+from seqtutor.objectives.optimum import Optimum, Tilt, best_of_n_kl
 from seqtutor.priors.script import chosen
+from seqtutor.records.recorded import odds_of, of_record
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.surrogate import sentences
 from seqtutor.rewards.terms import weighted_terms
-from seqtutor.runs import evaluation
+from seqtutor.runs import evaluation, hits
 from seqtutor.runs.evaluation import DRAWS, best_of_n, comparison, kept_of
 from seqtutor.runs.folder import BEST, FILES, RunFolder
-from seqtutor.runs.recorded import odds_of, of_record
 from seqtutor.runs.report import render
 from seqtutor.runs.spread import spread
-from seqtutor.tuner import Tuner
+from seqtutor.training.tuner import Tuner
 
 COMPARED = 2000  # samples of each model, at most, that are read by both: the distance to prior and optimum
 HITS, PER_FAMILY = 100, 2  # items that a run hands over, and the most of one family; `seqtutor score` takes others

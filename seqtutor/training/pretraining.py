@@ -20,15 +20,15 @@ from torch import Tensor
 
 from seqtutor.config import PretrainConfig
 from seqtutor.domain import Domain
-from seqtutor.encoding import padded, with_end
 from seqtutor.errors import UserError, about
 from seqtutor.hardware import check_memory
 from seqtutor.inference.features import encoded
-from seqtutor.optimiser import Adam
+from seqtutor.priors.encoding import padded, with_end
 from seqtutor.priors.files import load_prior, save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, check_state, load_checkpoint, save_checkpoint
 from seqtutor.signals import whole
+from seqtutor.training.optimiser import Adam
 from seqtutor.vocabulary import PAD, SPECIAL
 
 T = TypeVar("T")

@@ -12,9 +12,9 @@ import numpy as np
 
 from seqtutor.arrays import Ids
 from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
-from seqtutor.encoding import family_of, misfit, rows_of
 from seqtutor.files import write_csv
 from seqtutor.plugin.complaints import written
+from seqtutor.priors.encoding import family_of, misfit, rows_of
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.runs.folder import figure_text
 from seqtutor.vocabulary import EOS

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from seqtutor.domain import Domain
-from seqtutor.encoding import fits, padded, with_end
 from seqtutor.errors import UserError
+from seqtutor.priors.encoding import fits, padded, with_end
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import logp_of, sequence_mask
-from seqtutor.replay import Batch, Replay, level
+from seqtutor.records.replay import Batch, Replay, level
 from seqtutor.rewards.scorer import Scorer
 
 PARENTS = 2  # stored items that are offered to `Domain.vary` for each variation wanted

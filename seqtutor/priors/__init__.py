@@ -1,0 +1,1 @@
+"""The models: what they read and write, sampling from them, primers, their files."""
