@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seqtutor.config import PretrainConfig, TrainConfig, build, changed, check_domain, check_seed, fitting, layered
+from seqtutor.config import PretrainConfig, TrainConfig, build, changed, check_same_domain, check_seed, fitting, layered
 from seqtutor.domain import Domain, available, load
 from seqtutor.errors import UserError, shortened, unknown
 from seqtutor.files import read_json, read_text, read_toml
@@ -149,7 +149,7 @@ def tune(
 def _over_run(run: str, given: Mapping[str, Any], domain: str) -> dict[str, Any]:
     """The settings of a run with what was given over them; `domain`: what the domain was said to be, empty for none."""
     read = read_toml(checked_run(Path(run)))
-    check_domain(run, read, domain)
+    check_same_domain(run, read, domain or read.get("domain", ""))
     if given.get("terms"):
         terms, weights = given_again(read.get("terms", {}), given["terms"], given.get("weights", {}))
         given = {**given, "terms": terms, "weights": weights}
@@ -279,10 +279,7 @@ def pretrain(
     **settings: Any,
 ) -> Path:
     """Learn a prior from texts, or from the domain's corpus -> its folder, for `tune(prior=...)`."""
-    from seqtutor.training import (
-        lessons,
-        pretraining,  # tuning must not wait for what they bring along
-    )
+    from seqtutor.training import lessons, pretraining  # tuning must not wait for what they bring along
 
     check_arguments(folder=folder, options=options, report=report)
     made = _made(domain, options) or load(str(domain), options)

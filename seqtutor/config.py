@@ -305,9 +305,9 @@ def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
     return TrainConfig(**{**flat(config), **changes})
 
 
-def check_domain(run: str, read: Mapping[str, Any], asked: str) -> None:
+def check_same_domain(run: str, read: Mapping[str, Any], asked: Any) -> None:
     """Raise UserError where another domain is `asked` for than the one of a run, whose settings were `read`."""
-    if asked and asked != read.get("domain"):
+    if asked != read.get("domain"):
         raise UserError(f"the run {run} is of domain '{read.get('domain')}', and keeps it: not '{asked}'")
 
 

@@ -158,11 +158,14 @@ def test_a_run_goes_on_as_what_it_is_where_it_is(prior):
     run = tune("letters", prior=prior, folder="run", **TINY)
     with pytest.raises(UserError, match="is of domain 'letters', and keeps it: not 'fixedletters'"):
         tune("fixedletters", resume="run", updates=3)
+    Path("other.toml").write_text('domain = "fixedletters"\nupdates = 3\n')
     with pytest.raises(UserError, match="a run goes on in its own folder, run: leave other out"):
         tune(resume="run", folder="other", updates=3)
     for words, said in (
         (["--output", "other"], "goes on in its own folder"),
         (["--domain", "fixedletters"], "is of domain 'letters', and keeps it"),
+        (["--domain", ""], "is of domain 'letters', and keeps it: not ''"),
+        (["--config", "other.toml"], "is of domain 'letters', and keeps it: not 'fixedletters'"),
     ):
         result = CliRunner().invoke(main, ["train", "--resume", "run", *words])
         assert result.exit_code == 1

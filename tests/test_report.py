@@ -652,8 +652,15 @@ def test_a_figure_that_should_be_near_real_items_is_judged_by_its_distance(tmp_p
     assert "Further from real items than before: steps." in page
     assert "Real items" in page
     assert "What steps says. (real items: 50.0 %)" in page
-    assert "50.0 % ± 2.1" in page.replace("\n", " ") or "50.0 %± 2.1" in page.replace(" ", "")
+    assert "50.0 % ± 2.1" in page
     assert page.index("nearer to real") != page.index("further from real")
+
+
+@pytest.mark.parametrize("halfwidth", [-1, None, 1e400])
+def test_a_page_is_made_where_nobody_knows_how_far_real_items_are_known(tmp_path: Path, halfwidth: float) -> None:
+    row = measure("steps", "near", True, (0.47, 0.01), (0.47, 0.01), (0.32, 0.01))
+    changed = [row | {"reference": 0.5, "reference_halfwidth": halfwidth}]
+    assert "(real items: 50 %)" in text(render(write_run(tmp_path, measures=changed), Tunes()))
 
 
 def test_without_a_reference_there_is_no_column_of_real_items(page: str) -> None:

@@ -48,6 +48,11 @@ def script(text, **table):
     return scorer_of({"program": [sys.executable, "-u", "program.py"], **table})
 
 
+def test_an_empty_kind_is_none():
+    with pytest.raises(UserError, match=r"kind in \[terms.mine\] is empty: name one, or leave it out"):
+        settings_of({"mine": {"kind": "", "lwo": 1}})
+
+
 # What works
 
 

@@ -14,7 +14,7 @@ import click
 
 from seqtutor.cli.options import DomainCommand, asked_of, config_file, config_options, gather, one_taste
 from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms
-from seqtutor.config import TrainConfig, build, check_domain, fitting, layered
+from seqtutor.config import TrainConfig, build, check_same_domain, fitting, layered
 from seqtutor.errors import UserError, UserStopped
 from seqtutor.files import read_toml
 
@@ -97,9 +97,11 @@ def _settings(asked: Asked, typed: dict[str, Any]) -> TrainConfig:
     file = config_file(asked.config, asked.resume)
     read = _read(file, terms, typed, asked.trust)
     if asked.resume:
-        check_domain(asked.resume, read, typed.get("domain", ""))
+        check_same_domain(asked.resume, read, typed.get("domain", read.get("domain")))
     if asked.resume and asked.config:
-        read = next_stage(read, _read(Path(asked.config), terms, typed, asked.trust))
+        stage = _read(Path(asked.config), terms, typed, asked.trust)
+        check_same_domain(asked.resume, read, stage.get("domain", read.get("domain")))
+        read = next_stage(read, stage)
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     return within_budget(settings, {*read, *typed})
 

@@ -127,6 +127,8 @@ def _settings(name: str, table: Any) -> TermSettings:
     kind = of_kind.pop("kind", "")
     if not isinstance(kind, str):
         raise UserError(f"kind in [terms.{name}] must be text, not {kind!r}")
+    if "kind" in table and not kind:
+        raise UserError(f"kind in [terms.{name}] is empty: name one, or leave it out")
     table = {key: value for key, value in table.items() if key != "kind" and key not in of_kind}
     for key in table:
         if key not in KEYS:

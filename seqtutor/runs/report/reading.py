@@ -38,7 +38,7 @@ class Figure:
     summary: str = ""
     weight: float | None = None  # of a term
     reference: float | None = None  # what real items have
-    reference_halfwidth: float = math.nan
+    reference_halfwidth: float = math.nan  # NaN: that is not known
     kept: Estimate = UNKNOWN  # of all samples, each by what it is worth of the optimum
 
     @property
@@ -282,13 +282,17 @@ def _figure(raw: dict[str, Any], better: str) -> Figure:
         summary=str(raw.get("summary", "")),
         weight=None if raw.get("weight") is None else _float(raw["weight"]),
         reference=None if raw.get("reference") is None else _float(raw["reference"]),
-        reference_halfwidth=_float(raw.get("reference_halfwidth")),
+        reference_halfwidth=_halfwidth(raw.get("reference_halfwidth")),
     )
 
 
 def _estimate(raw: dict[str, Any]) -> Estimate:
-    halfwidth = _float(raw.get("halfwidth"))
-    return Estimate(_float(raw.get("mean")), halfwidth if halfwidth >= 0 else math.nan)
+    return Estimate(_float(raw.get("mean")), _halfwidth(raw.get("halfwidth")))
+
+
+def _halfwidth(value: float | None) -> float:
+    halfwidth = _float(value)
+    return halfwidth if halfwidth >= 0 else math.nan
 
 
 def _float(value: float | None) -> float:
