@@ -110,6 +110,15 @@ def key(tonic: str) -> Key:
     return Key(sharps, mode)
 
 
+def mode(tonics: Sequence[int]) -> str:
+    """The mode that stands on these pitch classes of the frame.
+
+    >>> mode(BOTH), mode((9,)), mode((2,))
+    ('major', 'minor', 'dorian')
+    """
+    return next(name for name in FIFTHS if Key(0, name).tonics == tuple(tonics))
+
+
 def chord(tonics: Sequence[int] = BOTH) -> tuple[int, int, int]:
     """The pitch classes, in the frame, of the triad on the first of the tonics.
 

@@ -3,8 +3,8 @@
 A rule moves more than it speaks of: forms that return bring steps, and take leaps and variety of rhythm away. Of all
 models with the reward of the rules, the nearest to the prior whose figures are still those of real phrases is
 p exp(R + sum_k w_k f_k) / Z, f_k being a melody's part in a figure (`seqtutor.rewards.figures`). The w stand in
-`likeness.json`, of phrases of four bars and of sections of eight; `python -m seqtutor_music.fit` finds them anew. The
-rows that rules are to move (WANTED) are left to them.
+`likeness.json`, of phrases of four bars and of sections of eight, one file a metre and mode; `python -m
+seqtutor_music.fit` finds them anew. The rows that rules are to move (WANTED) are left to them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seqtutor_music import measures
 from seqtutor_music.events import OFF, Ids
-from seqtutor_music.keys import BOTH
+from seqtutor_music.keys import BOTH, mode
 from seqtutor_music.metre import COMMON, Metre
 
 Values = NDArray[np.float64]
@@ -36,7 +36,7 @@ MOST = 2.5  # nats; one to three real melodies in a hundred have more
 
 
 def likeness(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Values:
-    """sum_k w_k f_k, nats, MOST at most, at the last event; 0 in a metre of which nobody has found the w.
+    """sum_k w_k f_k, nats, MOST at most, at the last event; 0 in a metre or a mode of which nobody has found the w.
 
     >>> from seqtutor_music.events import batch
     >>> scale, chord = "C4 - D4 - E4 - F4 - G4 - F4 - E4 - D4 - " * 4, "C4 - E4 - G4 - E4 - " * 8
@@ -47,7 +47,7 @@ def likeness(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> V
     steps = np.zeros(ids.shape)
     last = (ids >= OFF).sum(axis=1) - 1
     events = ids[:, : last.max(initial=-1) + 1]  # padding says nothing of how long a melody is
-    if not (weights := table(events.shape[1] // metre.bar, metre)):
+    if not (weights := table(events.shape[1] // metre.bar, metre, tonics)):
         return steps
     found = parts(events, metre, tonics)
     worth = np.minimum(sum(weight * found[name] for name, weight in weights.items() if name in found), MOST)
@@ -72,26 +72,27 @@ def parts(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> dict
     return found
 
 
-def table(bars: int, metre: Metre = COMMON) -> Mapping[str, float]:
+def table(bars: int, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Mapping[str, float]:
     """The w of four bars, or of eight, whichever is nearer; none where nobody has found them.
 
     A figure is counted as often as a melody is long: in one that is twice as long each w is half.
     """
-    known = _tables(metre)
+    known = _tables(kept(metre, tonics))
     if not known or not bars:
         return {}
     nearest = min(known, key=lambda one: abs(one - bars))
     return {name: weight * nearest / bars for name, weight in known[nearest].items()}
 
 
-def kept(metre: Metre) -> Path:
-    """Where the w of a metre stand."""
-    return Path(__file__).parent / f"likeness{metre.kind}.json"
+def kept(metre: Metre, tonics: Sequence[int] = BOTH) -> Path:
+    """Where the w of a metre and a mode stand."""
+    named = "" if tuple(tonics) == BOTH else f"-{mode(tonics)}"
+    return Path(__file__).parent / f"likeness{metre.kind}{named}.json"
 
 
 @cache
-def _tables(metre: Metre) -> dict[int, dict[str, float]]:
-    if not kept(metre).is_file():
+def _tables(path: Path) -> dict[int, dict[str, float]]:
+    if not path.is_file():
         return {}
-    found = json.loads(kept(metre).read_text(encoding="utf-8"))
+    found = json.loads(path.read_text(encoding="utf-8"))
     return {int(bars): weights for bars, weights in found.items()}

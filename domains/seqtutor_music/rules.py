@@ -88,8 +88,8 @@ LIKENESS = Rule(
 )
 CHORDS = "a note of the chord on strong beats, and where a chord begins, earns 1; another note costs 1"
 # Weights of ours that differ in a minor key or a mode: on its tonic the prior ends in one melody of fifteen, tunes in
-# three of four. What holds the figures was found with the rules of a major key.
-OFF_MAJOR = {"cadence": 4.0, "opening": 1.0, "likeness": 0.0}
+# three of four.
+OFF_MAJOR = {"cadence": 4.0, "opening": 1.0}
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "default": (*OURS, QUOTING, LIKENESS),
     "paper": (*THEIRS, QUOTING._replace(weight=0.0)),
@@ -102,7 +102,8 @@ def terms(preset: str, progression: Sequence[Chord] = (), key: Key = HOME, metre
     for rule in PRESETS[preset]:
         name = rule.values.__name__
         weight = rule.weight if key.tonics == BOTH else OFF_MAJOR.get(name, rule.weight)
-        of_figures = rule is LIKENESS
+        if of_figures := rule is LIKENESS:
+            weight *= likeness.kept(metre, key.tonics).is_file()
         rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre, key.tonics), of_figures))
     if progression:
         fits = chord_tones(progression, key.shift, metre)

@@ -12,6 +12,7 @@ from seqtutor.runs.drawing import drawn, open_model
 from seqtutor_music import MusicDomain, fit, likeness, measures
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import batch
+from seqtutor_music.keys import Key
 from seqtutor_music.metre import COMMON, METRES
 
 STEPPING = "C4 - D4 - E4 - F4 - G4 - F4 - E4 - D4 - " * 4
@@ -46,12 +47,19 @@ def test_it_is_paid_by_the_table_at_the_last_event():
     assert not paid[0, :-1].any()
 
 
-@pytest.mark.parametrize("metre", [*METRES.values(), replace(COMMON, triplets=True)], ids=lambda metre: metre.kind)
-def test_each_table_names_figures_that_there_are(metre):
+in_each = pytest.mark.parametrize(
+    "metre", [*METRES.values(), replace(COMMON, triplets=True)], ids=lambda metre: metre.kind
+)
+
+
+@in_each
+@pytest.mark.parametrize("mode", ["major", "minor"])
+def test_each_table_names_figures_that_there_are(metre, mode):
+    tonics = Key(0, mode).tonics
     for bars in measures.BARS:
         steps = bars * metre.bar
-        named = set(likeness.parts(np.full((1, steps), 3), metre))
-        assert set(likeness.table(bars, metre)) == named
+        named = set(likeness.parts(np.full((1, steps), 3), metre, tonics))
+        assert set(likeness.table(bars, metre, tonics)) == named
 
 
 def test_in_a_melody_that_is_twice_as_long_a_weight_is_half():
@@ -65,6 +73,8 @@ def test_where_nobody_has_found_the_weights_nothing_is_paid():
     metre = replace(METRES["3/4"], triplets=True)
     assert not likeness.kept(metre).exists()
     assert not likeness.likeness(batch("C4 - - - E4 - - - G4 - - -"), metre).any()
+    assert likeness.likeness(batch(STEPPING)).any()
+    assert not likeness.likeness(batch(STEPPING), COMMON, Key(0, "locrian").tonics).any()
     names = [term.name for term in MusicDomain(MusicOptions(preset="paper")).terms()]
     assert "likeness" not in names
 
@@ -87,7 +97,7 @@ def test_the_weights_hold_the_figures_where_the_rules_lead():
 
 def test_the_fit_finds_weights_that_make_every_mean_0(monkeypatch, tmp_path):
     monkeypatch.setattr(fit, "DRAWS", 1500)
-    monkeypatch.setattr(likeness, "kept", lambda metre: tmp_path / "likeness.json")
+    monkeypatch.setattr(likeness, "kept", lambda metre, tonics: tmp_path / "likeness.json")
     monkeypatch.setattr(measures, "BARS", (4,))
     fit.main([])
     found = json.loads((tmp_path / "likeness.json").read_text(encoding="utf-8"))
@@ -95,3 +105,14 @@ def test_the_fit_finds_weights_that_make_every_mean_0(monkeypatch, tmp_path):
     ours = np.array(list(likeness.table(4).values()))
     same = np.corrcoef(list(found["4"].values()), ours)[0, 1]
     assert same > 0.8  # of a sixteenth of the draws
+
+
+def test_the_fit_of_a_mode_is_made_by_its_rules_and_kept_apart(monkeypatch, tmp_path):
+    monkeypatch.setattr(fit, "DRAWS", 300)
+    path = likeness.kept(COMMON, (9,))
+    monkeypatch.setattr(likeness, "kept", lambda metre, tonics: tmp_path / f"{tonics}.json")
+    monkeypatch.setattr(measures, "BARS", (4,))
+    fit.main(["minor"])
+    found = json.loads((tmp_path / "(9,).json").read_text(encoding="utf-8"))["4"]
+    assert set(found) == set(json.loads(path.read_text(encoding="utf-8"))["4"])
+    assert "C, E and G" not in found
