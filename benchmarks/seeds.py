@@ -56,11 +56,13 @@ def _away(runs: Sequence[dict[str, Any]], column: str) -> float:
 def _left(run: dict[str, Any]) -> str:
     """What a run has left to the optimum, and what its draws are worth of it."""
     gap, reward, best, kept = run["optimum"]["gap"], run["reward"], run["best_of"], run.get("kept")
+    share = run["optimum"]["share"]
     means = [f"{reward[key]['mean']:.2f}" for key in ("prior", "policy", "best_of_n")]
     told = (
         f"{run['updates']} updates: reward {means[0]} -> {means[1]} (best of {best} {means[2]}) at "
-        f"{run['kl']['sequence']:.2f} nats; left {gap['mean']:.2f} +- {gap['halfwidth']:.2f}, "
-        f"share {run['optimum']['share']:.2f}"
+        f"{run['kl']['sequence']:.2f} nats; "
+        + ("left unknown" if gap["mean"] is None else f"left {gap['mean']:.2f} +- {gap['halfwidth']:.2f}")
+        + ("" if share is None else f", share {share:.2f}")
     )
     if not kept:
         return told
