@@ -139,7 +139,7 @@ class TrainConfig:
     device: str = option("cpu", "Where to compute: cpu, or cuda.")
     precision: str = option(
         "auto",
-        "Of the network's body while learning; auto: bfloat16 where the processor is quicker in it.",
+        "Of the network's body while tuning; auto: bfloat16 where the processor is quicker in it.",
         ("auto", "float32", "bfloat16"),
         lasting=True,
     )

@@ -1,4 +1,4 @@
-"""What this machine computes with: its threads, the precision in which it learns quickest, its memory."""
+"""What this machine computes with: its threads, the precision in which it tunes quickest, its memory."""
 
 from __future__ import annotations
 

@@ -228,3 +228,24 @@ def test_of_sequences_that_are_compared_little_padding_is_read(monkeypatch):
     for row, figures in zip(tokens, zip(*found, strict=True), strict=True):
         alone = sampling.compared(policy, prior, row[None])
         torch.testing.assert_close(torch.stack(figures), torch.cat(alone), rtol=1e-5, atol=1e-5)
+
+
+@KINDS
+def test_under_autocast_the_policy_that_samples_is_the_one_that_is_recorded(kind):
+    """Rounded products are another policy by a hundredth of a nat; what it is, is what is stored, on every path alike."""
+    policy, narrow = POLICIES[kind], torch.autocast("cpu", torch.bfloat16)
+    rollout = sample(policy, PRIOR, 256, LENGTH, seeded(), None, narrow)
+    exact = [sampling.logp_of(model, rollout.tokens) for model in (policy, PRIOR)]
+    for found, wanted in zip((rollout.logp, rollout.prior_logp), exact, strict=True):
+        assert found.dtype == torch.float32
+        off = (found - wanted).abs()
+        assert 0 < off.max() < 0.1
+        assert (found - wanted)[rollout.mask].mean().abs() < 0.01
+    wide = sample(policy, PRIOR, 256, LENGTH, seeded())
+    torch.testing.assert_close(wide.logp, sampling.logp_of(policy, wide.tokens), rtol=0, atol=1e-5)
+
+
+def test_a_policy_that_is_the_prior_stays_it_under_autocast():
+    rollout = sample(PRIOR, PRIOR, 512, LENGTH, seeded(), None, torch.autocast("cpu", torch.bfloat16))
+    assert 0 <= rollout.kl.sum(-1).mean() < 1e-3
+    assert abs(float((rollout.logp - rollout.prior_logp).sum(-1).mean())) < 1e-2

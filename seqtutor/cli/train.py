@@ -139,7 +139,7 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
             f"{settings.domain}, objective {settings.objective}, temperature {settings.temperature:g}: {terms}"
         )
         threads = f"{tuner.config.threads} thread{'s' if tuner.config.threads > 1 else ''}"
-        console.print(f"computing with {threads}, learning in {tuner.config.precision}")
+        console.print(f"computing with {threads}, tuning in {tuner.config.precision}")
         console.print(sentence(tuner.config, tuner.scorer))
         for name, table in tuner.scorer.settings.items():
             unpaid = "; its weight is 0: it is not paid" if weights.get(name, "0") == "0" else ""

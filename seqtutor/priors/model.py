@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -67,17 +67,21 @@ class Model(nn.Module, ABC):
         """Of the weights as they stand: tokens (B,), state -> log-probabilities (B, V) of the next one, new state."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Log-probabilities (B, T, V), nats, of every next token along `tokens` (B, T)."""
-        return self.logits(self.hidden(tokens)).log_softmax(-1)
-
-    def action_values(self, tokens: Tensor) -> Tensor:
-        """V(s_t) + log pi(.|s_t) (B, T, V): the Q or Psi of every next token along `tokens` (B, T).
+        """Log-probabilities (B, T, V), nats, of every next token along `tokens` (B, T).
 
         Under autocast the body alone is narrow: what the heads say of a token must be exact to a hundredth of a nat.
         """
+        return self._exactly(lambda hidden: self.logits(hidden).log_softmax(-1), tokens)
+
+    def action_values(self, tokens: Tensor) -> Tensor:
+        """V(s_t) + log pi(.|s_t) (B, T, V): the Q or Psi of every next token along `tokens` (B, T); as `forward`."""
+        return self._exactly(self.valued, tokens)
+
+    def _exactly(self, heads: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
+        """What `heads` say of the hidden states along `tokens`, in the type of the weights."""
         hidden = self.hidden(tokens)
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.valued(hidden.to(next(self.parameters()).dtype))
+            return heads(hidden.to(next(self.parameters()).dtype))
 
     def valued(self, hidden: Tensor) -> Tensor:
         """The same of hidden states (..., H)."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from seqtutor.domain import Domain
 from seqtutor.hardware import check_memory
 from seqtutor.priors.model import Model
 from seqtutor.priors.script import Script, barring, chosen, script_of, within
+from seqtutor.priors.stepping import Step
 from seqtutor.vocabulary import BOS, EOS, PAD
 
 CHUNK = 256  # sequences that are sampled, or read by the prior, together
@@ -38,16 +41,25 @@ class Rollout:
 
 @torch.no_grad()
 def sample(
-    policy: Model, prior: Model, n: int, max_length: int, generator: torch.Generator, script: Script | None = None
+    policy: Model,
+    prior: Model,
+    n: int,
+    max_length: int,
+    generator: torch.Generator,
+    script: Script | None = None,
+    narrow: AbstractContextManager[Any] = nullcontext(),  # noqa: B008 - it holds nothing
 ) -> Rollout:
     """N sequences of at most `max_length` tokens from `policy`, beside what `prior` thinks of them.
 
     `script`: the steps that nobody chooses, and what may not be chosen at the others: both models are those given that.
+    `narrow`: the autocast under which their bodies are computed; the policy so computed is the one that samples.
     """
     tokens = _blank(policy, n, max_length)
     log_policy = torch.zeros(n, max_length, len(policy.vocabulary), device=tokens.device)
     length = 0
-    for active, last, logp in _steps(policy, n, max_length, generator, script=script):
+    with narrow:
+        step = policy.stepper()
+    for active, last, logp in _steps(policy, step, n, max_length, generator, script=script):
         tokens[active, length], log_policy[active, length] = last, logp
         length += 1
     tokens, log_policy = tokens[:, :length], log_policy[:, :length]
@@ -55,7 +67,8 @@ def sample(
     prior_logp, kl = torch.zeros_like(log_policy[..., 0]), torch.zeros_like(log_policy[..., 0])
     for start in range(0, n, CHUNK):  # so that not all of the prior's rows are held at once
         rows = slice(start, start + CHUNK)
-        log_prior = within(prior(tokens[rows]), barring(script, tokens[rows]))
+        with narrow:
+            log_prior = within(prior(tokens[rows]), barring(script, tokens[rows]))
         prior_logp[rows] = log_prior.gather(-1, tokens[rows][..., None])[..., 0]
         kl[rows] = exact_kl(log_policy[rows], log_prior)
     return Rollout(
@@ -83,7 +96,7 @@ def sample_tokens(
     `temperature`: of the softmax (1: the policy itself). `script`: as of `sample`.
     """
     tokens, length = _blank(policy, n, max_length), 0
-    for active, last, _ in _steps(policy, n, max_length, generator, temperature, script):
+    for active, last, _ in _steps(policy, policy.stepper(), n, max_length, generator, temperature, script):
         tokens[active, length] = last
         length += 1
     return tokens[:, :length]
@@ -118,6 +131,7 @@ def _blank(policy: Model, n: int, max_length: int) -> Tensor:
 
 def _steps(
     policy: Model,
+    step: Step,
     n: int,
     max_length: int,
     generator: torch.Generator,
@@ -132,7 +146,7 @@ def _steps(
     device = policy.device
     places = () if script is None else script.start(n, device)
     every = looks(device)
-    step, state, last = policy.stepper(), policy.start(n, max_length), torch.full((n,), BOS, device=device)
+    state, last = policy.start(n, max_length), torch.full((n,), BOS, device=device)
     active = torch.arange(n, device=device)
     ended = torch.zeros(n, dtype=torch.bool, device=device)
     for t in range(max_length):

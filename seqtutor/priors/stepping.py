@@ -26,25 +26,40 @@ def cells(model: LstmModel) -> Advance:
 
     The weights are laid out for one token at a time: every embedding times the first layer's input weights is a row of
     one table, the two products of any other layer are one, and tanh(x) = 2 sigmoid(2x) - 1 lets one sigmoid serve the
-    four gates.
+    four gates. Made under autocast they multiply what was read in its type; all else stays as the weights are.
     """
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     numbers = range(model.lstm.num_layers)
     layers = [[_doubled(getattr(model.lstm, f"{kind}_l{number}")) for kind in kinds] for number in numbers]
     into, first, *biases = layers[0]
-    read = _reading(model, into, biases[0] + biases[1])
-    deeper = [(torch.cat([into, over], 1), one + two) for into, over, one, two in layers[1:]]
+    times = _product(model.device.type)
+    with torch.autocast(model.device.type, enabled=False):
+        read = _reading(model, into, biases[0] + biases[1])
+    onwards = times(first)
+    deeper = [(times(torch.cat([into, over], 1)), one + two) for into, over, one, two in layers[1:]]
 
     def advance(tokens: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, State]:
         gates, places, streaks, rest = read(tokens, state[2 * len(layers) :])
-        after: State = _cell(gates.addmm_(state[0], first.T), state[1])
-        for layer, (weight, bias) in enumerate(deeper, start=1):
-            below, here = after[-2], state[2 * layer]
-            gates = F.linear(torch.cat([below, here], 1), weight, bias)
-            after += _cell(gates, state[2 * layer + 1])
+        after: State = _cell(onwards(state[0], gates), state[1])
+        for layer, (product, bias) in enumerate(deeper, start=1):
+            read_here = torch.cat([after[-2], state[2 * layer]], 1)
+            after += _cell(product(read_here, bias.expand(len(tokens), -1).clone()), state[2 * layer + 1])
         return after[-2], places, streaks, after + rest
 
     return advance
+
+
+def _product(device: str) -> Callable[[Tensor], Callable[[Tensor, Tensor], Tensor]]:
+    """Of weights (O, I): what adds x (B, I) times them to a sum (B, O), in its place; in autocast's type, if any."""
+    narrow = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+
+    def of(weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        if narrow is None:
+            return lambda x, total: total.addmm_(x, weight.T)
+        columns = weight.to(narrow).T.contiguous()
+        return lambda x, total: total.add_(x.to(narrow) @ columns)
+
+    return of
 
 
 def _reading(model: LstmModel, into: Tensor, bias: Tensor) -> Advance:

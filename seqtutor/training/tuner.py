@@ -135,9 +135,10 @@ class Tuner:
     def collect(self) -> Collected:
         """Let the policy write, vary the best that is stored, and ask what all of it is worth."""
         config, length = self.config, self.domain.max_length
-        count = round(getattr(self.settings, "vary", 0.0) * config.rollouts)
-        varied = variations(self.scorer, self.replay, count, self.rng(2))
-        rollout = sample(self.policy, self.prior, config.rollouts - len(varied), length, self.generator, self.script)
+        most = round(getattr(self.settings, "vary", 0.0) * config.rollouts)
+        varied = variations(self.scorer, self.replay, most, self.rng(2))
+        own = config.rollouts - len(varied)
+        rollout = sample(self.policy, self.prior, own, length, self.generator, self.script, self.narrow)
         self.sampler.load_state_dict(self.policy.state_dict())
         parts = [part.cpu().numpy() for part in (rollout.tokens, varied)]
         width = max(part.shape[1] for part in parts)
