@@ -232,7 +232,7 @@ def test_of_sequences_that_are_compared_little_padding_is_read(monkeypatch):
 
 @KINDS
 def test_under_autocast_the_policy_that_samples_is_the_one_that_is_recorded(kind):
-    """Rounded products are another policy by a hundredth of a nat; what it is, is what is stored, on every path alike."""
+    """Rounded products are another policy by a hundredth of a nat, and that one's probabilities are what is stored."""
     policy, narrow = POLICIES[kind], torch.autocast("cpu", torch.bfloat16)
     rollout = sample(policy, PRIOR, 256, LENGTH, seeded(), None, narrow)
     exact = [sampling.logp_of(model, rollout.tokens) for model in (policy, PRIOR)]
