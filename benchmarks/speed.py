@@ -70,6 +70,7 @@ def main() -> None:
     print(f"{'model':<8}{'work':<26}{'tokens/s':>10}{'bound':>10}{'share':>8}")
     works = (
         ("sampling", 1, sampled, wide),
+        ("the same in bfloat16", 1, partial(sampled, narrow=True), narrow),
         ("pre-training", 3, trained, wide),
         ("the same in bfloat16", 3, partial(trained, narrow=True), narrow),
     )
@@ -82,10 +83,10 @@ def main() -> None:
             print(f"{layers}x512   {work:<26}{speed:>10,.0f}{bound:>10,.0f}{speed / bound:>8.2f}", flush=True)
 
 
-def sampled(model: LstmModel, sequences: list[list[int]]) -> int:
-    """Sample 512 sequences whose lengths are those of real molecules; returns the real tokens."""
+def sampled(model: LstmModel, sequences: list[list[int]], *, narrow: bool = False) -> int:
+    """Sample 512 sequences whose lengths are those of real molecules, as a run does; returns the real tokens."""
     lengths = torch.tensor([len(s) for s in sequences[:512]])
-    forced = SteppedLengths(model, lengths)
+    forced = SteppedLengths(model, lengths, narrow)
     tokens = sample_tokens(forced, 512, 100, torch.Generator().manual_seed(0))
     count = int((tokens != PAD).sum())
     if count != int(lengths.sum()):
@@ -96,10 +97,10 @@ def sampled(model: LstmModel, sequences: list[list[int]]) -> int:
 class SteppedLengths(LstmModel):
     """The same work as the model's, ended at given lengths: an untrained model's own lengths would mean nothing."""
 
-    def __init__(self, model: LstmModel, lengths: torch.Tensor) -> None:
+    def __init__(self, model: LstmModel, lengths: torch.Tensor, narrow: bool) -> None:
         super().__init__(model.vocabulary, embedding=128, hidden=512, layers=model.lstm.num_layers)
         self.load_state_dict(model.state_dict())
-        self.lengths = lengths
+        self.lengths, self.narrow = lengths, narrow
 
     def start(self, batch: int, length: int) -> State:
         """The model's start, and the lengths that are left as one more part of the state."""
@@ -107,7 +108,8 @@ class SteppedLengths(LstmModel):
 
     def stepper(self) -> Step:
         """The model's step; EOS is certain at the given length and impossible before."""
-        step, t = super().stepper(), 0
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.narrow):
+            step, t = super().stepper(), 0
         only_end = torch.where(torch.arange(len(self.vocabulary)) == EOS, 0.0, -1e9)
 
         def stepped(tokens: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
