@@ -134,11 +134,10 @@ class Tuner:
 
     def collect(self) -> Collected:
         """Let the policy write, vary the best that is stored, and ask what all of it is worth."""
-        config, length = self.config, self.domain.max_length
-        most = round(getattr(self.settings, "vary", 0.0) * config.rollouts)
+        size, length = self.config.rollouts, self.domain.max_length
+        most, script = round(getattr(self.settings, "vary", 0.0) * size), self.script
         varied = variations(self.scorer, self.replay, most, self.rng(2))
-        own = config.rollouts - len(varied)
-        rollout = sample(self.policy, self.prior, own, length, self.generator, self.script, self.narrow)
+        rollout = sample(self.policy, self.prior, size - len(varied), length, self.generator, script, self.narrow)
         self.sampler.load_state_dict(self.policy.state_dict())
         parts = [part.cpu().numpy() for part in (rollout.tokens, varied)]
         width = max(part.shape[1] for part in parts)
