@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 COLUMNS = ("prior", "policy", "kept")
+RARE = 1e-3  # a share of less than this says nothing of how far a figure is
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
 
 def _away(runs: Sequence[dict[str, Any]], column: str) -> float:
     """The median distance of a column's figures from the real ones, as a share of these, over figures and runs."""
-    rows = [row for run in runs for row in run["measures"] if row["reference"] and _known(row, column)]
+    rows = [row for run in runs for row in run["measures"] if abs(row["reference"] or 0) > RARE and _known(row, column)]
     return float(np.median([abs(row[column]["mean"] / row["reference"] - 1) for row in rows])) if rows else np.nan
 
 

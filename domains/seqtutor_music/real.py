@@ -9,6 +9,7 @@ prior becomes these phrases.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,16 @@ def _row(figure: Measure, tunes: Ids) -> dict[str, float]:
     concerned = figure.weights > 0
     low, high = np.quantile(figure.values[concerned] / figure.weights[concerned], [0.01, 0.99])
     row = {"mean": figure.mean, "halfwidth": some.halfwidth, "low": float(low), "high": float(high)}
-    return {key: round(value, 4) for key, value in row.items() if np.isfinite(value)}  # one tune alone has no spread
+    return {key: _rounded(value) for key, value in row.items() if np.isfinite(value)}  # one tune alone has no spread
+
+
+def _rounded(value: float) -> float:
+    """To four decimals, or two digits where those would say less.
+
+    >>> _rounded(0.123456), _rounded(0.0000345), _rounded(0.0)
+    (0.1235, 3.4e-05, 0.0)
+    """
+    return round(value, max(4, 1 - math.floor(math.log10(abs(value))))) if value else 0.0
 
 
 def figures(found: list[tuple[int, list[str]]], metre: Metre = COMMON) -> dict[str, dict[str, float]]:

@@ -47,7 +47,7 @@ def sample(
     max_length: int,
     generator: torch.Generator,
     script: Script | None = None,
-    narrow: AbstractContextManager[Any] = nullcontext(),  # noqa: B008 - it holds nothing
+    narrow: AbstractContextManager[Any] | None = None,
 ) -> Rollout:
     """N sequences of at most `max_length` tokens from `policy`, beside what `prior` thinks of them.
 
@@ -57,7 +57,7 @@ def sample(
     tokens = _blank(policy, n, max_length)
     log_policy = torch.zeros(n, max_length, len(policy.vocabulary), device=tokens.device)
     length = 0
-    with narrow:
+    with narrow or nullcontext():
         step = policy.stepper()
     for active, last, logp in _steps(policy, step, n, max_length, generator, script=script):
         tokens[active, length], log_policy[active, length] = last, logp
@@ -67,7 +67,7 @@ def sample(
     prior_logp, kl = torch.zeros_like(log_policy[..., 0]), torch.zeros_like(log_policy[..., 0])
     for start in range(0, n, CHUNK):  # so that not all of the prior's rows are held at once
         rows = slice(start, start + CHUNK)
-        with narrow:
+        with narrow or nullcontext():
             log_prior = within(prior(tokens[rows]), barring(script, tokens[rows]))
         prior_logp[rows] = log_prior.gather(-1, tokens[rows][..., None])[..., 0]
         kl[rows] = exact_kl(log_policy[rows], log_prior)

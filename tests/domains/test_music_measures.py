@@ -154,5 +154,7 @@ def test_the_interval_of_real_tunes_knows_that_phrases_of_one_tune_are_alike():
 
     assert halfwidth(0, 1, 2) == pytest.approx(1.96 * (3 / 2 * (1 + 1 + 4) / 9) ** 0.5 / 3, abs=1e-4)
     assert halfwidth(0, 0, 1) == pytest.approx(1.96 * (2 * (4 + 4) / 9) ** 0.5 / 3, abs=1e-4)
+    rare = real(4)["notes excessively repeated"]  # four tunes have it: an interval around 0 would say that none may
+    assert 0 < rare["mean"] < rare["halfwidth"] < 1e-4
     row = next(m for m in C.measure([" ".join(home)]) if m.name == "last note on the tonic")
     assert row.reference_halfwidth == real(4)[row.name]["halfwidth"] > 0.01
