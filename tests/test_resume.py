@@ -68,10 +68,14 @@ def test_a_stop_at_a_random_update_changes_no_bit(name, objective, tmp_path):
     compare(tmp_path, random.Random(f"{name} {objective}").randrange(1, UPDATES), name, objective)
 
 
+SCREENED = {"vary": 0.5, "screen": 4, "priority": "reward"}
+
+
 @pytest.mark.parametrize(
-    "more", [{"vary": 0.25, "priority": "reward"}, {"kl_budget": 0.05}, {"vary": 0.5, "oracle_calls": 6}]
+    "more", [{"vary": 0.25, "priority": "reward"}, {"kl_budget": 0.05}, {"vary": 0.5, "oracle_calls": 6}, SCREENED]
 )
-def test_variations_a_budget_of_kl_and_one_of_calls_resume_as_well(more, tmp_path):
+def test_variations_a_budget_of_kl_and_one_of_calls_resume_as_well(more, tmp_path, monkeypatch):
+    monkeypatch.setattr("seqtutor.training.screening.LEAST", 5)
     whole, again = compare(tmp_path, 2, "molecules", "psi", **more)
     assert again.scorer.calls == len(ledger(RunFolder(tmp_path / "whole")).splitlines()) - 1 > 0
     assert whole.scorer.spent == ("oracle_calls" in more)

@@ -71,16 +71,20 @@ class Answers:
         """Look up what is on disk of `texts`, and give the workers what is open; older questions are forgotten."""
         self.drop()
         self.before, self.recent = self.recent, []
+        self.recall(texts)
         for term in self.terms:
-            unheard = list(dict.fromkeys(text for text in texts if text not in self.known[term.name]))
-            self._stored(term.name, unheard)
-            open_questions = [text for text in unheard if text not in self.known[term.name]]
+            open_questions = list(dict.fromkeys(text for text in texts if text not in self.known[term.name]))
             if open_questions and term.name in self.here:
                 self.kept[term.name] = open_questions
             elif open_questions:
                 self.pools[term.name].add(term.name, open_questions)
         for pool in self.distinct:
             pool.feed()
+
+    def recall(self, texts: Sequence[str]) -> None:
+        """Look up what is on disk of `texts`."""
+        for term in self.terms:
+            self._stored(term.name, [text for text in dict.fromkeys(texts) if text not in self.known[term.name]])
 
     def poll(self) -> None:
         """Take the answers that have come, without waiting, and give the workers more to do.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,4 +50,12 @@ class Payment:
                 if scores.totals[i] > 0:  # less of what costs would be a gain
                     shares[i] *= PENALTIES[self.penalty](self.members[family] / self.size)
                 self.members[family] += not scores.repeated[i]
+        return shares
+
+    def left(self, domain: Domain, texts: Sequence[str]) -> Values:
+        """(N,): the share of its reward that a new text of each family would be paid now, if it were a member."""
+        shares: Values = np.ones(len(texts))
+        if self.size:
+            full = [self.members[domain.family(text)] / self.size for text in texts]
+            shares[:] = [PENALTIES[self.penalty](fullness) for fullness in full]
         return shares

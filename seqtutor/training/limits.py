@@ -16,6 +16,8 @@ def check_settings(config: TrainConfig, domain: Domain) -> None:
             raise UserError(f"{name} is {share}, but domain '{domain.name}' offers none; set it to 0")
         if share and domain.template():
             raise UserError(f"{name} is {share}, and the options say what every item has: set one of them to nothing")
+    if (screen := getattr(config.settings, "screen", 1)) > 1 and not config.settings.vary:
+        raise UserError(f"screen is {screen}, and vary is 0: nothing is varied, so nothing is screened; set vary to .3")
     if config.log and domain.template():
         raise UserError("a record is learnt from as it stands, and the options say what every item has: leave one out")
     if config.family_size and not domain.offers("family"):

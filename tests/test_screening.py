@@ -1,0 +1,133 @@
+"""Which variations are asked about: those of which the scored texts foresee the most."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from letters import LettersDomain, Options
+from test_tuning import tuner_of
+
+from seqtutor import SequenceTerm
+from seqtutor.config import TrainConfig
+from seqtutor.errors import UserError
+from seqtutor.training.limits import check_settings
+from seqtutor.training.proposals import variations
+from seqtutor.training.screening import COUNTED, LEAST, WIDTH, alike, promising, scored, spectra
+
+WORDS = LettersDomain(Options(longest=9))
+
+
+def all_words(length: int) -> list[str]:
+    return [word for word in map("".join, itertools.product("abc", repeat=length)) if "cc" not in word]
+
+
+def scorer_that_knows(texts, **more):
+    """The scorer of a run that has been told what those texts are worth."""
+    scorer = tuner_of(domain=WORDS, **more).scorer
+    tokens = np.zeros((len(texts), WORDS.max_length), np.int64)
+    for row, text in zip(tokens, texts, strict=True):
+        row[: len(text) + 1] = [*WORDS.vocabulary.encode(list(text)), 2]
+    scorer.score(tokens, np.zeros(len(texts), bool))
+    return scorer
+
+
+def grams(text: str, most: int = 4) -> Counter[str]:
+    """Each run of 1 to `most` letters with how often it comes, the plain way."""
+    return Counter(text[i : i + n] for n in range(1, most + 1) for i in range(len(text) - n + 1))
+
+
+@pytest.mark.parametrize(
+    "pair", [("abcab", "abcab"), ("abab", "ababab"), ("abc", "ba"), ("a", "bbbb"), ("aaaaaaa", "aaa")]
+)
+def test_two_texts_are_alike_by_the_runs_that_both_have(pair):
+    one, other = map(grams, pair)
+    capped = [Counter({run: min(often, COUNTED) for run, often in count.items()}) for count in (one, other)]
+    expected = (capped[0] & capped[1]).total() / (capped[0] | capped[1]).total()
+    rows = spectra(WORDS, pair)
+    assert alike(rows[:1], rows[1:])[0, 0] == pytest.approx(expected)
+
+
+def test_a_spectrum_belongs_to_its_text_and_not_to_the_batch():
+    texts = ["abcab", "ab", "bbbbbbbb"]
+    together = spectra(WORDS, texts)
+    assert together.shape == (3, COUNTED * WIDTH)
+    for row, text in zip(together, texts, strict=True):
+        np.testing.assert_array_equal(row, spectra(WORDS, [text])[0])
+
+
+def test_what_promises_most_comes_first():
+    """The reward counts different letters; half of the words of six letters are scored, the others are foreseen."""
+    texts = all_words(6)
+    rng = np.random.default_rng(0)
+    rng.shuffle(texts)
+    known, new = texts[: len(texts) // 2], texts[len(texts) // 2 :]
+    scorer = scorer_that_knows(known)
+    order = promising(scorer, new, np.random.default_rng(1))
+    assert sorted(order) == sorted(new)
+    variety = [len(set(text)) for text in order]
+    third = len(order) // 3
+    assert np.mean(variety[:third]) > np.mean(variety[-third:]) + 0.5
+    assert order == promising(scorer, new, np.random.default_rng(1))
+
+
+def test_little_that_is_scored_foresees_nothing():
+    texts = all_words(5)
+    scorer = scorer_that_knows(texts[: LEAST - 1])
+    assert promising(scorer, texts[LEAST:], np.random.default_rng(0)) == texts[LEAST:]
+    assert promising(scorer_that_knows(texts), [], np.random.default_rng(0)) == []
+
+
+def test_only_terms_that_are_asked_are_foreseen():
+    """`rises`, which is paid letter by letter, belongs to a spelling and is known without asking."""
+    scorer = scorer_that_knows(all_words(3))
+    texts, worth = scored(scorer)
+    assert texts == sorted(all_words(3))
+    variety = next(term for term in scorer.terms if term.name == "variety")
+    np.testing.assert_allclose(worth, variety.weight * np.array(variety.values(texts)))
+
+
+def test_a_text_that_failed_is_not_learnt_from():
+    scorer = scorer_that_knows(all_words(3))
+    scorer.answers.known["variety"]["aaa"] = float("nan")
+    texts, worth = scored(scorer)
+    assert "aaa" not in texts
+    assert len(texts) == len(worth) == len(all_words(3)) - 1
+
+
+def test_a_full_family_promises_nothing():
+    texts = all_words(6)
+    scorer = scorer_that_knows(texts[::2], family_size=10, family_least=-10.0)
+    scorer.payment.members = Counter(a=10)
+    order = promising(scorer, [text for text in texts[1::2] if text[0] in "ab"], np.random.default_rng(0))
+    worth = [text[0] == "b" and len(set(text)) > 0 for text in order]
+    assert worth == sorted(worth, reverse=True)
+
+
+def test_of_many_variations_the_promising_are_asked():
+    """Each of eight times as many earns less, on average, than the few that were chosen of them."""
+
+    class Pairs(LettersDomain):
+        def terms(self):
+            return [
+                SequenceTerm("pairs", 1.0, "how often ab comes", "tests", lambda texts: [t.count("ab") for t in texts])
+            ]
+
+    words = Pairs(Options(longest=13))
+    tuner = tuner_of("tb", domain=words, rollouts=64, temperature=1.0, priority="reward", vary=0.25)
+    while len(tuner.scorer.seen) < 2 * LEAST:
+        tuner.step()
+    earned = {}
+    for screen in (1, 8):
+        rows = [variations(tuner.scorer, tuner.replay, 16, np.random.default_rng(seed), screen) for seed in range(20)]
+        texts = [text for some in rows for row in some.numpy() if (text := tuner.scorer.text(row))]
+        assert not tuner.scorer.seen & set(texts)
+        earned[screen] = np.mean([text.count("ab") for text in texts])
+    assert earned[8] > earned[1] + 0.5
+
+
+def test_screening_without_variations_is_refused():
+    with pytest.raises(UserError, match="screen is 8, and vary is 0: nothing is varied, so nothing is screened"):
+        check_settings(TrainConfig(domain="letters", objective="tb", screen=8), WORDS)
