@@ -109,6 +109,7 @@ def test_the_command_prints_a_table_and_writes_the_rest_beside(tmp_path, monkeyp
     ("args", "said"),
     [
         (["music", "C4 - X9"], "event 3 is 'X9'"),
+        (["molecules", "missing.smi"], "nor is there a file of that name"),
         (["nothing", "C4"], "no prior is called 'nothing'"),
         (["music", "C4", "--tonic", "H"], "unknown tonic 'H'"),
     ],

@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import dropwhile, islice
@@ -82,17 +83,27 @@ class Table:
 
 
 def read(path: Path, prepare: Preparation) -> Iterator[DataLine]:
-    """The molecules of a file, or of each file of these kinds in a folder, as canonical SMILES, each once."""
+    """The molecules of a file, or of each file of these kinds in a folder, as canonical SMILES, each once.
+
+    A file of a folder that cannot be read is left out, with the reason.
+    """
     places: dict[str, str] = {}
-    for file in _files(path) if path.is_dir() else [path]:
-        for line in _read_file(file, prepare):
-            if line.text is None:
-                yield line
-            elif line.text in places:
-                yield replace(line, text=None, problem=f"the same molecule as {places[line.text]}")
-            else:
-                places[line.text] = line.where
-                yield line
+    for line in _folder(path, prepare) if path.is_dir() else _read_file(path, prepare):
+        if line.text is None:
+            yield line
+        elif line.text in places:
+            yield replace(line, text=None, problem=f"the same molecule as {places[line.text]}")
+        else:
+            places[line.text] = line.where
+            yield line
+
+
+def _folder(path: Path, prepare: Preparation) -> Iterator[DataLine]:
+    for file in _files(path):
+        try:
+            yield from _read_file(file, prepare)
+        except UserError as error:
+            yield DataLine(file.name, None, str(error))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -143,6 +154,8 @@ def _text(path: Path) -> str:
         raise UserError(f"cannot unpack {path}: {error}") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # as a spreadsheet's "Unicode text"
+        return data.decode("utf-16", errors="replace")
     if b"\0" in data:
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise UserError(f"{path} is not a text file (byte 0x00 in line {line})")

@@ -98,18 +98,19 @@ def _ids(domain: Domain, tokens: list[str]) -> Tensor:
 def items_of(domain: Domain, word: str, *, alone: bool = False) -> list[str]:
     """The texts that are meant: those of a file that exists, else the word itself. Raises UserError where none is.
 
-    `alone`: in a file with one item that can be read the others, which cannot, do not matter.
+    `alone`: it may be the beginning of an item; in a file with one that can be read the others, which cannot, do not
+    matter. Else texts are as the domain itself writes them, without the marks of a file.
     """
     path = from_home(word) if len(word) <= LONGEST_NAME else None
     if path is None or not path.is_file():
         if path is not None and path.is_dir():
             raise UserError(f"{word} is a folder; give a file that holds one item")
         try:
-            domain.encode(word)
+            tokens = domain.encode(word)
+            return [word if alone else domain.decode(tokens)]
         except UserError as error:
             no_file = "" if " " in word else "; nor is there a file of that name"
             raise UserError(f"{error}{no_file}") from error
-        return [word]
     lines = list(domain.read(path))
     good = [line.text for line in lines if line.text is not None]
     if alone and len(good) > 1:
@@ -119,4 +120,4 @@ def items_of(domain: Domain, word: str, *, alone: bool = False) -> list[str]:
             raise UserError(f"{line.where}: {line.problem}")
     if not lines:
         raise UserError(f"{word} is empty: it holds no item of domain '{domain.name}'")
-    return good
+    return good if alone else [domain.decode(domain.encode(text)) for text in good]

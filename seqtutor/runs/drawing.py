@@ -223,8 +223,8 @@ def choose(
     found = tilt(reward, c, odds)
     rows = found.keep(n, seed)
     if not len(rows):
-        few = 2 * math.ceil(draws * n / found.effective) if found.effective else 0  # the few that count most weigh less
-        needed = f"some {few:,} draws of each" if few else "a reward that can be computed"
+        few = 2 * math.ceil(draws * n / found.effective) if found.effective else 0  # more draws find what weighs more
+        needed = f"{few:,} draws of each or several times that" if few else "a reward that can be computed"
         raise UserError(
             f"{n * draws:,} draws are worth {found.effective:.1f} of the optimum at temperature {c:g}, too few to keep "
             f"{n}: that needs {needed}, or a larger --reward-temperature"

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from zlib import crc32
 
 import numpy as np
-from scipy.linalg import solve
 
 from seqtutor.arrays import Values
 from seqtutor.domain import Domain
@@ -63,7 +62,7 @@ def foreseen(rows: Values, worth: Values, others: Values) -> Values:
     array([0.99, 0.14])
     """
     covariance = alike(rows, rows) + NOISE * np.eye(len(rows))
-    weights = solve(covariance, worth - worth.mean(), assume_a="pos")
+    weights = np.linalg.solve(covariance, worth - worth.mean())
     return np.asarray(worth.mean() + alike(others, rows) @ weights)
 
 

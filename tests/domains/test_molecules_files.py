@@ -179,6 +179,22 @@ def test_a_folder_is_all_its_files(tmp_path):
     assert [(line.where, line.text) for line in DOMAIN.read(tmp_path)] == [("a.txt:1", "CO"), ("b.smi:1", "CC")]
 
 
+def test_a_file_of_a_folder_that_cannot_be_read_is_left_out_with_the_reason(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"CC\n\0")
+    (tmp_path / "b.smi").write_text("CC\n")
+    bad, good = DOMAIN.read(tmp_path)
+    assert (bad.where, bad.text, good.text) == ("a.csv", None, "CC")
+    assert "not a text file" in bad.problem
+
+
+def test_text_as_a_spreadsheet_writes_it_is_read(tmp_path):
+    rows = "smiles\tname\nCCO\tethanol\n"
+    for name, encoding in (("le.txt", "utf-16-le"), ("be.txt", "utf-16-be")):
+        (tmp_path / name).write_bytes(("\ufeff" + rows).encode(encoding))
+        (line,) = DOMAIN.read(tmp_path / name)
+        assert (line.text, line.name) == ("CCO", "ethanol")
+
+
 def test_an_empty_file_has_no_lines(tmp_path):
     assert reading(tmp_path, "empty.smi", "") == []
 
