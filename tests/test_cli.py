@@ -503,7 +503,7 @@ def test_a_temperature_of_nothing_is_refused(prior):
 
 
 def test_a_primer_that_is_too_long_or_unknown_is_refused(prior):
-    assert "the primer has 4 tokens and an item at most 4: nothing is left" in refuse(
+    assert "the primer has 4 tokens and an item at most 4 tokens: nothing is left" in refuse(
         "generate", prior, "--primer", "abab"
     )
     assert "the vocabulary has no token 'x' (token 2 of 'ax')" in refuse("generate", prior, "--primer", "ax")

@@ -76,12 +76,15 @@ def test_of_a_file_with_one_item_that_can_be_read_the_others_do_not_matter(tmp_p
         ({"revise": TUNE, "keep": "one"}, "such as 1-2,4, not 'one'"),
         ({"revise": TUNE, "keep": "9" * 5000}, "such as 1-2,4, not '9{57}...'$"),
         ({"revise": TUNE, "keep": "1-2"}, "nothing is left to write"),
-        ({"revise": "C4 -", "keep": "1"}, "the item to revise has 2 tokens; here an item has 32"),
+        (
+            {"revise": "C4 -", "keep": "1"},
+            r"revise has 2 tokens (0.125 parts.; here an item has 32 tokens (2 parts",
+        ),
         ({"primer": "tune.mid"}, "event 1 is 'tune.mid'.*; nor is there a file of that name"),
         ({"primer": "C" + "9" * 5000}, "event 1 is 'C9{56}...'; an event is"),
         (
             {"primer": TUNE},
-            "the primer has 32 tokens and an item at most 32: nothing is left to write; give a shorter one",
+            r"the primer has 32 tokens (2 parts. and an item at most 32 tokens (2 parts.: nothing is left to write",
         ),
     ],
 )

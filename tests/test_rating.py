@@ -115,7 +115,7 @@ def test_who_answers_by_a_coin_is_told(tmp_path):
     assert SHAKY == 0.6
 
 
-def test_what_cannot_be_compared_is_one_line(tmp_path):
+def test_what_cannot_be_compared_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="there are 1 items to compare, and it takes two"):
         Session(LettersDomain(), {"prior": ["a"]}, tmp_path / "v", "anna", np.random.default_rng(0))
     with pytest.raises(UserError, match="a rater needs a name: --rater anna, say"):
@@ -127,6 +127,10 @@ def test_what_cannot_be_compared_is_one_line(tmp_path):
             Session(LettersDomain(), {"prior": ["a", "b"]}, tmp_path / "v", name, np.random.default_rng(0))
     with pytest.raises(UserError, match=r"there is no folder .*no for the votes; name another file with --votes"):
         session(tmp_path / "no" / "v")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda path, mode: False)
+        with pytest.raises(UserError, match=r"cannot write the votes to .*v: no permission"):
+            session(tmp_path / "v")
     append(tmp_path / "m", Vote("music", "anna", "a", "b", "a"))
     with pytest.raises(UserError, match="is a vote on items of domain 'music', not of 'letters'"):
         session(tmp_path / "m")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +67,8 @@ class Session:
             raise UserError(f"there are {items} items to compare, and it takes two: the model writes no more")
         if not self.path.parent.is_dir():
             raise UserError(f"there is no folder {self.path.parent} for the votes; name another file with --votes")
+        if not os.access(self.path if self.path.exists() else self.path.parent, os.W_OK):
+            raise UserError(f"cannot write the votes to {self.path}: no permission; name another file with --votes")
         if self.path.exists():
             found = read(self.path, self.domain.name)
             if found.problems and not found.rows:

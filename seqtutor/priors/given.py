@@ -33,8 +33,9 @@ def given_steps(domain: Domain, primer: str = "", revise: str = "", keep: str = 
     ids = _ids(domain, tokens_of(domain, primer))
     if len(ids) >= domain.max_length:
         raise UserError(
-            f"the primer has {len(ids)} tokens and an item at most {domain.max_length}: nothing is left to write; "
-            f"give a shorter one, or make items longer by an option of the domain (seqtutor generate {domain.name} -h)"
+            f"the primer has {_extent(domain, len(ids))} and an item at most {_extent(domain, domain.max_length)}: "
+            f"nothing is left to write; give a shorter one, or make items longer by an option of the domain "
+            f"(seqtutor generate {domain.name} -h)"
         )
     return Fixed(ids)
 
@@ -44,7 +45,8 @@ def _kept(domain: Domain, tokens: list[str], keep: str) -> Tensor:
         raise UserError(f"--revise needs items of a fixed length, and those of domain '{domain.name}' end anywhere")
     if len(tokens) != domain.max_length:
         raise UserError(
-            f"the item to revise has {len(tokens)} tokens; here an item has {domain.max_length}: "
+            f"the item to revise has {_extent(domain, len(tokens))}; here an item has "
+            f"{_extent(domain, domain.max_length)}: "
             f"make items as long by an option of the domain (seqtutor generate {domain.name} -h)"
         )
     count = -(-domain.max_length // domain.unit)
@@ -88,6 +90,11 @@ def tokens_of(domain: Domain, word: str) -> list[str]:
     """The tokens of one item, typed or in a file."""
     (item,) = items_of(domain, word, alone=True)
     return domain.encode(item)
+
+
+def _extent(domain: Domain, tokens: int) -> str:
+    """So many tokens in words, with the parts that `--keep` counts where these are another thing."""
+    return f"{tokens} tokens" + (f" ({tokens / domain.unit:g} parts)" if domain.unit > 1 else "")
 
 
 def _ids(domain: Domain, tokens: list[str]) -> Tensor:
