@@ -61,7 +61,7 @@ class OffPolicy:
         0.0, "Share of the rollouts that are variations of the best stored items, not samples.", between=(0, 0.9)
     )
     screen: int = option(
-        1, "Variations made for each one that is asked about; what has been scored foresees which.", above=0
+        1, "Variations tried for each one that is asked about; what has been scored foresees which.", above=0
     )
     rewrite: float = option(0.0, "Share of a batch that is learnt in another spelling of its item.", between=(0, 1))
 

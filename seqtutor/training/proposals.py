@@ -21,20 +21,20 @@ from seqtutor.records.replay import Batch, Replay, level
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.training.screening import promising
 
-PARENTS = 2  # stored items that are offered to `Domain.vary` for each variation wanted
+PARENTS = 2  # stored items that are offered to `Domain.vary` for each variation wanted, where nothing is screened
 
 
 def variations(scorer: Scorer, replay: Replay, count: int, rng: np.random.Generator, screen: int = 1) -> Tensor:
     """At most `count` variations (N, T), new to the run, of stored items that are drawn by the rank of their reward.
 
-    `screen`: so many are made for each one that is wanted, and those are taken that promise most.
+    `screen`: so many are tried for each one that is wanted, and those are taken that promise most.
     """
     n, domain = len(replay), scorer.domain
     if not count or not n:
         return torch.zeros(0, 1, dtype=torch.int64)
     best = replay.earned[:n].argsort(descending=True, stable=True).cpu().numpy()
     weight = 1 / (level(n) + np.arange(n))
-    chosen = rng.choice(n, PARENTS * count * screen, p=weight / weight.sum())
+    chosen = rng.choice(n, count * max(PARENTS, screen), p=weight / weight.sum())
     rows = [replay.tokens[best[i]].cpu().numpy() for i in chosen if replay.valid[best[i]]]
     parents = [text for row in rows if (text := scorer.text(row)) is not None]
     new = [text for text in domain.vary(parents, rng) if text not in scorer.seen]
