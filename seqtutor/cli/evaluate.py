@@ -83,9 +83,9 @@ def _from_log(model: str, log: list[str], column: str, text: str, seed: int, as_
     import json
 
     from seqtutor.runs.drawing import open_model
-    from seqtutor.runs.offpolicy import told_by
+    from seqtutor.runs.offpolicy import estimated_from
 
-    told = told_by(open_model(model), log, column, text, seed)
+    told = estimated_from(open_model(model), log, column, text, seed)
     if as_json:
         figures = {"reward": list(told.reward), "kl": list(told.kl), "effective": told.effective, "mean": told.own}
         click.echo(json.dumps(figures, indent=1))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, asked_of
+from seqtutor.cli.options import DomainCommand, arguments_of
 from seqtutor.config import TrainConfig, build, layered
 from seqtutor.domain import DataLine, Domain, load
 from seqtutor.errors import UserError
@@ -19,7 +19,7 @@ from seqtutor.files import read_toml, write_csv
 
 if TYPE_CHECKING:
     from seqtutor.rewards.scorer import Scorer
-    from seqtutor.runs.hits import Found, Origins
+    from seqtutor.runs.hits import Origins, ScoredText
 
 SHOWN = 3  # lines left out that are said one by one
 
@@ -46,9 +46,9 @@ def score(source: Path, **given: Any) -> None:
     from seqtutor.runs.drawing import scorer_of
     from seqtutor.runs.folder import new_folder
 
-    asked, options = asked_of(Asked, given)
+    args, options = arguments_of(ScoreArguments, given)
     run = source if (source / "config.toml").is_file() else None
-    settings = _settings(asked, run, options)
+    settings = _settings(args, run, options)
     domain = load(settings.domain, settings.options)
     lines = _of_run(run) if run else _of_file(domain, source)
     texts = [line.text for line in lines if line.text is not None]
@@ -56,18 +56,18 @@ def score(source: Path, **given: Any) -> None:
         raise UserError(
             f"{source} holds nothing to score" + (f": {lines[0].where}: {lines[0].problem}" if lines else "")
         )
-    folder = new_folder(asked.output, f"{domain.name}-scored")
+    folder = new_folder(args.output, f"{domain.name}-scored")
     _write_left_out(lines, folder)
     origins = _origins(lines)
-    with closing(scorer_of(domain, settings, left_out(settings, asked.trust), asked.workers, run)) as scorer:
+    with closing(scorer_of(domain, settings, left_out(settings, args.trust), args.workers, run)) as scorer:
         rows = _rows(scorer, texts, folder, run / "answers.sqlite" if run else None, origins)
-    kept = hits.best(rows, asked.count, asked.per_family)
+    kept = hits.best(rows, args.count, args.per_family)
     hits.write_hits(domain, kept, folder / "hits", origins)
-    _say_kept(rows, len(kept), asked, folder)
+    _say_kept(rows, len(kept), args, folder)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoreArguments:
     """What was typed beside the items and the options of their domain."""
 
     config: Path | None
@@ -84,7 +84,7 @@ def _origins(lines: Sequence[DataLine]) -> Origins:
     return {line.text: (line.where, line.name) for line in reversed(lines) if line.text is not None and line.where}
 
 
-def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[Found]:
+def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[ScoredText]:
     """Every text scored, with the answers that a run has had, and written down."""
     from seqtutor.cli.console import progress
     from seqtutor.runs import hits
@@ -94,12 +94,12 @@ def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, 
         return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv", origins)
 
 
-def _say_kept(rows: Sequence[Found], kept: int, asked: Asked, folder: Path) -> None:
+def _say_kept(rows: Sequence[ScoredText], kept: int, args: ScoreArguments, folder: Path) -> None:
     from seqtutor.cli.console import say
 
     passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
-    full = kept < min(asked.count, passed)
-    limit = f", at most {asked.per_family} of one family (--per-family 0: all)" if full else ""
+    full = kept < min(args.count, passed)
+    limit = f", at most {args.per_family} of one family (--per-family 0: all)" if full else ""
     say(f"{len(rows):,} different items scored, {passed:,} pass; the best {kept}{limit} in {folder}/hits")
 
 
@@ -114,11 +114,11 @@ def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:
         click.echo(f"left out: {len(bad):,} of {len(lines):,} in all, each with its reason in {path}", err=True)
 
 
-def _settings(asked: Asked, run: Path | None, options: dict[str, Any]) -> TrainConfig:
+def _settings(args: ScoreArguments, run: Path | None, options: dict[str, Any]) -> TrainConfig:
     """Those of a config, or of a run, with what was typed."""
-    file = asked.config or (run / "config.toml" if run else None)
+    file = args.config or (run / "config.toml" if run else None)
     read = read_toml(file) if file else {}
-    settings = build(TrainConfig, layered({"domain": asked.domain_name}, read, {"options": options}), str(file))
+    settings = build(TrainConfig, layered({"domain": args.domain_name}, read, {"options": options}), str(file))
     if not settings.domain:
         raise UserError("name what to score by: --config profile.toml, or --domain molecules")
     return settings

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, asked_of, config_file, config_options, gather, one_taste
+from seqtutor.cli.options import DomainCommand, arguments_of, config_file, config_options, gather, one_taste
 from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms
 from seqtutor.config import TrainConfig, build, check_same_domain, fitting, layered
 from seqtutor.errors import UserError, UserStopped
@@ -64,13 +64,13 @@ def train(ctx: click.Context, /, **given: Any) -> None:
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-tb-20260101-120000
     """
-    asked, others = asked_of(Asked, given)
-    settings = _settings(asked, gather(others, ctx.meta["seqtutor.domain"]))
-    sys.exit(_train(settings, Path(asked.resume) if asked.resume else None, asked.output))
+    args, others = arguments_of(TrainArguments, given)
+    settings = _settings(args, gather(others, ctx.meta["seqtutor.domain"]))
+    sys.exit(_train(settings, Path(args.resume) if args.resume else None, args.output))
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrainArguments:
     """What was typed beside the settings of the run and the options of its domain."""
 
     weight: tuple[str, ...]
@@ -86,21 +86,21 @@ class Asked:
     output: str
 
 
-def _settings(asked: Asked, typed: dict[str, Any]) -> TrainConfig:
+def _settings(args: TrainArguments, typed: dict[str, Any]) -> TrainConfig:
     """The settings that were typed, over those of a config, over those of a run that goes on."""
     from seqtutor.rewards.taste import within_budget
 
-    if asked.weight:
-        typed = {**typed, "weights": dict(_weight(text) for text in asked.weight)}
-    terms = typed_terms(asked.function, asked.program, asked.transform)
-    terms = with_learnt(terms, asked.taste, asked.surrogate, asked.caution, asked.resume or "")
-    file = config_file(asked.config, asked.resume)
-    read = _read(file, terms, typed, asked.trust)
-    if asked.resume:
-        check_same_domain(asked.resume, read, typed.get("domain", read.get("domain")))
-    if asked.resume and asked.config:
-        stage = _read(Path(asked.config), terms, typed, asked.trust)
-        check_same_domain(asked.resume, read, stage.get("domain", read.get("domain")))
+    if args.weight:
+        typed = {**typed, "weights": dict(_weight(text) for text in args.weight)}
+    terms = typed_terms(args.function, args.program, args.transform)
+    terms = with_learnt(terms, args.taste, args.surrogate, args.caution, args.resume or "")
+    file = config_file(args.config, args.resume)
+    read = _read(file, terms, typed, args.trust)
+    if args.resume:
+        check_same_domain(args.resume, read, typed.get("domain", read.get("domain")))
+    if args.resume and args.config:
+        stage = _read(Path(args.config), terms, typed, args.trust)
+        check_same_domain(args.resume, read, stage.get("domain", read.get("domain")))
         read = next_stage(read, stage)
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     return within_budget(settings, {*read, *typed})

@@ -26,7 +26,7 @@ from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.people.asking import Session
 from seqtutor.people.votes import ANSWERS
-from seqtutor.runs.report.svg import drawn
+from seqtutor.runs.report.svg import picture_of
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 1 << 16  # bytes of a body
@@ -153,7 +153,7 @@ class Page:
 
 def shown(domain: Domain, text: str) -> dict[str, Any]:
     """An item as the page shows it."""
-    picture, problem = drawn(text, domain)
+    picture, problem = picture_of(text, domain)
     notes = [[start, length, pitch] for start, length, pitch in domain.notes(text) if math.isfinite(start + length)]
     return {"picture": picture, "text": "" if picture else text, "problem": problem, "notes": notes}
 

@@ -73,7 +73,7 @@ class Rater:
 
 
 @dataclass(frozen=True)
-class Told:
+class TasteReport:
     """All that is told."""
 
     likings: list[Liking]  # the surest first
@@ -84,7 +84,7 @@ class Told:
     then: tuple[float, float]  # the same after MORE answers
 
 
-def tell(votes: Sequence[Vote], data: Evidence, lens: Lens, pool: Values) -> Told:
+def tell(votes: Sequence[Vote], data: Evidence, lens: Lens, pool: Values) -> TasteReport:
     """What votes, as `data`, tell; `pool`: figures (N, F) of items of the prior."""
     taste = learn(data, count=DRAWS)
     now, then = worth(taste, pool, np.random.default_rng(0))
@@ -101,7 +101,7 @@ def tell(votes: Sequence[Vote], data: Evidence, lens: Lens, pool: Values) -> Tol
         first, careless = sigmoid(taste.own(0)[:, place]), taste.own(1)[:, place]
         ends = [np.quantile(values, [0.025, 0.975]).tolist() for values in (first, careless)]
         raters.append(Rater(name, len(theirs), Share(*consistency(theirs)), *((a, b) for a, b in ends)))
-    return Told(surest, float(own**2 / spread**2) if spread else 0.0, raters, left_out(data), now, then)
+    return TasteReport(surest, float(own**2 / spread**2) if spread else 0.0, raters, left_out(data), now, then)
 
 
 def left_out(data: Evidence) -> Share:

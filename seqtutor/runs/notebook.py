@@ -35,12 +35,12 @@ class Item(str):
         return str, (str(self),)
 
     def _repr_html_(self) -> str:
-        from seqtutor.runs.report.svg import drawn
+        from seqtutor.runs.report.svg import picture_of
 
         notes = self.domain.notes(self)
         sound = f'<audio controls src="data:audio/wav;base64,{wav(notes)}"></audio>' if notes else ""
         caption = html.escape(self.domain.caption(self))
-        notation, _ = drawn(self, self.domain, "notation")
+        notation, _ = picture_of(self, self.domain, "notation")
         return f"<figure>{self.domain.picture(self)}{notation}{sound}<figcaption>{caption}</figcaption></figure>"
 
 

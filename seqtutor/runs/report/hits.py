@@ -15,8 +15,8 @@ from seqtutor.errors import UserError
 from seqtutor.files import read_text
 from seqtutor.runs.folder import figure_of
 from seqtutor.runs.report.figures import number
-from seqtutor.runs.report.reading import SCORE, TERM, Run, rows
-from seqtutor.runs.report.svg import drawn
+from seqtutor.runs.report.reading import SCORE, TERM, RunContents, rows
+from seqtutor.runs.report.svg import picture_of
 
 MOST = 2000  # rows that a page carries
 PICTURES = 100  # of them that are drawn
@@ -48,7 +48,7 @@ class Hits:
     files: list[str]  # in `hits/`
 
 
-def read_hits(run: Run, domain: Domain) -> Hits | None:
+def read_hits(run: RunContents, domain: Domain) -> Hits | None:
     """The hits of a run; None where it has none. Raises UserError where its tables are not those of a run."""
     folder, terms = run.folder, run.summary.terms if run.summary else ()
     try:
@@ -75,7 +75,7 @@ def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | N
     families = Counter(row["family"] for row in passed if row["family"])
     return Hits(
         chosen=[
-            Hit(place, row["text"] or "", number(figure_of(row["reward"])), drawn(row["text"] or "", domain)[0])
+            Hit(place, row["text"] or "", number(figure_of(row["reward"])), picture_of(row["text"] or "", domain)[0])
             for place, row in enumerate(chosen[:PICTURES])
         ],
         scored=len(scored),

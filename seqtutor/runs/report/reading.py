@@ -64,8 +64,8 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """The histograms of one figure of single items; see `seqtutor.runs.spread`."""
+class Distribution:
+    """The histograms of one figure of single items; see `seqtutor.runs.distributions`."""
 
     name: str
     of_term: bool  # of the reward or a term of it, not of a measure
@@ -108,7 +108,7 @@ class Summary:
     best_scored: tuple[int, float]  # the best 1/n of the scored texts: how many, their mean reward
     record: tuple[str, ...] = ()  # what is to be said of the record that a run learnt from, a line each
     foreseen: tuple[str, ...] = ()  # what stands behind each term that a table foresees
-    spread: tuple[Spread, ...] = ()
+    spread: tuple[Distribution, ...] = ()
     kept: Kept | None = None  # None: the files are of the policy as it writes
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
@@ -138,7 +138,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContents:
     """A run folder, read."""
 
     folder: Path
@@ -150,7 +150,7 @@ class Run:
     alarms: tuple[str, ...] = ()  # what the run warned of, one line each
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> RunContents:
     """A run folder. Raises UserError where it is none, or where a file of it cannot be read."""
     try:
         run = _read(folder)
@@ -164,14 +164,14 @@ def read(folder: Path) -> Run:
     return run
 
 
-def _read(folder: Path) -> Run:
+def _read(folder: Path) -> RunContents:
     config, path = checked_run(folder), folder / "metrics.csv"
     text, logged = read_text(config), rows(path)
     try:
         keys = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"'{config}' is not valid TOML: {error}") from error
-    return Run(
+    return RunContents(
         folder=folder,
         config=keys,
         config_text=text,
@@ -234,7 +234,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         best_scored=(_count(best["items"]), _float(best["reward"])),
         record=tuple(sentences(raw["record"])) if "record" in raw else (),
         foreseen=tuple(map(str, raw.get("foreseen", ()))),
-        spread=tuple(_spread(figure) for figure in raw.get("spread", ())),
+        spread=tuple(_distribution(figure) for figure in raw.get("spread", ())),
         kept=_kept(raw["kept"]) if "kept" in raw else None,
         went_back=None if raw.get("went_back") is None else _count(raw["went_back"]),
     )
@@ -250,9 +250,9 @@ def _against(raw: dict[str, Any]) -> Against:
     )
 
 
-def _spread(raw: dict[str, Any]) -> Spread:
+def _distribution(raw: dict[str, Any]) -> Distribution:
     pull = raw.get("pull")
-    return Spread(
+    return Distribution(
         name=str(raw["name"]),
         of_term=raw["kind"] == "term",
         low=_float(raw["low"]),
