@@ -149,7 +149,7 @@ def _samples(run: RunContents, domain: Domain) -> dict[str, object]:
     """What stands side by side: the prior's first, the first of the run's files, then the tuned model's best."""
     ordered = sorted(run.samples, key=lambda sample: sample.number)
     prior = [s for s in ordered if s.model == "prior"]
-    policy = _filed([s for s in ordered if s.model == "policy"])
+    policy = [s for s in ordered if s.model == "policy"]
     filed = sorted((s for s in [*policy, *prior] if s.file), key=lambda s: s.file)
     names, best = _files(run.folder / "samples"), _files(run.folder / "best")
     before = [_shown(s, domain, "prior", run, names) for s in prior[:SAMPLES]]
@@ -168,14 +168,6 @@ def _samples(run: RunContents, domain: Domain) -> dict[str, object]:
         "wide": any(_aspect(item.picture) > 1.8 for item in shown if item.picture),  # it needs a whole column
         "playable": any(item.notes for item in shown),
     }
-
-
-def _filed(policy: list[Sample]) -> list[Sample]:
-    """The samples with the places of their files: a run before those were noted wrote the items in order."""
-    if any(sample.file for sample in policy):
-        return policy
-    places = {id(sample): place for place, sample in enumerate((s for s in policy if s.text), start=1)}
-    return [replace(sample, file=places.get(id(sample), 0)) for sample in policy]
 
 
 def _files(folder: Path) -> dict[int, list[str]]:

@@ -104,7 +104,7 @@ class Summary:
     reward: Figure
     terms: tuple[Figure, ...]
     measures: tuple[Figure, ...]
-    optimum: Against | None  # None: the run is of a version that did not ask
+    optimum: Against | None  # None: the run learnt from a record
     best_scored: tuple[int, float]  # the best 1/n of the scored texts: how many, their mean reward
     record: tuple[str, ...] = ()  # what is to be said of the record that a run learnt from, a line each
     foreseen: tuple[str, ...] = ()  # what stands behind each term that a table foresees
@@ -134,7 +134,7 @@ class Sample:
     text: str
     reward: float
     terms: dict[str, float]
-    file: int = 0  # its place among the files in `samples/`, counted from 1; 0: it has none
+    file: int  # its place among the files in `samples/`, counted from 1; 0: it has none
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,9 @@ def read(folder: Path) -> RunContents:
     """A run folder. Raises UserError where it is none, or where a file of it cannot be read."""
     try:
         run = _read(folder)
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+    except KeyError as error:
+        raise UserError(f"cannot read the run folder '{folder}': it lacks {error}, which a run writes") from error
+    except (TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise UserError(f"cannot read the run folder '{folder}': {type(error).__name__}: {error}") from error
     missing = [name for name in NEEDED if run.metrics and name not in run.metrics]
     if missing:
@@ -202,7 +204,7 @@ def _sample(row: dict[str, str | None], path: Path) -> Sample:
         text=row["text"] or "",
         reward=_number(row["reward"], path),
         terms={key.removeprefix(TERM): _number(row[key], path) for key in row if key.startswith(TERM)},
-        file=_count(int(_number(row.get("file") or "0", path))),
+        file=_count(int(_number(row["file"] or "0", path))),
     )
 
 
@@ -216,7 +218,6 @@ def _summary(path: Path) -> Summary | None:
 
 
 def _parse(raw: dict[str, Any]) -> Summary:
-    best = raw.get("best_scored", {"items": 0, "reward": None})
     return Summary(
         updates=_count(raw["updates"]),
         seconds=_float(raw["seconds"]),
@@ -231,7 +232,7 @@ def _parse(raw: dict[str, Any]) -> Summary:
         terms=tuple(_figure(term, term["better"]) for term in raw["terms"]),
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
         optimum=_against(raw["optimum"]) if "optimum" in raw else None,
-        best_scored=(_count(best["items"]), _float(best["reward"])),
+        best_scored=(_count(raw["best_scored"]["items"]), _float(raw["best_scored"]["reward"])),
         record=tuple(sentences(raw["record"])) if "record" in raw else (),
         foreseen=tuple(map(str, raw.get("foreseen", ()))),
         spread=tuple(_distribution(figure) for figure in raw.get("spread", ())),
