@@ -15,7 +15,7 @@ from seqtutor.cli.inspect import outcome, read_lines
 from seqtutor.cli.options import DomainCommand, config_file, config_options, gather
 from seqtutor.config import PretrainConfig, build, layered
 from seqtutor.domain import DataLine, Domain, load
-from seqtutor.errors import UserError, UserStopped
+from seqtutor.errors import UserError
 from seqtutor.files import read_toml
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
         except KeyboardInterrupt as stopped:
             onwards = f"go on with: seqtutor pretrain --resume {shlex.quote(str(folder))}"
             if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
-                raise UserStopped(f"stopped by {stopped.name}; {onwards}", stopped.status) from stopped
+                stopped.add_note(onwards)
+                raise
             say(f"stopped; {onwards}")
             sys.exit(INTERRUPTED)
     say(

@@ -15,7 +15,7 @@ import click
 from seqtutor.cli.options import DomainCommand, arguments_of, config_file, config_options, gather, one_taste
 from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms
 from seqtutor.config import TrainConfig, build, check_same_domain, fitting, layered
-from seqtutor.errors import UserError, UserStopped
+from seqtutor.errors import UserError
 from seqtutor.files import read_toml
 
 if TYPE_CHECKING:
@@ -176,30 +176,29 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
     from seqtutor.rewards.scorer import IDLE
     from seqtutor.signals import INTERRUPTED, Stopped, stoppable
 
-    onwards = f"go on with: seqtutor train --resume {shlex.quote(str(run.folder))}"
-    with stoppable():
-        stopped = _tune_with_progress(tuner, run)
-        if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
-            raise UserStopped(f"stopped by {stopped.name}; {onwards}", stopped.status)
-        if tuner.scorer.spent:
-            console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
-        elif tuner.scorer.idle >= IDLE:
-            say(
-                f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} of {tuner.scorer.budget:,} oracle "
-                "calls were spent; a larger --temperature, --repeats unpaid or --vary may find more"
-            )
-        try:
-            _conclude(tuner, run, stopped is not None)
-        except Stopped as late:
-            raise UserStopped(f"stopped by {late.name}; {onwards}", late.status) from late
-    return INTERRUPTED if stopped else 0
+    try:
+        with stoppable():
+            interrupted = _tune_with_progress(tuner, run)
+            if tuner.scorer.spent:
+                console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
+            elif tuner.scorer.idle >= IDLE:
+                say(
+                    f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} of {tuner.scorer.budget:,} "
+                    "oracle calls were spent; a larger --temperature, --repeats unpaid or --vary may find more"
+                )
+            _conclude(tuner, run, interrupted)
+    except Stopped as stopped:
+        stopped.add_note(f"go on with: seqtutor train --resume {shlex.quote(str(run.folder))}")
+        raise
+    return INTERRUPTED if interrupted else 0
 
 
-def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | None:
-    """Tune to the end -> None; what stopped it after Ctrl-C or another signal."""
+def _tune_with_progress(tuner: Tuner, run: RunFolder) -> bool:
+    """Tune to the end, or to Ctrl-C -> whether it was that. Another signal is raised."""
     from seqtutor.cli.console import progress, say
     from seqtutor.runs.alarms import Alarm
     from seqtutor.runs.budget import goals
+    from seqtutor.signals import INTERRUPTED, Stopped
     from seqtutor.training.tuning import tune
 
     with progress("tuning") as bar:
@@ -220,8 +219,10 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
         try:
             tune(tuner, run, report, warn)
         except KeyboardInterrupt as stopped:
-            return stopped
-    return None
+            if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
+                raise
+            return True
+    return False
 
 
 def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
