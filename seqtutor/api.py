@@ -291,9 +291,7 @@ def pretrain(
     examples = pretraining.examples(made, texts, config)
     run = RunFolder(new_folder(fspath(folder), f"{made.name}-prior"))
     with run.lock():
-        run.save_config(config)
-        model, state = pretraining.pretrain(made, examples, config, run.folder, report or (lambda state, updates: None))
-        pretraining.save_prior(model, made, examples, config, state, run.folder)
+        pretraining.into(run, made, examples, config, report or (lambda state, updates: None))
     return run.folder
 
 

@@ -70,7 +70,6 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     data = _examples(domain, lines, settings)
     run = RunFolder(folder := resume or new_folder(output, f"{settings.domain}-prior"))
     with run.lock(), stoppable(), progress("learning") as bar:
-        run.save_config(settings)
         if lines:
             (folder / "items.txt").write_text("".join(f"{outcome(domain, line)}\n" for line in lines), encoding="utf-8")
 
@@ -79,8 +78,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
             bar(state.update, updates, f"{held}{state.tokens / state.seconds:,.0f} tokens/s")
 
         try:
-            model, state = pretraining.pretrain(domain, data, settings, folder, report)
-            figures = pretraining.save_prior(model, domain, data, settings, state, folder)
+            model, figures = pretraining.into(run, domain, data, settings, report)
         except KeyboardInterrupt as stopped:
             onwards = f"go on with: seqtutor pretrain --resume {shlex.quote(str(folder))}"
             if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
