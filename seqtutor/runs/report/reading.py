@@ -13,16 +13,17 @@ import numpy as np
 from seqtutor.arrays import Values
 from seqtutor.domain import Better
 from seqtutor.errors import UserError
-from seqtutor.files import read_json, read_table, read_text
+from seqtutor.files import read_json, read_text
 from seqtutor.objectives.optimum import UNKNOWN, Estimate
 from seqtutor.records.recorded import sentences
-from seqtutor.runs.folder import checked_run
+from seqtutor.runs.folder import checked_run, whole_rows
 
 TERM, SCORE = "term.", "score."  # columns of what a term said, and of that transformed
 HELD_OUT = "held_out."
 LARGEST = 1e100  # what lies beyond it is no figure that a run can have logged, and would overflow in a chart
 SIDES = get_args(Better)
 NEEDED = ("update", "reward", "kl", "kl_per_token")  # columns of `metrics.csv` that a page is made of
+SAMPLE = ("number", "model", "text", "reward", "file")  # and of `samples.csv`
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,7 @@ def read(folder: Path) -> RunContents:
     """A run folder. Raises UserError where it is none, or where a file of it cannot be read."""
     try:
         run = _read(folder)
-    except KeyError as error:
-        raise UserError(f"cannot read the run folder '{folder}': it lacks {error}, which a run writes") from error
-    except (TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise UserError(f"cannot read the run folder '{folder}': {type(error).__name__}: {error}") from error
     missing = [name for name in NEEDED if run.metrics and name not in run.metrics]
     if missing:
@@ -168,7 +167,7 @@ def read(folder: Path) -> RunContents:
 
 def _read(folder: Path) -> RunContents:
     config, path = checked_run(folder), folder / "metrics.csv"
-    text, logged = read_text(config), rows(path)
+    text, logged, samples = read_text(config), whole_rows(path), folder / "samples.csv"
     try:
         keys = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -179,29 +178,23 @@ def _read(folder: Path) -> RunContents:
         config_text=text,
         metrics={name: np.array([_number(row[name], path) for row in logged]) for name in (logged or [{}])[0]},
         summary=_summary(folder / "summary.json"),
-        samples=tuple(_sample(row, folder / "samples.csv") for row in rows(folder / "samples.csv")),
-        alarms=tuple(row["message"] or "" for row in rows(folder / "alarms.csv")),
+        samples=tuple(_sample(row, samples) for row in whole_rows(samples, SAMPLE)),
+        alarms=tuple(row["message"] for row in whole_rows(folder / "alarms.csv", ["message"])),
     )
 
 
-def rows(path: Path) -> list[dict[str, str | None]]:
-    """The rows of a CSV file; none where there is no file. A row that was cut short has None in its last cells."""
-    head, *found = read_table(path) or [[]]
-    return [dict(zip(head, [*row, *[None] * (len(head) - len(row))], strict=False)) for row in found]
-
-
-def _number(cell: str | None, path: Path) -> float:
+def _number(cell: str, path: Path) -> float:
     try:
         return _float(float(cell)) if cell else math.nan
     except ValueError as error:
         raise UserError(f"'{path}' holds '{cell}' where a number belongs") from error
 
 
-def _sample(row: dict[str, str | None], path: Path) -> Sample:
+def _sample(row: dict[str, str], path: Path) -> Sample:
     return Sample(
         number=int(_number(row["number"], path)),
-        model=row["model"] or "",
-        text=row["text"] or "",
+        model=row["model"],
+        text=row["text"],
         reward=_number(row["reward"], path),
         terms={key.removeprefix(TERM): _number(row[key], path) for key in row if key.startswith(TERM)},
         file=_count(int(_number(row["file"] or "0", path))),
