@@ -142,8 +142,8 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) ->
 
     And, where some are to be held, what the optimum has that holds them.
     """
-    from seqtutor.cli.console import console, new_table, say
-    from seqtutor.cli.tables import figure
+    from seqtutor.cli.console import console, say
+    from seqtutor.cli.tables import side_by_side
     from seqtutor.objectives.optimum import LEAST, tilt
     from seqtutor.runs.calibration import held
 
@@ -159,12 +159,9 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) ->
             say(f"too few to tell its figures: fewer than {LEAST:.0f}; draw more, or ask for a higher temperature")
             return None
     title = "what the prior has, the optimum, and real items; mean ± 95 % interval"
-    table = new_table(title, "prior", *laws, "real")
-    for one in (row for row in found.figures if not row.of_set):
-        every = [one, *(one.weighted(law.weights) for law in laws.values())]
-        cells = [figure(m.mean, m.halfwidth, m.percent) for m in every]
-        table.add_row(one.name, *cells, figure(one.reference, None, one.percent))
-    console.print(table)
+    items = [one for one in found.figures if not one.of_set]
+    rows = [[one, *(one.weighted(law.weights) for law in laws.values())] for one in items]
+    console.print(side_by_side(title, ["prior", *laws], rows))
     return kept
 
 

@@ -73,7 +73,8 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
         click.echo(json.dumps(jsonable(found), indent=1))
     else:
         short = [Path(name).name for name in names]
-        console.print(side_by_side(short if len({*short}) == len(short) else names, rows, count))
+        title = f"mean ± 95 % interval, up to {count:,} items each"
+        console.print(side_by_side(title, short if len({*short}) == len(short) else names, rows))
     for complaint in complaints(evaluations[0].domain):
         click.echo(f"missing: {complaint}", err=True)
 

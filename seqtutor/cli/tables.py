@@ -137,10 +137,10 @@ def kept_line(kept: Mapping[str, Any], temperature: float, folder: Path) -> str:
     )
 
 
-def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int) -> Table:
+def side_by_side(title: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """The figures of several sets of samples, one column each, and of real items. `rows`: the same Measure of each."""
     real = any(row[0].reference is not None for row in rows)
-    table = new_table(f"mean ± 95 % interval, up to {count:,} items each", *names, *(["real"] if real else []))
+    table = new_table(title, *names, *(["real"] if real else []))
     for row in rows:
         cells = [figure(m.mean, m.halfwidth, m.percent) for m in row]
         table.add_row(row[0].name, *cells, *([figure(row[0].reference, None, row[0].percent)] if real else []))
