@@ -52,7 +52,7 @@ def parsed(better: str, before: float, after: float, pull: float | None, **more:
     shares = {"prior": [0.5, 0.5], "policy": [0.25, 0.75]}
     bins = {"kind": "measure", "name": "size", "low": 0.0, "width": 2.0, "shares": shares}
     raw["spread"] = [bins | {"pull": None if pull is None else {"term": "leaps", "correlation": pull}}]
-    return reading._parse(json.loads(json.dumps(raw)))
+    return reading.parse(json.loads(json.dumps(raw)))
 
 
 def test_a_drift_is_told_with_the_term_that_pays_for_it():

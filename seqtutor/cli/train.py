@@ -229,6 +229,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import comparison_table
     from seqtutor.plugin.complaints import complaints
+    from seqtutor.runs.report.reading import parse
     from seqtutor.training.conclusion import conclude
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
@@ -236,7 +237,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         say("the final table comes, and asks every term; Ctrl-C once more leaves it out")
     with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):
         summary, page = conclude(tuner, run, count, interrupted=interrupted)
-    console.print(comparison_table(summary))
+    console.print(comparison_table(parse(summary)))
     for complaint in complaints(tuner.domain):
         say(f"missing from the table or the folder: {complaint}")
     _print_distance(summary, run.folder)

@@ -167,7 +167,8 @@ def read(folder: Path) -> RunContents:
 
 def _read(folder: Path) -> RunContents:
     config, path = checked_run(folder), folder / "metrics.csv"
-    text, logged, samples = read_text(config), whole_rows(path), folder / "samples.csv"
+    text, logged = read_text(config), whole_rows(path)
+    summary, samples = folder / "summary.json", folder / "samples.csv"
     try:
         keys = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -177,7 +178,7 @@ def _read(folder: Path) -> RunContents:
         config=keys,
         config_text=text,
         metrics={name: np.array([_number(row[name], path) for row in logged]) for name in (logged or [{}])[0]},
-        summary=_summary(folder / "summary.json"),
+        summary=read_summary(summary) if summary.is_file() else None,
         samples=tuple(_sample(row, samples) for row in whole_rows(samples, SAMPLE)),
         alarms=tuple(row["message"] for row in whole_rows(folder / "alarms.csv", ["message"])),
     )
@@ -201,16 +202,16 @@ def _sample(row: dict[str, str], path: Path) -> Sample:
     )
 
 
-def _summary(path: Path) -> Summary | None:
-    if not path.is_file():
-        return None
+def read_summary(path: Path) -> Summary:
+    """A `summary.json`. Raises UserError where it lacks a key."""
     try:
-        return _parse(read_json(path))
+        return parse(read_json(path))
     except KeyError as error:
         raise UserError(f"'{path}' lacks the key {error}") from error
 
 
-def _parse(raw: dict[str, Any]) -> Summary:
+def parse(raw: dict[str, Any]) -> Summary:
+    """What `summary.json` holds."""
     return Summary(
         updates=_count(raw["updates"]),
         seconds=_float(raw["seconds"]),
