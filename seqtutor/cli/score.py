@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.inspect import read_lines
 from seqtutor.cli.options import DomainCommand, arguments_of
 from seqtutor.config import TrainConfig, build, layered
-from seqtutor.domain import DataLine, Domain, load
+from seqtutor.domain import DataLine, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_toml, write_csv
 
@@ -50,7 +51,7 @@ def score(source: Path, **given: Any) -> None:
     run = source if (source / "config.toml").is_file() else None
     settings = _settings(args, run, options)
     domain = load(settings.domain, settings.options)
-    lines = _of_run(run) if run else _of_file(domain, source)
+    lines = _of_run(run) if run else list(read_lines(domain, source, hits.problem))
     texts = [line.text for line in lines if line.text is not None]
     if not texts:
         raise UserError(
@@ -132,14 +133,3 @@ def _of_run(run: Path) -> list[DataLine]:
     if not lines:
         raise UserError(f"{run} has no ledger.csv: its reward asks no oracle about whole items")
     return lines
-
-
-def _of_file(domain: Domain, path: Path) -> list[DataLine]:
-    """The items of a file; those that cannot be scored have a problem and no text."""
-    from seqtutor.runs.hits import problem
-
-    found = []
-    for line in domain.read(path):
-        why = line.problem if line.text is None else problem(domain, line.text)
-        found.append(replace(line, text=None, problem=why) if why else line)
-    return found
