@@ -42,6 +42,7 @@ def score(source: Path, **given: Any) -> None:
     seqtutor score my_tunes/ --domain music --preset paper
     seqtutor score outputs/molecules-tb-20260101-120000 -n 50 --per-family 1
     """
+    from seqtutor.cli.console import say
     from seqtutor.cli.outside import left_out
     from seqtutor.runs import hits
     from seqtutor.runs.drawing import scorer_of
@@ -59,12 +60,16 @@ def score(source: Path, **given: Any) -> None:
         )
     folder = new_folder(args.output, f"{domain.name}-scored")
     _write_left_out(lines, folder)
-    origins = _origins(lines)
+    # Where each text stands in the file; of one that stands there twice, the first place.
+    origins = {one.text: (one.where, one.name) for one in reversed(lines) if one.text is not None and one.where}
     with closing(scorer_of(domain, settings, left_out(settings, args.trust), args.workers, run)) as scorer:
         rows = _rows(scorer, texts, folder, run / "answers.sqlite" if run else None, origins)
     kept = hits.best(rows, args.count, args.per_family)
     hits.write_hits(domain, kept, folder / "hits", origins)
-    _say_kept(rows, len(kept), args, folder)
+    passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
+    full = len(kept) < min(args.count, passed)
+    limit = f", at most {args.per_family} of one family (--per-family 0: all)" if full else ""
+    say(f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)}{limit} in {folder}/hits")
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,6 @@ class ScoreArguments:
     trust: bool
 
 
-def _origins(lines: Sequence[DataLine]) -> Origins:
-    """Where each text of a file stands there; of one that stands there twice, the first place."""
-    return {line.text: (line.where, line.name) for line in reversed(lines) if line.text is not None and line.where}
-
-
 def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[ScoredText]:
     """Every text scored, with the answers that a run has had, and written down."""
     from seqtutor.cli.console import progress
@@ -93,15 +93,6 @@ def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, 
     with scorer.remembering(answers) if answers else nullcontext(), progress("scoring") as report:
         scorer.start(texts[0])
         return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv", origins)
-
-
-def _say_kept(rows: Sequence[ScoredText], kept: int, args: ScoreArguments, folder: Path) -> None:
-    from seqtutor.cli.console import say
-
-    passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
-    full = kept < min(args.count, passed)
-    limit = f", at most {args.per_family} of one family (--per-family 0: all)" if full else ""
-    say(f"{len(rows):,} different items scored, {passed:,} pass; the best {kept}{limit} in {folder}/hits")
 
 
 def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:
