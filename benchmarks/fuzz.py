@@ -270,6 +270,7 @@ def _seeds_of_runs() -> list[bytes]:
     summary = {
         **{"updates": 2, "seconds": 3.0, "oracle_calls": 8, "samples": 4, "best_of": 16, "interrupted": False},
         **{"kl": {"sequence": 1.0, "token": 0.1}, "best_of_kl": 1.8, "reward": {**row, "name": "reward"}},
+        "best_scored": {"items": 0, "reward": None},
         "terms": [{**row, "name": "qed", "weight": 1.0, "source": ""}],
         "measures": [{**row, "name": "valid"}],
     }
@@ -277,7 +278,7 @@ def _seeds_of_runs() -> list[bytes]:
     parts = (
         'domain = "molecules"\nupdates = 2\n',
         columns + "1,0.5,0.1,0,0,1,2,0.9,1,30,4,0.5\n2,0.9,0.2,1,0.1,1,1,0.9,1,31,8,0.6\n",
-        "number,model,text,reward,term.qed\n1,policy,CCO,0.4,0.4\n1,prior,c1ccccc1,0.3,0.3\n2,prior,,0,0\n",
+        "number,model,text,reward,term.qed,file\n1,policy,CCO,0.4,0.4,1\n1,prior,c1ccccc1,0.3,0.3,\n2,prior,,0,0,\n",
         json.dumps(summary),
         "update,term,text,reason\n1,qed,CC,gave nan\n",
     )

@@ -21,9 +21,10 @@ from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from seqtutor.people.lens import Lens, new_lens, states, wrong
-from seqtutor.people.taste import Taste, evidence, information, learn, sigmoid
+from seqtutor.people.taste import Taste, evidence, information, learn
 from seqtutor.people.votes import Vote
 from seqtutor.runs.drawing import open_model, texts_of
 
@@ -139,7 +140,7 @@ def answer(first: float, second: float, rng: np.random.Generator) -> float:
     """1: the rater takes the first."""
     if rng.uniform() < CARELESS:
         return float(rng.integers(2))
-    return float(rng.uniform() < sigmoid(np.array(BETA * (first - second) + BIAS)))
+    return float(rng.uniform() < expit(np.array(BETA * (first - second) + BIAS)))
 
 
 def choose(world: World, taste: Taste | None, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:

@@ -23,11 +23,11 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 from raters import BETA, UNSEEN
+from scipy.special import expit
 
 from seqtutor.api import Run, tune
 from seqtutor.people.asking import Session
 from seqtutor.people.lens import Lens, new_lens, states, wrong
-from seqtutor.people.taste import sigmoid
 from seqtutor.rewards.taste import Tasted
 from seqtutor.runs.drawing import open_model, texts_of
 
@@ -119,7 +119,7 @@ def answer(session: Session, lens: Lens, taste: Taste, count: int, seed: int) ->
     for number in range(count):
         pair = session.pair()
         first, second = taste([pair.a, pair.b])
-        session.answer(pair.id, "a" if rng.uniform() < sigmoid(BETA * (first - second)) else "b", 0)
+        session.answer(pair.id, "a" if rng.uniform() < expit(BETA * (first - second)) else "b", 0)
         if number % 5 == 4:
             session.refit()
 

@@ -31,6 +31,7 @@ from seqtutor.runs.folder import RunFolder, checked_run, new_folder, open_run, w
 from seqtutor.runs.metrics import Row
 from seqtutor.runs.notebook import Item, page_html, table_of
 from seqtutor.runs.report import render
+from seqtutor.runs.report.reading import read_summary
 from seqtutor.testing import rehearse
 from seqtutor.training import tuning
 from seqtutor.training.conclusion import conclude
@@ -92,7 +93,7 @@ class Run:
 
         from seqtutor.cli.tables import comparison_table
 
-        Console(highlight=False, markup=False).print(comparison_table(self.summary))
+        Console(highlight=False, markup=False).print(comparison_table(read_summary(self._file("summary.json"))))
 
     def sample(self, n: int, *, seed: int = 0, temperature: float = 1.0, primer: str = "") -> list[Item]:
         """N items of the tuned model; those that were no items of the domain are left out."""
@@ -291,9 +292,7 @@ def pretrain(
     examples = pretraining.examples(made, texts, config)
     run = RunFolder(new_folder(fspath(folder), f"{made.name}-prior"))
     with run.lock():
-        run.save_config(config)
-        model, state = pretraining.pretrain(made, examples, config, run.folder, report or (lambda state, updates: None))
-        pretraining.save_prior(model, made, examples, config, state, run.folder)
+        pretraining.into(run, made, examples, config, report or (lambda state, updates: None))
     return run.folder
 
 

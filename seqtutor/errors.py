@@ -12,14 +12,6 @@ class UserError(Exception):
     """A mistake that the person at the keyboard can mend: the message says what is wrong and what is possible."""
 
 
-class UserStopped(UserError):
-    """A signal stopped the program, and everything is saved; `status` is what it ends with."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class Undecodable(UserError):
     """These tokens are no item of the domain (an invalid SMILES, say): not a failure, and never scored."""
 

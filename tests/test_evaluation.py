@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from letters import A, FixedLettersDomain, LettersDomain, every, log_probabilities, new_model
+from test_report import summary as report_summary
 
 from seqtutor import EOS, PAD, Measure, SequenceTerm
 from seqtutor.cli.tables import comparison_table, kept_line
@@ -21,6 +22,7 @@ from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs.drawing import Source, choose
 from seqtutor.runs.evaluation import best_of_n, comparison, evaluate, kept_of, written
+from seqtutor.runs.report.reading import parse
 
 DOMAIN = LettersDomain()
 MODEL = new_model(seed=1)
@@ -291,21 +293,21 @@ def test_the_table_shows_what_real_items_have_where_a_figure_says_it():
     }
     row = {"name": "steps", "better": "near", "percent": False, "summary": "", "reference": 0.5} | both
     plain = row | {"name": "reward", "better": "higher", "reference": None}
-    summary = {"samples": 10, "best_of": 4, "reward": plain, "terms": [plain], "measures": [row]}
-    table = comparison_table(summary)
+    summary = {**report_summary(), "samples": 10, "best_of": 4, "reward": plain, "terms": [plain], "measures": [row]}
+    table = comparison_table(parse(summary))
     assert [str(column.header) for column in table.columns][-2:] == ["real", ""]
     assert [list(column.cells)[-1] for column in table.columns][-2:] == ["0.500", "further"]
     judged = row | {"kept": {"mean": 0.5, "halfwidth": 0.01}}
-    after = comparison_table(summary | {"measures": [judged, row | {"name": "distinct"}]})
+    after = comparison_table(parse(summary | {"measures": [judged, row | {"name": "distinct"}]}))
     assert [str(column.header) for column in after.columns][-4:] == ["tuned", "kept", "real", ""]
     cells = [list(column.cells)[-2:] for column in after.columns][-4:]
     assert cells == [["0.200", "0.20 ± 0.01"], ["0.50 ± 0.01", ""], ["0.500", "0.500"], ["nearer", "further"]]
     nobody = row | {"kept": {"mean": math.nan, "halfwidth": math.nan}}  # it concerns no item that is worth anything
     for mean in (math.nan, None):
         nobody["kept"] = {"mean": mean, "halfwidth": mean}
-        last = [list(column.cells)[-1] for column in comparison_table(summary | {"measures": [judged, nobody]}).columns]
-        assert last[-4:] == ["0.20 ± 0.01", "", "0.500", "further"]
-    without = comparison_table(summary | {"measures": [plain]})
+        table = comparison_table(parse(summary | {"measures": [judged, nobody]}))
+        assert [list(column.cells)[-1] for column in table.columns][-4:] == ["0.20 ± 0.01", "", "0.500", "further"]
+    without = comparison_table(parse(summary | {"measures": [plain]}))
     assert [str(column.header) for column in without.columns] == ["", "prior", "best of 4 from it", "tuned", ""]
 
 

@@ -124,7 +124,7 @@ def test_a_mistake_is_one_line(args, said):
 def test_the_page_has_each_sample_in_the_colours_that_explain_gives_it(explained, tmp_path):
     source, _, found = explained
     (tmp_path / "config.toml").write_text('domain = "music"\n[weights]\nkey = 9.0\n')
-    (tmp_path / "samples.csv").write_text(f"number,model,text,reward,term.key\n1,policy,{found.text},1.0,-1.0\n")
+    (tmp_path / "samples.csv").write_text(f"number,model,text,reward,term.key,file\n1,policy,{found.text},1.0,-1.0,1\n")
     page = render(tmp_path, source.domain)
     charged = [float(value) for value in re.findall(r"<title>([-+]\d+\.\d\d)</title>", page)]
     plain = source.domain.coloured(found.text, found.steps)

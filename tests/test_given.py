@@ -17,7 +17,7 @@ from seqtutor.cli import main
 from seqtutor.priors.given import behind, given_steps, items_of
 from seqtutor.priors.sampling import logp_of, sample, sample_tokens
 from seqtutor.priors.script import Fixed
-from seqtutor.runs.drawing import choose, drawn, open_model
+from seqtutor.runs.drawing import choose, open_model, sequences_of
 
 MUSIC = load("music", {"bars": 2})
 TUNE = " ".join(["C4", "-"] * 8 + ["G4", "."] * 8)
@@ -121,7 +121,7 @@ def test_many_draws_keep_what_leads_to_the_given_steps():
     given = given_steps(domain, revise="C4 - - - " * 4 + "A4 - - - G4 - - - F4 - - - E4 - - -", keep="2")
     with closing(source.scorer()) as scorer:
         scores, kept = choose(source, scorer, 4, 200, seed=0, temperature=1e6, script=given)
-    any_of = drawn(source.model, domain, 100, 1, script=given)[0]
+    any_of = sequences_of(source.model, domain, 100, 1, script=given)[0]
     chosen = np.array([domain.vocabulary.encode(domain.encode(text)) for text in scores.texts])
     ahead, blind = (logp_of(source.prior, torch.from_numpy(ids))[:, 16:].sum(-1).mean() for ids in (chosen, any_of))
     assert ahead > blind + 2  # nats

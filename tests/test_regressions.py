@@ -123,7 +123,7 @@ def test_what_was_forgotten_does_not_come_back_empty_in_a_larger_replay():
     """`train --resume RUN --replay 8192`: `added` counts sequences that were overwritten long ago."""
     full, larger = replay_of(10), replay_of(20)
     add(full, words(range(13)))
-    larger.restore(full.state())
+    larger.load_state_dict(full.state_dict())
     for batch in larger.batches(20, 8, torch.Generator().manual_seed(0)):
         assert (batch.tokens != PAD).any(-1).all()
 

@@ -122,7 +122,7 @@ def test_every_sequence_is_drawn_as_often_as_any_other():
 def test_what_a_state_restores_goes_on_the_same():
     replay, other = replay_of(10), replay_of(10)
     add(replay, words(range(13)))
-    other.restore({key: value.clone() for key, value in replay.state().items()})
+    other.load_state_dict({key: value.clone() for key, value in replay.state_dict().items()})
     for some in (replay, other):
         add(some, words([70, 71]))
     for one, same in zip(*(r.batches(3, 5, torch.Generator().manual_seed(0)) for r in (replay, other)), strict=True):
@@ -179,7 +179,7 @@ def test_what_comes_after_a_resume_is_newest_in_a_replay_of_any_size(monkeypatch
     old, new = replay_of(10, "reward"), replay_of(6, "reward")
     for number in range(30):
         add(old, words([number]))
-    new.restore(old.state())
+    new.load_state_dict(old.state_dict())
     add(new, words([70]))
     assert torch.equal(new.tokens[int(new.born.argmax())].long(), replay_row(words([70])))
 
@@ -204,7 +204,7 @@ def test_priorities_survive_a_checkpoint(priority):
     replay, other = replay_of(10, priority), replay_of(10, priority)
     add(replay, words(range(8)))
     replay.note(torch.arange(4), torch.arange(4.0))
-    other.restore(replay.state())
+    other.load_state_dict(replay.state_dict())
     one, same = (r.draw(50, torch.Generator().manual_seed(3)) for r in (replay, other))
     assert torch.equal(one, same)
 
@@ -217,7 +217,7 @@ def test_a_smaller_replay_keeps_the_newest_of_what_was_stored(priority, capacity
     order = torch.randperm(81, generator=torch.Generator().manual_seed(1))[:stored]
     for number in order.tolist():
         add(old, word(number))
-    new.restore(old.state())
+    new.load_state_dict(old.state_dict())
     newest = old.tokens[old.born.argsort()[-capacity:]]
     assert held(new) == {tuple(row) for row in newest.tolist()}
 
@@ -227,7 +227,7 @@ def test_a_replay_of_another_size_keeps_the_newest_in_their_order(capacity, stor
     """A run resumed with a smaller --replay broke off; with a larger one it forgot the wrong ones."""
     old, new = replay_of(10), replay_of(capacity)
     add(old, words(range(stored)))
-    new.restore(old.state())
+    new.load_state_dict(old.state_dict())
     newest = range(max(0, stored - min(10, capacity)), stored)
     assert held(new) == {tuple(row) for row in words(newest).tolist()}
     add(new, words([70]))
@@ -239,7 +239,7 @@ def test_what_is_stored_is_worth_what_the_weights_say_now():
     old, new = replay_of(10), Replay(10, LENGTH, 1, lambda batch: -batch.terms[..., 0].sum(-1), "reward")
     add(old, words(range(6)))
     new.columns = [1]  # of the two stored terms, the reward needs the second
-    new.restore(old.state())
+    new.load_state_dict(old.state_dict())
     torch.testing.assert_close(new.earned[:6], -old.earned[:6] / 2)
     assert (new.earned[6:] == -torch.inf).all()
 

@@ -120,6 +120,7 @@ def summary() -> dict[str, Any]:
         "interrupted": False,
         "kl": {"sequence": 9.9, "token": 0.31},
         "best_of_kl": 1.835,
+        "best_scored": {"items": 0, "reward": None},
         "reward": estimates((-3.1, 0.4), (-0.4, 0.1), (2.7, 0.1)),
         "terms": [
             {
@@ -176,8 +177,9 @@ def samples() -> list[dict[str, Any]]:
     rows = []
     for model, lift in (("policy", 3.0), ("prior", -3.0)):
         for i in range(20):
+            place = i + (i < 2) if model == "policy" and i != 2 else ""  # among the files: the third is no item
             text = "" if i == 2 else "".join(rng.choice(list("ABCDEFG-"), 32))
-            row = {"number": i + 1, "model": model, "text": text, "reward": lift + rng.normal()}
+            row = {"number": i + 1, "model": model, "text": text, "reward": lift + rng.normal(), "file": place}
             rows.append(row | {"term.starts on C": int(text[:1] == "C"), "term.leaps": rng.integers(5)})
     return rows
 
@@ -495,7 +497,7 @@ def test_a_silent_domain_has_no_player(tmp_path: Path) -> None:
 def test_markup_in_a_run_stays_text(tmp_path: Path) -> None:
     evil = measure(EVIL, "higher", False, (0, 0.1), (0, 0.1), (9, 0.1))
     write_run(tmp_path / "<b>", config=CONFIG.replace('"music"', f"'{EVIL}'"), measures=[evil])
-    row = {"number": 1, "model": "policy", "text": f"C{EVIL}", "reward": 1, f"term.{EVIL}": 2}
+    row = {"number": 1, "model": "policy", "text": f"C{EVIL}", "reward": 1, f"term.{EVIL}": 2, "file": 1}
     write_csv(tmp_path / "<b>" / "samples.csv", [row], list(row))
     page = render(tmp_path / "<b>", Graphs())
     assert page.count("<script>") == 1

@@ -18,7 +18,7 @@ from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import compared, draw, sample
 from seqtutor.priors.script import Fixed, Holes, chosen
 from seqtutor.runs.drawing import Source
-from seqtutor.runs.offpolicy import told_by
+from seqtutor.runs.offpolicy import estimated_from
 from seqtutor.training.limits import check_settings
 
 # a opens and c closes: "a", what is chosen up to the c that closes it, "c", "b", and what is chosen to the end.
@@ -130,6 +130,6 @@ def test_what_a_template_cannot_go_with_is_refused():
         check_settings(TrainConfig(domain="molecules", vary=0.2), domain)
     source = Source(new_model(), domain, TrainConfig(domain="molecules"), Path("run"), tuned=True)
     with pytest.raises(UserError, match="does not say in which spelling"):
-        told_by(source, ["samples.csv"], "", "", 0)
+        estimated_from(source, ["samples.csv"], "", "", 0)
     with pytest.raises(UserError, match="a record is learnt from as it stands"):
         check_settings(TrainConfig(domain="molecules", log=("a.csv",)), domain)

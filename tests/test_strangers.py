@@ -152,7 +152,7 @@ def test_a_script_in_a_text_a_term_or_a_config_stays_text(tmp_path):
     (tmp_path / "config.toml").write_text(f'domain = "molecules"\nupdates = 1\n# {SCRIPT}\n')
     (tmp_path / "metrics.csv").write_text(f"update,reward,kl,kl_per_token,term.{SCRIPT}\n1,0.5,1,0.1,2\n")
     (tmp_path / "samples.csv").write_text(
-        f"number,model,text,reward,term.{SCRIPT}\n1,policy,C{SCRIPT},1,2\n1,prior,,1,2\n"
+        f"number,model,text,reward,term.{SCRIPT},file\n1,policy,C{SCRIPT},1,2,1\n1,prior,,1,2,\n"
     )
     page = render(tmp_path, seqtutor.load("molecules"))
     assert SCRIPT not in page

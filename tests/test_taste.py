@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, minimize
+from scipy.special import expit
 
 from seqtutor.people.taste import (
     RANKED,
@@ -21,7 +22,6 @@ from seqtutor.people.taste import (
     learn,
     log_likelihood,
     most_likely,
-    sigmoid,
 )
 from seqtutor.people.votes import Vote
 
@@ -31,9 +31,9 @@ def simulated(rng, weights, n, *, bias=0.0, eps=0.0, bad=None, raters=1, items=2
     figures = rng.standard_normal((items, len(weights)))
     i, j = rng.integers(items, size=(2, n))
     u = figures @ weights
-    p = (1 - eps) * sigmoid(u[i] - u[j] + bias) + eps / 2
+    p = (1 - eps) * expit(u[i] - u[j] + bias) + eps / 2
     choice = (rng.uniform(size=n) < p).astype(float)
-    both = np.zeros(n, bool) if bad is None else rng.uniform(size=n) < sigmoid(bad - u[i]) * sigmoid(bad - u[j])
+    both = np.zeros(n, bool) if bad is None else rng.uniform(size=n) < expit(bad - u[i]) * expit(bad - u[j])
     return Evidence(figures[i], figures[j], rng.integers(raters, size=n), choice, both, np.ones((1, len(weights))))
 
 
@@ -49,7 +49,7 @@ def test_the_gradient_is_that_of_the_likelihood(bad):
 def test_all_pairs_with_exact_probabilities_give_the_utilities_back():
     u = np.array([0.3, -1.2, 0.8, 2.0])
     i, j = (a.ravel() for a in np.meshgrid(range(4), range(4)))
-    p = sigmoid(u[i] - u[j])
+    p = expit(u[i] - u[j])
     rows = np.eye(4)
     data = Evidence(rows[i], rows[j], np.zeros(16, int), p, np.zeros(16, bool), np.ones((1, 4)))
 
@@ -146,7 +146,7 @@ def test_intervals_cover_what_they_say():
     for seed in range(40):
         rng = np.random.default_rng(seed)
         weights = rng.standard_normal(5)
-        data = simulated(rng, weights, 40, bias=rng.normal(0, 0.5), eps=sigmoid(rng.normal(-3, 1.5)))
+        data = simulated(rng, weights, 40, bias=rng.normal(0, 0.5), eps=expit(rng.normal(-3, 1.5)))
         low, high = np.quantile(draw(data, 400, rng)[:, :5], [0.025, 0.975], axis=0)
         inside += ((low < weights) & (weights < high)).tolist()
     assert 0.9 <= np.mean(inside) <= 0.98  # 200 intervals: two standard errors are 3 %

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from seqtutor import __version__
-from seqtutor.errors import UserError, UserStopped, plain
+from seqtutor.errors import UserError, plain
 from seqtutor.hardware import idle_threads
 from seqtutor.signals import INTERRUPTED
 
@@ -38,13 +38,13 @@ class Commands(click.Group):
         """Run a command; what the user can mend is said in one line, with exit status 1."""
         try:
             return super().invoke(ctx)
-        except UserStopped as error:
-            raise _Ended(str(error), error.status) from error
         except UserError as error:
             raise click.ClickException(plain(str(error))) from error  # a stranger's file may be quoted
         except KeyboardInterrupt as stopped:
-            name, status = getattr(stopped, "name", "SIGINT"), getattr(stopped, "status", INTERRUPTED)
-            raise _Ended(f"stopped by {name}", status) from stopped
+            notes = getattr(stopped, "__notes__", ())  # how to go on, where a command knows
+            line = "; ".join((f"stopped by {getattr(stopped, 'name', 'SIGINT')}", *notes))
+            click.ClickException(line).show()
+            raise SystemExit(getattr(stopped, "status", INTERRUPTED)) from stopped
         except PermissionError as error:
             raise click.ClickException(f"no permission to write or read {error.filename}") from error
         except BrokenPipeError as error:
@@ -57,14 +57,6 @@ class Commands(click.Group):
             raise click.ClickException("not enough memory; try smaller batches, fewer rollouts or samples") from error
         except OSError as error:
             raise click.ClickException(f"{error.strerror or error}: {error.filename or 'while writing'}") from error
-
-
-class _Ended(click.ClickException):
-    """The end by a signal: its line, and its exit status."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.__dict__["exit_code"] = status
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

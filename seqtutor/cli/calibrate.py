@@ -13,7 +13,7 @@ import click
 import tomli_w
 
 from seqtutor.arrays import Values
-from seqtutor.cli.options import SEED, ProfileCommand, asked_of
+from seqtutor.cli.options import SEED, ProfileCommand, arguments_of
 from seqtutor.cli.outside import refuse_strangers
 from seqtutor.config import NO_LIMIT, TrainConfig, build, layered
 from seqtutor.domain import available, load
@@ -68,31 +68,31 @@ def calibrate(config: str, **given: Any) -> None:
     from seqtutor.runs import calibration
     from seqtutor.runs.hits import tokens_of
 
-    asked, options = asked_of(Asked, given)
-    read = _read(config, options, asked.trust)
+    args, options = arguments_of(CalibrateArguments, given)
+    read = _read(config, options, args.trust)
     settings = build(TrainConfig, read, config)
-    _check_held(read, asked)
+    _check_held(read, args)
     if not settings.domain:
         raise UserError(f'{config} names no domain: domain = "molecules", say')
     domain = load(settings.domain, settings.options)
-    texts = calibration.real_items(domain, asked.count, asked.seed)
+    texts = calibration.real_items(domain, args.count, args.seed)
     with ExitStack() as stack:
         run = stack.enter_context(closing(new_scorer(domain, settings)))
         scorer = stack.enter_context(closing(run.aside(run.terms)))  # a run's budget of calls is no limit here
         report = stack.enter_context(progress("calibrating"))
         found = list(calibration.calibrated(scorer, texts, report))
         totals = scorer.of_texts(texts, tokens_of(scorer, texts)).totals
-        of_prior = _drawn(scorer, settings, asked) if asked.draws else None
+        of_prior = _drawn(scorer, settings, args) if args.draws else None
     _show(found, totals, settings)
     if of_prior:
-        kept = _show_optimum(of_prior, settings.temperature, asked.hold)
-        if kept and (file := asked.output):
+        kept = _show_optimum(of_prior, settings.temperature, args.hold)
+        if kept and (file := args.output):
             write_new(Path(file), tomli_w.dumps(layered(read, {"terms": {HELD: kept.table}})))
             say(f"written: {file}, with [terms.{HELD}]; tune with: seqtutor train --config {shlex.quote(file)}")
 
 
 @dataclass(frozen=True)
-class Asked:
+class CalibrateArguments:
     """What was typed beside the profile and the options of its domain."""
 
     count: int
@@ -114,19 +114,19 @@ def _read(config: str, options: dict[str, Any], trust: bool) -> dict[str, Any]:
     return layered(read, {"options": options} if options else {})
 
 
-def _check_held(read: Mapping[str, Any], asked: Asked) -> None:
+def _check_held(read: Mapping[str, Any], args: CalibrateArguments) -> None:
     """Raise UserError where what was asked of --hold and --output does not go together."""
-    if asked.hold and not asked.draws:
+    if args.hold and not args.draws:
         raise UserError("--hold is told from samples of the prior: add --draws 20000")
-    if asked.output and not asked.hold:
+    if args.output and not args.hold:
         raise UserError("--output writes what holds figures: name some with --hold, or --hold all")
-    if asked.hold and HELD in read.get("terms", {}):
+    if args.hold and HELD in read.get("terms", {}):
         raise UserError(f"the profile has [terms.{HELD}] already: take it out, and hold all that is to be held at once")
-    if asked.output:
-        check_new(Path(asked.output))
+    if args.output:
+        check_new(Path(args.output))
 
 
-def _drawn(scorer: Scorer, settings: TrainConfig, asked: Asked) -> Evaluation:
+def _drawn(scorer: Scorer, settings: TrainConfig, args: CalibrateArguments) -> Evaluation:
     """Samples of the prior that the profile would tune."""
     import torch
 
@@ -134,7 +134,7 @@ def _drawn(scorer: Scorer, settings: TrainConfig, asked: Asked) -> Evaluation:
     from seqtutor.runs.evaluation import evaluate_prior
 
     prior = load_prior(settings.prior or scorer.domain.own_prior, scorer.domain)
-    return evaluate_prior(prior, scorer.domain, scorer, asked.draws, torch.Generator().manual_seed(asked.seed))
+    return evaluate_prior(prior, scorer.domain, scorer, args.draws, torch.Generator().manual_seed(args.seed))
 
 
 def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) -> Held | None:
@@ -142,8 +142,8 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) ->
 
     And, where some are to be held, what the optimum has that holds them.
     """
-    from seqtutor.cli.console import console, new_table, say
-    from seqtutor.cli.tables import figure
+    from seqtutor.cli.console import console, say
+    from seqtutor.cli.tables import side_by_side
     from seqtutor.objectives.optimum import LEAST, tilt
     from seqtutor.runs.calibration import held
 
@@ -159,12 +159,9 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) ->
             say(f"too few to tell its figures: fewer than {LEAST:.0f}; draw more, or ask for a higher temperature")
             return None
     title = "what the prior has, the optimum, and real items; mean ± 95 % interval"
-    table = new_table(title, "prior", *laws, "real")
-    for one in (row for row in found.figures if not row.of_set):
-        every = [one, *(one.weighted(law.weights) for law in laws.values())]
-        cells = [figure(m.mean, m.halfwidth, m.percent) for m in every]
-        table.add_row(one.name, *cells, figure(one.reference, None, one.percent))
-    console.print(table)
+    items = [one for one in found.figures if not one.of_set]
+    rows = [[one, *(one.weighted(law.weights) for law in laws.values())] for one in items]
+    console.print(side_by_side(title, ["prior", *laws], rows))
     return kept
 
 

@@ -73,7 +73,8 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
         click.echo(json.dumps(jsonable(found), indent=1))
     else:
         short = [Path(name).name for name in names]
-        console.print(side_by_side(short if len({*short}) == len(short) else names, rows, count))
+        title = f"mean ± 95 % interval, up to {count:,} items each"
+        console.print(side_by_side(title, short if len({*short}) == len(short) else names, rows))
     for complaint in complaints(evaluations[0].domain):
         click.echo(f"missing: {complaint}", err=True)
 
@@ -83,9 +84,9 @@ def _from_log(model: str, log: list[str], column: str, text: str, seed: int, as_
     import json
 
     from seqtutor.runs.drawing import open_model
-    from seqtutor.runs.offpolicy import told_by
+    from seqtutor.runs.offpolicy import estimated_from
 
-    told = told_by(open_model(model), log, column, text, seed)
+    told = estimated_from(open_model(model), log, column, text, seed)
     if as_json:
         figures = {"reward": list(told.reward), "kl": list(told.kl), "effective": told.effective, "mean": told.own}
         click.echo(json.dumps(figures, indent=1))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import SEED, ModelCommand, asked_of
+from seqtutor.cli.options import SEED, ModelCommand, arguments_of
 from seqtutor.cli.outside import OF_SESSION, foreign, left_out, of_session, unseen
 from seqtutor.errors import UserError
 
@@ -52,8 +52,8 @@ def generate(model: str, **given: Any) -> None:
     seqtutor generate molecules -n 1000 --output mine --seed 7
     seqtutor generate molecules -n 100 --draws 64 --reward-temperature 0.05
     """
-    asked, options = asked_of(Asked, given)
-    if asked.without_primer and not asked.primer:
+    args, options = arguments_of(GenerateArguments, given)
+    if args.without_primer and not args.primer:
         raise UserError("--without-primer leaves out what --primer gives: give --primer too")
     import numpy as np
 
@@ -62,25 +62,25 @@ def generate(model: str, **given: Any) -> None:
     from seqtutor.runs.drawing import check_drawing, open_model
     from seqtutor.runs.folder import new_folder, write_samples
 
-    check_drawing(asked.count, asked.draws, asked.temperature, asked.reward_temperature)
-    source = open_model(model, options, asked.primer or asked.revise)
-    script = given_steps(source.domain, asked.primer, asked.revise, asked.keep)
-    folder = new_folder(asked.output, f"{source.domain.name}-samples")
-    with _claimed(folder, named=bool(asked.output)) as table:
-        scores, said = _scored(source, script, asked)
+    check_drawing(args.count, args.draws, args.temperature, args.reward_temperature)
+    source = open_model(model, options, args.primer or args.revise)
+    script = given_steps(source.domain, args.primer, args.revise, args.keep)
+    folder = new_folder(args.output, f"{source.domain.name}-samples")
+    with _claimed(folder, named=bool(args.output)) as table:
+        scores, said = _scored(source, script, args)
     write_samples(table, {model: scores}, np.flatnonzero(scores.valid))
-    items = scores.items(asked.count)
+    items = scores.items(args.count)
     texts = [text or "" for text in items.texts]
-    if asked.without_primer and script is not None:
+    if args.without_primer and script is not None:
         texts = [behind(source.domain, text, len(script.ids)) for text in texts]
     source.domain.write(texts, folder, items.figures)
-    say(f"{said}{len(texts)} of {asked.count} samples are valid; written to {folder}")
-    if asked.draws == 1 and not source.tuned and _other_rules(source.domain):
+    say(f"{said}{len(texts)} of {args.count} samples are valid; written to {folder}")
+    if args.draws == 1 and not source.tuned and _other_rules(source.domain):
         say("the prior wrote them as ever; what these options ask of the rules is chosen with --draws 30, say")
 
 
 @dataclass(frozen=True)
-class Asked:
+class GenerateArguments:
     """What was typed beside the model and the options of its domain."""
 
     count: int
@@ -119,19 +119,19 @@ def _other_rules(domain: Domain) -> bool:
     return [(term.name, term.weight) for term in now] != [(term.name, term.weight) for term in usual]
 
 
-def _scored(source: Source, script: Fixed | None, asked: Asked) -> tuple[Scores, str]:
+def _scored(source: Source, script: Fixed | None, args: GenerateArguments) -> tuple[Scores, str]:
     """What the model writes, and a sentence where it is chosen among several draws of each."""
-    from seqtutor.runs.drawing import choose, drawn
+    from seqtutor.runs.drawing import choose, sequences_of
 
-    n, draws, seed = asked.count, asked.draws, asked.seed
+    n, draws, seed = args.count, args.draws, args.seed
     paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
     if draws > 1 and (gone := [name for name in paid if name in of_session(source.config)]):
         raise UserError(f"--draws keeps by reward, of which '{gone[0]}' is a part, {OF_SESSION}")
-    if draws > 1 and paid and not asked.trust:
+    if draws > 1 and paid and not args.trust:
         raise UserError(f"--draws keeps by reward, of which '{paid[0]}' is a part: --trust runs it")
-    aside = left_out(source.config, asked.trust) + (unseen(source.config, source.folder) if draws == 1 else [])
+    aside = left_out(source.config, args.trust) + (unseen(source.config, source.folder) if draws == 1 else [])
     with closing(source.scorer(aside)) as scorer:
         if draws == 1:
-            return scorer.score(*drawn(source.model, source.domain, n, seed, asked.temperature, script)), ""
-        scores, kept = choose(source, scorer, n, draws, seed=seed, temperature=asked.reward_temperature, script=script)
+            return scorer.score(*sequences_of(source.model, source.domain, n, seed, args.temperature, script)), ""
+        scores, kept = choose(source, scorer, n, draws, seed=seed, temperature=args.reward_temperature, script=script)
         return scores, f"{kept.sentence}\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import SEED, DomainCommand, asked_of
+from seqtutor.cli.options import SEED, DomainCommand, arguments_of
 from seqtutor.domain import Domain, RewardTerm, load
 from seqtutor.errors import UserError, unknown
 from seqtutor.files import check_new, write_new
@@ -54,16 +54,16 @@ def infer(domain: str, examples: tuple[str, ...], **given: Any) -> None:
     seqtutor infer --domain molecules --examples liked.smi --among candidates.smi
     seqtutor train --config mine.toml
     """
-    asked, options = asked_of(Asked, given)
-    if asked.among and (asked.prior or asked.texts):
+    args, options = arguments_of(InferArguments, given)
+    if args.among and (args.prior or args.texts):
         raise UserError("--among replaces the prior's texts: leave out --prior and --texts")
-    if asked.output:
-        check_new(Path(asked.output))
-    _infer(load(domain, options), _named(examples), asked, options)
+    if args.output:
+        check_new(Path(args.output))
+    _infer(load(domain, options), _named(examples), args, options)
 
 
 @dataclass(frozen=True)
-class Asked:
+class InferArguments:
     """What was typed beside the examples and the options of their domain."""
 
     figures: bool
@@ -88,31 +88,31 @@ def _named(examples: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def _infer(domain: Domain, paths: dict[str, Path], asked: Asked, options: dict[str, Any]) -> None:
+def _infer(domain: Domain, paths: dict[str, Path], args: InferArguments, options: dict[str, Any]) -> None:
     from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import columns, notes, table
     from seqtutor.inference import check_count
     from seqtutor.inference.features import features, read_items
 
-    terms = _terms(domain, asked)
-    texts = [] if paths else _of_corpus(domain, asked.seed)
+    terms = _terms(domain, args)
+    texts = [] if paths else _of_corpus(domain, args.seed)
     with console.status("reading, sampling and scoring"):
         items = {name: read_items(domain, path, terms) for name, path in paths.items()}
         items |= {} if paths else {"the corpus": features(domain, terms, texts)}
         for name, some in items.items():
             say(_read(name, some))
             check_count(len(some.values))
-        told = (_against_list if asked.among else _against_prior)(domain, terms, items, asked)
+        told = (_against_list if args.among else _against_prior)(domain, terms, items, args)
     shared = told.shared
     console.print(columns(told.found, shared, told.against) if shared else table(told.first, told.against))
-    for line in notes(min(told.found.values(), key=lambda one: one.ess), listed=bool(asked.among)):
+    for line in notes(min(told.found.values(), key=lambda one: one.ess), listed=bool(args.among)):
         say(line)
-    if asked.output:
-        _write(domain, told, asked, options)
+    if args.output:
+        _write(domain, told, args, options)
 
 
 @dataclass(frozen=True)
-class Told:
+class Inferences:
     """What each set of examples says, by its name, beside the texts that they were compared with."""
 
     terms: Sequence[RewardTerm]
@@ -133,18 +133,18 @@ class Told:
         return share(list(self.found.values())) if len(self.found) > 1 else None
 
 
-def _write(domain: Domain, told: Told, asked: Asked, options: dict[str, Any]) -> None:
+def _write(domain: Domain, told: Inferences, args: InferArguments, options: dict[str, Any]) -> None:
     """Write the config that tunes towards the examples."""
     from seqtutor.cli.console import say
     from seqtutor.cli.inferred import as_config, of_figures, of_terms
 
-    weigh = of_figures if asked.figures else of_terms
+    weigh = of_figures if args.figures else of_terms
     weights, tables, warnings = weigh(domain, told.shared or told.first, told.first, told.terms, told.base)
-    text = as_config(domain, options, asked.prior, weights, tables)
-    write_new(Path(asked.output), f"# inferred from {', '.join(told.found)}\n# against {told.against}\n\n{text}")
+    text = as_config(domain, options, args.prior, weights, tables)
+    write_new(Path(args.output), f"# inferred from {', '.join(told.found)}\n# against {told.against}\n\n{text}")
     for warning in warnings:
         say(warning)
-    say(f"written: {asked.output}; tune with: seqtutor train --config {shlex.quote(asked.output)}")
+    say(f"written: {args.output}; tune with: seqtutor train --config {shlex.quote(args.output)}")
 
 
 def _of_corpus(domain: Domain, seed: int) -> list[str]:
@@ -159,14 +159,14 @@ def _of_corpus(domain: Domain, seed: int) -> list[str]:
     return [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))[:CORPUS]]
 
 
-def _terms(domain: Domain, asked: Asked) -> list[RewardTerm]:
+def _terms(domain: Domain, args: InferArguments) -> list[RewardTerm]:
     """What is fitted. Raises UserError where that is nothing, or where a term to leave out has no such name."""
     from seqtutor.inference.features import offered
     from seqtutor.rewards.figures import single
 
-    terms, names = single(domain) if asked.figures else offered(domain), asked.without
+    terms, names = single(domain) if args.figures else offered(domain), args.without
     if not terms:
-        raise UserError(f"domain '{domain.name}' has no {'figures of real items' if asked.figures else 'terms'} to fit")
+        raise UserError(f"domain '{domain.name}' has no {'figures of real items' if args.figures else 'terms'} to fit")
     for name in names:
         if name not in {term.name for term in terms}:
             raise unknown("term to leave out", name, [term.name for term in terms])
@@ -176,53 +176,57 @@ def _terms(domain: Domain, asked: Asked) -> list[RewardTerm]:
     return left
 
 
-def _against_list(domain: Domain, terms: Sequence[RewardTerm], items: dict[str, Items], asked: Asked) -> Told:
+def _against_list(
+    domain: Domain, terms: Sequence[RewardTerm], items: dict[str, Items], args: InferArguments
+) -> Inferences:
     """What the examples say beside the list that they were chosen from."""
     from seqtutor.inference.features import Base, read_items
 
-    listed = read_items(domain, Path(asked.among), terms)
+    listed = read_items(domain, Path(args.among), terms)
     base = Base(listed.values, listed.values[:0])
     # Where all examples were chosen from the list, it is no sample of anything.
     whole = {text for some in items.values() for text in some.texts} <= set(listed.texts)
-    against = f"{len(base.values):,} items of {asked.among}{'' if whole else ', which does not hold them all'}"
-    return Told(terms, base, _all_inferred(items, base, terms, asked, whole=whole), against)
+    against = f"{len(base.values):,} items of {args.among}{'' if whole else ', which does not hold them all'}"
+    return Inferences(terms, base, _all_inferred(items, base, terms, args, whole=whole), against)
 
 
-def _against_prior(domain: Domain, terms: Sequence[RewardTerm], items: dict[str, Items], asked: Asked) -> Told:
+def _against_prior(
+    domain: Domain, terms: Sequence[RewardTerm], items: dict[str, Items], args: InferArguments
+) -> Inferences:
     """What they say beside texts of the prior; beside more where those are worth few, unless it was said how many."""
     from seqtutor.cli.console import say
     from seqtutor.inference import LOW, TooFarError
     from seqtutor.inference.features import TEXTS, prior_base
 
-    prior = asked.prior or domain.own_prior
+    prior = args.prior or domain.own_prior
 
-    def told(base: Base, found: dict[str, Inference]) -> Told:
-        return Told(terms, base, found, f"{len(base.values):,} texts of the prior '{prior}'")
+    def told(base: Base, found: dict[str, Inference]) -> Inferences:
+        return Inferences(terms, base, found, f"{len(base.values):,} texts of the prior '{prior}'")
 
-    base = prior_base(domain, terms, prior, asked.texts or TEXTS, asked.seed)
+    base = prior_base(domain, terms, prior, args.texts or TEXTS, args.seed)
     try:
-        found = _all_inferred(items, base, terms, asked, whole=False)
+        found = _all_inferred(items, base, terms, args, whole=False)
         worth = min(one.ess for one in found.values())
     except TooFarError as error:
-        if asked.texts:
+        if args.texts:
             raise
         worth = error.ess
-    if asked.texts or worth >= LOW:
+    if args.texts or worth >= LOW:
         return told(base, found)
     say(f"{TEXTS:,} texts of the prior are worth {worth:.0f}, and {LOW:.0f} are wanted: {MORE * TEXTS:,} are taken")
-    base = prior_base(domain, terms, prior, MORE * TEXTS, asked.seed)
-    return told(base, _all_inferred(items, base, terms, asked, whole=False))
+    base = prior_base(domain, terms, prior, MORE * TEXTS, args.seed)
+    return told(base, _all_inferred(items, base, terms, args, whole=False))
 
 
 def _all_inferred(
-    items: dict[str, Items], base: Base, terms: Sequence[RewardTerm], asked: Asked, *, whole: bool
+    items: dict[str, Items], base: Base, terms: Sequence[RewardTerm], args: InferArguments, *, whole: bool
 ) -> dict[str, Inference]:
     """What each set of examples says, by its name."""
     from seqtutor.inference import CLIP, RARE
     from seqtutor.inference import infer as fit
 
     names, found = [term.name for term in terms], {}
-    rare = 2 * CLIP if asked.figures else RARE  # there are thousands of real items, and not fifty examples
+    rare = 2 * CLIP if args.figures else RARE  # there are thousands of real items, and not fifty examples
     for name, some in items.items():
         try:
             found[name] = fit(some.values, base.values, names, whole_base=whole, rare=rare)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -35,11 +37,11 @@ def inspect(data: str, domain: str, **options: Any) -> None:
     click.echo(f"{good:,} of {good + bad:,} items can be used")
 
 
-def read_lines(domain: Domain, path: str) -> Iterator[DataLine]:
-    """The items of a user's file or folder; what the vocabulary cannot spell has that as its problem."""
+def read_lines(domain: Domain, path: str | Path, wrong: Callable[[Domain, str], str] = misfit) -> Iterator[DataLine]:
+    """The items of a user's file or folder; why one cannot be used is its problem, by `wrong` or as the domain says."""
     for line in domain.read(from_home(path)):
-        problem = line.problem or misfit(domain, line.text or "")
-        yield DataLine(line.where, None if problem else line.text, problem)
+        problem = line.problem or wrong(domain, line.text or "")
+        yield replace(line, text=None if problem else line.text, problem=problem)
 
 
 def outcome(domain: Domain, line: DataLine) -> str:

@@ -22,7 +22,7 @@ from seqtutor.signals import undisturbed
 
 SEED = click.IntRange(0, 2**63 - 1)
 Command = TypeVar("Command", bound=Callable[..., Any])
-Asked = TypeVar("Asked")
+Arguments = TypeVar("Arguments")
 
 
 def config_options(cls: type) -> Callable[[Command], Command]:
@@ -188,7 +188,7 @@ def one_taste(ctx: click.Context, option: click.Parameter, files: tuple[str, ...
     return "".join(files)
 
 
-def asked_of(cls: type[Asked], given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
+def arguments_of(cls: type[Arguments], given: Mapping[str, Any]) -> tuple[Arguments, dict[str, Any]]:
     """The options of a command's own, as a `cls` with a field for each; and what was typed for all others."""
     own = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # a dataclass, which no type says
     return cls(**{name: given[name] for name in own}), typed({k: v for k, v in given.items() if k not in own})

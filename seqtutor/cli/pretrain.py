@@ -15,7 +15,7 @@ from seqtutor.cli.inspect import outcome, read_lines
 from seqtutor.cli.options import DomainCommand, config_file, config_options, gather
 from seqtutor.config import PretrainConfig, build, layered
 from seqtutor.domain import DataLine, Domain, load
-from seqtutor.errors import UserError, UserStopped
+from seqtutor.errors import UserError
 from seqtutor.files import read_toml
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     data = _examples(domain, lines, settings)
     run = RunFolder(folder := resume or new_folder(output, f"{settings.domain}-prior"))
     with run.lock(), stoppable(), progress("learning") as bar:
-        run.save_config(settings)
         if lines:
             (folder / "items.txt").write_text("".join(f"{outcome(domain, line)}\n" for line in lines), encoding="utf-8")
 
@@ -79,12 +78,12 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
             bar(state.update, updates, f"{held}{state.tokens / state.seconds:,.0f} tokens/s")
 
         try:
-            model, state = pretraining.pretrain(domain, data, settings, folder, report)
-            figures = pretraining.save_prior(model, domain, data, settings, state, folder)
+            model, figures = pretraining.into(run, domain, data, settings, report)
         except KeyboardInterrupt as stopped:
             onwards = f"go on with: seqtutor pretrain --resume {shlex.quote(str(folder))}"
             if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
-                raise UserStopped(f"stopped by {stopped.name}; {onwards}", stopped.status) from stopped
+                stopped.add_note(onwards)
+                raise
             say(f"stopped; {onwards}")
             sys.exit(INTERRUPTED)
     say(

@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, asked_of
+from seqtutor.cli.inspect import read_lines
+from seqtutor.cli.options import DomainCommand, arguments_of
 from seqtutor.config import TrainConfig, build, layered
-from seqtutor.domain import DataLine, Domain, load
+from seqtutor.domain import DataLine, load
 from seqtutor.errors import UserError
 from seqtutor.files import read_toml, write_csv
 
 if TYPE_CHECKING:
     from seqtutor.rewards.scorer import Scorer
-    from seqtutor.runs.hits import Found, Origins
+    from seqtutor.runs.hits import Origins, ScoredText
 
 SHOWN = 3  # lines left out that are said one by one
 
@@ -41,33 +42,38 @@ def score(source: Path, **given: Any) -> None:
     seqtutor score my_tunes/ --domain music --preset paper
     seqtutor score outputs/molecules-tb-20260101-120000 -n 50 --per-family 1
     """
+    from seqtutor.cli.console import say
     from seqtutor.cli.outside import left_out
     from seqtutor.runs import hits
     from seqtutor.runs.drawing import scorer_of
     from seqtutor.runs.folder import new_folder
 
-    asked, options = asked_of(Asked, given)
+    args, options = arguments_of(ScoreArguments, given)
     run = source if (source / "config.toml").is_file() else None
-    settings = _settings(asked, run, options)
+    settings = _settings(args, run, options)
     domain = load(settings.domain, settings.options)
-    lines = _of_run(run) if run else _of_file(domain, source)
+    lines = _of_run(run) if run else list(read_lines(domain, source, hits.problem))
     texts = [line.text for line in lines if line.text is not None]
     if not texts:
         raise UserError(
             f"{source} holds nothing to score" + (f": {lines[0].where}: {lines[0].problem}" if lines else "")
         )
-    folder = new_folder(asked.output, f"{domain.name}-scored")
+    folder = new_folder(args.output, f"{domain.name}-scored")
     _write_left_out(lines, folder)
-    origins = _origins(lines)
-    with closing(scorer_of(domain, settings, left_out(settings, asked.trust), asked.workers, run)) as scorer:
+    # Where each text stands in the file; of one that stands there twice, the first place.
+    origins = {one.text: (one.where, one.name) for one in reversed(lines) if one.text is not None and one.where}
+    with closing(scorer_of(domain, settings, left_out(settings, args.trust), args.workers, run)) as scorer:
         rows = _rows(scorer, texts, folder, run / "answers.sqlite" if run else None, origins)
-    kept = hits.best(rows, asked.count, asked.per_family)
+    kept = hits.best(rows, args.count, args.per_family)
     hits.write_hits(domain, kept, folder / "hits", origins)
-    _say_kept(rows, len(kept), asked, folder)
+    passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
+    full = len(kept) < min(args.count, passed)
+    limit = f", at most {args.per_family} of one family (--per-family 0: all)" if full else ""
+    say(f"{len(rows):,} different items scored, {passed:,} pass; the best {len(kept)}{limit} in {folder}/hits")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoreArguments:
     """What was typed beside the items and the options of their domain."""
 
     config: Path | None
@@ -79,12 +85,7 @@ class Asked:
     trust: bool
 
 
-def _origins(lines: Sequence[DataLine]) -> Origins:
-    """Where each text of a file stands there; of one that stands there twice, the first place."""
-    return {line.text: (line.where, line.name) for line in reversed(lines) if line.text is not None and line.where}
-
-
-def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[Found]:
+def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[ScoredText]:
     """Every text scored, with the answers that a run has had, and written down."""
     from seqtutor.cli.console import progress
     from seqtutor.runs import hits
@@ -92,15 +93,6 @@ def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, 
     with scorer.remembering(answers) if answers else nullcontext(), progress("scoring") as report:
         scorer.start(texts[0])
         return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv", origins)
-
-
-def _say_kept(rows: Sequence[Found], kept: int, asked: Asked, folder: Path) -> None:
-    from seqtutor.cli.console import say
-
-    passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
-    full = kept < min(asked.count, passed)
-    limit = f", at most {asked.per_family} of one family (--per-family 0: all)" if full else ""
-    say(f"{len(rows):,} different items scored, {passed:,} pass; the best {kept}{limit} in {folder}/hits")
 
 
 def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:
@@ -114,11 +106,11 @@ def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:
         click.echo(f"left out: {len(bad):,} of {len(lines):,} in all, each with its reason in {path}", err=True)
 
 
-def _settings(asked: Asked, run: Path | None, options: dict[str, Any]) -> TrainConfig:
+def _settings(args: ScoreArguments, run: Path | None, options: dict[str, Any]) -> TrainConfig:
     """Those of a config, or of a run, with what was typed."""
-    file = asked.config or (run / "config.toml" if run else None)
+    file = args.config or (run / "config.toml" if run else None)
     read = read_toml(file) if file else {}
-    settings = build(TrainConfig, layered({"domain": asked.domain_name}, read, {"options": options}), str(file))
+    settings = build(TrainConfig, layered({"domain": args.domain_name}, read, {"options": options}), str(file))
     if not settings.domain:
         raise UserError("name what to score by: --config profile.toml, or --domain molecules")
     return settings
@@ -132,14 +124,3 @@ def _of_run(run: Path) -> list[DataLine]:
     if not lines:
         raise UserError(f"{run} has no ledger.csv: its reward asks no oracle about whole items")
     return lines
-
-
-def _of_file(domain: Domain, path: Path) -> list[DataLine]:
-    """The items of a file; those that cannot be scored have a problem and no text."""
-    from seqtutor.runs.hits import problem
-
-    found = []
-    for line in domain.read(path):
-        why = line.problem if line.text is None else problem(domain, line.text)
-        found.append(replace(line, text=None, problem=why) if why else line)
-    return found

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from seqtutor.cli.console import new_table
-from seqtutor.domain import RewardTerm, SequenceTerm, verdict
+from seqtutor.domain import RewardTerm, SequenceTerm
 from seqtutor.objectives.optimum import LEAST
+from seqtutor.runs.report.figures import verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from seqtutor.runs.explaining import Explanation
+    from seqtutor.runs.report.reading import Figure, Summary
     from seqtutor.training.verification import Proof
 
 
@@ -42,38 +44,30 @@ def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
     return f"{mean * scale:.{digits}f} ± {halfwidth * scale:.{digits}f}{unit}"
 
 
-def _known(estimate: Mapping[str, Any] | None) -> bool:
-    return estimate is not None and math.isfinite(_pair(estimate)[0])
-
-
-def _cell(row: Mapping[str, Any], estimate: Mapping[str, Any]) -> str:
-    return figure(estimate["mean"], estimate["halfwidth"], row["percent"])
-
-
 def weight_of(term: RewardTerm) -> str:
     """The weight of a term as text."""
     return "filter" if isinstance(term, SequenceTerm) and term.filter else f"{term.weight:g}"
 
 
-def comparison_table(summary: Mapping[str, Any]) -> Table:
+def comparison_table(summary: Summary) -> Table:
     """Before and after, with best of n from the prior between them; what is judged with its 95 % interval.
 
     Where some of the samples are kept, what is judged is these, and the policy's own interval is left to the page.
     """
-    rows = [summary["reward"], *summary["terms"], *summary["measures"]]
-    real, kept = any(row["reference"] is not None for row in rows), any("kept" in row for row in rows)
+    rows = [summary.reward, *summary.terms, *summary.measures]
+    real, kept = any(row.reference is not None for row in rows), any(math.isfinite(row.kept.mean) for row in rows)
     after = ["tuned", "kept"] if kept else ["tuned"]
-    headings = ["prior", f"best of {summary['best_of']} from it", *after, *(["real"] if real else []), ""]
-    table = new_table(f"{summary['samples']:,} samples each, mean ± 95 % interval", *headings)
+    headings = ["prior", f"best of {summary.best_of} from it", *after, *(["real"] if real else []), ""]
+    table = new_table(f"{summary.samples:,} samples each, mean ± 95 % interval", *headings)
     table.padding = (0, 1, 0, 0)  # so that it fits into 80 columns
     for row in rows:
-        own = _known(row.get("kept"))
-        cells = [_cell(row, estimate) for estimate in (row["prior"], row["best_of_n"])]
-        cells += [figure(row["policy"]["mean"], None, row["percent"]) if own else _cell(row, row["policy"])]
-        cells += [_cell(row, row["kept"]) if own else ""] if kept else []
-        cells += [figure(row["reference"], None, row["percent"])] if real else []
-        table.add_row(row["name"], *cells, _judged(row))
-        if row is summary["reward"] or row is summary["terms"][-1]:
+        own = math.isfinite(row.kept.mean)
+        cells = [figure(*estimate, row.percent) for estimate in (row.prior, row.best_of_n)]
+        cells += [figure(row.policy.mean, None if own else row.policy.halfwidth, row.percent)]
+        cells += [figure(*row.kept, row.percent) if own else ""] if kept else []
+        cells += [figure(row.reference, None, row.percent)] if real else []
+        table.add_row(row.name, *cells, _judged(row))
+        if row is summary.reward or row is summary.terms[-1]:
             table.add_section()
     return table
 
@@ -100,17 +94,9 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}" if abs(value) >= LEAST_PAID else ""
 
 
-def _judged(row: Mapping[str, Any]) -> str:
-    after = row["kept"] if _known(row.get("kept")) else row["policy"]
-    word = verdict(row["better"], _pair(row["prior"]), _pair(after), row["reference"])
-    if row["better"] == "near":
-        return {"better": "nearer", "worse": "further"}.get(word, "")
-    return word if word in ("better", "worse") else ""
-
-
-def _pair(estimate: Mapping[str, Any]) -> tuple[float, float]:
-    mean, halfwidth = estimate["mean"], estimate["halfwidth"]
-    return (math.nan if mean is None else mean, math.nan if halfwidth is None else halfwidth)
+def _judged(row: Figure) -> str:
+    words = ("nearer", "further") if row.better == "near" else ("better", "worse")
+    return dict(zip(("better", "worse"), words, strict=True)).get(verdict(row), "")
 
 
 def optimum_line(found: Mapping[str, Any]) -> str:
@@ -137,10 +123,10 @@ def kept_line(kept: Mapping[str, Any], temperature: float, folder: Path) -> str:
     )
 
 
-def side_by_side(names: Sequence[str], rows: Sequence[Sequence[Any]], count: int) -> Table:
+def side_by_side(title: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """The figures of several sets of samples, one column each, and of real items. `rows`: the same Measure of each."""
     real = any(row[0].reference is not None for row in rows)
-    table = new_table(f"mean ± 95 % interval, up to {count:,} items each", *names, *(["real"] if real else []))
+    table = new_table(title, *names, *(["real"] if real else []))
     for row in rows:
         cells = [figure(m.mean, m.halfwidth, m.percent) for m in row]
         table.add_row(row[0].name, *cells, *([figure(row[0].reference, None, row[0].percent)] if real else []))

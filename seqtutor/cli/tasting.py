@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seqtutor.people.telling import Rater, Share, Told
+    from seqtutor.people.telling import Rater, Share, TasteReport
     from seqtutor.runs.drawing import Source
 
 SHOWN = 12  # figures of the table
@@ -54,7 +54,7 @@ def say_passed_over(problems: Sequence[str]) -> None:
         console.print(f"{len(problems):,} votes were passed over in all")
 
 
-def sentences(told: Told, votes: int) -> list[str]:
+def sentences(told: TasteReport, votes: int) -> list[str]:
     """The rest, a line each."""
     from seqtutor.people.telling import BY_HAND, MORE
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqtutor.cli.options import DomainCommand, asked_of, config_file, config_options, gather, one_taste
+from seqtutor.cli.options import DomainCommand, arguments_of, config_file, config_options, gather, one_taste
 from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms
 from seqtutor.config import TrainConfig, build, check_same_domain, fitting, layered
-from seqtutor.errors import UserError, UserStopped
+from seqtutor.errors import UserError
 from seqtutor.files import read_toml
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ def train(ctx: click.Context, /, **given: Any) -> None:
     seqtutor train --config run.toml --seed 1
     seqtutor train --resume outputs/molecules-tb-20260101-120000
     """
-    asked, others = asked_of(Asked, given)
-    settings = _settings(asked, gather(others, ctx.meta["seqtutor.domain"]))
-    sys.exit(_train(settings, Path(asked.resume) if asked.resume else None, asked.output))
+    args, others = arguments_of(TrainArguments, given)
+    settings = _settings(args, gather(others, ctx.meta["seqtutor.domain"]))
+    sys.exit(_train(settings, Path(args.resume) if args.resume else None, args.output))
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrainArguments:
     """What was typed beside the settings of the run and the options of its domain."""
 
     weight: tuple[str, ...]
@@ -86,21 +86,21 @@ class Asked:
     output: str
 
 
-def _settings(asked: Asked, typed: dict[str, Any]) -> TrainConfig:
+def _settings(args: TrainArguments, typed: dict[str, Any]) -> TrainConfig:
     """The settings that were typed, over those of a config, over those of a run that goes on."""
     from seqtutor.rewards.taste import within_budget
 
-    if asked.weight:
-        typed = {**typed, "weights": dict(_weight(text) for text in asked.weight)}
-    terms = typed_terms(asked.function, asked.program, asked.transform)
-    terms = with_learnt(terms, asked.taste, asked.surrogate, asked.caution, asked.resume or "")
-    file = config_file(asked.config, asked.resume)
-    read = _read(file, terms, typed, asked.trust)
-    if asked.resume:
-        check_same_domain(asked.resume, read, typed.get("domain", read.get("domain")))
-    if asked.resume and asked.config:
-        stage = _read(Path(asked.config), terms, typed, asked.trust)
-        check_same_domain(asked.resume, read, stage.get("domain", read.get("domain")))
+    if args.weight:
+        typed = {**typed, "weights": dict(_weight(text) for text in args.weight)}
+    terms = typed_terms(args.function, args.program, args.transform)
+    terms = with_learnt(terms, args.taste, args.surrogate, args.caution, args.resume or "")
+    file = config_file(args.config, args.resume)
+    read = _read(file, terms, typed, args.trust)
+    if args.resume:
+        check_same_domain(args.resume, read, typed.get("domain", read.get("domain")))
+    if args.resume and args.config:
+        stage = _read(Path(args.config), terms, typed, args.trust)
+        check_same_domain(args.resume, read, stage.get("domain", read.get("domain")))
         read = next_stage(read, stage)
     settings = build(TrainConfig, layered(read, typed), str(file or "the command line"))
     return within_budget(settings, {*read, *typed})
@@ -176,30 +176,29 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
     from seqtutor.rewards.scorer import IDLE
     from seqtutor.signals import INTERRUPTED, Stopped, stoppable
 
-    onwards = f"go on with: seqtutor train --resume {shlex.quote(str(run.folder))}"
-    with stoppable():
-        stopped = _tune_with_progress(tuner, run)
-        if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
-            raise UserStopped(f"stopped by {stopped.name}; {onwards}", stopped.status)
-        if tuner.scorer.spent:
-            console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
-        elif tuner.scorer.idle >= IDLE:
-            say(
-                f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} of {tuner.scorer.budget:,} oracle "
-                "calls were spent; a larger --temperature, --repeats unpaid or --vary may find more"
-            )
-        try:
-            _conclude(tuner, run, stopped is not None)
-        except Stopped as late:
-            raise UserStopped(f"stopped by {late.name}; {onwards}", late.status) from late
-    return INTERRUPTED if stopped else 0
+    try:
+        with stoppable():
+            interrupted = _tune_with_progress(tuner, run)
+            if tuner.scorer.spent:
+                console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
+            elif tuner.scorer.idle >= IDLE:
+                say(
+                    f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} of {tuner.scorer.budget:,} "
+                    "oracle calls were spent; a larger --temperature, --repeats unpaid or --vary may find more"
+                )
+            _conclude(tuner, run, interrupted)
+    except Stopped as stopped:
+        stopped.add_note(f"go on with: seqtutor train --resume {shlex.quote(str(run.folder))}")
+        raise
+    return INTERRUPTED if interrupted else 0
 
 
-def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | None:
-    """Tune to the end -> None; what stopped it after Ctrl-C or another signal."""
+def _tune_with_progress(tuner: Tuner, run: RunFolder) -> bool:
+    """Tune to the end, or to Ctrl-C -> whether it was that. Another signal is raised."""
     from seqtutor.cli.console import progress, say
     from seqtutor.runs.alarms import Alarm
     from seqtutor.runs.budget import goals
+    from seqtutor.signals import INTERRUPTED, Stopped
     from seqtutor.training.tuning import tune
 
     with progress("tuning") as bar:
@@ -220,14 +219,17 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> KeyboardInterrupt | Non
         try:
             tune(tuner, run, report, warn)
         except KeyboardInterrupt as stopped:
-            return stopped
-    return None
+            if isinstance(stopped, Stopped) and stopped.status != INTERRUPTED:
+                raise
+            return True
+    return False
 
 
 def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
     from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import comparison_table
     from seqtutor.plugin.complaints import complaints
+    from seqtutor.runs.report.reading import parse
     from seqtutor.training.conclusion import conclude
 
     count = min(FEWER, tuner.config.samples) if interrupted else tuner.config.samples
@@ -235,7 +237,7 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
         say("the final table comes, and asks every term; Ctrl-C once more leaves it out")
     with console.status(f"sampling and measuring {count:,} of the prior and of the policy"):
         summary, page = conclude(tuner, run, count, interrupted=interrupted)
-    console.print(comparison_table(summary))
+    console.print(comparison_table(parse(summary)))
     for complaint in complaints(tuner.domain):
         say(f"missing from the table or the folder: {complaint}")
     _print_distance(summary, run.folder)

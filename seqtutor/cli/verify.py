@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
@@ -33,7 +33,10 @@ def verify(names: tuple[str, ...], seed: int) -> None:
     from seqtutor.testing.trial import tried
     from seqtutor.training.verification import TEMPERATURE, Proof, new_world, prove
 
-    chosen = _chosen(names)
+    there = installed("objective")
+    if strange := [name for name in names if name not in there]:
+        raise unknown("objective", strange[0], there)
+    chosen = list(dict.fromkeys(names or there))
     torch.set_num_threads(1)  # tensors this small only wait for a second one
     world = new_world(seed)
     proofs: list[Proof] = []
@@ -54,15 +57,6 @@ def verify(names: tuple[str, ...], seed: int) -> None:
         console.print("an objective that claims less has another fixed point: see docs/objectives.md")
     if failed := [*broken, *(proof.name for proof in proofs if not proof.holds)]:
         raise UserError(f"not proven: {', '.join(failed)}")
-
-
-def _chosen(names: Sequence[str]) -> list[str]:
-    """The objectives of these names, each once; of no names all that are installed."""
-    there = installed("objective")
-    for name in names:
-        if name not in there:
-            raise unknown("objective", name, there)
-    return list(dict.fromkeys(names or there))
 
 
 @contextmanager

@@ -87,7 +87,7 @@ class Inference:
 
 
 @dataclass(frozen=True)
-class Tilt:
+class Fit:
     """The maximum of l(w): weights (K,), the base's tilted weights q (M,), log Z, and what l(w) is."""
 
     weights: Values
@@ -193,7 +193,7 @@ def beyond(base: Values, weights: Values, low: Values, high: Values) -> NDArray[
     return bounded
 
 
-def _check_size(fit: Tilt, names: Sequence[str]) -> None:
+def _check_size(fit: Fit, names: Sequence[str]) -> None:
     if fit.ess < LOWEST:
         far = names[int(np.abs(fit.weights).argmax())]
         raise TooFarError(
@@ -207,7 +207,7 @@ def _check_size(fit: Tilt, names: Sequence[str]) -> None:
 
 def _fitted(
     x: Values, y: Values, counts: Values, base_weights: Values, sampled: float
-) -> tuple[Tilt, Values, Values, Values]:
+) -> tuple[Fit, Values, Values, Values]:
     """The fit; the covariance of the weights; its part that comes from the base; p-values."""
     n = float(1 / (counts**2).sum())
     mean, ridge = counts @ x, 1 / (n * TAU**2)
@@ -224,7 +224,7 @@ def _fitted(
 
 
 def _p_values(
-    fit: Tilt, mean: Values, y: Values, base_weights: Values, ridge: float, n: float, inflation: Values
+    fit: Fit, mean: Values, y: Values, base_weights: Values, ridge: float, n: float, inflation: Values
 ) -> Values:
     """Likelihood ratios against each weight being 0; as the intervals, they know of the base's error (Rao and Scott).
 
@@ -238,7 +238,7 @@ def _p_values(
     return np.asarray(chdtrc(1, np.maximum(ratios, 0.0)))
 
 
-def tilt(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0) -> Tilt:
+def tilt(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0) -> Fit:
     """Weights w with E_w base = `mean` - `ridge` w, by Newton's method with halved steps.
 
     `base` (M, K), `base_weights` (M,) summing to 1. Raises UserError where nothing holds w (only without a `ridge`).
@@ -263,11 +263,11 @@ def tilt(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0) -
     raise UserError("no weights make the base like the examples: they lie outside of everything that it holds")
 
 
-def _at(w: Values, mean: Values, base: Values, base_weights: Values, ridge: float) -> Tilt:
+def _at(w: Values, mean: Values, base: Values, base_weights: Values, ridge: float) -> Fit:
     with np.errstate(divide="ignore"):
         logits = np.log(base_weights) + base @ w
     log_z = float(logsumexp(logits))
-    return Tilt(w, np.exp(logits - log_z), log_z, float(w @ mean - log_z - 0.5 * ridge * w @ w))
+    return Fit(w, np.exp(logits - log_z), log_z, float(w @ mean - log_z - 0.5 * ridge * w @ w))
 
 
 def check_count(items: int) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 
 from seqtutor.arrays import Ids, Values
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, refused
 from seqtutor.inference.features import offered
-from seqtutor.priors.encoding import rows_of, wrong_length
+from seqtutor.priors.encoding import ids_of, rows_of
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.vocabulary import PAD
 
@@ -131,12 +131,7 @@ def different_items(model: Model, domain: Domain, count: int, seed: int) -> list
 
 def wrong(domain: Domain, text: str) -> str:
     """Why a text is no item that the domain's models can read; empty where it is one."""
-    try:
-        tokens = domain.encode(text)
-        domain.decode(domain.vocabulary.decode(domain.vocabulary.encode(tokens)))
-    except UserError as error:
-        return str(error)
-    return wrong_length(domain, len(tokens) + (not domain.fixed_length))
+    return str(refused(lambda: domain.decode(domain.vocabulary.decode(ids_of(domain, text)))) or "")
 
 
 def named_figures(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[str]) -> tuple[list[str], Values]:

@@ -11,13 +11,14 @@ import json
 import math
 import socket
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -26,7 +27,7 @@ from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.people.asking import Session
 from seqtutor.people.votes import ANSWERS
-from seqtutor.runs.report.svg import drawn
+from seqtutor.runs.report.svg import picture_of
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 1 << 16  # bytes of a body
@@ -53,34 +54,20 @@ HEADERS = {
     "cache-control": "no-store",
 }
 
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
+class Guard(BaseHTTPMiddleware):
+    """Lets through what comes from the page itself, and puts the headers on every answer, an error's too."""
 
-@dataclass
-class Guard:
-    """Lets through what comes from the page itself, and puts the headers on every answer."""
+    def __init__(self, app: Starlette, port: int, token: str) -> None:
+        super().__init__(app)
+        self.port, self.token = port, token
 
-    app: Starlette
-    port: int
-    token: str
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         """One request."""
-        if scope["type"] != "http":
-            return
-        request = Request(scope, receive)
-
-        async def sealed(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-                message["headers"] = [*message["headers"], *own]
-            await send(message)
-
         refused = self.refused(request)
-        handler = PlainTextResponse(refused, 403) if refused else self.app
-        await handler(scope, receive, sealed)
+        response = PlainTextResponse(refused, 403) if refused else await call_next(request)
+        response.headers.update(HEADERS)
+        return response
 
     def refused(self, request: Request) -> str:
         """Why a request is refused; empty where it is not."""
@@ -153,7 +140,7 @@ class Page:
 
 def shown(domain: Domain, text: str) -> dict[str, Any]:
     """An item as the page shows it."""
-    picture, problem = drawn(text, domain)
+    picture, problem = picture_of(text, domain)
     notes = [[start, length, pitch] for start, length, pitch in domain.notes(text) if math.isfinite(start + length)]
     return {"picture": picture, "text": "" if picture else text, "problem": problem, "notes": notes}
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.special import entr, expit
 
 from seqtutor.arrays import Flags, Ids, Values
 from seqtutor.people.votes import Vote
@@ -72,7 +73,7 @@ class Evidence:
     def parts(self, unknowns: Values) -> tuple[Values, Values, Values, Values]:
         """Of all unknowns: weights (F,), bias (R,), eps (R,), threshold (R,)."""
         weights, own = unknowns[: self.width], unknowns[self.width :].reshape(3, self.raters)
-        return weights, own[0], sigmoid(own[1]), own[2]
+        return weights, own[0], expit(own[1]), own[2]
 
     def select(self, rows: Ids) -> Evidence:
         """Those votes alone."""
@@ -86,11 +87,6 @@ def evidence(votes: Sequence[Vote], first: Values, second: Values, beliefs: Valu
     rater: Ids = np.array([names.index(vote.rater) for vote in votes], np.int64)
     choice = np.array([CHOICE.get(vote.answer, 0.5) for vote in votes], np.float64)
     return Evidence(first, second, rater, choice, np.array([vote.answer == "bad" for vote in votes], bool), beliefs)
-
-
-def sigmoid(x: Values) -> Values:
-    """1 / (1 + exp(-x)), without overflow."""
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * np.asarray(x, np.float64)))
 
 
 def log_likelihood(data: Evidence, unknowns: Values) -> float:
@@ -115,10 +111,10 @@ class _Answers:
 def _answers(data: Evidence, unknowns: Values) -> _Answers:
     weights, bias, eps, threshold = data.parts(unknowns)
     r, care = data.rater, 1 - eps[data.rater]
-    s = sigmoid(data.difference @ weights + bias[r])
+    s = expit(data.difference @ weights + bias[r])
     p, q = care * s + (1 - care) / 2, care * (1 - s) + (1 - care) / 2
     value = np.where(~data.bad, data.choice * np.log(p + TINY) + (1 - data.choice) * np.log(q + TINY), 0.0).sum()
-    below_a, below_b = sigmoid(threshold[r] - data.first @ weights), sigmoid(threshold[r] - data.second @ weights)
+    below_a, below_b = expit(threshold[r] - data.first @ weights), expit(threshold[r] - data.second @ weights)
     both = below_a * below_b
     value += np.where(data.judging, np.where(data.bad, np.log(both + TINY), np.log(1 - both + TINY)), 0.0).sum()
     return _Answers(float(value), s, p, q, care, below_a, below_b, both)
@@ -251,7 +247,7 @@ class Taste:
     def own(self, number: int) -> Values:
         """(D, R) of each rater: 0 the bias towards the first, 1 the share of careless answers, 2 the threshold."""
         found = self.draws[:, self.data.width :].reshape(len(self.draws), 3, self.data.raters)[:, number]
-        return sigmoid(found) if number == 1 else np.asarray(found)
+        return expit(found) if number == 1 else np.asarray(found)
 
     def members(self, figures: Values) -> Values:
         """u(x) (N, D) by each draw, of figures (N, F)."""
@@ -270,13 +266,9 @@ def learn(data: Evidence, *, count: int = MEMBERS, seed: int = 0) -> Taste:
 
 def information(first: Values, second: Values) -> Values:
     """Nats that a vote tells of the taste (N,), by the utilities (N, D) that the draws give to either side."""
-    p = sigmoid(first - second)
-    return np.asarray(_entropy(p.mean(1)) - _entropy(p).mean(1))
-
-
-def _entropy(p: Values) -> Values:
-    p = np.clip(p, 1e-12, 1 - 1e-12)
-    return np.asarray(-p * np.log(p) - (1 - p) * np.log(1 - p))
+    p = expit(first - second)
+    mean = p.mean(1)
+    return np.asarray(entr(mean) + entr(1 - mean) - (entr(p) + entr(1 - p)).mean(1))
 
 
 def agreement(utilities: Values) -> float:

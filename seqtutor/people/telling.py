@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit
 
 from seqtutor.arrays import Values
 from seqtutor.people.asking import AMONG, CANDIDATES, consistency
-from seqtutor.people.taste import Evidence, Taste, expected, information, learn, sigmoid
+from seqtutor.people.taste import Evidence, Taste, expected, information, learn
 from seqtutor.people.votes import Vote
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ class Share:
         >>> [round(end, 2) for end in Share(8, 10).interval], Share(0, 0).interval
         ([0.49, 0.94], (0.0, 1.0))
         """
+        from scipy.stats import binomtest
+
         if not self.of:
             return 0.0, 1.0
-        n, p, z = self.of, self.count / self.of, 1.96
-        middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+        low, high = binomtest(self.count, self.of).proportion_ci(method="wilson")
+        return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Rater:
 
 
 @dataclass(frozen=True)
-class Told:
+class TasteReport:
     """All that is told."""
 
     likings: list[Liking]  # the surest first
@@ -84,7 +86,7 @@ class Told:
     then: tuple[float, float]  # the same after MORE answers
 
 
-def tell(votes: Sequence[Vote], data: Evidence, lens: Lens, pool: Values) -> Told:
+def tell(votes: Sequence[Vote], data: Evidence, lens: Lens, pool: Values) -> TasteReport:
     """What votes, as `data`, tell; `pool`: figures (N, F) of items of the prior."""
     taste = learn(data, count=DRAWS)
     now, then = worth(taste, pool, np.random.default_rng(0))
@@ -98,10 +100,10 @@ def tell(votes: Sequence[Vote], data: Evidence, lens: Lens, pool: Values) -> Tol
     raters = []
     for place, name in enumerate(dict.fromkeys(vote.rater for vote in votes)):
         theirs = [vote for vote in votes if vote.rater == name]
-        first, careless = sigmoid(taste.own(0)[:, place]), taste.own(1)[:, place]
+        first, careless = expit(taste.own(0)[:, place]), taste.own(1)[:, place]
         ends = [np.quantile(values, [0.025, 0.975]).tolist() for values in (first, careless)]
         raters.append(Rater(name, len(theirs), Share(*consistency(theirs)), *((a, b) for a, b in ends)))
-    return Told(surest, float(own**2 / spread**2) if spread else 0.0, raters, left_out(data), now, then)
+    return TasteReport(surest, float(own**2 / spread**2) if spread else 0.0, raters, left_out(data), now, then)
 
 
 def left_out(data: Evidence) -> Share:
@@ -147,7 +149,7 @@ def _answered(taste: Taste, pool: Values, unknowns: Values, rng: np.random.Gener
     utilities = taste.members(pool)[:, ::10]
     most = np.argsort(-information(utilities[i], utilities[j]))[: max(AMONG, MORE)]
     i, j = (side[rng.permutation(most)[:MORE]] for side in (i, j))
-    p = (1 - eps[0]) * sigmoid((pool[i] - pool[j]) @ weights + bias[0]) + eps[0] / 2
+    p = (1 - eps[0]) * expit((pool[i] - pool[j]) @ weights + bias[0]) + eps[0] / 2
     choice = (rng.uniform(size=MORE) < p).astype(float)
     return Evidence(
         np.vstack([data.first, pool[i]]),

@@ -37,12 +37,13 @@ def fits(domain: Domain, length: int) -> bool:
     return length == domain.max_length if domain.fixed_length else length <= domain.max_length
 
 
-def wrong_length(domain: Domain, length: int) -> str:
-    """Why no model of the domain can write an item of so many ids, its end among them; empty where one can."""
-    if fits(domain, length):
-        return ""
-    most = f"{'' if domain.fixed_length else 'at most '}{domain.max_length}"
-    return f"it has {length:,} tokens, and items of this domain have {most}"
+def ids_of(domain: Domain, text: str) -> list[int]:
+    """The ids of an item with its end. Raises UserError for one that no model of the domain can write."""
+    ids = with_end(domain, domain.encode(text))
+    if not fits(domain, len(ids)):
+        most = f"{'' if domain.fixed_length else 'at most '}{domain.max_length}"
+        raise UserError(f"it has {len(ids):,} tokens, and items of this domain have {most}")
+    return ids
 
 
 def rows_of(domain: Domain, texts: Sequence[str], width: int = 0) -> Ids:

@@ -109,28 +109,16 @@ class Model(nn.Module, ABC):
             parameter.mul_(factor)
 
 
-class _OffMeta(nn.Module):
-    """A layer whose weights are not drawn on the meta device, where they only say their shape.
+class _Embedding(nn.Embedding):
+    """An embedding that is not drawn on the meta device, where it only says its shape.
 
-    Drawing there costs a second: torch imports its whole library of decompositions for it.
+    Drawing it there costs a second: torch imports its whole library of decompositions for it.
     """
 
     def reset_parameters(self) -> None:
         """Draw the weights."""
-        if not any(p.is_meta for p in self.parameters()):
-            super().reset_parameters()  # type: ignore[misc]
-
-
-class _Embedding(_OffMeta, nn.Embedding):
-    pass
-
-
-class _LSTM(_OffMeta, nn.LSTM):
-    pass
-
-
-class _Linear(_OffMeta, nn.Linear):
-    pass
+        if not self.weight.is_meta:
+            super().reset_parameters()
 
 
 class LstmModel(Model):
@@ -179,12 +167,12 @@ class LstmModel(Model):
         looks = range(len(lookback) * (2 if heights else 1))  # at the tokens there, then at the same tokens moved
         self.there = nn.ModuleList(_Embedding(len(vocabulary), embedding) for _ in looks)  # the token at a distance
         self.again = nn.ModuleList(_Embedding(STREAK + 1, embedding) for _ in looks)  # how many repeated their own
-        self.lstm = _LSTM(embedding, hidden, layers, batch_first=True)
+        self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.pull = _Linear(hidden, len(looks)) if lookback else None  # towards the token at each distance
+        self.pull = nn.Linear(hidden, len(looks)) if lookback else None  # towards the token at each distance
         self.pulls = nn.ModuleList(_Embedding(STREAK + 1, len(looks)) for _ in looks)
-        self.head = _Linear(hidden, len(vocabulary))
-        self.value_head = _Linear(hidden, 1)
+        self.head = nn.Linear(hidden, len(vocabulary))
+        self.value_head = nn.Linear(hidden, 1)
         self.never: Tensor
         self.heights: Tensor | None
         self.moved: Tensor

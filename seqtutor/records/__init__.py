@@ -17,7 +17,7 @@ from seqtutor.domain import DataLine, Domain
 from seqtutor.errors import UserError
 from seqtutor.files import below_comments, check_tree, digest, found_from, read_bytes
 from seqtutor.plugin.contract import TERM
-from seqtutor.priors.encoding import family_of, with_end, wrong_length
+from seqtutor.priors.encoding import family_of, ids_of
 from seqtutor.rewards.outcomes import LARGEST
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -247,11 +247,9 @@ def _item(domain: Domain, found: Any) -> tuple[str, list[int]] | str:
         return ""
     try:
         text = domain.prepared(cell)
-        ids = with_end(domain, domain.encode(text))
+        return text, ids_of(domain, text)
     except UserError as error:
         return f"{cell!r:.60}: {error}"
-    wrong = wrong_length(domain, len(ids))
-    return f"{cell!r:.60}: {wrong}" if wrong else (text, ids)
 
 
 def _number(cell: Any) -> float:

@@ -171,7 +171,7 @@ class Replay:
         parts = {name: part if part.ndim == 1 else part[:, :length] for name, part in parts.items()}
         return Batch(**{**parts, "tokens": parts["tokens"].long()}, slots=slots)
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Every stored sequence, for a checkpoint; of what is wide, the real steps alone."""
         stored = {name: getattr(self, name)[: len(self)] for name in (*STORED, "error", "born")}
         real = sequence_mask(stored["tokens"])
@@ -179,8 +179,8 @@ class Replay:
             stored[name] = stored[name][real]
         return {**stored, "added": torch.tensor(self.added)}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave, into a replay of any capacity; one that is smaller keeps the newest."""
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Put back what `state_dict` gave, into a replay of any capacity; one that is smaller keeps the newest."""
         if self.columns is None:
             return
         n, capacity = len(state["tokens"]), len(self.tokens)

@@ -74,7 +74,7 @@ class Distilled:
         return clip(self.steps(ids), np.asarray(ids) != PAD, self.cap) if self.steps else np.zeros(ids.shape)
 
 
-def pinned(table: Mapping[str, Any]) -> dict[str, Any]:
+def pinned_run(table: Mapping[str, Any]) -> dict[str, Any]:
     """A table `[terms.NAME]` with what a repetition needs: the digest of the policy."""
     from seqtutor.priors.files import weights_digest
 

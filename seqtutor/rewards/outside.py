@@ -19,7 +19,7 @@ from seqtutor.errors import UserError
 from seqtutor.files import digest
 from seqtutor.rewards.programs import Program
 
-Asked = Callable[[Sequence[str]], Any]  # texts -> what is said of them, whatever that is
+TextFunction = Callable[[Sequence[str]], Any]  # texts -> what is said of them, whatever that is
 
 
 @dataclass
@@ -44,10 +44,10 @@ class Function:
         source = _source(self.place.partition(":")[0])
         return f"function {self.place} {digest(source) if source else ''}"
 
-    def open(self) -> Asked:
+    def open(self) -> TextFunction:
         """The function, imported. Raises UserError where that fails."""
         module, _, name = self.place.partition(":")
-        found: Asked | None = getattr(_imported(module), name, None)
+        found: TextFunction | None = getattr(_imported(module), name, None)
         if not callable(found):
             raise UserError(f"the module '{module}' has no function '{name}'")
         return found
@@ -82,7 +82,7 @@ class Own:
     kind: str = ""  # of the domain's kinds, of which a config made it
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def open(self) -> Asked:
+    def open(self) -> TextFunction:
         """The term's function, of the domain, loaded. Raises UserError where that fails."""
         module, _, name = self.place.partition(":")
         try:

@@ -144,7 +144,12 @@ def _signed(better: str, term: RewardTerm) -> str:
     """What is better of a term that its weight may turn round; a term that does not count has no better side."""
     if not term.counts or not better:
         return "neither"
-    return better if term.weight >= 0 else {"higher": "lower", "lower": "higher"}[better]
+    return turned(better, term.weight)
+
+
+def turned(better: str, weight: float) -> str:
+    """The better side of a figure that is paid with this weight, of which one below 0 turns it round."""
+    return better if weight >= 0 else {"higher": "lower", "lower": "higher"}.get(better, better)
 
 
 def _check_share(term: RewardTerm, scores: Values, taker: str) -> None:

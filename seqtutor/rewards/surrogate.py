@@ -159,7 +159,7 @@ def sentences(terms: Sequence[RewardTerm]) -> list[str]:
     return [f"{term.name}: {term.values.sentence}" for term in terms if isinstance(term.values, Surrogate)]
 
 
-def pinned(
+def pinned_table(
     table: Mapping[str, Any], name: str, domain: Domain, prior: str, weights: Mapping[str, float]
 ) -> dict[str, Any]:
     """A table `[terms.NAME]` with what a repetition needs: prior, column, the digest of the file, the score of no item.

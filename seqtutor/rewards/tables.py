@@ -11,7 +11,7 @@ from seqtutor.files import found_from
 from seqtutor.rewards import distilled, surrogate, taste
 
 
-def pinned(
+def pinned_terms(
     tables: Mapping[str, Any],
     domain: Domain,
     prior: str,
@@ -30,11 +30,11 @@ def pinned(
         names = {key: table[key] for key in ("run", "taste", "surrogate") if isinstance(table.get(key), str)}
         table = {**table, **{key: found_from(path, run) for key, path in names.items()}}
         if "taste" in table:
-            table = taste.pinned(table, domain, prior, temperature)
+            table = taste.pinned_votes(table, domain, prior, temperature)
         elif "surrogate" in table:
-            table = surrogate.pinned(table, name, domain, prior, weights)
+            table = surrogate.pinned_table(table, name, domain, prior, weights)
         elif "run" in table:
-            table = distilled.pinned(table)
+            table = distilled.pinned_run(table)
         full[name] = {**table, **names}
     return full
 

@@ -113,7 +113,7 @@ def learnt(votes: Votes, lens: Lens) -> tuple[Taste, list[str]]:
     return learn(evidence(rows, first, second, lens.beliefs)), left
 
 
-def pinned(table: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
+def pinned_votes(table: Mapping[str, Any], domain: Domain, prior: str, temperature: float) -> dict[str, Any]:
     """A table `[terms.NAME]` with what a repetition needs: its prior, its weight, and which votes it was.
 
     The usual weight is the temperature: an item that is better by a nat becomes e times as likely.

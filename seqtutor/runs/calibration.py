@@ -16,8 +16,8 @@ from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, silent
 from seqtutor.errors import UserError, unknown
 from seqtutor.objectives.optimum import Tilt, tilt
 from seqtutor.rewards import figures
+from seqtutor.rewards.reward import turned
 from seqtutor.rewards.scorer import Scorer
-from seqtutor.rewards.transforms import Transform
 from seqtutor.runs.hits import PASSED, tokens_of
 
 if TYPE_CHECKING:
@@ -108,13 +108,9 @@ def calibrated(scorer: Scorer, texts: Sequence[str], progress: Progress = silent
                 scorer.answers.known[name].update(known)
             raw = scores.terms[term.name]
             transform = alone.reward.transform(term)
-            yield Calibrated(term, raw, scores.transformed.get(term.name, raw), _side(term, transform), seconds)
+            better = turned(transform.better if transform else "higher", term.weight)
+            yield Calibrated(term, raw, scores.transformed.get(term.name, raw), better, seconds)
         progress(done, len(scorer.terms))
-
-
-def _side(term: RewardTerm, transform: Transform | None) -> str:
-    better = transform.better if transform else "higher"
-    return better if term.weight >= 0 else {"higher": "lower", "lower": "higher"}.get(better, better)
 
 
 def real_items(domain: Domain, count: int, seed: int) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from math import isfinite
 from numbers import Real
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from seqtutor.errors import UserError
 from seqtutor.files import read_bytes, sync_folder, write_atomically
 from seqtutor.priors.files import check_alike
+from seqtutor.records.replay import Replay
 
 CURRENT, PREVIOUS = "checkpoint.safetensors", "previous.safetensors"
 # Parts whose numbers must be finite: those of the replay may hold infinities.
@@ -30,17 +31,7 @@ SECONDS = 10.0  # from one checkpoint to the next
 SHARE = 0.02  # of a run that its checkpoints may take: one that is slow is written more rarely
 
 
-class Restorable(Protocol):
-    """Anything of ours that gives its tensors and takes them back."""
-
-    def state(self) -> dict[str, Tensor]:
-        """All its tensors, by name."""
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
-
-
-Stateful = nn.Module | torch.optim.Optimizer | torch.Generator | Restorable
+Stateful = nn.Module | torch.optim.Optimizer | torch.Generator | Replay
 
 
 class Pace:
@@ -154,10 +145,8 @@ def _unfit(path: Path, error: Exception) -> UserError:
 def _tensors(part: Stateful) -> dict[str, Tensor]:
     if isinstance(part, torch.Generator):
         return {"state": part.get_state()}
-    if isinstance(part, nn.Module):
-        return dict(part.state_dict())
     if not isinstance(part, torch.optim.Optimizer):
-        return part.state()
+        return dict(part.state_dict())
     moments = part.state_dict()["state"]
     return {f"{i}.{key}": torch.as_tensor(value) for i, entry in moments.items() for key, value in entry.items()}
 
@@ -195,7 +184,7 @@ def has_form(found: Any, form: Any) -> bool:
 
 
 def _check_tensors(name: str, part: Stateful, found: Mapping[str, Tensor]) -> None:
-    """See that the tensors `found` are those of `part`, in their shapes and types; a Restorable checks its own."""
+    """See that the tensors `found` are those of `part`, in their shapes and types; a replay checks its own."""
     if isinstance(part, torch.optim.Optimizer):
         parameters = [p for group in part.param_groups for p in group["params"]]
         indices = {int(key.partition(".")[0]) for key in found}
@@ -216,10 +205,8 @@ def _check_tensors(name: str, part: Stateful, found: Mapping[str, Tensor]) -> No
 def _restore(part: Stateful, tensors: Mapping[str, Tensor]) -> None:
     if isinstance(part, torch.Generator):
         part.set_state(tensors["state"])
-    elif isinstance(part, nn.Module):
-        part.load_state_dict(dict(tensors))
     elif not isinstance(part, torch.optim.Optimizer):
-        part.restore(dict(tensors))
+        part.load_state_dict(dict(tensors))
     else:
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():

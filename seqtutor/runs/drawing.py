@@ -180,7 +180,7 @@ def generator_of(model: Model, seed: int) -> torch.Generator:
     return torch.Generator(model.device).manual_seed(int(seed))
 
 
-def drawn(
+def sequences_of(
     model: Model, domain: Domain, n: int, seed: int, temperature: float = 1.0, script: Script | None = None
 ) -> tuple[Ids, Flags]:
     """N sequences of `model` as `draw` gives them; `temperature` of the softmax."""
@@ -192,7 +192,7 @@ def texts_of(
 ) -> list[str | None]:
     """N samples of `model` as texts; None for one that is no item of the domain."""
     read = Scorer(domain, ()).text
-    rows = zip(*drawn(model, domain, n, seed, temperature, script), strict=True)
+    rows = zip(*sequences_of(model, domain, n, seed, temperature, script), strict=True)
     return [None if cut else read(row) for row, cut in rows]
 
 

@@ -25,7 +25,7 @@ PASSED = 0.5  # score of a filter from which an item counts as passed
 
 
 @dataclass(frozen=True)
-class Found:
+class ScoredText:
     """One scored text."""
 
     text: str
@@ -35,7 +35,7 @@ class Found:
     figures: dict[str, float]  # raw and transformed, by column
 
 
-def scored(scorer: Scorer, texts: Iterable[str], progress: Progress = silent) -> Iterator[Found]:
+def scored(scorer: Scorer, texts: Iterable[str], progress: Progress = silent) -> Iterator[ScoredText]:
     """Score texts, each once, in their order."""
     different = list(dict.fromkeys(texts))
     filters = [term.name for term in scorer.terms if isinstance(term, SequenceTerm) and term.filter]
@@ -47,7 +47,7 @@ def scored(scorer: Scorer, texts: Iterable[str], progress: Progress = silent) ->
             figures = {name: float(values[i]) for name, values in columns.items()}
             shares = {name: scores.transformed.get(name, scores.terms[name])[i] for name in filters}
             failed = next((name for name, share in shares.items() if not share >= PASSED), "")
-            yield Found(text, family_of(scorer.domain, text), float(totals[i]), failed, figures)
+            yield ScoredText(text, family_of(scorer.domain, text), float(totals[i]), failed, figures)
         progress(min(start + CHUNK, len(different)), len(different))
 
 
@@ -67,10 +67,10 @@ def tokens_of(scorer: Scorer, texts: Sequence[str]) -> Ids:
     return rows_of(scorer.domain, texts)
 
 
-def best(found: Iterable[Found], count: int, per_family: int) -> list[Found]:
+def best(found: Iterable[ScoredText], count: int, per_family: int) -> list[ScoredText]:
     """The `count` of highest reward that pass every filter, at most `per_family` of one family; 0: however many."""
     passing = (item for item in found if not item.failed and math.isfinite(item.reward))
-    kept: list[Found] = []
+    kept: list[ScoredText] = []
     families = Counter[str]()
     for item in sorted(passing, key=lambda item: -item.reward):
         if len(kept) < count and not 0 < per_family <= families[item.family]:
@@ -79,7 +79,7 @@ def best(found: Iterable[Found], count: int, per_family: int) -> list[Found]:
     return kept
 
 
-def write_table(found: Iterable[Found], path: Path, origins: Origins | None = None) -> list[Found]:
+def write_table(found: Iterable[ScoredText], path: Path, origins: Origins | None = None) -> list[ScoredText]:
     """Write a row for each -> all of them. `origins`: where each text stood in a file, and what it is called there."""
     rows = list(found)
     names = list(rows[0].figures) if rows else []
@@ -92,7 +92,7 @@ def write_table(found: Iterable[Found], path: Path, origins: Origins | None = No
     return rows
 
 
-def write_hits(domain: Domain, hits: Sequence[Found], folder: Path, origins: Origins | None = None) -> None:
+def write_hits(domain: Domain, hits: Sequence[ScoredText], folder: Path, origins: Origins | None = None) -> None:
     """Write the files of the field of what was chosen, with every figure, and the same as a table."""
     folder.mkdir(parents=True, exist_ok=True)
     names = list(hits[0].figures) if hits else []

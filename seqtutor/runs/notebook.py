@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import wave
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -35,17 +34,19 @@ class Item(str):
         return str, (str(self),)
 
     def _repr_html_(self) -> str:
-        from seqtutor.runs.report.svg import drawn
+        from seqtutor.runs.report.svg import picture_of
 
         notes = self.domain.notes(self)
         sound = f'<audio controls src="data:audio/wav;base64,{wav(notes)}"></audio>' if notes else ""
         caption = html.escape(self.domain.caption(self))
-        notation, _ = drawn(self, self.domain, "notation")
+        notation, _ = picture_of(self, self.domain, "notation")
         return f"<figure>{self.domain.picture(self)}{notation}{sound}<figcaption>{caption}</figcaption></figure>"
 
 
 def wav(notes: Sequence[tuple[float, float, int]]) -> str:
     """Notes (start and length in seconds, MIDI number) as a WAV file of plain tones, in base64."""
+    from scipy.io import wavfile
+
     end = max(start + length for start, length, _ in notes)
     sound = np.zeros(int(RATE * end) + 1)
     for start, length, pitch in notes:
@@ -54,11 +55,7 @@ def wav(notes: Sequence[tuple[float, float, int]]) -> str:
         first = int(RATE * start)
         sound[first : first + len(time)] += tone * np.clip(np.minimum(time, length - time) / FADE, 0, 1)
     file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes((VOLUME * 32767 * np.clip(sound, -1, 1)).astype("<i2").tobytes())
+    wavfile.write(file, RATE, (VOLUME * 32767 * np.clip(sound, -1, 1)).astype("<i2"))
     return base64.b64encode(file.getvalue()).decode()
 
 

@@ -18,13 +18,13 @@ from seqtutor.records import Record, read_record
 from seqtutor.records.offline import batch_of
 from seqtutor.records.recorded import REFUSED, ROUGH, weighted
 from seqtutor.records.replay import Batch, reward_of
-from seqtutor.runs.drawing import Source, drawn, open_model
+from seqtutor.runs.drawing import Source, open_model, sequences_of
 
 DRAWN = 500  # samples of the policy that its KL is estimated from: nobody scores them
 
 
 @dataclass(frozen=True)
-class Told:
+class RecordEstimate:
     """What a record tells of a policy."""
 
     reward: Estimate  # E_pi[R] over items
@@ -47,7 +47,7 @@ class Told:
         )
 
 
-def told_by(source: Source, paths: list[str], column: str, text: str, seed: int) -> Told:
+def estimated_from(source: Source, paths: list[str], column: str, text: str, seed: int) -> RecordEstimate:
     """Estimate the reward of a model by self-normalised importance sampling over a record.
 
     R is that of the run where the record has its columns, or the column that is named, as it stands. Raises UserError
@@ -69,10 +69,10 @@ def told_by(source: Source, paths: list[str], column: str, text: str, seed: int)
             f"worth {worth:.1f} samples of this policy, and {REFUSED:.0f} are needed; a nearer record, or "
             "a longer one, would do"
         )
-    own, _ = drawn(source.model, source.domain, DRAWN, seed)
+    own, _ = sequences_of(source.model, source.domain, DRAWN, seed)
     each = array_of(compared(source.model, source.prior, tokens.new_tensor(own))[2])
     kl = Estimate(float(each.mean()), NORMAL * float(each.std(ddof=1)) / math.sqrt(len(each)))
-    return Told(found, worth, len(record.lines), float(reward.mean()), kl, source.temperature)
+    return RecordEstimate(found, worth, len(record.lines), float(reward.mean()), kl, source.temperature)
 
 
 def _scored(source: Source, paths: list[str], column: str, text: str) -> tuple[Record, Batch, Values]:

@@ -19,7 +19,7 @@ from seqtutor.domain import Domain, domain_class, load
 from seqtutor.errors import UserError
 from seqtutor.plugin.contract import PluginError
 from seqtutor.testing import hooks, items, pages, scores
-from seqtutor.testing.subject import Subject, new_subject, said, spread
+from seqtutor.testing.subject import Subject, evenly, new_subject, said
 
 __all__ = ["CHECKS", "check_domain", "problems", "rehearse"]
 
@@ -61,10 +61,10 @@ def problems(name: str, texts: Sequence[str] | None = None, checks: Sequence[str
         if not subject.texts:
             yield "decode: no item is at hand to try; write a corpus, or give some: seqtutor check --data FILE"
         for check in checks:
-            yield from found(subject, check)
+            yield from problems_of(subject, check)
 
 
-def found(subject: Subject, check: str) -> Iterator[str]:
+def problems_of(subject: Subject, check: str) -> Iterator[str]:
     """The problems that one check finds; an error that stops it is one of them. Of a hook that is not offered, none."""
     if check in OPTIONAL and not subject.domain.offers(check):
         return
@@ -96,8 +96,8 @@ def rehearse(domain: Domain, texts: Sequence[str], *, corpus: bool = False) -> N
     with tempfile.TemporaryDirectory() as folder:
         subject = new_subject(domain, texts, Path(folder), quick=True)
         if corpus:
-            subject = replace(subject, corpus=tuple(spread(texts, FEW)))
-        lines = [line for check in QUICK for line in found(subject, check)]
+            subject = replace(subject, corpus=tuple(evenly(texts, FEW)))
+        lines = [line for check in QUICK for line in problems_of(subject, check)]
     if lines:
         more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
         raise UserError(f"domain '{domain.name}', {lines[0]}{more}; see all: seqtutor check {domain.name}")

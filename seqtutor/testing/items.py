@@ -18,7 +18,7 @@ import numpy as np
 from seqtutor.domain import Domain, load
 from seqtutor.errors import Undecodable, UserError, about, refused
 from seqtutor.plugin.contract import PluginError
-from seqtutor.testing.subject import CORPUS, RANDOM, Subject, differs, said, sequences, shown, spread
+from seqtutor.testing.subject import CORPUS, RANDOM, Subject, differs, evenly, said, sequences, shown
 from seqtutor.vocabulary import UnknownToken
 
 HOOKS = tuple(name for name in vars(Domain) if not name.startswith("_"))
@@ -83,7 +83,7 @@ def corpus(subject: Subject) -> Iterator[str]:
         yield "corpus: it gives other items, or another order, the second time; seed what is drawn, sort sets"
     if not texts:
         yield "corpus: it is empty; leave the method out where there is none"
-    elif not any(subject.fits(e) for text in spread(texts, CORPUS) for e in domain.excerpts(text)):
+    elif not any(subject.fits(e) for text in evenly(texts, CORPUS) for e in domain.excerpts(text)):
         yield f"corpus: no excerpt of its items fits max_length {domain.max_length} (EOS included); raise it, or cut"
 
 
@@ -93,7 +93,7 @@ def round_trip(subject: Subject) -> Iterator[str]:
     A whole item that excerpts are cut from may hold marks, which are gone when it comes back.
     """
     domain = subject.domain
-    for text in (*spread(subject.corpus or (), CORPUS), *subject.texts):
+    for text in (*evenly(subject.corpus or (), CORPUS), *subject.texts):
         with about(text):
             tokens = domain.encode(text)
         try:

@@ -70,14 +70,14 @@ def new_subject(domain: Domain, texts: Sequence[str] | None, folder: Path, *, qu
         except UserError:  # the check of the corpus says it
             corpus = None
     bare = Subject(behind, (), corpus, time.monotonic() - began, quick, folder)
-    items = dict.fromkeys(_items(bare, spread(corpus or texts or (), 4 * ITEMS)))
+    items = dict.fromkeys(_items(bare, evenly(corpus or texts or (), 4 * ITEMS)))
     if not corpus:  # a model, or chance, may write what reads back in a token that nobody has: an item, and none to try
         spelt = (not isinstance(refused(partial(rows_of, behind, [text])), UnknownToken) for text in items)
         items = dict.fromkeys(compress(items, spelt))
     return Subject(behind, tuple(items)[: 8 if quick else ITEMS], corpus, bare.seconds, quick, folder)
 
 
-def spread(texts: Sequence[str], count: int) -> Sequence[str]:
+def evenly(texts: Sequence[str], count: int) -> Sequence[str]:
     """At most `count` of `texts`, from all over."""
     return texts[:: max(1, len(texts) // count)][:count]
 

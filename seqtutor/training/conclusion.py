@@ -19,10 +19,10 @@ from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.surrogate import sentences
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs import evaluation, hits
+from seqtutor.runs.distributions import distributions
 from seqtutor.runs.evaluation import DRAWS, best_of_n, comparison, kept_of
 from seqtutor.runs.folder import BEST, FILES, RunFolder
 from seqtutor.runs.report import render
-from seqtutor.runs.spread import spread
 from seqtutor.training.tuner import Tuner
 
 COMPARED = 2000  # samples of each model, at most, that are read by both: the distance to prior and optimum
@@ -42,7 +42,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         others, _ = evaluation.written(prior, tuner.kept, tuner.prior, COMPARED)
         judge = odds_of(tuner.kept, tuner.prior) if tuner.offline else None
         best = best_of_n(tuner.prior, domain, scorer, config.best_of, min(DRAWS, count), apart, judge)
-        spreads = spread(prior, policy, scorer, config.seed)
+        spreads = distributions(prior, policy, scorer, config.seed)
         found = Optimum(own, others, tuner.dial.temperature)
         rows, kept = kept_of(policy, prior, found, FILES, config.seed)
         by_law = tuner.offline is None and len(rows) > 0

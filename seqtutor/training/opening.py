@@ -14,7 +14,7 @@ from seqtutor.files import prior_from, read_toml
 from seqtutor.hardware import computing
 from seqtutor.objectives import load_objective
 from seqtutor.priors.files import check_device, fitting_options, load_prior
-from seqtutor.rewards.tables import pinned, weighted_once
+from seqtutor.rewards.tables import pinned_terms, weighted_once
 from seqtutor.rewards.terms import check_kept, check_names
 from seqtutor.runs.drawing import texts_of
 from seqtutor.runs.folder import RunFolder, as_it_ran, new_folder
@@ -67,7 +67,7 @@ def opened(
 def _settled(config: TrainConfig, domain: Domain, prior: str, run: Path | None) -> TrainConfig:
     """The config with what it leaves open, its files sealed; `run`: the one that goes on by it, if any."""
     config = as_it_ran(config, domain) if run else config
-    terms = pinned(config.terms, domain, prior, config.temperature, config.weights, run)
+    terms = pinned_terms(config.terms, domain, prior, config.temperature, config.weights, run)
     terms, weights = weighted_once(terms, config.weights)
     if run:
         check_kept(domain, run)

@@ -27,6 +27,7 @@ from seqtutor.priors.encoding import padded, with_end
 from seqtutor.priors.files import load_prior, save_model
 from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, check_state, load_checkpoint, save_checkpoint
+from seqtutor.runs.folder import RunFolder
 from seqtutor.signals import whole
 from seqtutor.training.optimiser import Adam
 from seqtutor.vocabulary import PAD, SPECIAL
@@ -307,6 +308,15 @@ def pretrain(
         if not torn:
             save_checkpoint(folder / "checkpoint", trainer.parts, vars(progress))
     return (trainer.best if config.keep == "best" else trainer.model).eval(), progress
+
+
+def into(
+    run: RunFolder, domain: Domain, data: Examples, config: PretrainConfig, report: Report
+) -> tuple[LstmModel, dict[str, float]]:
+    """Learn a prior in the folder of a run, which is locked, and write it there -> the model and its figures."""
+    run.save_config(config)
+    model, progress = pretrain(domain, data, config, run.folder, report)
+    return model, save_prior(model, domain, data, config, progress, run.folder)
 
 
 def save_prior(

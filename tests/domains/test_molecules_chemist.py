@@ -16,7 +16,7 @@ from seqtutor.cli import main
 from seqtutor.files import read_toml
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.rewards.versions import version_of
-from seqtutor.runs.hits import Found, best
+from seqtutor.runs.hits import ScoredText, best
 from seqtutor_molecules import MoleculesDomain
 
 DOMAIN = MoleculesDomain()
@@ -141,7 +141,7 @@ def test_the_column_that_is_called_smiles_is_taken(tmp_path):
 
 def test_what_has_no_scaffold_is_no_family():
     found = [
-        Found(text, "" if text[0] == "C" else "ring", 1.0, "", {}) for text in ("CC", "CCC", "CCCC", "x", "y", "z")
+        ScoredText(text, "" if text[0] == "C" else "ring", 1.0, "", {}) for text in ("CC", "CCC", "CCCC", "x", "y", "z")
     ]
     assert [item.text for item in best(found, 10, 2)] == ["CC", "CCC", "CCCC", "x", "y"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seqtutor.objectives.optimum import effective
-from seqtutor.runs.drawing import drawn, open_model
+from seqtutor.runs.drawing import open_model, sequences_of
 from seqtutor_music import MusicDomain, fit, likeness, measures
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import batch
@@ -82,7 +82,7 @@ def test_where_nobody_has_found_the_weights_nothing_is_paid():
 def test_the_weights_hold_the_figures_where_the_rules_lead():
     """Of other draws than they were found with: where the rules alone lead away, with them the mean is nearly 0."""
     source = open_model("music")
-    tokens, truncated = drawn(source.model, source.domain, 4000, 7)
+    tokens, truncated = sequences_of(source.model, source.domain, 4000, 7)
     with closing(source.scorer(["likeness"])) as scorer:
         reward = scorer.score(tokens, truncated).totals
     total = reward + likeness.likeness(tokens).sum(axis=1)

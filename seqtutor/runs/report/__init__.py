@@ -27,10 +27,10 @@ from seqtutor.rewards.terms import SOURCES
 from seqtutor.runs.folder import BEST, best_rows
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
+from seqtutor.runs.report.histograms import drifts, histograms, holding
 from seqtutor.runs.report.hits import read_hits
-from seqtutor.runs.report.reading import HELD_OUT, TERM, Run, Sample, read
-from seqtutor.runs.report.spread import drifts, histograms, holding
-from seqtutor.runs.report.svg import clean, drawn
+from seqtutor.runs.report.reading import HELD_OUT, TERM, RunContents, Sample, read
+from seqtutor.runs.report.svg import clean, picture_of
 
 __all__ = ["render"]
 
@@ -43,7 +43,7 @@ TASTED = ("sd.", "agreement.")  # of each term that is a taste: its doubt, and h
 
 
 @dataclass(frozen=True)
-class Item:
+class ShownSample:
     """One sample to look at; `picture` is empty for one that was no item of the domain, or could not be drawn."""
 
     title: str
@@ -113,7 +113,7 @@ def _policy(script: str) -> Markup:
     )
 
 
-def _story(run: Run) -> dict[str, object]:
+def _story(run: RunContents) -> dict[str, object]:
     """The headline and the table. Terms that the user's profile has made, and not only turned, are judged, too."""
     summary, tables = run.summary, run.config.get("terms")
     if summary is None:
@@ -145,19 +145,19 @@ def _title(name: str) -> str:
     return (name[:1].upper() + name[1:]).replace("_", " ")
 
 
-def _samples(run: Run, domain: Domain) -> dict[str, object]:
+def _samples(run: RunContents, domain: Domain) -> dict[str, object]:
     """What stands side by side: the prior's first, the first of the run's files, then the tuned model's best."""
     ordered = sorted(run.samples, key=lambda sample: sample.number)
     prior = [s for s in ordered if s.model == "prior"]
-    policy = _filed([s for s in ordered if s.model == "policy"])
+    policy = [s for s in ordered if s.model == "policy"]
     filed = sorted((s for s in [*policy, *prior] if s.file), key=lambda s: s.file)
     names, best = _files(run.folder / "samples"), _files(run.folder / "best")
-    before = [_item(s, domain, "prior", run, names) for s in prior[:SAMPLES]]
+    before = [_shown(s, domain, "prior", run, names) for s in prior[:SAMPLES]]
     first = filed if run.summary and run.summary.kept else policy
-    after = [_item(s, domain, WRITERS[s.model], run, names) for s in first[:SAMPLES]]
+    after = [_shown(s, domain, WRITERS[s.model], run, names) for s in first[:SAMPLES]]
     best_of = [s.text for s in policy], [s.reward for s in policy]
     chosen = [
-        replace(_item(s, domain, "best", run, {}), files=best.get(place, names.get(s.file, [])))
+        replace(_shown(s, domain, "best", run, {}), files=best.get(place, names.get(s.file, [])))
         for place, s in enumerate((policy[i] for i in best_rows(*best_of, BEST)), start=1)
     ]
     shown = [*before, *after, *chosen]
@@ -170,14 +170,6 @@ def _samples(run: Run, domain: Domain) -> dict[str, object]:
     }
 
 
-def _filed(policy: list[Sample]) -> list[Sample]:
-    """The samples with the places of their files: a run before those were noted wrote the items in order."""
-    if any(sample.file for sample in policy):
-        return policy
-    places = {id(sample): place for place, sample in enumerate((s for s in policy if s.text), start=1)}
-    return [replace(sample, file=places.get(id(sample), 0)) for sample in policy]
-
-
 def _files(folder: Path) -> dict[int, list[str]]:
     """The files of a folder, from that of the run, by their number, which is their place."""
     found: dict[int, list[str]] = {}
@@ -187,13 +179,13 @@ def _files(folder: Path) -> dict[int, list[str]]:
     return found
 
 
-def _item(sample: Sample, domain: Domain, model: str, run: Run, files: Mapping[int, list[str]]) -> Item:
+def _shown(sample: Sample, domain: Domain, model: str, run: RunContents, files: Mapping[int, list[str]]) -> ShownSample:
     text = sample.text
-    picture, problem = drawn(text, domain)
-    notation, unwritten = drawn(text, domain, "notation") if picture else (Markup(), "")
+    picture, problem = picture_of(text, domain)
+    notation, unwritten = picture_of(text, domain, "notation") if picture else (Markup(), "")
     caption, sounds = _told(text, domain)
     notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in sounds]
-    return Item(
+    return ShownSample(
         title=f"{model} {sample.number}",
         text=text,
         caption=caption,
@@ -222,7 +214,12 @@ def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup:
         ]
         coloured = clean(domain.coloured(text, np.sum(paid, axis=0).tolist()))[0] if paid else ""
         return Markup(coloured)  # noqa: S704 (cleaned)
-    except (UserError, ValueError, TypeError, AttributeError):  # as `drawn`, or a config.toml that somebody else wrote
+    except (
+        UserError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ):  # as `picture_of`, or somebody else's config.toml
         return Markup()
 
 
@@ -240,7 +237,7 @@ def _aspect(picture: str) -> float:
     return float(box[1]) / float(box[2]) if box else 1.0
 
 
-def _charts(run: Run, domain: Domain) -> dict[str, object]:
+def _charts(run: RunContents, domain: Domain) -> dict[str, object]:
     metrics = run.metrics
     further = [*(name for name in FURTHER if name in metrics), *(name for name in metrics if name.startswith(TASTED))]
     return {
@@ -252,7 +249,7 @@ def _charts(run: Run, domain: Domain) -> dict[str, object]:
     }
 
 
-def _main_chart(run: Run) -> Chart:
+def _main_chart(run: RunContents) -> Chart:
     """The reward; for a run that learnt from a record what its held-out lines say."""
     if "explained" in run.metrics:
         return _column(run, "explained", "Share of the held-out reward's variance that is explained")
@@ -261,11 +258,11 @@ def _main_chart(run: Run) -> Chart:
     return charts.curve("Reward", run.metrics["reward"], run.metrics["update"], levels, size=charts.WIDE)
 
 
-def _column(run: Run, name: str, title: str, size: charts.Size = charts.WIDE) -> Chart:
+def _column(run: RunContents, name: str, title: str, size: charts.Size = charts.WIDE) -> Chart:
     return charts.curve(title, run.metrics[name], run.metrics["update"], {}, size=size)
 
 
-def _term_chart(run: Run, column: str, domain: Domain) -> Chart:
+def _term_chart(run: RunContents, column: str, domain: Domain) -> Chart:
     held_out = column.startswith(HELD_OUT)
     name = column.removeprefix(HELD_OUT if held_out else TERM)
     figure = next((f for f in run.summary.terms if f.name == name), None) if run.summary else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqtutor.arrays import Ids, Values
+from seqtutor.arrays import Values
 from seqtutor.objectives.optimum import Estimate
 from seqtutor.runs.metrics import known_mean
 from seqtutor.runs.report.figures import number
@@ -185,14 +185,9 @@ def running_mean(values: Values) -> Values:
     place, known = np.arange(len(values)), np.isfinite(values)
     reach = place.clip(max=_reach(len(values)))
     end = np.minimum(place + reach + 1, len(values))
-    total, count = (_sums(v, place - reach, end) for v in (np.where(known, values, 0.0), known))
+    upto = np.cumsum(np.pad([np.where(known, values, 0.0), known], ((0, 0), (1, 0))), axis=1)
+    total, count = upto[:, end] - upto[:, place - reach]
     return np.where(known, total / np.maximum(count, 1), np.nan)
-
-
-def _sums(values: Values, start: Ids, end: Ids) -> Values:
-    """The sums of values[start:end], one for each pair."""
-    upto = np.concatenate([[0.0], np.cumsum(values)])
-    return np.asarray(upto[end] - upto[start])
 
 
 def window(updates: int) -> int:

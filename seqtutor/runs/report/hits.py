@@ -13,10 +13,10 @@ from markupsafe import Markup
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.files import read_text
-from seqtutor.runs.folder import figure_of
+from seqtutor.runs.folder import figure_of, whole_rows
 from seqtutor.runs.report.figures import number
-from seqtutor.runs.report.reading import SCORE, TERM, Run, rows
-from seqtutor.runs.report.svg import drawn
+from seqtutor.runs.report.reading import SCORE, TERM, RunContents
+from seqtutor.runs.report.svg import picture_of
 
 MOST = 2000  # rows that a page carries
 PICTURES = 100  # of them that are drawn
@@ -48,7 +48,7 @@ class Hits:
     files: list[str]  # in `hits/`
 
 
-def read_hits(run: Run, domain: Domain) -> Hits | None:
+def read_hits(run: RunContents, domain: Domain) -> Hits | None:
     """The hits of a run; None where it has none. Raises UserError where its tables are not those of a run."""
     folder, terms = run.folder, run.summary.terms if run.summary else ()
     try:
@@ -58,10 +58,10 @@ def read_hits(run: Run, domain: Domain) -> Hits | None:
 
 
 def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | None:
-    chosen = rows(folder / "hits" / "hits.csv")
+    chosen = whole_rows(folder / "hits" / "hits.csv")
     if not chosen:
         return None
-    scored = rows(folder / "scored.csv")
+    scored = whole_rows(folder / "scored.csv")
     passed = [row for row in scored if not row["failed_filter"] and math.isfinite(figure_of(row["reward"]))]
     taken = {row["text"] for row in chosen}
     others = sorted((row for row in passed if row["text"] not in taken), key=lambda row: -figure_of(row["reward"]))
@@ -75,12 +75,12 @@ def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | N
     families = Counter(row["family"] for row in passed if row["family"])
     return Hits(
         chosen=[
-            Hit(place, row["text"] or "", number(figure_of(row["reward"])), drawn(row["text"] or "", domain)[0])
+            Hit(place, row["text"], number(figure_of(row["reward"])), picture_of(row["text"], domain)[0])
             for place, row in enumerate(chosen[:PICTURES])
         ],
         scored=len(scored),
         passed=len(passed),
-        families=[(str(name), count) for name, count in families.most_common(FAMILIES)],
+        families=families.most_common(FAMILIES),
         different=len(families),
         data={
             "columns": list(columns.values()),

@@ -13,16 +13,17 @@ import numpy as np
 from seqtutor.arrays import Values
 from seqtutor.domain import Better
 from seqtutor.errors import UserError
-from seqtutor.files import read_json, read_table, read_text
+from seqtutor.files import read_json, read_text
 from seqtutor.objectives.optimum import UNKNOWN, Estimate
 from seqtutor.records.recorded import sentences
-from seqtutor.runs.folder import checked_run
+from seqtutor.runs.folder import checked_run, whole_rows
 
 TERM, SCORE = "term.", "score."  # columns of what a term said, and of that transformed
 HELD_OUT = "held_out."
 LARGEST = 1e100  # what lies beyond it is no figure that a run can have logged, and would overflow in a chart
 SIDES = get_args(Better)
 NEEDED = ("update", "reward", "kl", "kl_per_token")  # columns of `metrics.csv` that a page is made of
+SAMPLE = ("number", "model", "text", "reward", "file")  # and of `samples.csv`
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """The histograms of one figure of single items; see `seqtutor.runs.spread`."""
+class Distribution:
+    """The histograms of one figure of single items; see `seqtutor.runs.distributions`."""
 
     name: str
     of_term: bool  # of the reward or a term of it, not of a measure
@@ -104,11 +105,11 @@ class Summary:
     reward: Figure
     terms: tuple[Figure, ...]
     measures: tuple[Figure, ...]
-    optimum: Against | None  # None: the run is of a version that did not ask
+    optimum: Against | None  # None: the run learnt from a record
     best_scored: tuple[int, float]  # the best 1/n of the scored texts: how many, their mean reward
     record: tuple[str, ...] = ()  # what is to be said of the record that a run learnt from, a line each
     foreseen: tuple[str, ...] = ()  # what stands behind each term that a table foresees
-    spread: tuple[Spread, ...] = ()
+    spread: tuple[Distribution, ...] = ()
     kept: Kept | None = None  # None: the files are of the policy as it writes
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
 
@@ -134,11 +135,11 @@ class Sample:
     text: str
     reward: float
     terms: dict[str, float]
-    file: int = 0  # its place among the files in `samples/`, counted from 1; 0: it has none
+    file: int  # its place among the files in `samples/`, counted from 1; 0: it has none
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContents:
     """A run folder, read."""
 
     folder: Path
@@ -150,7 +151,7 @@ class Run:
     alarms: tuple[str, ...] = ()  # what the run warned of, one line each
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> RunContents:
     """A run folder. Raises UserError where it is none, or where a file of it cannot be read."""
     try:
         run = _read(folder)
@@ -164,59 +165,53 @@ def read(folder: Path) -> Run:
     return run
 
 
-def _read(folder: Path) -> Run:
+def _read(folder: Path) -> RunContents:
     config, path = checked_run(folder), folder / "metrics.csv"
-    text, logged = read_text(config), rows(path)
+    text, logged = read_text(config), whole_rows(path)
+    summary, samples = folder / "summary.json", folder / "samples.csv"
     try:
         keys = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"'{config}' is not valid TOML: {error}") from error
-    return Run(
+    return RunContents(
         folder=folder,
         config=keys,
         config_text=text,
         metrics={name: np.array([_number(row[name], path) for row in logged]) for name in (logged or [{}])[0]},
-        summary=_summary(folder / "summary.json"),
-        samples=tuple(_sample(row, folder / "samples.csv") for row in rows(folder / "samples.csv")),
-        alarms=tuple(row["message"] or "" for row in rows(folder / "alarms.csv")),
+        summary=read_summary(summary) if summary.is_file() else None,
+        samples=tuple(_sample(row, samples) for row in whole_rows(samples, SAMPLE)),
+        alarms=tuple(row["message"] for row in whole_rows(folder / "alarms.csv", ["message"])),
     )
 
 
-def rows(path: Path) -> list[dict[str, str | None]]:
-    """The rows of a CSV file; none where there is no file. A row that was cut short has None in its last cells."""
-    head, *found = read_table(path) or [[]]
-    return [dict(zip(head, [*row, *[None] * (len(head) - len(row))], strict=False)) for row in found]
-
-
-def _number(cell: str | None, path: Path) -> float:
+def _number(cell: str, path: Path) -> float:
     try:
         return _float(float(cell)) if cell else math.nan
     except ValueError as error:
         raise UserError(f"'{path}' holds '{cell}' where a number belongs") from error
 
 
-def _sample(row: dict[str, str | None], path: Path) -> Sample:
+def _sample(row: dict[str, str], path: Path) -> Sample:
     return Sample(
         number=int(_number(row["number"], path)),
-        model=row["model"] or "",
-        text=row["text"] or "",
+        model=row["model"],
+        text=row["text"],
         reward=_number(row["reward"], path),
         terms={key.removeprefix(TERM): _number(row[key], path) for key in row if key.startswith(TERM)},
-        file=_count(int(_number(row.get("file") or "0", path))),
+        file=_count(int(_number(row["file"] or "0", path))),
     )
 
 
-def _summary(path: Path) -> Summary | None:
-    if not path.is_file():
-        return None
+def read_summary(path: Path) -> Summary:
+    """A `summary.json`. Raises UserError where it lacks a key."""
     try:
-        return _parse(read_json(path))
+        return parse(read_json(path))
     except KeyError as error:
         raise UserError(f"'{path}' lacks the key {error}") from error
 
 
-def _parse(raw: dict[str, Any]) -> Summary:
-    best = raw.get("best_scored", {"items": 0, "reward": None})
+def parse(raw: dict[str, Any]) -> Summary:
+    """What `summary.json` holds."""
     return Summary(
         updates=_count(raw["updates"]),
         seconds=_float(raw["seconds"]),
@@ -231,10 +226,10 @@ def _parse(raw: dict[str, Any]) -> Summary:
         terms=tuple(_figure(term, term["better"]) for term in raw["terms"]),
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
         optimum=_against(raw["optimum"]) if "optimum" in raw else None,
-        best_scored=(_count(best["items"]), _float(best["reward"])),
+        best_scored=(_count(raw["best_scored"]["items"]), _float(raw["best_scored"]["reward"])),
         record=tuple(sentences(raw["record"])) if "record" in raw else (),
         foreseen=tuple(map(str, raw.get("foreseen", ()))),
-        spread=tuple(_spread(figure) for figure in raw.get("spread", ())),
+        spread=tuple(_distribution(figure) for figure in raw.get("spread", ())),
         kept=_kept(raw["kept"]) if "kept" in raw else None,
         went_back=None if raw.get("went_back") is None else _count(raw["went_back"]),
     )
@@ -250,9 +245,9 @@ def _against(raw: dict[str, Any]) -> Against:
     )
 
 
-def _spread(raw: dict[str, Any]) -> Spread:
+def _distribution(raw: dict[str, Any]) -> Distribution:
     pull = raw.get("pull")
-    return Spread(
+    return Distribution(
         name=str(raw["name"]),
         of_term=raw["kind"] == "term",
         low=_float(raw["low"]),

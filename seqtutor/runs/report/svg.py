@@ -22,7 +22,7 @@ DATA = ("data-seconds", "data-from", "data-to")  # what the page's player reads
 _UNSAFE = re.compile(r"url\s*\(\s*['\"]?(?!#)|[@\\<]|/\*|position|expression|javascript:", re.IGNORECASE)
 
 
-def drawn(text: str, domain: Domain, hook: str = "picture") -> tuple[Markup, str]:
+def picture_of(text: str, domain: Domain, hook: str = "picture") -> tuple[Markup, str]:
     """The picture, or the notation, cleaned, and why there is none; both empty where the domain has none."""
     try:
         given = getattr(domain, hook)(text) if text else ""

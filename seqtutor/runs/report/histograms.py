@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seqtutor.runs.report import figures
 from seqtutor.runs.report.charts import Scale, Tick
-from seqtutor.runs.report.reading import Figure, Spread, Summary
+from seqtutor.runs.report.reading import Distribution, Figure, Summary
 
 WIDTH, HEIGHT, FLOOR, SIDE = 240, 110, 88, 6  # of a histogram: its box, where its bars stand, the margins beside them
 
@@ -36,34 +36,34 @@ def histograms(summary: Summary) -> dict[str, object]:
     more: list[Histogram] = []
     measures = {figure.name: figure.of_policy for figure in summary.measures}
     terms = {figure.name: figure.of_policy for figure in (summary.reward, *summary.terms)}
-    for spread in summary.spread:
-        figure = (terms if spread.of_term else measures).get(spread.name)
-        if figure and _drawable(spread):
-            if spread.of_term or figure.better == "near":
-                first.append(_histogram(spread, figure))
-            elif len(spread.shares["prior"]) > 2:  # of yes and no, the table says all
-                more.append(_histogram(spread, figure))
-    return {"first": first, "more": more, "real": any("real" in spread.shares for spread in summary.spread)}
+    for one in summary.spread:
+        figure = (terms if one.of_term else measures).get(one.name)
+        if figure and _drawable(one):
+            if one.of_term or figure.better == "near":
+                first.append(_histogram(one, figure))
+            elif len(one.shares["prior"]) > 2:  # of yes and no, the table says all
+                more.append(_histogram(one, figure))
+    return {"first": first, "more": more, "real": any("real" in one.shares for one in summary.spread)}
 
 
-def _drawable(spread: Spread) -> bool:
-    counts = {len(shares) for shares in spread.shares.values()}
-    known = all(math.isfinite(share) for shares in spread.shares.values() for share in shares)
-    whole = {"prior", "policy"} <= set(spread.shares) and len(counts) == 1 and 0 not in counts
-    return whole and known and math.isfinite(spread.low) and spread.width > 0
+def _drawable(one: Distribution) -> bool:
+    counts = {len(shares) for shares in one.shares.values()}
+    known = all(math.isfinite(share) for shares in one.shares.values() for share in shares)
+    whole = {"prior", "policy"} <= set(one.shares) and len(counts) == 1 and 0 not in counts
+    return whole and known and math.isfinite(one.low) and one.width > 0
 
 
-def _histogram(spread: Spread, figure: Figure) -> Histogram:
-    bins = len(spread.shares["prior"])
-    across = Scale(spread.low, spread.low + bins * spread.width, SIDE, WIDTH - SIDE)
-    up = Scale(0.0, max(max(shares) for shares in spread.shares.values()) or 1.0, FLOOR, SIDE)
-    edges = [across(spread.low + i * spread.width) for i in range(bins + 1)]
-    paths = {group: _steps([up(share) for share in shares], edges) for group, shares in spread.shares.items()}
+def _histogram(one: Distribution, figure: Figure) -> Histogram:
+    bins = len(one.shares["prior"])
+    across = Scale(one.low, one.low + bins * one.width, SIDE, WIDTH - SIDE)
+    up = Scale(0.0, max(max(shares) for shares in one.shares.values()) or 1.0, FLOOR, SIDE)
+    edges = [across(one.low + i * one.width) for i in range(bins + 1)]
+    paths = {group: _steps([up(share) for share in shares], edges) for group, shares in one.shares.items()}
     before, after = figures.before_after(figure)
     return Histogram(
-        title=spread.name,
+        title=one.name,
         range=f"{before} → {after}",
-        description=f"{spread.name}: how single items are spread; the mean goes from {before} to {after}",
+        description=f"{one.name}: how single items are spread; the mean goes from {before} to {after}",
         real=paths.get("real", ""),
         prior=paths["prior"],
         policy=paths["policy"],
@@ -82,7 +82,7 @@ def drifts(summary: Summary) -> list[tuple[str, str]]:
     unasked = ("near", "worse"), ("neither", "changed")
     own = [figure.of_policy for figure in summary.measures]
     moved = [figure for figure in own if (figure.better, figures.verdict(figure)) in unasked]
-    pulls = {spread.name: spread.pull for spread in summary.spread if not spread.of_term}
+    pulls = {one.name: one.pull for one in summary.spread if not one.of_term}
     return [(f.name, _sentence(f, pulls.get(f.name))) for f in sorted(moved, key=figures.effect, reverse=True)]
 
 

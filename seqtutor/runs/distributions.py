@@ -24,7 +24,7 @@ EDGE = 0.5  # percent of the values at either end that the outermost bins take i
 LEAST = 30  # items that a correlation is told from
 
 
-def spread(prior: Evaluation, policy: Evaluation, scorer: Scorer, seed: int) -> list[dict[str, Any]]:
+def distributions(prior: Evaluation, policy: Evaluation, scorer: Scorer, seed: int) -> list[dict[str, Any]]:
     """The histograms of the reward, of the terms that it is made of, and of the measures, as plain data.
 
     A measure also has the term that already goes with it in the prior's own samples, if one does: `pull`.

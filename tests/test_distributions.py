@@ -10,9 +10,9 @@ import pytest
 from test_report import Tunes, measure, summary, text, write_run
 
 from seqtutor import load_run, tune
+from seqtutor.runs.distributions import binned, pulled
 from seqtutor.runs.report import reading, render
-from seqtutor.runs.report.spread import drifts, histograms
-from seqtutor.runs.spread import binned, pulled
+from seqtutor.runs.report.histograms import drifts, histograms
 
 
 def test_a_share_of_every_group_lies_in_the_bins():
@@ -52,7 +52,7 @@ def parsed(better: str, before: float, after: float, pull: float | None, **more:
     shares = {"prior": [0.5, 0.5], "policy": [0.25, 0.75]}
     bins = {"kind": "measure", "name": "size", "low": 0.0, "width": 2.0, "shares": shares}
     raw["spread"] = [bins | {"pull": None if pull is None else {"term": "leaps", "correlation": pull}}]
-    return reading._parse(json.loads(json.dumps(raw)))
+    return reading.parse(json.loads(json.dumps(raw)))
 
 
 def test_a_drift_is_told_with_the_term_that_pays_for_it():
@@ -76,7 +76,7 @@ def test_a_histogram_that_cannot_be_drawn_is_left_out():
     assert len(histograms(found)["first"]) == 1
     odd = {"prior": (0.5,), "policy": (0.5, 0.5)}
     for broken in (odd, {"prior": (0.5, 0.5)}, {"prior": (np.nan,), "policy": (1.0,)}):
-        spread = reading.Spread("size", False, 0.0, 2.0, broken, None)
+        spread = reading.Distribution("size", False, 0.0, 2.0, broken, None)
         assert histograms(dataclasses.replace(found, spread=(spread,)))["first"] == []
 
 
