@@ -132,7 +132,7 @@ def test_a_run_that_is_done_says_so_and_one_cannot_have_fewer_updates_than_it_ha
     assert "Resumed under other settings" not in page
     result = train("--resume", "run")
     assert result.exit_code == 0, result.output
-    assert "its 3 updates are done: the table and the page are made anew; --updates N goes on to N" in result.output
+    assert "its 3 updates are done (--updates N goes on to N): nothing more is learnt" in result.output
     assert "stages" not in read_toml(Path("run/config.toml"))["made_by"]
     said = line(train("--resume", "run", "--updates", "2"))
     assert "the run has 3 updates behind it, and is to have 2" in said
@@ -174,6 +174,8 @@ def test_a_budget_ends_a_run_cleanly():
     assert rows[-1]["oracle_calls"] == "9"
     assert [row["call"] for row in table("run/ledger.csv")] == [str(i) for i in range(1, 10)]
     assert Path("run/report.html").is_file()
+    again = train("--resume", "run", "--updates", 60)
+    assert "its 9 oracle calls are spent (--oracle-calls N goes on to N): nothing more is learnt" in again.output
 
 
 def test_a_budget_that_cannot_be_spent_ends_a_run_and_says_so(monkeypatch):
@@ -523,6 +525,19 @@ def test_a_file_is_scored_by_a_profile_and_what_fails_a_filter_is_no_hit():
     one = score("mine.txt", "--config", config, "--trust", "--per-family", 1, "-n", 2, "--output", "one")
     same = {row["family"] for row in table("found/hits/hits.csv")}
     assert ("at most 1 of one family (--per-family 0: all)" in one.output) == (len(same) < 2)
+
+
+def test_what_a_term_fails_on_has_no_score_and_the_reason_in_a_file():
+    config = write("profile.toml", terms={"dock": {"function": "oracles:none", "weight": 1.0}})
+    Path("mine.txt").write_text("abc\nab\nba\n")
+    result = score("mine.txt", "--config", config, "--trust", "--output", "found")
+    assert result.exit_code == 0, result.output
+    path = Path("found/failures.csv")
+    assert f"1 of 3 have no reward: a term failed, why is in {path}" in result.stderr
+    (failure,) = table(path)
+    assert (failure["text"], failure["term"]) == ("ab", "dock")
+    assert failure["reason"] == "gave no value"
+    assert next(row["reward"] for row in table("found/scored.csv") if row["text"] == "ab") == ""
 
 
 @pytest.mark.parametrize(

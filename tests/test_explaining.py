@@ -105,6 +105,12 @@ def test_the_command_prints_a_table_and_writes_the_rest_beside(tmp_path, monkeyp
     assert float(rows[3]["term.key"]) == -WEIGHTS["key"]
 
 
+def test_an_option_of_another_domain_is_told_as_such():
+    result = CliRunner().invoke(main, ["explain", "molecules", "CCO", "--bars", "4"])
+    assert result.exit_code == 2
+    assert "No such option '--bars': it is one of domain music." in result.output
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

@@ -217,6 +217,12 @@ def test_a_folder_that_is_not_there_is_told_so(command):
     assert "none is neither a run nor a prior: it has no config.json" in refused(*command)
 
 
+def test_a_run_without_its_model_is_told_how_it_gets_one(run):
+    for path in Path(run).glob("policy.*"):
+        path.unlink()
+    assert "has no policy.json: seqtutor train --resume" in refused("generate", f"{run}/")
+
+
 def test_a_script_gives_the_options_of_the_domain(tmp_path):
     prior = new_prior(tmp_path / "mine")
     assert max(map(len, generate(prior, 200, options={"longest": 2}))) == 1

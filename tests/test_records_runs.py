@@ -43,13 +43,15 @@ def line(result):
 
 def test_one_command_from_a_table_to_a_tuned_model_and_its_page(elsewhere):
     with Path("words.csv").open("a") as file:
-        file.write("xyz,1\nab,high\nba,\nab,2.5\n")
+        file.write("xyz,1\nab,high\nxyz,2\nxyz,3\nba,\nab,2.5\n")
     result = train("--log", "words.csv", "--log-reward", "score", "--transform", "score=sigmoid,low=-1,high=1",
                    "--output", "run")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "11 lines of 10 texts" in result.output
     assert "left out: words.csv:12: 'xyz'" in result.output
     assert "left out: words.csv:13: score is 'high', and a number is needed" in result.output
+    assert f"lines in all, each with its reason in {Path('run/left_out.csv')}" in result.output
+    assert Path("run/left_out.csv").read_text().splitlines()[1].startswith("words.csv:12,")
     assert "nobody knows the reward of the samples" in result.output
     assert "reward nan" not in result.output
     summary = json.loads(Path("run/summary.json").read_text())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from seqtutor.domain import available, load
 from seqtutor.errors import UserError
+from seqtutor.files import from_home
 
 
 @click.command()
@@ -39,7 +39,7 @@ def check(names: tuple[str, ...], data: str) -> None:
 
 def _items(name: str, data: str) -> list[str]:
     """The good items of a user's file."""
-    texts = [line.text for line in load(name).read(Path(data)) if line.text and not line.problem]
+    texts = [line.text for line in load(name).read(from_home(data)) if line.text and not line.problem]
     if not texts:
         raise UserError(f"{data} holds no item of domain '{name}'")
     return texts

@@ -14,7 +14,7 @@ import click
 from seqtutor.cli.options import SEED, DomainCommand, arguments_of
 from seqtutor.domain import Domain, RewardTerm, load
 from seqtutor.errors import UserError, unknown
-from seqtutor.files import check_new, write_new
+from seqtutor.files import check_new, from_home, write_new
 
 if TYPE_CHECKING:
     from seqtutor.inference import Inference
@@ -80,11 +80,11 @@ def _named(examples: tuple[str, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for given in examples:
         name, equals, path = given.partition("=")
-        if Path(given).exists() or not equals:
+        if from_home(given).exists() or not equals:
             name, path = Path(given).name or given, given
         if name in found:
             raise UserError(f"two sets of examples are named '{name}'; name them: --examples NAME=PATH")
-        found[name] = Path(path)
+        found[name] = from_home(path)
     return found
 
 
@@ -182,7 +182,7 @@ def _against_list(
     """What the examples say beside the list that they were chosen from."""
     from seqtutor.inference.features import Base, read_items
 
-    listed = read_items(domain, Path(args.among), terms)
+    listed = read_items(domain, from_home(args.among), terms)
     base = Base(listed.values, listed.values[:0])
     # Where all examples were chosen from the list, it is no sample of anything.
     whole = {text for some in items.values() for text in some.texts} <= set(listed.texts)

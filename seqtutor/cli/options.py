@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,7 +77,13 @@ class DomainCommand(click.Command):
         domain = self.domain_named(args)
         ctx.meta["seqtutor.domain"] = domain_class(domain) if domain else None
         ctx.meta["seqtutor.objective"] = named("objective", args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if owners := _owners(error.option_name):
+                said = f"No such option '{error.option_name}': it is one of domain {' and '.join(owners)}."
+                raise click.NoSuchOption(error.option_name, said, ctx=ctx) from error
+            raise
 
     def domain_named(self, args: Sequence[str]) -> str:
         """The name of the domain; empty where none is named."""
@@ -155,6 +162,16 @@ class ProfileCommand(ModelCommand):
 def named(key: str, args: Sequence[str]) -> str:
     """The value of a setting that `args`, or the file that they name, give; empty where they do not."""
     return _value(args, f"--{key}") or _in_file(_value(args, "--config"), _value(args, "--resume"), key)
+
+
+def _owners(flag: str) -> list[str]:
+    """The installed domains that have an option of that name; one that cannot be loaded has none."""
+    name, owners = flag.lstrip("-").replace("-", "_"), []
+    for domain in available():
+        with suppress(UserError):
+            fields = dataclasses.fields(domain_class(domain).Options)
+            owners += [domain] if name in {f.name for f in fields} else []
+    return owners
 
 
 def _value(args: Sequence[str], name: str) -> str:

@@ -64,6 +64,7 @@ def score(source: Path, **given: Any) -> None:
     origins = {one.text: (one.where, one.name) for one in reversed(lines) if one.text is not None and one.where}
     with closing(scorer_of(domain, settings, left_out(settings, args.trust), args.workers, run)) as scorer:
         rows = _rows(scorer, texts, folder, run / "answers.sqlite" if run else None, origins)
+        _write_failures(scorer, rows, folder)
     kept = hits.best(rows, args.count, args.per_family)
     hits.write_hits(domain, kept, folder / "hits", origins)
     passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
@@ -93,6 +94,16 @@ def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, 
     with scorer.remembering(answers) if answers else nullcontext(), progress("scoring") as report:
         scorer.start(texts[0])
         return hits.write_table(hits.scored(scorer, texts, report), folder / "scored.csv", origins)
+
+
+def _write_failures(scorer: Scorer, rows: Sequence[ScoredText], folder: Path) -> None:
+    """Say how many have no reward because a term failed, and write down which term, and why."""
+    places = {row.text: place for place, row in enumerate(rows)}
+    found = [(text, name, outcome.reason) for (name, text), outcome in scorer.answers.reasons.items() if text in places]
+    if found:
+        path, without = folder / "failures.csv", sum(not math.isfinite(row.reward) for row in rows)
+        write_csv(path, [["text", "term", "reason"], *sorted(found, key=lambda failure: places[failure[0]])])
+        click.echo(f"{without:,} of {len(rows):,} have no reward: a term failed, why is in {path}", err=True)
 
 
 def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:

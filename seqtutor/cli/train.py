@@ -16,7 +16,7 @@ from seqtutor.cli.options import DomainCommand, arguments_of, config_file, confi
 from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms
 from seqtutor.config import TrainConfig, build, check_same_domain, fitting, layered
 from seqtutor.errors import UserError
-from seqtutor.files import read_toml
+from seqtutor.files import read_toml, write_csv
 
 if TYPE_CHECKING:
     from seqtutor.records import Record
@@ -148,26 +148,38 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
             say(f"  {line}")
         say_passed_over(problems_of(tuner.scorer.terms))
         if resume and tuner.done:
-            say(
-                f"its {tuner.update:,} updates are done: the table and the page are made anew; --updates N goes on to N"
-            )
+            say(f"{_reached(tuner)}: nothing more is learnt, the table and the page are made anew")
         if tuner.forgotten:
             now = "which is new, or another function now"
             console.print(f"the stored sequences do not know {tuner.forgotten}, {now}: they are forgotten")
         if tuner.offline:
-            _print_record(tuner.offline.record)
+            _print_record(tuner.offline.record, run.folder / "left_out.csv")
         return _run(tuner, run)
 
 
-def _print_record(record: Record) -> None:
-    """What was read, and the first lines that could not be."""
-    from seqtutor.cli.console import console, say
+def _reached(tuner: Tuner) -> str:
+    """Which limit a run that goes on has reached already, and what would let it go on."""
+    config = tuner.config
+    if tuner.scorer.spent:
+        return f"its {tuner.scorer.budget:,} oracle calls are spent (--oracle-calls N goes on to N)"
+    if 0 < 60 * config.minutes <= tuner.seconds:
+        return f"its {config.minutes:g} minutes are spent (--minutes N goes on to N)"
+    if tuner.update >= config.updates:
+        return f"its {tuner.update:,} updates are done (--updates N goes on to N)"
+    return f"its last {tuner.scorer.idle:,} updates wrote nothing new"
+
+
+def _print_record(record: Record, left_out: Path) -> None:
+    """What was read, and the first lines that could not be; all of those go to a file."""
+    from seqtutor.cli.console import say
 
     say(f"  the record: {record.sentence}")
     for line in record.problems[:SHOWN]:
         say(f"  left out: {line.where}: {line.problem}")
+    if record.problems:
+        write_csv(left_out, [["where", "problem"], *([line.where, line.problem] for line in record.problems)])
     if len(record.problems) > SHOWN:
-        console.print(f"  left out: {len(record.problems):,} lines in all")
+        say(f"  left out: {len(record.problems):,} lines in all, each with its reason in {left_out}")
 
 
 def _run(tuner: Tuner, run: RunFolder) -> int:

@@ -107,7 +107,8 @@ def check_table(path: Path, column: str, sealed: str) -> None:
     """Raise UserError where there is no such table, or where it is not the `sealed` one."""
     if not path.exists():
         raise UserError(
-            f"there is no table {path} to learn '{column}' from: name a CSV, TSV or JSONL file, or a folder of these"
+            f"there is no table {path} to learn '{column}' from, looked for in {Path.cwd()}: "
+            "name a CSV, TSV or JSONL file, or a folder of these"
         )
     if sealed and table_digest(path, column) != sealed:
         raise UserError(
