@@ -26,7 +26,8 @@ TOKEN = re.compile(
       "[^"]*" | ![^!\s]*! | \{{[^}}]*\}}  # chord symbols and other text, decorations, grace notes
     | \+(?=[^+\s]*[h-zH-Z.<>()])[^+\s]*\+  # decorations as they were written before: +fermata+, where +CEG+ is a chord
     | \[(?P<field>[A-Za-z]):(?P<value>[^\]]*)\]
-    | (?P<bar>\[\||[:|]*\|[:|\]]*|::+)
+    | (?P<bar>\[\||[:|]*\|[:|\]]*|::+)(?:\ *\[?(?P<ending>\d[\d,-]*))?  # `|1`, `:|2`, `| [1`
+    | \[(?P<bracket>\d[\d,-]*)  # `[2` at the beginning of a line
     | \[(?P<chord>[^\]\d\s"|:][^\]|]*)\](?P<outer>\d*/*\d*)
     | \((?P<tuplet>[2-9])(?::(?P<space>\d?))?(?::(?P<count>\d?))?
     | {NOTE}(?P<length>\d*/*\d*)
@@ -117,6 +118,7 @@ class _Music:
     unit: Fraction | None = None  # quarters that a note without a length has; None: the metre decides
     key: dict[str, int] = field(default_factory=dict)  # semitones by which the key alters a letter
     voice: str | None = None
+    ending: str = ""  # the number of the one that the bars stand in
     signs: dict[str, int] = field(default_factory=dict)  # semitones by which an accidental of this bar alters one
     line: list[tuple[Fraction, int | None]] = field(default_factory=list)  # of this bar: length and pitch, or a rest
     ties: set[int] = field(default_factory=set)  # places in `line` of the notes that prolong the one before
@@ -148,6 +150,9 @@ class _Music:
             kind = token.lastgroup
             if token["bar"]:
                 self.end_bar(token["bar"])
+                self.ending = token["ending"] or ("" if token["bar"] != "|" else self.ending)
+            elif token["bracket"]:
+                self.ending = token["bracket"]
             elif token["letter"]:
                 self.add(token["length"], [self._pitch(token)])
             elif token["chord"]:
@@ -177,7 +182,7 @@ class _Music:
                 for i, (start, (length, midi)) in enumerate(zip(starts, self.line, strict=False))
                 if midi is not None
             )
-            self.bars.append(Bar(starts[-1], sounds, closes))
+            self.bars.append(Bar(starts[-1], sounds, closes, self.ending))
         elif closes and self.bars:  # `|` and, on the next line, `|:`
             self.bars[-1] = replace(self.bars[-1], closes=True)
         self.line, self.ties, self.signs = [], set(), {}

@@ -8,6 +8,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
@@ -21,7 +22,7 @@ from seqtutor_music.keys import Key, mode_of, name_of
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.midi import read_midi
 from seqtutor_music.parts import Part, melody_part
-from seqtutor_music.scores import LARGEST, Bar, Melody, Score, Sound, home, melody
+from seqtutor_music.scores import LARGEST, Bar, Melody, Score, Sound, home, melody, with_last_endings
 
 UNPACKED = 50_000_000  # bytes of an archive
 LONGEST = 100_000  # characters of an ABC tune: two seconds of work
@@ -107,9 +108,11 @@ def _told(where: str, result: Melody | UserError) -> Found:
 
 def _understood(score: Score, metre: Metre, *decided: str) -> Melody:
     """The melody of a score; said is what was `decided`, and the mode that it states where that is no common one."""
+    single = with_last_endings(score)
+    endings = "with the last of its endings" if single != score else ""
     modal = (name_of(key) for key in dict.fromkeys(score.keys) if key.mode not in ("major", "minor"))
     mode = " and ".join(f"in {name}" for name in modal)
-    return Melody(", ".join(filter(None, (*decided, mode))), melody(score, metre), *home(score, metre))
+    return Melody(", ".join(filter(None, (*decided, mode, endings))), melody(single, metre), *home(single, metre))
 
 
 def _tried(read: Callable[[Source], Result], source: Source) -> Result | UserError:
@@ -177,11 +180,12 @@ def _part(stream: Any, number: int) -> Part:
 def part_score(part: Any) -> Score:
     """A music21 part as notated."""
     measures = list(part.getElementsByClass("Measure"))
+    over = {id(m): one.number for one in part.getElementsByClass("RepeatBracket") for m in one.getSpannedElements()}
     return Score(
         tuple(m.ratioString for measure in measures for m in measure.getElementsByClass("TimeSignature")),
         tuple(_key(k) for measure in measures for k in measure.getElementsByClass("KeySignature")),
         tuple(
-            _bar(measure, following)
+            replace(_bar(measure, following), ending=over.get(id(measure), ""))
             for measure, following in itertools.zip_longest(measures, measures[1:])
             if measure.highestTime
         ),

@@ -41,11 +41,15 @@ class Sound:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar as notated, with its length in quarters; `closes` where a repeat sign or a double line ends it."""
+    """A bar as notated, with its length in quarters; `closes` where a repeat sign or a double line ends it.
+
+    `ending`: the number that stands over it where a strain ends otherwise each time; empty elsewhere.
+    """
 
     length: Fraction
     sounds: tuple[Sound, ...]
     closes: bool = False
+    ending: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,14 @@ def melody(score: Score, metre: Metre = COMMON) -> list[str]:
     Raises UserError with the reason where it cannot be written so.
     """
     return _unclosed(_sections(score, metre))
+
+
+def with_last_endings(score: Score) -> Score:
+    """Where several endings of a strain stand one behind the other, the last of them alone."""
+    runs = [(ending, tuple(run)) for ending, run in itertools.groupby(score.bars, key=lambda bar: bar.ending)]
+    following = [ending for ending, _ in runs[1:]] + [""]
+    kept = (run for (ending, run), after in zip(runs, following, strict=True) if not (ending and after))
+    return replace(score, bars=tuple(itertools.chain.from_iterable(kept)))
 
 
 def passages(score: Score, metre: Metre = COMMON) -> list[str]:

@@ -54,6 +54,44 @@ def test_what_is_written_about_music_is_none(tmp_path, music):
     assert read(tmp_path, f"{HEAD}{music}\n") == [SCALE]
 
 
+ENDINGS = {
+    "behind the bar line": "|:CDEF|1 GAGE:|2 c4|]",
+    "in brackets": "|:CDEF|[1 GAGE:|[2 c4|]",
+    "at the beginning of a line": "|:CDEF|[1 GAGE:|\n[2 c4||",
+    "of two bars": "|:CDEF|1 GAGE|FEDC:|2 c4|]",
+}
+
+
+@pytest.mark.parametrize("music", ENDINGS.values(), ids=ENDINGS)
+@pytest.mark.parametrize("written", ["abc", "musicxml"])
+def test_of_several_endings_the_last_is_read_and_said(tmp_path, music, written):
+    path = tmp_path / f"a.{written}"
+    if written == "abc":
+        path.write_text(f"{HEAD}{music}\nG4|]\n")
+    else:
+        parseData(f"{HEAD}{music}\nG4|]\n", format="abc").write("musicxml", path)
+    (line,) = MusicDomain().read(path)
+    assert line.where.endswith(", with the last of its endings")
+    held = " -" * 15
+    assert line.text.replace(" ||", "") == f"C4 - - - D4 - - - E4 - - - F4 - - - C5{held} G4{held}"
+
+
+def test_an_ending_of_several_passes_is_one(tmp_path):
+    (line,) = MusicDomain().read(_file(tmp_path, f"{HEAD}|:CDEF|1,3 GAGE:|2 EEEE:|4 c4|]\n"))
+    assert line.text == f"C4 - - - D4 - - - E4 - - - F4 - - - C5{' -' * 15}"
+
+
+def test_one_ending_alone_stays(tmp_path):
+    (line,) = MusicDomain().read(_file(tmp_path, f"{HEAD}|:CDEF|1 GAGE:|\n"))
+    assert line.where == "a.abc X:1"
+    assert line.text == SCALE
+
+
+def _file(tmp_path, text):
+    (tmp_path / "a.abc").write_text(text)
+    return tmp_path / "a.abc"
+
+
 def test_an_old_chord_is_no_decoration(tmp_path):
     """Between plus signs, notes alone: nobody knows the one from the other by anything else."""
     (found,) = read(tmp_path, f"{HEAD}+CEG+DEF|GAGE|\n")
@@ -199,4 +237,4 @@ def test_an_empty_line_within_music_ends_nothing(tmp_path):
 
 
 def test_the_sign_of_what_is_left_out_is_no_home():
-    assert items_of(MusicDomain(), "~ C4 - - -") == ["~ C4 - - -"]
+    assert items_of(MusicDomain(), "~ C4 - - -") == ["C4 - - -"]
