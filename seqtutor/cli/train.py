@@ -131,6 +131,8 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.runs.budget import sentence
     from seqtutor.training.opening import opened
 
+    for name in [name for name, table in settings.terms.items() if "program" in table]:
+        say(f"trying '{name}' on one text: it answers, or its time is over, before anything else is said")
     with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
         weights = {term.name: weight_of(term) for term in tuner.scorer.terms} | held_out
