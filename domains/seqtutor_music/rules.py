@@ -1,7 +1,7 @@
 """The rules on offer and their weights: a family of rules a preset, ours or the paper's.
 
 No rule of one family has the name of a rule of the other, but `key`, which is the same. Weights are nats of a melody
-at temperature 1. How ours came about, each with its reason: docs/music.md.
+at temperature 1. How ours came about, each with its reason: docs/music-figures.md.
 """
 
 from __future__ import annotations

@@ -174,6 +174,6 @@ def test_what_one_rule_alone_likes_best_is_worth_less_than_a_tune(rule, monkeypa
 
 
 def test_the_documented_weights_are_those_that_are_paid():
-    text = (Path(__file__).parents[2] / "docs" / "music.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "music-figures.md").read_text(encoding="utf-8")
     told = {name: float(weight) for name, weight in re.findall(r"(?m)^\| `(\w+)` \|.*\| ([\d.]+) \|[^|]*\|$", text)}
     assert told == {rule.values.__name__: rule.weight for rule in rules.PRESETS["default"]}
