@@ -102,8 +102,16 @@ def test_a_full_family_promises_nothing():
     scorer = scorer_that_knows(texts[::2], family_size=10, family_least=-10.0)
     scorer.payment.members = Counter(a=10)
     order = promising(scorer, [text for text in texts[1::2] if text[0] in "ab"], np.random.default_rng(0))
-    worth = [text[0] == "b" and len(set(text)) > 0 for text in order]
-    assert worth == sorted(worth, reverse=True)
+    assert [text[0] for text in order] == sorted((text[0] for text in order), reverse=True)
+
+
+def test_what_costs_promises_no_more_in_a_full_family():
+    texts = all_words(6)
+    scorer = scorer_that_knows(texts[::2], family_size=10, family_least=-10.0, weights={"rises": 0.0, "variety": -0.5})
+    new = texts[1::2]
+    before = promising(scorer, new, np.random.default_rng(0))
+    scorer.payment.members = Counter(a=10, b=10, c=10)
+    assert promising(scorer, new, np.random.default_rng(0)) == before
 
 
 def test_of_many_variations_the_promising_are_asked():

@@ -37,8 +37,9 @@ def promising(scorer: Scorer, texts: Sequence[str], rng: np.random.Generator) ->
     order = np.argsort(-worth, kind="stable")
     chosen = np.concatenate([order[:BEST], rng.permutation(order[BEST:])[:OTHERS]])
     rows = spectra(scorer.domain, [known[i] for i in chosen])
-    worth_now = foreseen(rows, worth[chosen], spectra(scorer.domain, texts)) * scorer.payment.left(scorer.domain, texts)
-    return [texts[i] for i in np.argsort(-worth_now, kind="stable")]
+    promise = foreseen(rows, worth[chosen], spectra(scorer.domain, texts))
+    promise *= np.where(promise > 0, scorer.payment.left(scorer.domain, texts), 1.0)  # what costs, costs in any family
+    return [texts[i] for i in np.argsort(-promise, kind="stable")]
 
 
 def scored(scorer: Scorer) -> tuple[list[str], Values]:
