@@ -140,6 +140,20 @@ def test_the_first_lines_say_what_ends_the_run(domain, settings, said):
     assert sentence(tuner.config, tuner.scorer) == said
 
 
+@pytest.mark.parametrize(
+    ("objective", "more", "said"),
+    [
+        ("tb", {}, "ends after 500 oracle calls; --vary 0.5 --screen 16 makes calls go further"),
+        ("tb", {"vary": 0.2, "screen": 4}, "ends after 500 oracle calls"),
+        ("reinforce", {}, "ends after 500 oracle calls"),  # which learns from its own samples alone
+    ],
+)
+def test_who_sets_a_budget_of_calls_is_told_what_makes_them_go_further(objective, more, said):
+    settings = {"oracle_calls": 500, "updates": NO_LIMIT, **more}
+    tuner = tuner_of(objective, domain=Dear(), prior=new_model(spread=1.0), **settings)
+    assert sentence(tuner.config, tuner.scorer) == said
+
+
 def test_the_command_says_it_before_it_begins(installed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "prior").mkdir()

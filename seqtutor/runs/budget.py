@@ -70,7 +70,9 @@ def sentence(config: TrainConfig, scorer: Scorer) -> str:
     if not dear(scorer):
         return said + ("" if config.minutes or config.oracle_calls else "; --minutes sets a budget of time")
     if config.oracle_calls:
-        return said
+        domain, unscreened = scorer.domain, getattr(config.settings, "screen", 0) == 1
+        further = unscreened and domain.offers("vary") and not domain.template()
+        return said + ("; --vary 0.5 --screen 16 makes calls go further" if further else "")
     most = config.updates * config.rollouts
     said += f", at most {most:,} oracle calls" if config.updates < NO_LIMIT else ""
     return said + "; --oracle-calls sets a budget of calls"
