@@ -65,19 +65,31 @@ def test_what_promises_most_comes_first():
     rng.shuffle(texts)
     known, new = texts[: len(texts) // 2], texts[len(texts) // 2 :]
     scorer = scorer_that_knows(known)
-    order = promising(scorer, new, np.random.default_rng(1))
+    order = promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(1))
     assert sorted(order) == sorted(new)
     variety = [len(set(text)) for text in order]
     third = len(order) // 3
     assert np.mean(variety[:third]) > np.mean(variety[-third:]) + 0.5
-    assert order == promising(scorer, new, np.random.default_rng(1))
+    assert order == promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(1))
+
+
+def test_what_the_prior_would_not_write_must_earn_the_more():
+    """At temperature c a reward of 1 is worth 1 / c nats of log p."""
+    texts = all_words(6)
+    scorer, new = scorer_that_knows(texts[::2]), texts[1::2]
+    plain = promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(0))
+    first = plain[0]
+    log_prior = np.array([-50.0 if text == first else 0.0 for text in new])
+    assert promising(scorer, new, log_prior, 1.0, np.random.default_rng(0)) == [*plain[1:], first]
+    assert promising(scorer, new, log_prior, 1e-9, np.random.default_rng(0)) == plain
 
 
 def test_little_that_is_scored_foresees_nothing():
     texts = all_words(5)
     scorer = scorer_that_knows(texts[: LEAST - 1])
-    assert promising(scorer, texts[LEAST:], np.random.default_rng(0)) == texts[LEAST:]
-    assert promising(scorer_that_knows(texts), [], np.random.default_rng(0)) == []
+    assert (
+        promising(scorer, texts[LEAST:], np.zeros(len(texts) - LEAST), 1.0, np.random.default_rng(0)) == texts[LEAST:]
+    )
 
 
 def test_only_terms_that_are_asked_are_foreseen():
@@ -101,7 +113,8 @@ def test_a_full_family_promises_nothing():
     texts = all_words(6)
     scorer = scorer_that_knows(texts[::2], family_size=10, family_least=-10.0)
     scorer.payment.members = Counter(a=10)
-    order = promising(scorer, [text for text in texts[1::2] if text[0] in "ab"], np.random.default_rng(0))
+    new = [text for text in texts[1::2] if text[0] in "ab"]
+    order = promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(0))
     assert [text[0] for text in order] == sorted((text[0] for text in order), reverse=True)
 
 
@@ -109,9 +122,9 @@ def test_what_costs_promises_no_more_in_a_full_family():
     texts = all_words(6)
     scorer = scorer_that_knows(texts[::2], family_size=10, family_least=-10.0, weights={"rises": 0.0, "variety": -0.5})
     new = texts[1::2]
-    before = promising(scorer, new, np.random.default_rng(0))
+    before = promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(0))
     scorer.payment.members = Counter(a=10, b=10, c=10)
-    assert promising(scorer, new, np.random.default_rng(0)) == before
+    assert promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(0)) == before
 
 
 def test_of_many_variations_the_promising_are_asked():
@@ -129,7 +142,10 @@ def test_of_many_variations_the_promising_are_asked():
         tuner.step()
     earned = {}
     for screen in (1, 8):
-        rows = [variations(tuner.scorer, tuner.replay, 16, np.random.default_rng(seed), screen) for seed in range(20)]
+        rows = [
+            variations(tuner.scorer, tuner.prior, tuner.replay, 16, np.random.default_rng(seed), screen, 0.01)
+            for seed in range(20)
+        ]
         texts = [text for some in rows for row in some.numpy() if (text := tuner.scorer.text(row))]
         assert not tuner.scorer.seen & set(texts)
         earned[screen] = np.mean([text.count("ab") for text in texts])

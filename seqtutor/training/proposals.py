@@ -16,7 +16,7 @@ from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.priors.encoding import fits, padded, with_end
 from seqtutor.priors.model import Model
-from seqtutor.priors.sampling import logp_of, sequence_mask
+from seqtutor.priors.sampling import array_of, logp_of, sequence_mask
 from seqtutor.records.replay import Batch, Replay, level
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.training.screening import promising
@@ -24,24 +24,29 @@ from seqtutor.training.screening import promising
 PARENTS = 2  # stored items that are offered to `Domain.vary` for each variation wanted, where nothing is screened
 
 
-def variations(scorer: Scorer, replay: Replay, count: int, rng: np.random.Generator, screen: int = 1) -> Tensor:
+def variations(
+    scorer: Scorer, prior: Model, replay: Replay, count: int, rng: np.random.Generator, tried: int = 1, c: float = 1.0
+) -> Tensor:
     """At most `count` variations (N, T), new to the run, of stored items that are drawn by the rank of their reward.
 
-    `screen`: so many are tried for each one that is wanted, and those are taken that promise most.
+    `tried`: so many are made for each one that is wanted, and those are taken that promise most at temperature `c`.
     """
     n, domain = len(replay), scorer.domain
     if not count or not n:
         return torch.zeros(0, 1, dtype=torch.int64)
     best = replay.earned[:n].argsort(descending=True, stable=True).cpu().numpy()
     weight = 1 / (level(n) + np.arange(n))
-    chosen = rng.choice(n, count * max(PARENTS, screen), p=weight / weight.sum())
+    chosen = rng.choice(n, count * max(PARENTS, tried), p=weight / weight.sum())
     rows = [replay.tokens[best[i]].cpu().numpy() for i in chosen if replay.valid[best[i]]]
     parents = [text for row in rows if (text := scorer.text(row)) is not None]
     new = [text for text in domain.vary(parents, rng) if text not in scorer.seen]
-    if screen > 1:
-        new = promising(scorer, new, rng)
-    spelt = [ids for text in new if (ids := _ids(domain, domain.encode(text)))]
-    return torch.from_numpy(padded(spelt[:count])) if spelt else torch.zeros(0, 1, dtype=torch.int64)
+    spelt = {text: ids for text in new if (ids := _ids(domain, domain.encode(text)))}
+    texts = list(spelt)
+    if tried > 1 and texts:
+        tokens = torch.from_numpy(padded(list(spelt.values()))).to(prior.device)
+        texts = promising(scorer, texts, array_of(logp_of(prior, tokens).sum(-1)), c, rng)
+    wanted = [spelt[text] for text in texts[:count]]
+    return torch.from_numpy(padded(wanted)) if wanted else torch.zeros(0, 1, dtype=torch.int64)
 
 
 def rewritten(scorer: Scorer, prior: Model, batch: Batch, share: float, rng: np.random.Generator) -> Batch:

@@ -1,9 +1,9 @@
-"""Which of many candidates are worth a call: those of which the scored items foresee the most.
+"""Which of many candidates are worth a call: those that the optimum, prior * exp(R/c), would weigh most.
 
-The mean of a Gaussian process (Rasmussen and Williams 2006, equation 2.25) over texts. Two of them are alike by the
-runs of 1 to GRAMS tokens that both have (a spectrum kernel: Leslie, Eskin and Noble, PSB 2002), the sum of the smaller
-counts over the sum of the larger ones, as chemists compare fingerprints (Ralaivola et al., Neural Networks 18 (2005)
-1093). So it needs nothing of a domain but its tokens.
+R is foreseen by the scored items: the mean of a Gaussian process (Rasmussen and Williams 2006, equation 2.25) over
+texts. Two of them are alike by the runs of 1 to GRAMS tokens that both have (a spectrum kernel: Leslie, Eskin and
+Noble, PSB 2002), the sum of the smaller counts over the sum of the larger ones, as chemists compare fingerprints
+(Ralaivola et al., Neural Networks 18 (2005) 1093). So it needs nothing of a domain but its tokens.
 """
 
 from __future__ import annotations
@@ -26,20 +26,23 @@ BEST, OTHERS = 500, 500  # scored items that are learnt from: the work is the cu
 LEAST = 100  # scored items below which nothing is foreseen
 
 
-def promising(scorer: Scorer, texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+def promising(scorer: Scorer, texts: Sequence[str], log_prior: Values, c: float, rng: np.random.Generator) -> list[str]:
     """`texts` that nobody has scored, the most promising first; as they are while little is scored.
 
-    What is foreseen is the reward of the terms that are asked, times the share that a new member of its family is paid.
+    A text promises what the optimum weighs it by: R/c + log p, with the R that is foreseen of the terms that are asked,
+    times the share that a new member of its family is paid. So what the prior would never write must earn the more.
+
+    `log_prior`: log p of each text (N,), nats.
     """
     known, worth = scored(scorer)
-    if len(known) < LEAST or not texts:
+    if len(known) < LEAST:
         return list(texts)
     order = np.argsort(-worth, kind="stable")
     chosen = np.concatenate([order[:BEST], rng.permutation(order[BEST:])[:OTHERS]])
     rows = spectra(scorer.domain, [known[i] for i in chosen])
-    promise = foreseen(rows, worth[chosen], spectra(scorer.domain, texts))
-    promise *= np.where(promise > 0, scorer.payment.left(scorer.domain, texts), 1.0)  # what costs, costs in any family
-    return [texts[i] for i in np.argsort(-promise, kind="stable")]
+    reward = foreseen(rows, worth[chosen], spectra(scorer.domain, texts))
+    reward *= np.where(reward > 0, scorer.payment.left(scorer.domain, texts), 1.0)  # what costs, costs in any family
+    return [texts[i] for i in np.argsort(-(reward / c + log_prior), kind="stable")]
 
 
 def scored(scorer: Scorer) -> tuple[list[str], Values]:

@@ -135,9 +135,9 @@ class Tuner:
     def collect(self) -> Collected:
         """Let the policy write, vary the best that is stored, and ask what all of it is worth."""
         size, length = self.config.rollouts, self.domain.max_length
-        most, script = round(getattr(self.settings, "vary", 0.0) * size), self.script
-        varied = variations(self.scorer, self.replay, most, self.rng(2), getattr(self.settings, "screen", 1))
-        rollout = sample(self.policy, self.prior, size - len(varied), length, self.generator, script, self.narrow)
+        most, tried = round(getattr(self.settings, "vary", 0.0) * size), getattr(self.settings, "screen", 1)
+        varied = variations(self.scorer, self.prior, self.replay, most, self.rng(2), tried, self.dial.temperature)
+        rollout = sample(self.policy, self.prior, size - len(varied), length, self.generator, self.script, self.narrow)
         self.sampler.load_state_dict(self.policy.state_dict())
         parts = [part.cpu().numpy() for part in (rollout.tokens, varied)]
         width = max(part.shape[1] for part in parts)
