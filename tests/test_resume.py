@@ -75,7 +75,8 @@ SCREENED = {"vary": 0.5, "screen": 4, "priority": "reward"}
     "more", [{"vary": 0.25, "priority": "reward"}, {"kl_budget": 0.05}, {"vary": 0.5, "oracle_calls": 6}, SCREENED]
 )
 def test_variations_a_budget_of_kl_and_one_of_calls_resume_as_well(more, tmp_path, monkeypatch):
-    monkeypatch.setattr("seqtutor.training.screening.LEAST", 5)
+    for name, count in (("LEAST", 5), ("BEST", 3), ("OTHERS", 2)):
+        monkeypatch.setattr(f"seqtutor.training.screening.{name}", count)
     whole, again = compare(tmp_path, 2, "molecules", "psi", **more)
     assert again.scorer.calls == len(ledger(RunFolder(tmp_path / "whole")).splitlines()) - 1 > 0
     assert whole.scorer.spent == ("oracle_calls" in more)

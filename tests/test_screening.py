@@ -13,6 +13,7 @@ from test_tuning import tuner_of
 from seqtutor import SequenceTerm
 from seqtutor.config import TrainConfig
 from seqtutor.errors import UserError
+from seqtutor.training import screening
 from seqtutor.training.limits import check_settings
 from seqtutor.training.proposals import variations
 from seqtutor.training.screening import COUNTED, LEAST, WIDTH, alike, promising, scored, spectra
@@ -84,6 +85,25 @@ def test_what_the_prior_would_not_write_must_earn_the_more():
     assert promising(scorer, new, log_prior, 1e-9, np.random.default_rng(0)) == plain
 
 
+def test_of_much_that_is_scored_the_best_and_some_others_are_learnt_from(monkeypatch):
+    texts, learnt = all_words(6), []
+    scorer = scorer_that_knows(texts[::2])
+    monkeypatch.setattr("seqtutor.training.screening.BEST", 30)
+    monkeypatch.setattr("seqtutor.training.screening.OTHERS", 20)
+    plain = screening.foreseen
+    monkeypatch.setattr(screening, "foreseen", lambda *args: learnt.append(args[1]) or plain(*args))
+    orders = [promising(scorer, texts[1::2], np.zeros(len(texts[1::2])), 1.0, np.random.default_rng(3)) for _ in "ab"]
+    assert orders[0] == orders[1]
+    worth = np.sort(scored(scorer)[1])[::-1]
+    assert len(learnt[0]) == 50 < len(worth)
+    np.testing.assert_array_equal(learnt[0][:30], worth[:30])
+
+
+def test_an_empty_text_has_nothing_in_common_with_any():
+    rows = spectra(WORDS, ["", "", "ab"])
+    assert alike(rows, rows).round(3).tolist() == [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+
+
 def test_little_that_is_scored_foresees_nothing():
     texts = all_words(5)
     scorer = scorer_that_knows(texts[: LEAST - 1])
@@ -150,6 +170,16 @@ def test_of_many_variations_the_promising_are_asked():
         assert not tuner.scorer.seen & set(texts)
         earned[screen] = np.mean([text.count("ab") for text in texts])
     assert earned[8] > earned[1] + 0.5
+
+
+def test_where_no_oracle_is_asked_screening_is_refused():
+    with pytest.raises(UserError, match="screen is 8, but no term of this reward asks an oracle"):
+        tuner_of("tb", domain=WORDS, vary=0.25, screen=8, weights={"variety": 0.0})
+
+
+def test_more_than_fits_into_memory_is_refused():
+    with pytest.raises(UserError, match="screen 10,000,000 needs"):
+        check_settings(TrainConfig(domain="letters", objective="tb", vary=0.5, screen=10**7), WORDS)
 
 
 def test_screening_without_variations_is_refused():

@@ -26,8 +26,8 @@ TOKEN = re.compile(
       "[^"]*" | ![^!\s]*! | \{{[^}}]*\}}  # chord symbols and other text, decorations, grace notes
     | \+(?=[^+\s]*[h-zH-Z.<>()])[^+\s]*\+  # decorations as they were written before: +fermata+, where +CEG+ is a chord
     | \[(?P<field>[A-Za-z]):(?P<value>[^\]]*)\]
-    | (?P<bar>\[\||[:|]*\|[:|\]]*|::+)(?:\ *\[?(?P<ending>\d[\d,-]*))?  # `|1`, `:|2`, `| [1`
-    | \[(?P<bracket>\d[\d,-]*)  # `[2` at the beginning of a line
+    | (?P<bar>\[\||[:|]*\|[:|\]]*|::+)(?:\ *\[?(?P<ending>\d)[\d,-]*)?  # `|1`, `:|2`, `| [1,3`
+    | \[(?P<bracket>\d)[\d,-]*  # `[2` at the beginning of a line, or within a bar
     | \[(?P<chord>[^\]\d\s"|:][^\]|]*)\](?P<outer>\d*/*\d*)
     | \((?P<tuplet>[2-9])(?::(?P<space>\d?))?(?::(?P<count>\d?))?
     | {NOTE}(?P<length>\d*/*\d*)
@@ -118,7 +118,8 @@ class _Music:
     unit: Fraction | None = None  # quarters that a note without a length has; None: the metre decides
     key: dict[str, int] = field(default_factory=dict)  # semitones by which the key alters a letter
     voice: str | None = None
-    ending: str = ""  # the number of the one that the bars stand in
+    ending: int = 0  # the first number of the one that the bars stand in; 0: of none
+    shared: Fraction = Fraction(0)  # quarters of this bar before an ending that begins within it
     signs: dict[str, int] = field(default_factory=dict)  # semitones by which an accidental of this bar alters one
     line: list[tuple[Fraction, int | None]] = field(default_factory=list)  # of this bar: length and pitch, or a rest
     ties: set[int] = field(default_factory=set)  # places in `line` of the notes that prolong the one before
@@ -131,6 +132,8 @@ class _Music:
     def declare(self, name: str, value: str) -> None:
         """Take in a field, such as K:D."""
         self.lengths = {}
+        if name == "P":  # another part of the tune
+            self.ending = 0
         if name == "M":
             self.metres.append(_metre(value))
         elif name == "L":
@@ -150,9 +153,9 @@ class _Music:
             kind = token.lastgroup
             if token["bar"]:
                 self.end_bar(token["bar"])
-                self.ending = token["ending"] or ("" if token["bar"] != "|" else self.ending)
+                self.ending = int(token["ending"] or (self.ending if token["bar"] == "|" else 0))
             elif token["bracket"]:
-                self.ending = token["bracket"]
+                self.ending, self.shared = int(token["bracket"]), sum((length for length, _ in self.line), Fraction(0))
             elif token["letter"]:
                 self.add(token["length"], [self._pitch(token)])
             elif token["chord"]:
@@ -182,10 +185,10 @@ class _Music:
                 for i, (start, (length, midi)) in enumerate(zip(starts, self.line, strict=False))
                 if midi is not None
             )
-            self.bars.append(Bar(starts[-1], sounds, closes, self.ending))
+            self.bars.append(Bar(starts[-1], sounds, closes, self.ending, self.shared))
         elif closes and self.bars:  # `|` and, on the next line, `|:`
             self.bars[-1] = replace(self.bars[-1], closes=True)
-        self.line, self.ties, self.signs = [], set(), {}
+        self.line, self.ties, self.signs, self.shared = [], set(), {}, Fraction(0)
 
     def add(self, written: str, pitches: list[tuple[str, int]], outer: str = "") -> None:
         """Take in a note, chord or rest whose length is `written` behind it, of a chord `outer` behind all."""

@@ -180,12 +180,13 @@ def _part(stream: Any, number: int) -> Part:
 def part_score(part: Any) -> Score:
     """A music21 part as notated."""
     measures = list(part.getElementsByClass("Measure"))
-    over = {id(m): one.number for one in part.getElementsByClass("RepeatBracket") for m in one.getSpannedElements()}
+    brackets = part.getElementsByClass("RepeatBracket")
+    over = {id(m): _first(one.number) for one in brackets for m in one.getSpannedElements()}
     return Score(
         tuple(m.ratioString for measure in measures for m in measure.getElementsByClass("TimeSignature")),
         tuple(_key(k) for measure in measures for k in measure.getElementsByClass("KeySignature")),
         tuple(
-            replace(_bar(measure, following), ending=over.get(id(measure), ""))
+            replace(_bar(measure, following), ending=over.get(id(measure), 0))
             for measure, following in itertools.zip_longest(measures, measures[1:])
             if measure.highestTime
         ),
@@ -209,6 +210,11 @@ def _bar(measure: Any, following: Any) -> Bar:
     lines = (measure.rightBarline, following.leftBarline if following else None)
     closes = any(line is not None and line.type != "regular" for line in lines)
     return Bar(_fraction(measure.highestTime), tuple(sounds), closes)
+
+
+def _first(numbers: str) -> int:
+    """The first of the numbers over an ending, such as "1, 3"; 1 where there is none."""
+    return int(next(iter(re.findall(r"\d+", numbers)), 1))
 
 
 def _tied(note: Any) -> bool:

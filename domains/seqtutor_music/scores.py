@@ -43,13 +43,15 @@ class Sound:
 class Bar:
     """A bar as notated, with its length in quarters; `closes` where a repeat sign or a double line ends it.
 
-    `ending`: the number that stands over it where a strain ends otherwise each time; empty elsewhere.
+    `ending`: the first number that stands over it where a strain ends otherwise each time, 0 elsewhere; `shared`:
+    quarters at its beginning that belong to all endings.
     """
 
     length: Fraction
     sounds: tuple[Sound, ...]
     closes: bool = False
-    ending: str = ""
+    ending: int = 0
+    shared: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,19 @@ def melody(score: Score, metre: Metre = COMMON) -> list[str]:
 def with_last_endings(score: Score) -> Score:
     """Where several endings of a strain stand one behind the other, the last of them alone."""
     runs = [(ending, tuple(run)) for ending, run in itertools.groupby(score.bars, key=lambda bar: bar.ending)]
-    following = [ending for ending, _ in runs[1:]] + [""]
-    kept = (run for (ending, run), after in zip(runs, following, strict=True) if not (ending and after))
-    return replace(score, bars=tuple(itertools.chain.from_iterable(kept)))
+    kept: list[Bar] = []
+    for (ending, run), (after, _) in itertools.pairwise([*runs, (0, ())]):
+        if 0 < ending < after:
+            kept += [_shared(run[0])] if run[0].shared else []
+        else:
+            kept += run
+    return replace(score, bars=tuple(kept))
+
+
+def _shared(bar: Bar) -> Bar:
+    """The part of a bar that stands before the ending which begins in it."""
+    before = (sound for sound in bar.sounds if sound.start < bar.shared)
+    return Bar(bar.shared, tuple(replace(s, length=min(s.length, bar.shared - s.start)) for s in before))
 
 
 def passages(score: Score, metre: Metre = COMMON) -> list[str]:

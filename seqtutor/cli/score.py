@@ -97,13 +97,15 @@ def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, 
 
 
 def _write_failures(scorer: Scorer, rows: Sequence[ScoredText], folder: Path) -> None:
-    """Say how many have no reward because a term failed, and write down which term, and why."""
+    """Write down which term failed on which text, and why; and say how many have no reward."""
     places = {row.text: place for place, row in enumerate(rows)}
     found = [(text, name, outcome.reason) for (name, text), outcome in scorer.answers.reasons.items() if text in places]
+    path, without = folder / "failures.csv", sum(not math.isfinite(row.reward) for row in rows)
     if found:
-        path, without = folder / "failures.csv", sum(not math.isfinite(row.reward) for row in rows)
         write_csv(path, [["text", "term", "reason"], *sorted(found, key=lambda failure: places[failure[0]])])
-        click.echo(f"{without:,} of {len(rows):,} have no reward: a term failed, why is in {path}", err=True)
+    if without:
+        why = f", why is in {path}" if found else ""
+        click.echo(f"{without:,} of {len(rows):,} have no reward: a term failed{why}", err=True)
 
 
 def _write_left_out(lines: Sequence[DataLine], folder: Path) -> None:

@@ -131,7 +131,8 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.runs.budget import sentence
     from seqtutor.training.opening import opened
 
-    for name in [name for name, table in settings.terms.items() if "program" in table]:
+    programs = {name: table for name, table in settings.terms.items() if "program" in table}
+    for name in [name for name, table in programs.items() if settings.weights.get(name, table.get("weight", 1.0))]:
         say(f"trying '{name}' on one text: it answers, or its time is over, before anything else is said")
     with opened(None, settings, output, resume or "") as (tuner, run):
         held_out = dict.fromkeys(settings.hold_out, "held out")
@@ -162,6 +163,8 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
 def _reached(tuner: Tuner) -> str:
     """Which limit a run that goes on has reached already, and what would let it go on."""
     config = tuner.config
+    if tuner.went_back:
+        return "an alarm ended it, and it went back to the last policy without one"
     if tuner.scorer.spent:
         return f"its {tuner.scorer.budget:,} oracle calls are spent (--oracle-calls N goes on to N)"
     if 0 < 60 * config.minutes <= tuner.seconds:

@@ -63,7 +63,7 @@ def read_about(folder: Path, stem: str) -> dict[str, Any]:
     """The JSON beside a model. Raises UserError where it is missing or not what `save_model` writes."""
     path = _description(folder, stem)
     if not path.is_file():
-        if (folder / "config.toml").is_file():
+        if (folder / "metrics.csv").is_file():
             raise UserError(f"the run {folder} has no policy.json: seqtutor train --resume {folder} ends with one")
         what = f"is neither a run nor a prior: it has no {path.name}" if folder.is_dir() else "is no folder"
         raise UserError(f"{folder} {what}; a run's or a prior's is needed, or a name: {', '.join(shipped_priors())}")

@@ -41,6 +41,7 @@ class Answers:
     here: dict[str, Any] = field(default_factory=dict)
     pools: dict[str, Pool] = field(default_factory=dict)
     kept: dict[str, Sequence[str]] = field(default_factory=dict)  # open questions for this process
+    absent: dict[str, set[str]] = field(default_factory=dict)  # by term, texts that were recalled already
     recent: list[tuple[str, str]] = field(default_factory=list)  # terms and texts of the answers since the last batch
     before: list[tuple[str, str]] = field(default_factory=list)  # and of those of the batch before it
 
@@ -71,9 +72,10 @@ class Answers:
         """Look up what is on disk of `texts`, and give the workers what is open; older questions are forgotten."""
         self.drop()
         self.before, self.recent = self.recent, []
-        self.recall(texts)
         for term in self.terms:
-            open_questions = list(dict.fromkeys(text for text in texts if text not in self.known[term.name]))
+            unheard = list(dict.fromkeys(text for text in texts if text not in self.known[term.name]))
+            self._stored(term.name, unheard)
+            open_questions = [text for text in unheard if text not in self.known[term.name]]
             if open_questions and term.name in self.here:
                 self.kept[term.name] = open_questions
             elif open_questions:
@@ -82,9 +84,12 @@ class Answers:
             pool.feed()
 
     def recall(self, texts: Sequence[str]) -> None:
-        """Look up what is on disk of `texts`."""
+        """Look up what is on disk of texts that were scored before, as after a resume; each is looked up once."""
         for term in self.terms:
-            self._stored(term.name, [text for text in dict.fromkeys(texts) if text not in self.known[term.name]])
+            known, absent = self.known[term.name], self.absent.setdefault(term.name, set())
+            missing = [text for text in texts if text not in known and text not in absent]
+            self._stored(term.name, missing)
+            absent.update(missing)
 
     def poll(self) -> None:
         """Take the answers that have come, without waiting, and give the workers more to do.

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from seqtutor.arrays import Values
 from seqtutor.domain import Domain
+from seqtutor.priors.encoding import family_of
 from seqtutor.rewards.reward import Scores
 
 STEEP = 0.15  # of the sigmoid
@@ -52,10 +53,8 @@ class Payment:
                 self.members[family] += not scores.repeated[i]
         return shares
 
-    def left(self, domain: Domain, texts: Sequence[str]) -> Values:
-        """(N,): the share of its reward that a new text of each family would be paid now, if it were a member."""
-        shares: Values = np.ones(len(texts))
-        if self.size:
-            full = [self.members[domain.family(text)] / self.size for text in texts]
-            shares[:] = [PENALTIES[self.penalty](fullness) for fullness in full]
-        return shares
+    def left(self, domain: Domain, text: str) -> float:
+        """The share of its reward that a new text would be paid now, if it earned enough to be a member."""
+        if not self.size:
+            return 1.0
+        return PENALTIES[self.penalty](self.members[family_of(domain, text)] / self.size)

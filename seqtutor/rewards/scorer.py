@@ -329,6 +329,8 @@ def new_scorer(domain: Domain, config: TrainConfig, run: Path | None = None) -> 
             f"oracle_calls is {config.oracle_calls}, but no term of this reward asks an oracle: "
             "it limits sequence-level terms; use --updates or --minutes"
         )
+    if (screen := getattr(config.settings, "screen", 1)) > 1 and not found.oracles:
+        raise UserError(f"screen is {screen}, but no term of this reward asks an oracle: no call is saved; set it to 1")
     payment = Payment(config.repeats == "paid", config.family_size, config.family_least, config.family_penalty)
     return replace(found, failures=config.failures, payment=payment, budget=config.oracle_calls, shared=config.cache)
 

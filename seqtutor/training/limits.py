@@ -7,6 +7,8 @@ from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.hardware import check_memory
 
+SPECTRUM = 64e3  # bytes of a variation that is screened, at most: what two texts share is told by 4,096 numbers
+
 
 def check_settings(config: TrainConfig, domain: Domain) -> None:
     """Raise UserError for what the domain does not offer, or what does not fit into memory."""
@@ -25,6 +27,7 @@ def check_settings(config: TrainConfig, domain: Domain) -> None:
     row = 4.0 * domain.max_length * len(domain.vocabulary)
     steps = getattr(config.settings, "learning_steps", 1)
     size = getattr(config.settings, "batch", config.rollouts)
+    check_memory(f"screen {screen:,}", getattr(config.settings, "vary", 0.0) * config.rollouts * screen * SPECTRUM)
     check_memory(f"samples {config.samples:,}", 8.0 * config.samples * domain.max_length)
     check_memory(f"rollouts {config.rollouts:,}", config.rollouts * row)
     check_memory(f"batch {size:,}", 2 * size * row)  # values and what they are compared with

@@ -9,6 +9,7 @@ Noble, PSB 2002), the sum of the smaller counts over the sum of the larger ones,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
@@ -41,21 +42,20 @@ def promising(scorer: Scorer, texts: Sequence[str], log_prior: Values, c: float,
     chosen = np.concatenate([order[:BEST], rng.permutation(order[BEST:])[:OTHERS]])
     rows = spectra(scorer.domain, [known[i] for i in chosen])
     reward = foreseen(rows, worth[chosen], spectra(scorer.domain, texts))
-    reward *= np.where(reward > 0, scorer.payment.left(scorer.domain, texts), 1.0)  # what costs, costs in any family
+    for i in np.flatnonzero(reward > 0).tolist():  # what costs, costs in any family
+        reward[i] *= scorer.payment.left(scorer.domain, texts[i])
     return [texts[i] for i in np.argsort(-(reward / c + log_prior), kind="stable")]
 
 
 def scored(scorer: Scorer) -> tuple[list[str], Values]:
     """The texts that were scored so far, in one order, and R of the terms that were asked of each, (N,)."""
-    texts = sorted(scorer.seen)
+    texts, terms = sorted(scorer.seen), scorer.oracles
     scorer.answers.recall(texts)
-    values = np.zeros((len(texts), 1, len(scorer.terms)))
-    for k, term in enumerate(scorer.terms):
-        if term.name in scorer.answers.known:
-            values[:, 0, k] = [scorer.answers.known[term.name].get(text, np.nan) for text in texts]
-    real, valid = np.ones((len(texts), 1), bool), np.ones(len(texts), bool)
-    known = np.flatnonzero(scorer.reward.scored(values, real, valid))
-    return [texts[i] for i in known], scorer.reward(values, real, valid)[known, 0]
+    known = [scorer.answers.known[term.name] for term in terms]
+    values = np.array([[of.get(text, np.nan) for of in known] for text in texts]).reshape(len(texts), 1, len(terms))
+    reward, real = replace(scorer.reward, terms=terms), np.ones((len(texts), 1), bool)
+    found = np.flatnonzero(reward.scored(values, real, real[:, 0]))
+    return [texts[i] for i in found], reward(values, real, real[:, 0])[found, 0]
 
 
 def foreseen(rows: Values, worth: Values, others: Values) -> Values:
@@ -73,7 +73,7 @@ def foreseen(rows: Values, worth: Values, others: Values) -> Values:
 def alike(some: Values, others: Values) -> Values:
     """Of spectra (N, F) and (M, F) the share that each two have in common, (N, M)."""
     both = some @ others.T
-    return np.asarray(both / (some.sum(1)[:, None] + others.sum(1) - both))
+    return np.asarray(both / np.maximum(some.sum(1)[:, None] + others.sum(1) - both, 1.0))
 
 
 def spectra(domain: Domain, texts: Sequence[str]) -> Values:

@@ -76,6 +76,26 @@ def test_of_several_endings_the_last_is_read_and_said(tmp_path, music, written):
     assert line.text.replace(" ||", "") == f"C4 - - - D4 - - - E4 - - - F4 - - - C5{held} G4{held}"
 
 
+STRAINS = [
+    # the second ending of the first strain ends with a plain bar line
+    ("|:CDEF|1GAGE:|2c4|\nDDDD|1EEEE:|2FFFF|]", ["CDEF", "c4", "DDDD", "FFFF"]),
+    ("|:CDEF|1GAGE:|2c4|\nP:B\nDDDD|EEEE|1FFFF:|2GGGG|]", ["CDEF", "c4", "DDDD", "EEEE", "GGGG"]),
+    # endings that begin within a bar: what stands before them belongs to all
+    ("|:CDEF|GA[1GE:|[2c2|]", ["CDEF", "GAc2"]),
+    ("|:CDEF|GA\n[1 GE|FEDC:|[2c2|]", ["CDEF", "GAc2"]),
+    ("|:CDEF|G2-[1G2:|[2c2|]", ["CDEF", "G2c2"]),
+]
+
+
+@pytest.mark.parametrize(("music", "bars"), STRAINS)
+def test_nothing_but_earlier_endings_is_left_out(tmp_path, music, bars):
+    (found,) = MusicDomain().read(_file(tmp_path, f"{HEAD}{music}\n"))
+    plain = f"{HEAD}{'|'.join(bars)}|]\n"
+    (tmp_path / "plain.abc").write_text(plain)
+    (expected,) = MusicDomain().read(tmp_path / "plain.abc")
+    assert found.text.replace(" ||", "") == expected.text.replace(" ||", "")
+
+
 def test_an_ending_of_several_passes_is_one(tmp_path):
     (line,) = MusicDomain().read(_file(tmp_path, f"{HEAD}|:CDEF|1,3 GAGE:|2 EEEE:|4 c4|]\n"))
     assert line.text == f"C4 - - - D4 - - - E4 - - - F4 - - - C5{' -' * 15}"
