@@ -1,7 +1,7 @@
 """How many hits of runs have an atom as no real molecule has it: python benchmarks/odd.py RUN ...
 
-An atom is odd where its neighbourhood, a bond around it (Morgan, radius 1), stands in at most one of 41,576 molecules of
-ZINC250k, every sixth. Of each run: its hits, their mean reward, their scaffolds, the share with an odd atom.
+An atom is odd where its neighbourhood, a bond around it (Morgan, radius 1), stands in at most one of 41,576 molecules
+of ZINC250k, every sixth. Of each run: its hits, their mean reward, their scaffolds, the share with an odd atom.
 """
 
 from __future__ import annotations
