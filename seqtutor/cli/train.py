@@ -131,7 +131,7 @@ def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
     from seqtutor.runs.budget import sentence
     from seqtutor.training.opening import opened
 
-    programs = {name: table for name, table in settings.terms.items() if "program" in table}
+    programs = {name: t for name, t in settings.terms.items() if isinstance(t, Mapping) and "program" in t}
     for name in [name for name, table in programs.items() if settings.weights.get(name, table.get("weight", 1.0))]:
         say(f"trying '{name}' on one text: it answers, or its time is over, before anything else is said")
     with opened(None, settings, output, resume or "") as (tuner, run):
