@@ -13,10 +13,11 @@ from test_tuning import tuner_of
 from seqtutor import SequenceTerm
 from seqtutor.config import TrainConfig
 from seqtutor.errors import UserError
+from seqtutor.inference.spectrum import COUNTED, WIDTH, alike, spectra
 from seqtutor.training import screening
 from seqtutor.training.limits import check_settings
 from seqtutor.training.proposals import variations
-from seqtutor.training.screening import COUNTED, LEAST, WIDTH, alike, promising, scored, spectra
+from seqtutor.training.screening import LEAST, promising, scored
 
 WORDS = LettersDomain(Options(longest=9))
 

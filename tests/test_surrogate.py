@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from letters import LettersDomain, new_model
+from letters import LettersDomain, Options, new_model
 from scored import MANY, record_file
 
 import seqtutor
 from seqtutor.cli import main
 from seqtutor.files import digest, read_toml
-from seqtutor.inference.process import Numbers, fit, foreseen, likeliest
+from seqtutor.inference.process import Numbers, Rows, fit, foreseen, likeliest
+from seqtutor.inference.spectrum import alike, spectra
 from seqtutor.priors.files import save_model
 from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.terms import settings_of, weighted_terms
@@ -22,6 +23,11 @@ from seqtutor.rewards.terms import settings_of, weighted_terms
 
 def rows_of(n, seed, features=5):
     return np.random.default_rng(seed).normal(size=(n, features))
+
+
+def plain(figures, named):
+    """Items of which figures alone are known."""
+    return Rows(figures, named, np.zeros((len(figures), 0)))
 
 
 def bent(rows):
@@ -32,7 +38,7 @@ def test_mean_and_sd_are_those_of_the_conditional_normal():
     rows, new = rows_of(12, 0), rows_of(3, 1)
     values = bent(rows) + 0.1 * rows_of(12, 2)[:, 0]
     numbers = Numbers(share=0.6, length=0.8, noise=0.3)
-    mean, sd = fit(rows, 2, values, numbers)(new)
+    mean, sd = fit(plain(rows, 2), values, numbers)(plain(new, 2))
     together = np.vstack([new, rows])
     square = ((together[:, None] - together[None]) ** 2) / (2 * 0.8**2)
     alike = 0.7 * (0.6 * np.exp(-square[..., :2].mean(-1)) + 0.4 * np.exp(-square[..., 2:].mean(-1)))
@@ -43,11 +49,36 @@ def test_mean_and_sd_are_those_of_the_conditional_normal():
     np.testing.assert_allclose(sd, values.std() * np.sqrt(np.diag(left)), atol=1e-10)
 
 
+def test_runs_of_tokens_have_their_part_in_the_kernel():
+    domain, words = LettersDomain(Options(longest=9)), MANY[:15]
+    figures, runs = rows_of(15, 0), spectra(domain, words)
+    values = np.array([float(word.count("ab")) for word in words])
+    rows = Rows(figures, 5, runs)
+    numbers = Numbers(share=1.0, length=0.8, noise=0.2, runs=0.4)
+    mean, _ = fit(rows[np.arange(12)], values[:12], numbers)(rows[np.arange(12, 15)])
+    square = ((figures[:, None] - figures[None]) ** 2).mean(-1) / (2 * 0.8**2)
+    near = 0.8 * (0.6 * np.exp(-square) + 0.4 * alike(runs, runs))
+    known = np.linalg.inv(near[:12, :12] + 0.2 * np.eye(12))
+    standard = (values[:12] - values[:12].mean()) / values[:12].std()
+    np.testing.assert_allclose(
+        mean, values[:12].mean() + values[:12].std() * near[12:, :12] @ known @ standard, atol=1e-6
+    )
+
+
+def test_the_part_of_the_runs_is_chosen_by_what_they_tell():
+    domain = LettersDomain(Options(longest=13))
+    words = list(dict.fromkeys("".join(np.random.default_rng(i).choice(list("ab"), 12)) for i in range(300)))[:250]
+    figures, runs = rows_of(len(words), 1), spectra(domain, words)
+    by_runs = np.array([float(word.count("ab")) for word in words])
+    assert likeliest(Rows(figures, 5, runs), by_runs).runs >= 0.5
+    assert likeliest(Rows(figures, 5, runs), bent(figures)).runs <= 0.25
+
+
 def test_far_from_all_that_was_measured_nothing_is_won():
     rows = rows_of(50, 0)
     values = bent(rows)
-    process = fit(rows, 5, values, Numbers(1.0, 0.7, 0.1))
-    mean, sd = process(np.full((1, 5), 40.0))
+    process = fit(plain(rows, 5), values, Numbers(1.0, 0.7, 0.1))
+    mean, sd = process(plain(np.full((1, 5), 40.0), 5))
     assert mean == pytest.approx(values.mean())
     assert sd == pytest.approx(values.std() * np.sqrt(0.9))
 
@@ -55,10 +86,10 @@ def test_far_from_all_that_was_measured_nothing_is_won():
 def test_the_numbers_that_are_chosen_know_noise_and_the_block_that_matters():
     rows = rows_of(250, 3, features=8)
     values, noise = bent(rows), np.random.default_rng(4).normal(size=250)
-    assert likeliest(rows, 4, values).noise <= 0.05
-    assert likeliest(rows, 4, values).share >= 0.75
-    assert likeliest(rows[:, ::-1], 4, values).share <= 0.25
-    assert likeliest(rows, 4, noise).noise >= 0.7
+    assert likeliest(plain(rows, 4), values).noise <= 0.05
+    assert likeliest(plain(rows, 4), values).share >= 0.75
+    assert likeliest(plain(rows[:, ::-1], 4), values).share <= 0.25
+    assert likeliest(plain(rows, 4), noise).noise >= 0.7
 
 
 def test_its_sd_is_honest():
@@ -67,7 +98,7 @@ def test_its_sd_is_honest():
     for seed in range(4):
         rows, new = rows_of(150, 10 + seed, features=3), rows_of(500, 20 + seed, features=3)
         values = bent(rows) + 0.3 * np.random.default_rng(seed).normal(size=150)
-        mean, sd = fit(rows, 3, values)(new)
+        mean, sd = fit(plain(rows, 3), values)(plain(new, 3))
         covered.append(np.abs(mean - bent(new)) < 1.96 * sd)
     assert 0.9 < np.mean(covered) < 0.99
 
@@ -78,8 +109,8 @@ def test_what_is_foreseen_of_a_group_never_saw_it():
     centre = 5 * rows_of(30, 5)[groups]
     rows = centre + 0.01 * rows_of(120, 6)
     values = np.random.default_rng(7).normal(size=30)[groups]
-    apart = np.corrcoef(foreseen(rows, 5, values, groups), values)[0, 1]
-    mixed = np.corrcoef(foreseen(rows, 5, values, np.arange(120)), values)[0, 1]
+    apart = np.corrcoef(foreseen(plain(rows, 5), values, groups), values)[0, 1]
+    mixed = np.corrcoef(foreseen(plain(rows, 5), values, np.arange(120)), values)[0, 1]
     assert mixed > 0.9
     assert abs(apart) < 0.5
 
@@ -180,10 +211,7 @@ def test_caution_takes_from_the_better_side_and_from_neither_where_neither_is_be
 def test_what_it_must_not_read_it_does_not_read(measured):
     told = Surrogate(Path("words.csv"), "score", LettersDomain(), "./prior")
     blind = Surrogate(Path("words.csv"), "score", LettersDomain(), "./prior", without=["variety"])
-    assert told.rows(["abc"])[1] == blind.rows(["abc"])[1] == 0  # not opened yet
-    told.open()
-    blind.open()
-    assert told.rows(["abc"])[1] == blind.rows(["abc"])[1] + 1
+    assert told.rows(["abc"])[0].named == blind.rows(["abc"])[0].named + 1
     assert told.version() != blind.version()
 
 

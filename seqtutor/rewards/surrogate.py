@@ -1,8 +1,8 @@
 """What a table of measured texts foresees of a new one, as a term: a surrogate of the measurement.
 
-The value is mean - caution * sd of a Gaussian process (`seqtutor.inference.process`) on the figures of a lens: the
-domain's own terms and measures, and directions of the prior's hidden state. Far from all that was measured the mean is
-that of the table and the sd its own, so that nothing is won there.
+The value is mean - caution * sd of a Gaussian process (`seqtutor.inference.process`) on the figures of a lens, the
+domain's own terms and measures and directions of the prior's hidden state, and on the runs of tokens. Far from all that
+was measured the mean is that of the table and the sd its own, so that nothing is won there.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor.arrays import Ids, Values
+from seqtutor.arrays import Flags, Ids, Values
 from seqtutor.domain import Domain, RewardTerm
 from seqtutor.errors import UserError
 from seqtutor.files import digest
 from seqtutor.objectives.optimum import UNKNOWN, Estimate
 
 if TYPE_CHECKING:
-    from seqtutor.inference.process import Process
+    from seqtutor.inference.process import Process, Rows
     from seqtutor.people.lens import Lens
     from seqtutor.records import Record
 
 LEAST = 20  # different texts below which nothing is foreseen
 MOST = 2000  # lines that are learnt from, evenly from all: the work is the cube of that
-FORMAT = 1  # of figures and model: a change makes other answers
+FORMAT = 2  # of figures and model: a change makes other answers
 
 
 @dataclass
@@ -50,34 +50,34 @@ class Surrogate:
     def open(self) -> None:
         """Read table and prior, and fit. Raises UserError where one cannot be read or tells too little."""
         from seqtutor.inference.process import fit, foreseen
-        from seqtutor.people.lens import lens_of
         from seqtutor.records.offline import share_explained
 
         record = read_table(self.path, self.column, self.domain, self.digest)
-        self.lens = lens_of(self.domain, self.prior)
         texts, values, groups = lines_of(record)
-        rows, named = self.rows(texts)
-        known = np.isfinite(rows).all(1)
+        rows, known = self.rows(texts)
         rows, values, groups = rows[known], values[known], groups[known]
-        self.process = fit(rows, named, values)
+        self.process = fit(rows, values)
         if len(np.unique(groups)) > 1:
-            self.evidence = share_explained(values, foreseen(rows, named, values, groups), groups.astype(float))
+            self.evidence = share_explained(values, foreseen(rows, values, groups), groups.astype(float))
         self.sentence = told(record, len(values), self.evidence)
 
-    def rows(self, texts: Sequence[str]) -> tuple[Values, int]:
-        """The figures (N, F) that the process reads, and how many of them have a name."""
-        if self.lens is None:
-            return np.zeros((len(texts), 0)), 0
-        names = self.lens.names
-        kept = [i for i, name in enumerate(names) if name not in self.without]
-        return self.lens(texts)[:, [*kept, *range(len(names), self.lens.width)]], len(kept)
+    def rows(self, texts: Sequence[str]) -> tuple[Rows, Flags]:
+        """What the process reads of texts, and which (B,) the prior can read."""
+        from seqtutor.inference.process import Rows
+        from seqtutor.inference.spectrum import spectra
+        from seqtutor.people.lens import lens_of
+
+        self.lens = lens = self.lens or lens_of(self.domain, self.prior)
+        kept = [i for i, name in enumerate(lens.names) if name not in self.without]
+        figures = lens(texts)[:, [*kept, *range(len(lens.names), lens.width)]]
+        known: Flags = np.asarray(np.isfinite(figures).all(1))
+        return Rows(figures, len(kept), spectra(self.domain, texts)), known
 
     def foresee(self, texts: Sequence[str]) -> tuple[Values, Values]:
         """Mean and sd (B,) of what would be measured; NaN where the prior cannot read a text."""
         if self.process is None:
             self.open()
-        rows = self.rows(texts)[0]
-        known = np.isfinite(rows).all(1)
+        rows, known = self.rows(texts)
         mean, sd = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
         if self.process is not None and known.any():
             mean[known], sd[known] = self.process(rows[known])

@@ -1,27 +1,20 @@
 """Which of many candidates are worth a call: those that the optimum, prior * exp(R/c), would weigh most.
 
 R is foreseen by the scored items: the mean of a Gaussian process (Rasmussen and Williams 2006, equation 2.25) over
-texts. Two of them are alike by the runs of 1 to GRAMS tokens that both have (a spectrum kernel: Leslie, Eskin and
-Noble, PSB 2002), the sum of the smaller counts over the sum of the larger ones, as chemists compare fingerprints
-(Ralaivola et al., Neural Networks 18 (2005) 1093). So it needs nothing of a domain but its tokens.
+texts that are alike by their runs of tokens. So it needs nothing of a domain but these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from zlib import crc32
 
 import numpy as np
 
 from seqtutor.arrays import Values
-from seqtutor.domain import Domain
-from seqtutor.priors.encoding import padded
+from seqtutor.inference.spectrum import alike, spectra
 from seqtutor.rewards.scorer import Scorer
 
-GRAMS = 4  # tokens of the longest run
-WIDTH = 1024  # places that runs are hashed to
-COUNTED = 4  # a run that comes more often counts as often as this
 NOISE = 0.02  # variance, of 1, that a text does not tell
 BEST, OTHERS = 500, 500  # scored items that are learnt from: the work is the cube of their number
 LEAST = 100  # scored items below which nothing is foreseen
@@ -68,22 +61,3 @@ def foreseen(rows: Values, worth: Values, others: Values) -> Values:
     covariance = alike(rows, rows) + NOISE * np.eye(len(rows))
     weights = np.linalg.solve(covariance, worth - worth.mean())
     return np.asarray(worth.mean() + alike(others, rows) @ weights)
-
-
-def alike(some: Values, others: Values) -> Values:
-    """Of spectra (N, F) and (M, F) the share that each two have in common, (N, M)."""
-    both = some @ others.T
-    return np.asarray(both / np.maximum(some.sum(1)[:, None] + others.sum(1) - both, 1.0))
-
-
-def spectra(domain: Domain, texts: Sequence[str]) -> Values:
-    """Which runs of tokens a text has, (N, COUNTED * WIDTH): 1 where one comes at least once, twice, ..."""
-    tokens = padded([[1 + crc32(token.encode()) for token in domain.encode(text)] for text in texts]).astype(np.uint64)
-    counts, runs = np.zeros((len(texts), WIDTH)), np.zeros_like(tokens)
-    for n in range(min(GRAMS, tokens.shape[1])):
-        last = tokens[:, n:]  # the last token of each run of n + 1
-        runs = runs[:, : last.shape[1]] * np.uint64(0x100000001B3) + last
-        row, place = np.nonzero(last)
-        slot = (runs[row, place] * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)).astype(np.int64) % WIDTH
-        counts += np.bincount(row * WIDTH + slot, minlength=counts.size).reshape(counts.shape)
-    return np.concatenate([counts >= often for often in range(1, COUNTED + 1)], 1).astype(np.float32)
