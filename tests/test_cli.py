@@ -249,6 +249,8 @@ def test_an_alarm_is_one_line_and_ends_the_run_when_asked_to(prior, monkeypatch)
     assert len(table("run/metrics.csv")) == 2
     assert json.loads(Path("run/summary.json").read_text())["went_back"] == 1
     assert "update 2: too few words" in Path("run/report.html").read_text()
+    again = succeed("train", "--resume", "run").output
+    assert "an alarm ended it (--no-stop-on-collapse goes on): nothing more is learnt" in again
 
 
 def alarm_at_two(watch, row, scores):

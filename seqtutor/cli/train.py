@@ -164,7 +164,7 @@ def _reached(tuner: Tuner) -> str:
     """Which limit a run that goes on has reached already, and what would let it go on."""
     config = tuner.config
     if tuner.went_back:
-        return "an alarm ended it, and it went back to the last policy without one"
+        return "an alarm ended it (--no-stop-on-collapse goes on)"
     if tuner.scorer.spent:
         return f"its {tuner.scorer.budget:,} oracle calls are spent (--oracle-calls N goes on to N)"
     if 0 < 60 * config.minutes <= tuner.seconds:
