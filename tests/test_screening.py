@@ -140,12 +140,23 @@ def test_a_full_family_promises_nothing():
 
 
 def test_what_costs_promises_no_more_in_a_full_family():
-    texts = all_words(6)
-    scorer = scorer_that_knows(texts[::2], family_size=10, family_least=-10.0, weights={"rises": 0.0, "variety": -0.5})
-    new = texts[1::2]
-    before = promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(0))
-    scorer.payment.members = Counter(a=10, b=10, c=10)
-    assert promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(0)) == before
+    texts, orders = all_words(6), []
+    for more in ({}, {"family_size": 10, "family_least": -10.0}):
+        scorer = scorer_that_knows(texts[::2], weights={"rises": 0.0, "variety": -0.5}, **more)
+        assert not more or scorer.payment.left(WORDS, "abc") == 0.0
+        orders.append(promising(scorer, texts[1::2], np.zeros(len(texts[1::2])), 1.0, np.random.default_rng(0)))
+    assert orders[0] == orders[1] != texts[1::2]
+
+
+def test_what_is_not_on_disk_is_looked_up_once(monkeypatch):
+    """A term that is new on a resume has no answer of any text that was seen before."""
+    scorer, looked = scorer_that_knows(all_words(3)), []
+    scorer.answers.known["variety"].clear()
+    monkeypatch.setattr(type(scorer.answers), "_stored", lambda self, name, texts: looked.append(list(texts)))
+    for _ in range(2):
+        assert scored(scorer)[0] == []
+    assert sorted(looked[0]) == sorted(all_words(3))
+    assert looked[1] == []
 
 
 def test_of_many_variations_the_promising_are_asked():
