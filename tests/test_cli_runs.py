@@ -184,7 +184,9 @@ def test_a_budget_that_cannot_be_spent_ends_a_run_and_says_so(monkeypatch):
     result = train("--oracle-calls", 5000, "--output", "run")
     assert result.exit_code == 0, result.output
     spent = int(table("run/metrics.csv")[-1]["oracle_calls"])
-    assert f"5 updates running wrote nothing new: {spent} of 5,000 oracle calls were spent" in result.output
+    assert (
+        f"5 updates running wrote nothing new to ask about: {spent} of 5,000 oracle calls were spent" in result.output
+    )
     assert "1,000,000,000" not in CliRunner().invoke(main, ["status", "run"]).output
 
 

@@ -52,10 +52,16 @@ PROPERTIES: Sequence[tuple[str, properties.Property, Better, str]] = (
         "near",
         "molecules with a ring system that at most one of ZINC250k has",
     ),
+    (
+        "odd atoms",
+        lambda text: properties.odd_atoms(text) > 0,
+        "near",
+        "molecules with an atom bonded as in at most one of ZINC250k",
+    ),
     ("PAINS passed", filters.passes_pains, "higher", "free of assay interference patterns"),
     ("BRENK passed", filters.passes_brenk, "higher", "free of unwanted groups"),
 )
-_SHARES = ("charged", "with stereocentres", "rare ring systems", "PAINS passed", "BRENK passed")
+_SHARES = ("charged", "with stereocentres", "rare ring systems", "odd atoms", "PAINS passed", "BRENK passed")
 
 _morgan = GetMorganGenerator(radius=2, fpSize=2048)
 

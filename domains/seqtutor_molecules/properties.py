@@ -36,9 +36,10 @@ from rdkit.rdBase import BlockLogs
 
 from seqtutor.signals import undisturbed
 from seqtutor_molecules.smiles import tokenise
-from seqtutor_molecules.structures import molecule, ring_systems
+from seqtutor_molecules.structures import molecule, neighbourhoods, ring_systems
 
-RINGS = Path(__file__).with_name("rings.txt")  # `python -m seqtutor_molecules.real` makes it anew
+RINGS = Path(__file__).with_name("rings.txt")  # `python -m seqtutor_molecules.real` makes it anew, and
+NEIGHBOURHOODS = Path(__file__).with_name("neighbourhoods.txt")
 
 Property = Callable[[str], float]
 Values = NDArray[np.float64]
@@ -185,12 +186,21 @@ def rare_rings(smiles: str) -> int:
     >>> rare_rings("O=C1CCCN1C"), rare_rings("C1CC2(C1)OC21CCCCC1")
     (0, 1)
     """
-    return sum(system not in _common_rings() for system in ring_systems(smiles))
+    return sum(system not in _common(RINGS) for system in ring_systems(smiles))
+
+
+def odd_atoms(smiles: str) -> int:
+    """Atoms with bonds as at most one molecule of ZINC250k has: what is seldom stable, or seldom made.
+
+    >>> odd_atoms("CC(=O)Oc1ccccc1C(=O)O"), odd_atoms("CSS(=S)CC")  # aspirin has none
+    (0, 2)
+    """
+    return sum(atom not in _common(NEIGHBOURHOODS) for atom in neighbourhoods(smiles))
 
 
 @cache
-def _common_rings() -> frozenset[str]:
-    return frozenset(RINGS.read_text(encoding="ascii").split())
+def _common(file: Path) -> frozenset[str]:
+    return frozenset(file.read_text(encoding="ascii").split())
 
 
 def heavy_atoms(smiles: str) -> int:

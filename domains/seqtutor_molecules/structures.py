@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from rdkit.Chem import Mol, MolFragmentToSmiles, MolFromSmiles, MolToSmiles, SanitizeMol
+from rdkit.Chem import Atom, BondType, Mol, MolFragmentToSmiles, MolFromSmiles, MolToSmiles, SanitizeMol
 from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 from rdkit.rdBase import BlockLogs
 
@@ -13,6 +13,7 @@ from seqtutor import Undecodable
 
 LONGEST = 5000  # characters of a SMILES; a protein of 100 amino acids has fewer, and RDKit takes seconds over more
 
+_BONDS = {BondType.SINGLE: "-", BondType.DOUBLE: "=", BondType.TRIPLE: "#", BondType.AROMATIC: ":"}
 _murcko: Callable[[Mol], Mol] = GetScaffoldForMol
 
 
@@ -56,6 +57,28 @@ def _drawn(found: Mol, system: set[int]) -> set[int]:
     """A ring system and the atoms that are double-bonded to it."""
     bonds = [bond for place in system for bond in found.GetAtomWithIdx(place).GetBonds()]
     return system.union(*({b.GetBeginAtomIdx(), b.GetEndAtomIdx()} for b in bonds if b.GetBondTypeAsDouble() == 2.0))
+
+
+def neighbourhoods(smiles: str) -> list[str]:
+    """What each atom is, with the bonds that it has: hydrogens, charge, `@` in a ring, then its neighbours, sorted.
+
+    >>> neighbourhoods("CC(=O)[O-]"), neighbourhoods("O=C1CC1")[1]
+    (['CH3(-C)', 'C(-C)(-O)(=O)', 'O(=C)', 'O-1(-C)'], 'C@(-C)(-C)(=O)')
+    """
+    return [_neighbourhood(atom) for atom in molecule(smiles).GetAtoms()]
+
+
+def _neighbourhood(atom: Atom) -> str:
+    hydrogens, charge = atom.GetTotalNumHs(), atom.GetFormalCharge()
+    bonds = [(_BONDS.get(bond.GetBondType(), "~"), bond.GetOtherAtom(atom)) for bond in atom.GetBonds()]
+    around = sorted(f"({bond}{_element(other)})" for bond, other in bonds)
+    own = f"H{hydrogens}" if hydrogens else ""
+    return f"{_element(atom)}{own}{f'{charge:+}' if charge else ''}{'@' * atom.IsInRing()}{''.join(around)}"
+
+
+def _element(atom: Atom) -> str:
+    symbol: str = atom.GetSymbol()
+    return symbol.lower() if atom.GetIsAromatic() else symbol
 
 
 def canonical(smiles: str) -> str:

@@ -36,6 +36,7 @@ _COUNTED: Sequence[tuple[Property, str]] = (
         properties.rare_rings,
         "ring systems that at most one molecule of ZINC250k has, mostly 0",
     ),
+    (properties.odd_atoms, "atoms bonded as in at most one molecule of ZINC250k, mostly 0"),
     (properties.heavy_atoms, "atoms but hydrogens, some 10 to 40"),
     (properties.ring_count, "rings, some 0 to 6"),
     (properties.largest_ring, "atoms of the largest ring"),

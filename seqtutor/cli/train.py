@@ -171,7 +171,7 @@ def _reached(tuner: Tuner) -> str:
         return f"its {config.minutes:g} minutes are spent (--minutes N goes on to N)"
     if tuner.update >= config.updates:
         return f"its {tuner.update:,} updates are done (--updates N goes on to N)"
-    return f"its last {tuner.scorer.idle:,} updates wrote nothing new"
+    return f"its last {tuner.scorer.idle:,} updates wrote nothing new to ask about"
 
 
 def _print_record(record: Record, left_out: Path) -> None:
@@ -199,9 +199,10 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
             if tuner.scorer.spent:
                 console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
             elif tuner.scorer.idle >= IDLE:
+                spent = f"{tuner.scorer.calls:,} of {tuner.scorer.budget:,} oracle calls"
                 say(
-                    f"{IDLE} updates running wrote nothing new: {tuner.scorer.calls:,} of {tuner.scorer.budget:,} "
-                    "oracle calls were spent; a larger --temperature, --repeats unpaid or --vary may find more"
+                    f"{IDLE} updates running wrote nothing new to ask about: {spent} were spent; "
+                    "a larger --temperature, --repeats unpaid or --vary may find more"
                 )
             _conclude(tuner, run, interrupted)
     except Stopped as stopped:

@@ -65,6 +65,15 @@ def reward_of(reward: Reward, batch: Batch) -> Tensor:
     return steps.float().to(batch.tokens.device) * batch.paid[:, None]
 
 
+def worth_of(reward: Reward, batch: Batch) -> Tensor:
+    """R of each sequence (B,) of a batch, times what it was paid; NaN where this reward asks what nobody was asked."""
+    steps = reward_of(reward, batch).double().sum(-1)  # exact, so that it is the same at any width
+    if batch.terms.isnan().any():  # a filter had refused it
+        parts = (batch.terms.double(), sequence_mask(batch.tokens), batch.valid)
+        steps[~torch.from_numpy(reward.scored(*(part.cpu().numpy() for part in parts))).to(steps.device)] = torch.nan
+    return steps
+
+
 STORED = tuple(f.name for f in fields(Batch) if f.name != "slots")
 
 
@@ -202,6 +211,20 @@ class Replay:
         self.earned[:], self.error[len(rows) :] = -torch.inf, torch.inf
         if len(rows):
             self.earned[: len(rows)] = self.worth(self.batch(torch.arange(len(rows)))).to(self.earned)
+            self._keep((~self.earned[: len(rows)].isnan()).nonzero().squeeze(1))
+
+    def _keep(self, slots: Tensor) -> None:
+        """Forget all but the sequences at `slots`; nothing moves where these are all."""
+        n = len(self)
+        if len(slots) == n:
+            return
+        slots = slots[self.born[slots].argsort()]
+        for name in (*STORED, "error", "born", "earned"):
+            store = getattr(self, name)
+            store[: len(slots)] = store[slots].clone()
+        self.earned[len(slots) :], self.error[len(slots) :] = -torch.inf, torch.inf
+        self.added = len(slots)
+        self.born[: len(slots)] = torch.arange(len(slots), device=self.born.device) + 1
 
     def _check(self, state: Mapping[str, Tensor], n: int) -> None:
         """See that `state` is one that a replay of n sequences gave. Raises ValueError."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import wait
 from typing import Any
 
+import numpy as np
+
+from seqtutor.arrays import Values
 from seqtutor.domain import Domain, SequenceTerm
 from seqtutor.errors import UserError
 from seqtutor.rewards.outcomes import Outcome, Shifted, WrongNumber, ask
@@ -39,6 +42,7 @@ class Answers:
     stores: list[Store] = field(default_factory=list)  # the run's own file first, then one that runs share
     versions: dict[str, str] = field(default_factory=dict)
     here: dict[str, Any] = field(default_factory=dict)
+    dear: set[str] = field(default_factory=set)  # the user's own terms, and those with processes for them alone
     pools: dict[str, Pool] = field(default_factory=dict)
     kept: dict[str, Sequence[str]] = field(default_factory=dict)  # open questions for this process
     absent: dict[str, set[str]] = field(default_factory=dict)  # by term, texts that were recalled already
@@ -51,9 +55,12 @@ class Answers:
             self.versions[term.name] = version_of(self.domain, term, self.settings)
             self.known.setdefault(term.name, {})
             table = self.settings.get(term.name)
+            alone = table is not None and bool(table.kind) and (term.costly or table.alone)
+            if table is not None and (table.outside or table.call or alone):
+                self.dear.add(term.name)
             if table is not None and table.outside is not None:
                 self.pools[term.name] = Pool({term.name: table.outside}, **table.limits)
-            elif table is not None and table.kind and (term.costly or table.alone):
+            elif table is not None and alone:
                 self.pools[term.name] = Pool({term.name: self._own(term.name, table)}, **table.limits)
             elif self.workers and (table is None or not (table.call or table.taste or table.surrogate)):
                 own[term.name] = self._own(term.name, table)
@@ -68,20 +75,41 @@ class Answers:
         kind, told = ("", {}) if table is None else (table.kind, dict(table.own))
         return Own(self.domain.place, asdict(self.domain.options), name, kind, told)
 
-    def submit(self, texts: Sequence[str]) -> None:
-        """Look up what is on disk of `texts`, and give the workers what is open; older questions are forgotten."""
+    def submit(self, texts: Sequence[str], refused: Collection[str] = ()) -> None:
+        """Look up what is on disk of `texts`, and give the workers what is open; older questions are forgotten.
+
+        `refused`: those of them about which what is dear is not asked.
+        """
         self.drop()
         self.before, self.recent = self.recent, []
+        wanted = [text for text in texts if text not in refused]
         for term in self.terms:
-            unheard = list(dict.fromkeys(text for text in texts if text not in self.known[term.name]))
-            self._stored(term.name, unheard)
-            open_questions = [text for text in unheard if text not in self.known[term.name]]
-            if open_questions and term.name in self.here:
-                self.kept[term.name] = open_questions
-            elif open_questions:
-                self.pools[term.name].add(term.name, open_questions)
+            self._open(term.name, wanted if term.name in self.dear else texts)
         for pool in self.distinct:
             pool.feed()
+
+    def settle(self, names: Sequence[str], texts: Sequence[str]) -> None:
+        """Ask the terms called `names` alone, and wait for what they say. Raises UserError as `poll` does."""
+        self.drop()
+        for name in names:
+            self._open(name, texts)
+        self.finish()
+
+    def table(self, names: Sequence[str], texts: Sequence[str]) -> Values:
+        """What the terms called `names` said of each text (N, K); NaN where that failed or was not asked."""
+        known = [self.known[name] for name in names]
+        rows = [[of.get(text, math.nan) for of in known] for text in texts]
+        return np.array(rows, np.float64).reshape(len(texts), len(names))
+
+    def _open(self, name: str, texts: Sequence[str]) -> None:
+        """Look up what is on disk of `texts`, and put what is open where it will be answered."""
+        unheard = list(dict.fromkeys(text for text in texts if text not in self.known[name]))
+        self._stored(name, unheard)
+        open_questions = [text for text in unheard if text not in self.known[name]]
+        if open_questions and name in self.here:
+            self.kept[name] = open_questions
+        elif open_questions:
+            self.pools[name].add(name, open_questions)
 
     def recall(self, texts: Sequence[str]) -> None:
         """Look up what is on disk of texts that were scored before, as after a resume; each is looked up once."""

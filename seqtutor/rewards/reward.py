@@ -18,6 +18,8 @@ from seqtutor.errors import UserError
 from seqtutor.rewards.terms import TermSettings
 from seqtutor.rewards.transforms import Transform
 
+LEAST = 8  # scored items below which nothing is said of a term's scale
+
 
 @dataclass(frozen=True)
 class Reward:
@@ -54,10 +56,29 @@ class Reward:
                 passed *= np.nan_to_num(scores)
         return passed
 
-    def check_filters(self, paid: Values, passed: Values, least: int) -> None:
-        """Raise UserError where a filter is no use: each item that it lets pass, `least` or more, is paid below 0."""
-        passing = paid[passed > 0]
-        if any(map(_filters, self.terms)) and len(passing) >= least and passing.max() < 0:
+    def check(self, scores: Scores) -> None:
+        """Raise UserError where the reward asks for what nobody wants, as the first batch tells.
+
+        That is: for no item, which earns more by a term, and no less in all, than each item; or for what fails a
+        filter, as each item that passes is paid below 0.
+        """
+        enough, empty, no = scores.scored & scores.valid, np.zeros_like(scores.values[:1]), np.array([False])
+        paid = self(empty, np.ones(empty.shape[:2], bool), no).sum()
+        for k, term in enumerate(self.terms):
+            earned = self.score(k, scores.values, scores.valid)[enough]
+            if isinstance(term, SequenceTerm) and term.weight and np.isfinite(earned).sum() >= LEAST:
+                sign, nothing = np.sign(term.weight), float(self.score(k, empty, no)[0])
+                best = float(np.nanmax(sign * earned)) * sign
+                if sign * nothing > sign * best and paid >= scores.totals[enough].max():
+                    better, most, less = ("more", "most", "less") if sign > 0 else ("less", "least", "more")
+                    raise UserError(
+                        f"term '{term.name}', of weight {term.weight:g}, gives a sequence that is no item {nothing:g}, "
+                        f"{better} than each of the first {np.isfinite(earned).sum()} items (at {most} {best:g}), and "
+                        f"so it earns more: state {less}, with invalid = NUMBER in [terms.{term.name}], or give it a "
+                        "transform"
+                    )
+        passing = scores.totals[enough][self.passed(scores.values, scores.valid)[enough] > 0]
+        if any(map(_filters, self.terms)) and len(passing) >= LEAST and passing.max() < 0:
             raise UserError(
                 f"each of the first {len(passing)} items that pass the filters earns less than 0, and one that fails a "
                 "filter 0, which is more: pay for what is wanted, by a transform from 0 to 1 say"
@@ -83,9 +104,13 @@ class Reward:
         return scores
 
     def scored(self, values: Values, real: Flags, valid: Flags) -> Flags:
-        """(B,): every term that counts could be computed; only such a sequence has a reward."""
-        known = [np.isfinite(self.score(k, values, valid)) for k, term in enumerate(self.terms) if term.counts]
-        return np.asarray(np.all([real.any(-1), *known], axis=0))
+        """(B,): it has a reward: every term that counts could be computed, or every filter, and one of them says 0."""
+        known = {k: np.isfinite(self.score(k, values, valid)) for k, term in enumerate(self.terms) if term.counts}
+        whole = np.all([real.any(-1), *known.values()], axis=0)
+        if not any(map(_filters, self.terms)):
+            return np.asarray(whole)
+        heard = np.all([real.any(-1), *(known[k] for k in known if _filters(self.terms[k]))], axis=0)
+        return np.asarray(whole | (heard & (self.passed(values, valid) == 0)))
 
     def transform(self, term: RewardTerm) -> Transform | None:
         """The transform of a term, if it has one."""

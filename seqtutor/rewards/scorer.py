@@ -16,6 +16,7 @@ from seqtutor.arrays import Flags, Ids, Values
 from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm
 from seqtutor.errors import Undecodable, UserError
+from seqtutor.rewards import filters
 from seqtutor.rewards.answers import Answers
 from seqtutor.rewards.distilled import open_runs
 from seqtutor.rewards.outcomes import LARGEST
@@ -28,7 +29,6 @@ from seqtutor.vocabulary import PAD
 IDLE = 100  # batches in a row without a new text, after which a budget of calls counts as one that cannot be spent
 PATIENCE = 3  # batches in a row with too many failures before a run stops
 SHOWN = 3  # reasons of a tally
-LEAST = 8  # scored items below which nothing is said of a term's scale
 
 
 @dataclass
@@ -39,6 +39,7 @@ class Asked:
     texts: list[str | None]
     repeated: Flags  # (B,)
     new: list[int]  # which of them count as oracle calls
+    refused: set[str] = field(default_factory=set)  # the texts that a filter lets earn nothing, see `filters`
     problem: UserError | None = None  # what will be raised when it is finished
 
 
@@ -63,7 +64,8 @@ class Scorer:
     failures: float = 1.0  # share of a batch that a term may fail on, see `check`
     calls: int = 0  # oracle calls: texts not seen before that the sequence-level terms were asked about
     seen: set[str] = field(default_factory=set)
-    idle: int = 0  # batches in a row without a new text
+    refused: dict[str, None] = field(default_factory=dict)  # texts, in order, that a filter saved a call for
+    idle: int = 0  # batches in a row without a call
     failed: list[tuple[str, str, str]] = field(default_factory=list)  # term, text, reason
     settings: Mapping[str, TermSettings] = field(default_factory=dict)
     geometric: bool = False  # R is the weighted geometric mean of the scores, not their weighted sum
@@ -106,19 +108,22 @@ class Scorer:
         return self.finish(self.submit(tokens, truncated))
 
     def submit(self, tokens: Ids, truncated: Flags) -> Asked:
-        """Ask about what is new in a batch, and do not wait; one batch at a time."""
+        """Ask about what is new in a batch, and do not wait, but for the filters; one batch at a time."""
         texts = [None if cut else self.text(row) for row, cut in zip(tokens, truncated, strict=True)]
-        repeated, here = np.zeros(len(texts), bool), set[str]()
+        items = list(dict.fromkeys(text for text in texts if text is not None))
+        refused = filters.refused(self.answers, self.reward, items)
+        repeated, here, new = np.zeros(len(texts), bool), set[str](), list[int]()
         for i, text in enumerate(texts):
             if text is not None:
-                repeated[i] = text in self.seen or text in here
+                repeated[i] = text in here or text in self.seen or (text in refused and text in self.refused)
+                if not repeated[i] and text not in refused:
+                    new.append(i)
                 here.add(text)
-        new = [i for i, text in enumerate(texts) if text is not None and not repeated[i]]
         if self.budget and self.oracles:  # as many of them as it has calls left
             new = new[: max(0, self.budget - self.calls)]
         asked = {texts[i] for i in new}
-        self.answers.submit([text for text in texts if text is not None and (text in asked or text in self.seen)])
-        return Asked(tokens, texts, repeated, new)
+        self.answers.submit([t for t in items if t in asked or t in self.seen or t in refused], refused)
+        return Asked(tokens, texts, repeated, new, refused)
 
     def poll(self, asked: Asked) -> None:
         """Take the answers that have come, without waiting, and give the workers more to do.
@@ -141,12 +146,13 @@ class Scorer:
         paid = self.payment.shares(self.domain, scores)
         self.idle = 0 if asked.new else self.idle + 1
         self.seen |= {text for i in asked.new if (text := asked.texts[i]) is not None}  # from here nothing can fail
+        self.refused |= dict.fromkeys(t for t in asked.texts if t in asked.refused and t not in self.seen)
         self._note(scores, asked.new)
         return replace(scores, reward=scores.reward * paid[:, None], paid=paid)
 
     def of_texts(self, texts: Sequence[str], tokens: Ids) -> Scores:
         """What B items that nobody sampled are worth; `tokens` (B, T) for the terms that read them. No call counts."""
-        self.answers.submit(texts)
+        self.answers.submit(texts, filters.refused(self.answers, self.reward, texts))
         self.answers.finish()
         return self.scores(tokens, texts, np.zeros(len(texts), bool))
 
@@ -186,24 +192,6 @@ class Scorer:
                 values[..., k] = on_last_step(of_texts[:, k], real)
         return values
 
-    def check_invalid(self, scores: Scores) -> None:
-        """Raise UserError where what is no item earns more by a term, and no less in all, than each item."""
-        enough, empty, no = scores.scored & scores.valid, np.zeros_like(scores.values[:1]), np.array([False])
-        paid = self.reward(empty, np.ones(empty.shape[:2], bool), no).sum()
-        for k, term in enumerate(self.terms):
-            if isinstance(term, SequenceTerm) and term.weight and enough.sum() >= LEAST:
-                sign, nothing = np.sign(term.weight), float(self.reward.score(k, empty, no)[0])
-                best = float(np.max(sign * self.reward.score(k, scores.values, scores.valid)[enough])) * sign
-                if sign * nothing > sign * best and paid >= scores.totals[enough].max():
-                    better, most, less = ("more", "most", "less") if sign > 0 else ("less", "least", "more")
-                    raise UserError(
-                        f"term '{term.name}', of weight {term.weight:g}, gives a sequence that is no item {nothing:g}, "
-                        f"{better} than each of the first {enough.sum()} items (at {most} {best:g}), and so it earns "
-                        f"more: state {less}, with invalid = NUMBER in [terms.{term.name}], or give it a transform"
-                    )
-        passed = self.reward.passed(scores.values, scores.valid)
-        self.reward.check_filters(scores.totals[enough], passed[enough], LEAST)
-
     def _steps(self, term: TokenTerm, tokens: Ids) -> Values:
         steps = np.asarray(term.values(tokens), np.float64)
         if steps.shape != tokens.shape:
@@ -240,9 +228,10 @@ class Scorer:
     def _count_failures(self, scores: Scores) -> None:
         """Note for each term whether it failed on too large a share of this batch; texts beyond the budget aside."""
         reasons = {(name, text): reason for name, text, reason in self.news.failures}
-        asked = [i for i, text in enumerate(scores.texts) if text is None or text in self.seen]
+        some = [i for i, text in enumerate(scores.texts) if text is None or text in self.seen or text in self.refused]
         for term in self.terms:
             values = scores.transformed.get(term.name, scores.terms[term.name])
+            asked = [i for i in some if np.isfinite(values[i]) or not scores.scored[i]]  # but for what was refused
             bad = [scores.texts[i] or "" for i in asked if not np.isfinite(values[i])]
             over = term.counts and term.name not in self.recorded and len(bad) > self.failures * len(asked)
             batch = (len(asked), [reasons.get((term.name, text), "failed before") for text in bad])
@@ -264,9 +253,9 @@ class Scorer:
 
     def aside(self, terms: Sequence[RewardTerm]) -> Scorer:
         """A scorer of `terms` that has the answers of this one, those on disk too, and counts on its own."""
-        fresh: dict[str, Any] = {"calls": 0, "seen": set(), "idle": 0, "failed": [], "news": News(), "streaks": {}}
-        fresh |= {"recorded": {name: {} for name in self.recorded}, "payment": Payment(), "budget": 0, "failures": 1.0}
-        other = replace(self, terms=terms, **fresh)
+        nobody: dict[str, Mapping[str, float]] = {name: {} for name in self.recorded}
+        other = Scorer(self.domain, terms, settings=self.settings, recorded=nobody)
+        other.geometric, other.workers = self.geometric, self.workers
         other.answers.known |= {name: dict(values) for name, values in self.answers.known.items()}
         other.answers.reasons.update(self.answers.reasons)
         other.answers.stores = self.answers.stores
@@ -290,6 +279,7 @@ class Scorer:
         return {
             "calls": self.calls,
             "seen": sorted(self.seen),
+            "refused": list(self.refused),
             "idle": self.idle,
             "failed": self.failed,
             "streaks": self.streaks,
@@ -299,6 +289,7 @@ class Scorer:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
         self.calls, self.seen, self.idle = state["calls"], set(state["seen"]), state["idle"]
+        self.refused = dict.fromkeys(state["refused"])
         self.failed = [(term, text, reason) for term, text, reason in state["failed"]]
         self.streaks = {}
         for name, bad in state["streaks"].items():

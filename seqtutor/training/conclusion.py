@@ -92,7 +92,7 @@ def _save_hits(tuner: Tuner, run: RunFolder) -> tuple[int, float]:
     """
     if not tuner.scorer.calls:
         return 0, math.nan
-    texts = [row["text"] for row in run.ledger]
+    texts = [*(row["text"] for row in run.ledger), *tuner.scorer.refused]
     with tuner.scorer.remembering(run.answers):
         found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
     hits.write_hits(tuner.domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")

@@ -18,6 +18,7 @@ from seqtutor.priors.encoding import fits, padded, with_end
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, logp_of, sequence_mask
 from seqtutor.records.replay import Batch, Replay, level
+from seqtutor.rewards import filters
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.training.screening import promising
 
@@ -40,6 +41,8 @@ def variations(
     rows = [replay.tokens[best[i]].cpu().numpy() for i in chosen if replay.valid[best[i]]]
     parents = [text for row in rows if (text := scorer.text(row)) is not None]
     new = [text for text in domain.vary(parents, rng) if text not in scorer.seen]
+    refused = filters.refused(scorer.answers, scorer.reward, new)
+    new = [text for text in new if text not in refused]
     spelt = {text: ids for text in new if (ids := _ids(domain, domain.encode(text)))}
     texts = list(spelt)
     if tried > 1 and texts:

@@ -44,8 +44,7 @@ def scored(scorer: Scorer) -> tuple[list[str], Values]:
     """The texts that were scored so far, in one order, and R of the terms that were asked of each, (N,)."""
     texts, terms = sorted(scorer.seen), scorer.oracles
     scorer.answers.recall(texts)
-    known = [scorer.answers.known[term.name] for term in terms]
-    values = np.array([[of.get(text, np.nan) for of in known] for text in texts]).reshape(len(texts), 1, len(terms))
+    values = scorer.answers.table([term.name for term in terms], texts)[:, None]
     reward, real = replace(scorer.reward, terms=terms), np.ones((len(texts), 1), bool)
     found = np.flatnonzero(reward.scored(values, real, real[:, 0]))
     return [texts[i] for i in found], reward(values, real, real[:, 0])[found, 0]

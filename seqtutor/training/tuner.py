@@ -25,7 +25,7 @@ from seqtutor.priors.policies import follow, frozen, starting_policy
 from seqtutor.priors.sampling import Rollout, last_step, logp_of, sample, sequence_mask
 from seqtutor.priors.script import barring, script_of, within
 from seqtutor.records.offline import Offline, open_record
-from seqtutor.records.replay import Batch, Replay, prior_mean, reward_of
+from seqtutor.records.replay import Batch, Replay, prior_mean, reward_of, worth_of
 from seqtutor.rewards.distilled import clipped
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.scorer import IDLE, Asked, new_scorer
@@ -93,7 +93,7 @@ class Tuner:
             self.settings.replay if off_policy else 0,
             self.domain.max_length,
             len(self.scorer.terms),
-            lambda batch: self.reward(batch).double().sum(-1),  # exact, so that it is the same at any width
+            lambda batch: worth_of(self.offline.reward if self.offline else self.scorer.reward, batch),
             self.settings.priority if off_policy else "uniform",
             config.device,
         )
@@ -150,7 +150,7 @@ class Tuner:
         scores, count = self.scorer.finish(collected.asked), len(collected.rollout)
         self.scores = scores.select(slice(count))
         if not self.update:
-            self.scorer.check_invalid(self.scores)
+            self.scorer.reward.check(self.scores)
         rollout, varied = collected.rollout, collected.varied.to(collected.rollout.tokens.device)
         batch = self.batch(self.scores, rollout.tokens, rollout.mask, rollout.prior_logp)
         if self.baseline is None and len(batch):

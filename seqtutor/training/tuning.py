@@ -39,6 +39,7 @@ STATE = {  # the form of what `checkpoint` writes as JSON
     "scorer": {
         "calls": int,
         "seen": [str],
+        "refused": [str],
         "idle": int,
         "failed": [[str]],
         "streaks": {str: [list]},
@@ -150,6 +151,8 @@ def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
 
     Where one is not, or was another function then, they are forgotten. A state that no run wrote is refused.
     """
+    if isinstance(scorer := state.get("scorer"), dict):
+        scorer.setdefault("refused", [])  # in a run from before filters saved calls
     check_state(state, STATE)
     told = state["terms"]
     stored: dict[str, str] = told if isinstance(told, dict) else dict.fromkeys(told, "")

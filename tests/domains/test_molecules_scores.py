@@ -15,7 +15,7 @@ from seqtutor_molecules import MoleculesDomain, Options, measures, properties
 from seqtutor_molecules import real as remake
 from seqtutor_molecules.corpus import corpus, known
 from seqtutor_molecules.filters import passes_brenk, passes_pains
-from seqtutor_molecules.structures import ring_systems
+from seqtutor_molecules.structures import neighbourhoods, ring_systems
 
 DOMAIN = MoleculesDomain()
 TERMS = {term.name: term for term in DOMAIN.terms()}
@@ -172,7 +172,7 @@ def test_what_nobody_asked_for_stands_beside_what_the_corpus_has_of_it(some):
     found = {name: m for name, m in figures(some).items() if m.better == "near"}
     assert list(found) == [
         "Fsp3", "charged", "with stereocentres", "TPSA", "H-bond donors", "H-bond acceptors",
-        "rotatable bonds", "amide bonds", "rare ring systems",
+        "rotatable bonds", "amide bonds", "rare ring systems", "odd atoms",
     ]  # fmt: skip
     assert set(found) == set(measures.real())
     assert not set(figures(some[:2])) & set(TERMS)  # a figure and a term of one name would share a row
@@ -186,6 +186,7 @@ def test_what_nobody_asked_for_stands_beside_what_the_corpus_has_of_it(some):
 def test_what_the_corpus_has_can_be_made_anew(some, monkeypatch, tmp_path):
     monkeypatch.setattr(remake, "REAL", tmp_path / "real.json")
     monkeypatch.setattr(remake, "RINGS", tmp_path / "rings.txt")
+    monkeypatch.setattr(remake, "NEIGHBOURHOODS", tmp_path / "neighbourhoods.txt")
     once = "C1CC2(C1)OC21CCCCC1"
     monkeypatch.setattr(remake, "corpus", lambda: [*(text for text in some for _ in range(10)), once])
     remake.main()
@@ -194,6 +195,9 @@ def test_what_the_corpus_has_can_be_made_anew(some, monkeypatch, tmp_path):
     written = (tmp_path / "rings.txt").read_text().split()
     assert written[0] == "c1ccccc1"  # benzene is the commonest
     assert set(written) == {system for text in some for system in ring_systems(text)}  # not what stands there once
+    written = (tmp_path / "neighbourhoods.txt").read_text().split()
+    assert written[0] == "cH1@(:c)(:c)"
+    assert set(written) == {atom for text in some for atom in neighbourhoods(text)}
 
 
 def test_rare_is_a_ring_system_that_hardly_any_molecule_of_the_corpus_has(some):
@@ -203,6 +207,23 @@ def test_rare_is_a_ring_system_that_hardly_any_molecule_of_the_corpus_has(some):
     two = figures([odd, ASPIRIN, odd + "C", None])
     assert two["rare ring systems"].mean == pytest.approx(2 / 3)
     assert ring_systems("CCO") == []
+
+
+def test_odd_is_an_atom_that_hardly_any_molecule_of_the_corpus_has_so_bonded(some):
+    drugs = Path("examples/molecules.smi").read_text().split()
+    assert np.mean([properties.odd_atoms(text) > 0 for text in some]) < 0.01
+    assert np.mean([properties.odd_atoms(text) > 0 for text in drugs]) < 0.05
+    for odd, bonded in {
+        "C=S": "CH2(=S)",
+        "CC(C)=C=C=N": "C(=C)(=C)",
+        "CN(F)S(C)(=O)=O": "F(-N)",
+        "NS(=O)(=O)Sc1ccccc1": "S(-N)(-S)(=O)(=O)",
+        "CO->[Fe]": "OH1(-C)(~Fe)",
+    }.items():
+        assert properties.odd_atoms(odd) > 0
+        assert bonded in neighbourhoods(odd)
+    two = figures(["C=S", ASPIRIN, CAFFEINE, None])
+    assert two["odd atoms"].mean == pytest.approx(1 / 3)
 
 
 def test_measures_do_not_care_for_the_order(some):

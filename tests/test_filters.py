@@ -1,0 +1,176 @@
+"""Filters first: what a cheap one refuses earns nothing, and costs no call and no answer of a dear term."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from letters import LettersDomain, ids
+from test_scoring import Oracle, score
+from test_tuning import tuner_of
+
+import seqtutor
+from seqtutor import SequenceTerm
+from seqtutor.records.replay import Batch, Replay, worth_of
+from seqtutor.rewards.reward import Reward
+from seqtutor.rewards.scorer import Scorer
+from seqtutor.rewards.terms import settings_of
+from seqtutor.runs import hits
+from seqtutor.training import proposals
+
+DOMAIN = LettersDomain()
+
+
+def dear_and_cheap(answer=lambda text: float(len(text)), passing=lambda text: float("a" in text), **more):
+    """A scorer of a dear term, one that the domain has, and a filter; and what the three were asked."""
+    dear, cheap, sieve = Oracle(answer), Oracle(), Oracle(passing)
+    terms = [
+        SequenceTerm("dear", 1.0, "", "", dear),
+        SequenceTerm("cheap", 10.0, "", "", cheap),
+        SequenceTerm("sieve", 0.0, "", "", sieve, filter=True),
+    ]
+    return Scorer(DOMAIN, terms, settings=settings_of({"dear": {"function": len}}), **more), (dear, cheap, sieve)
+
+
+def test_what_a_filter_refuses_earns_nothing_and_is_not_asked_of_what_is_dear():
+    scorer, (dear, cheap, sieve) = dear_and_cheap()
+    scores = score(scorer, "ab", "b", "bb", "acc", "ab")
+    np.testing.assert_array_equal(scores.totals, [22, 0, 0, 0, 22])
+    assert scores.scored.all()
+    assert (dear.asked, cheap.asked, sieve.asked) == (["ab"], ["ab", "b", "bb"], ["ab", "b", "bb"])
+    np.testing.assert_array_equal(scores.terms["dear"], [2, np.nan, np.nan, 0, 2])
+    assert (scorer.calls, scorer.seen, list(scorer.refused)) == (1, {"ab"}, ["b", "bb"])
+    assert [text for _, text, _ in scorer.news.calls] == ["ab"]
+    assert not scorer.failed
+
+
+def test_it_is_a_repeat_when_it_comes_again_and_is_still_not_asked():
+    scorer, (dear, *_) = dear_and_cheap()
+    score(scorer, "b", "ab")
+    again = score(scorer, "b", "ab", "bb", "bb")
+    np.testing.assert_array_equal(again.repeated, [True, True, False, True])
+    assert (dear.asked, scorer.calls) == (["ab"], 1)
+
+
+def test_a_budget_is_spent_on_what_passes_alone():
+    scorer, (dear, *_) = dear_and_cheap(budget=2)
+    scores = score(scorer, "b", "bb", "a", "ab", "abb", "bbb")
+    np.testing.assert_array_equal(scores.scored, [True, True, True, True, False, True])
+    assert (scorer.calls, scorer.spent, dear.asked) == (2, True, ["a", "ab"])
+
+
+def test_a_run_that_writes_only_what_is_refused_is_idle():
+    scorer, _ = dear_and_cheap(budget=5)
+    for count in (1, 2):
+        score(scorer, "b", "bb")
+        assert scorer.idle == count
+    score(scorer, "a")
+    assert scorer.idle == 0
+
+
+def test_a_filter_that_says_less_than_all_or_that_failed_refuses_nothing():
+    shares = {"a": 0.25, "b": float("nan"), "ab": 0.0}
+    scorer, (dear, *_) = dear_and_cheap(passing=shares.__getitem__)
+    scores = score(scorer, "a", "b", "ab")
+    assert dear.asked == ["a", "b"]
+    np.testing.assert_array_equal(scores.totals, [11 * 0.25, np.nan, 0])
+    assert (scorer.calls, [(term, text) for term, text, _ in scorer.failed]) == (2, [("sieve", "b")])
+
+
+def test_a_filter_of_the_users_own_is_asked_like_any_dear_term():
+    sieve, other = Oracle(lambda text: float("a" in text)), Oracle()
+    terms = [SequenceTerm("mine", 0.0, "", "", sieve, filter=True), SequenceTerm("other", 1.0, "", "", other)]
+    scorer = Scorer(DOMAIN, terms, settings=settings_of({"mine": {"function": len, "filter": True}}), budget=1)
+    scores = score(scorer, "b", "ab")
+    assert (sieve.asked, other.asked, scorer.calls) == (["b"], ["b"], 1)
+    np.testing.assert_array_equal(scores.totals, [0, np.nan])
+
+
+def test_refused_texts_are_no_failures_of_the_dear_term():
+    scorer, _ = dear_and_cheap(answer=lambda text: float("nan"), failures=0.6)
+    for _ in range(3):
+        score(scorer, "b", "bb", "bbb")  # only these: nothing failed
+    scorer.check()
+    scorer, _ = dear_and_cheap(answer=lambda text: float("nan"), failures=0.6)
+    for word in ("a", "aa", "aaa"):
+        score(scorer, "b", "bb", word)  # of those that were asked every one
+    with pytest.raises(seqtutor.UserError, match="'dear' could not score 3 of 3 texts"):
+        scorer.check()
+
+
+def test_texts_that_nobody_sampled_are_treated_alike_and_told_with_the_filter():
+    scorer, (dear, *_) = dear_and_cheap()
+    found = list(hits.scored(scorer, ["ab", "b"]))
+    assert (dear.asked, [item.failed for item in found], [item.reward for item in found]) == (
+        ["ab"],
+        ["", "sieve"],
+        [22, 0],
+    )
+    assert hits.best(found, 5, 0) == found[:1]
+
+
+def test_it_lasts_over_a_checkpoint():
+    scorer, _ = dear_and_cheap()
+    score(scorer, "b", "ab", "bb")
+    other, (dear, *_) = dear_and_cheap()
+    other.restore(json.loads(json.dumps(scorer.state())))
+    assert list(other.refused) == ["b", "bb"]
+    np.testing.assert_array_equal(score(other, "b", "a").repeated, [True, False])
+    assert dear.asked == ["a"]
+
+
+def test_without_the_filter_it_is_asked_after_all():
+    scorer, _ = dear_and_cheap()
+    score(scorer, "b")
+    other, (dear, *_) = dear_and_cheap(passing=lambda text: 1.0)
+    other.restore(json.loads(json.dumps(scorer.state())))
+    scores = score(other, "b")
+    assert (dear.asked, other.calls, scores.repeated.tolist()) == (["b"], 1, [False])
+
+
+def test_variations_that_a_filter_refuses_are_not_proposed(monkeypatch):
+    asked = []
+    sieve = SequenceTerm("sieve", 0.0, "", "", lambda texts: [float("b" not in text) for text in texts], filter=True)
+    dear = SequenceTerm("dear", 1.0, "", "", lambda texts: asked.extend(texts) or [1.0] * len(texts))
+    monkeypatch.setattr(LettersDomain, "terms", lambda self: [dear, sieve])
+    tuner = tuner_of("tb", vary=0.5, rollouts=16)
+    monkeypatch.setattr(tuner.domain, "vary", lambda texts, rng: ["ab", "a", "ca", "bb", "aaa"], raising=False)
+    tuner.step()
+    found = proposals.variations(tuner.scorer, tuner.prior, tuner.replay, 8, np.random.default_rng(0))
+    proposed = {tuner.scorer.text(row) for row in found.numpy()}
+    assert proposed
+    assert proposed <= {"a", "ca", "aaa"}
+
+
+def rows(*texts: str, dear) -> Batch:
+    """Texts with what a dear term said of each, and the filter "a is in it" beside it."""
+    tokens = torch.from_numpy(ids(*texts))
+    terms = torch.zeros(*tokens.shape, 2)
+    for i, text in enumerate(texts):
+        terms[i, len(text)] = torch.tensor([dear[i], float("a" in text)])
+    n = torch.ones(len(texts))
+    return Batch(tokens, tokens != 0, torch.zeros(tokens.shape), terms, n > 0, n)
+
+
+def test_what_was_never_asked_is_forgotten_when_a_resumed_run_no_longer_has_the_filter():
+    terms = [SequenceTerm("dear", 1.0, "", "", len), SequenceTerm("sieve", 0.0, "", "", len, filter=True)]
+    with_filter = Reward(terms)
+    without = Reward([terms[0], dataclasses.replace(terms[1], filter=False)])
+    batch = rows("ab", "b", "a", "bb", "abb", dear=[3.0, np.nan, 2.0, np.nan, 5.0])
+    assert worth_of(with_filter, batch).tolist() == [3, 0, 2, 0, 5]
+    np.testing.assert_array_equal(worth_of(without, batch), [3, np.nan, 2, np.nan, 5])
+    kept = Replay(4, DOMAIN.max_length, 2, lambda some: worth_of(with_filter, some))
+    kept.add(batch.select(torch.arange(3)))
+    kept.add(batch.select(torch.arange(3, 5)))  # the ring is full, its first slot taken by the fifth
+    state = kept.state_dict()
+    same = Replay(4, DOMAIN.max_length, 2, lambda some: worth_of(with_filter, some))
+    same.load_state_dict(state)
+    assert same.earned.tolist() == [5, 0, 2, 0]
+    other = Replay(4, DOMAIN.max_length, 2, lambda some: worth_of(without, some))
+    other.load_state_dict(state)
+    assert (len(other), other.earned.tolist()) == (2, [2, 5, -np.inf, -np.inf])
+    other.add(batch.select(torch.tensor([0])))
+    assert other.earned.tolist() == [2, 5, 3, -np.inf]
