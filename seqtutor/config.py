@@ -203,6 +203,8 @@ class TrainConfig:
                 f"temperature must be above 0, not {self.temperature}: at 0 nothing holds the policy to the prior; "
                 "try 0.1 for a strong pull of the reward"
             )
+        if self.updates >= NO_LIMIT and not (self.minutes or self.oracle_calls):
+            raise UserError("the run has no end: set --updates, --minutes or --oracle-calls")
         for name, weight in self.weights.items():
             check_type(f"the weight of '{name}'", weight, float, "the config")
             if not abs(weight) <= HEAVIEST:

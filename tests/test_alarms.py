@@ -39,9 +39,9 @@ def row_of(update, **figures):
     return row | figures
 
 
-def watched(now, texts=WORDS, held=None, updates=40):
+def watched(now, texts=WORDS, held=None, updates=40, **more):
     """The alarms of a run that stood still for START updates and then jumped to the figures `now`."""
-    watch, scores, found = Watch(LettersDomain()), scores_of(texts, held), []
+    watch, scores, found = Watch(LettersDomain(), **more), scores_of(texts, held), []
     before = {"held_out.held": 1.0} if held is not None else {}
     for update in range(1, updates + 1):
         found += watch.look(row_of(update, **(before | (now if update > START else {}))), scores)
@@ -76,6 +76,19 @@ def test_a_held_out_term_alarms_when_it_falls_by_half_a_standard_deviation():
     assert (alarm.column, alarm.text) == ("held_out.held", WORDS[3])
     assert "the held-out term held falls from 1 to -0.1" in alarm.message
     assert watched(RISEN | {"held_out.held": 9.0}, held=held)[1] == []
+
+
+def test_a_held_out_term_of_which_less_is_better_alarms_when_it_rises():
+    held = [4.0, 0.0] * 4  # the better half by reward has the 0s
+    held[3] = 1.0
+    lower = {"held": held, "directions": {"held": -1}}
+    assert watched(RISEN | {"held_out.held": -9.0}, **lower)[1] == []
+    assert watched(RISEN | {"held_out.held": 1.8}, **lower)[1] == []
+    _, (alarm,) = watched(RISEN | {"held_out.held": 2.1}, **lower)
+    assert (alarm.column, alarm.text) == ("held_out.held", WORDS[3])
+    assert "the held-out term held rises from 1 to 2.1" in alarm.message
+    for figure in (-9.0, 9.0):  # where neither is better nothing is said
+        assert watched(RISEN | {"held_out.held": figure}, held=held, directions={"held": 0})[1] == []
 
 
 def test_a_fall_without_a_rise_of_the_reward_is_no_over_optimisation():

@@ -308,6 +308,27 @@ def test_what_a_function_has_taken_from_around_it_is_part_of_its_version():
     assert versions._digest(made(2)) == found[1]
 
 
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("W = 1\ndef call(texts): return [W * len(text) for text in texts]", ("W = 1", "W = 2")),
+        ("W = [1]\ndef call(texts): return [W[0] for _ in texts]", ("[1]", "[2]")),
+        ("W = {'C': 1}\ndef call(texts): return [W['C'] for _ in texts]", ("1}", "2}")),
+        (
+            "def f(t): return g(t)\ndef g(t): return len(t) or f(t)\ndef call(ts): return [f(t) for t in ts]",
+            ("or", "and"),
+        ),
+    ],
+)
+def test_what_a_function_sees_as_globals_is_part_of_its_version(code, change):
+    found = []
+    for text in (code, code, code.replace(*change)):
+        names = {"__name__": "session"}
+        exec(text, names)
+        found.append(versions._digest(names["call"]))
+    assert found[0] == found[1] != found[2]
+
+
 def test_the_version_of_a_function_is_the_same_in_every_process():
     """One with a comprehension, a lambda or a set in it was another in each, and a resume paid for every call again."""
     code = """

@@ -178,6 +178,25 @@ def test_a_budget_ends_a_run_cleanly():
     assert "its 9 oracle calls are spent (--oracle-calls N goes on to N): nothing more is learnt" in again.output
 
 
+def test_a_run_that_was_resumed_and_stopped_is_not_finished_and_its_files_are_made_anew():
+    assert train("--updates", 1, "--samples", 20, "--output", "run").exit_code == 0
+    summary = Path("run/summary.json").read_text()
+    before = set(Path("run/samples").iterdir())
+    Path("run/samples/stray.txt").touch()
+    assert train("--resume", "run", "--updates", 2, "--samples", 5).exit_code == 0
+    assert not Path("run/samples/stray.txt").exists()
+    assert before
+    Path("run/summary.json").write_text(summary)  # as if it had been killed before its last table
+    said = CliRunner().invoke(main, ["status", "run"]).output
+    assert "stopped before its end; go on with --resume; report.html is of update 1" in said
+
+
+def test_a_run_without_an_end_is_refused():
+    assert train("--minutes", 0.01, "--output", "run").exit_code == 0
+    result = CliRunner().invoke(main, ["train", "--resume", "run", "--minutes", "0"])
+    assert (result.exit_code, "the run has no end: set --updates, --minutes or" in result.output) == (2, True)
+
+
 def test_a_budget_that_cannot_be_spent_ends_a_run_and_says_so(monkeypatch):
     monkeypatch.setattr("seqtutor.training.tuner.IDLE", 5)
     monkeypatch.setattr("seqtutor.rewards.scorer.IDLE", 5)

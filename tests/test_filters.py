@@ -155,6 +155,20 @@ def rows(*texts: str, dear) -> Batch:
     return Batch(tokens, tokens != 0, torch.zeros(tokens.shape), terms, n > 0, n)
 
 
+@pytest.mark.parametrize("end", [0.6, 0.7, 0.9])
+def test_a_cut_off_is_learnt_from_as_it_is_told(end):
+    settings = settings_of({"dear": {"function": len, "transform": {"kind": "step", "low": end}}})
+    term = SequenceTerm("dear", 1.0, "", "", lambda texts: [end] * len(texts))
+    scores = score(Scorer(DOMAIN, [term], settings=settings), "ab")
+    tokens, one = torch.from_numpy(ids("ab")), torch.ones(1)
+    batch = Batch(tokens, tokens != 0, torch.zeros(tokens.shape), torch.from_numpy(scores.values), one > 0, one)
+    reward = Reward([term], settings)
+    replay = Replay(1, DOMAIN.max_length, 1, lambda some: worth_of(reward, some))
+    replay.add(batch)
+    assert scores.totals.tolist() == replay.earned.tolist() == [1.0]
+    assert worth_of(reward, replay.batch(torch.tensor([0]))).tolist() == [1.0]
+
+
 def test_what_was_never_asked_is_forgotten_when_a_resumed_run_no_longer_has_the_filter():
     terms = [SequenceTerm("dear", 1.0, "", "", len), SequenceTerm("sieve", 0.0, "", "", len, filter=True)]
     with_filter = Reward(terms)

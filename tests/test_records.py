@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from exact import kl
 from letters import LettersDomain, every, log_probabilities
 from scored import MANY, WORDS, completed, record_file, tuner_of
 
-from seqtutor import EOS, UserError
+from seqtutor import EOS, SequenceTerm, UserError
 from seqtutor.config import changed
 from seqtutor.records import read_record
 from seqtutor.records.offline import share_explained
@@ -121,6 +122,63 @@ def test_the_interval_of_the_share_explained_covers():
     assert 0.91 < hits / 400 < 0.98
 
 
+def test_few_groups_are_not_sure_of_it():
+    """What is found by chance lies beyond the interval no more often where only a few groups tell."""
+    for count in (3, 6, 12):
+        rng, wrong = np.random.default_rng(count), 0
+        for _ in range(400):
+            groups = np.repeat(np.arange(count), 12)
+            own = rng.normal(size=(2, count))[:, groups]  # reward and policy have their own level in each group
+            found = share_explained(own[0] + rng.normal(size=len(groups)), own[1], groups.astype(float))
+            wrong += found.mean - found.halfwidth > 0
+        assert wrong / 400 < 0.06
+    for groups in (np.zeros(4), np.array([0.0, 1, 0, 1])):
+        assert math.isnan(share_explained(np.arange(4.0), np.zeros(4), groups).mean)
+
+
+def test_a_text_of_several_groups_makes_one_of_them(tmp_path):
+    words = [*WORDS, "a", "ab"]
+    groups = [*(f"plate{i % 3}" for i in range(len(WORDS))), "plate1", "other"]
+    path, _ = record_file(tmp_path / "w.csv", words, group=groups)
+    record = read_record(LettersDomain(), [path], {"score": "score"})
+    found = {line.text: line.group for line in record.lines}
+    assert [line.group for line in record.lines] == [found[line.text] for line in record.lines]
+    assert found["a"] == found["ab"] == found["ba"] == "plate0"  # a stands on plates 0 and 1, ab on 1 and another
+    assert found["abc"] == "plate2"
+
+
+def test_a_line_on_which_a_computed_term_failed_is_left_out(tmp_path, monkeypatch):
+    words = [*WORDS, "bb", "aa", "aab"]
+    path, values = record_file(tmp_path / "words.csv", words)
+    failing = SequenceTerm("odd", 0.0, "", "", lambda texts: [float("nan") if "c" in t else 1.0 for t in texts])
+    monkeypatch.setattr(LettersDomain, "terms", lambda self: [failing])
+    tuner = tuner_of(path, weights={"odd": -1.0})
+    kept = [word for word in words if "c" not in word]
+    assert [line.text for line in tuner.offline.record.lines] == kept
+    assert len(tuner.offline.batch) == len(kept) < len(words)
+    lost = [(one.text, one.problem) for one in tuner.offline.record.problems]
+    assert lost == [(word, "term 'odd' failed") for word in words if "c" in word]
+    worth = tuner.offline.worth(tuner.offline.batch).sum(-1).tolist()
+    assert worth == pytest.approx([values[word] - 1 for word in kept], abs=1e-6)
+    failing = replace(failing, values=lambda texts: [float("nan")] * len(texts))
+    with pytest.raises(UserError, match=r"0 different texts have a reward, and 8 are needed: words.csv:2: term 'odd'"):
+        tuner_of(path, weights={"odd": -1.0})
+
+
+def test_the_evidence_for_another_reward_keeps_no_policy(tmp_path):
+    values = [word.count("a") - word.count("b") for word in MANY]
+    path, _ = record_file(tmp_path / "w.csv", MANY, values, group=[f"g{i}" for i in range(len(MANY))])
+    run = run_in(tmp_path / "run")
+    before = tuner_of(path, updates=8)
+    tune(before, run, lambda row: None)
+    for weights, same in (({}, True), ({"score": -1.0}, False)):
+        again = tuner_of(path, updates=9, weights=weights)
+        resume(again, run)
+        assert (again.best_evidence == before.best_evidence) == same
+    low = again.offline.evidence(again.healthy, again.dial.temperature)[1]
+    assert again.best_evidence == low < before.best_evidence
+
+
 def test_old_samples_estimate_another_policy_with_an_interval_that_covers():
     rng, p, hits = np.random.default_rng(2), np.full(8, 1 / 8), 0
     reward = rng.normal(size=8)
@@ -224,6 +282,15 @@ def test_of_two_columns_of_one_name_neither_is_taken_unasked(tmp_path):
 def test_where_no_line_can_be_read_the_first_is_said(tmp_path):
     with pytest.raises(UserError, match=r"no line that can be read: a.csv:2: 3 cells, and the header has 2"):
         read(tmp_path, "text,reward\n" + "".join(f"{word},{i},5\n" for i, word in enumerate(WORDS)))
+
+
+def test_a_line_of_json_may_hold_what_parts_lines_elsewhere(tmp_path):
+    rows = [{"text": word, "score": 1.0 * i, "note": "one\u2028two\x0cthree"} for i, word in enumerate(WORDS)]
+    text = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (tmp_path / "w.jsonl").write_bytes(text.encode())
+    record = read_record(LettersDomain(), [str(tmp_path / "w.jsonl")], {"score": "score"})
+    assert [line.text for line in record.lines] == WORDS
+    assert not record.problems
 
 
 def test_padded_cells_and_lines_that_end_in_cr_are_read(tmp_path):

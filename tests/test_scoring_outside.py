@@ -85,6 +85,12 @@ def test_a_program_answers_a_json_object_a_line():
         np.testing.assert_array_equal(score(scorer, "b", *WORDS).totals, [1, 3, 2, 1, 3])
 
 
+@pytest.mark.parametrize(("said", "value"), [(".5", 0.5), ("-.25", -0.25), ("1.", 1), ("+2.5e1", 25), ("007", 7)])
+def test_a_number_is_read_as_programs_print_it(said, value):
+    with script(f"for line in open(0):\n    print({said!r}, flush=True)\n") as scorer:
+        assert score(scorer, "ab").totals.tolist() == [value]
+
+
 def test_what_a_program_says_beside_its_answers_is_not_taken_for_one():
     code = """
 import json, sys

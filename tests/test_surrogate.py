@@ -292,7 +292,7 @@ def test_where_all_is_of_one_family_nothing_can_be_held_out_and_that_is_said(mea
     result = train("--surrogate", "score=words.csv", "--output", "run")
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    assert "all of one family, so that none can be held out to see what it foresees" in said
+    assert "of too few families to hold some out and see what it foresees" in said
     assert "nan" not in said
 
 

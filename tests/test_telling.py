@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from test_taste import simulated
 
 from seqtutor.cli import main
 from seqtutor.people.lens import new_lens
-from seqtutor.people.taste import learn
+from seqtutor.people.taste import Evidence, learn
 from seqtutor.people.telling import MORE, Share, left_out, tell, worth
 from seqtutor.people.votes import Vote, append
 from seqtutor.priors.files import save_model
+
+PARTS = ("first", "second", "rater", "choice", "bad")
 
 
 def test_left_out_votes_are_predicted_and_those_of_a_coin_are_not():
@@ -26,6 +29,20 @@ def test_left_out_votes_are_predicted_and_those_of_a_coin_are_not():
     assert steady.interval[0] > 0.75
     assert coin.interval[0] < 0.5 < coin.interval[1]
     assert steady.of == 200
+
+
+def test_a_pair_that_was_asked_again_is_left_out_with_itself():
+    """A coin that remembers: each pair is asked twice, the second time the other way round, and answered alike."""
+    right = of = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        once = simulated(rng, np.zeros(60), 30, items=500)
+        swapped = replace(once, first=once.second, second=once.first, choice=1 - once.choice)
+        both = [np.concatenate([getattr(part, name) for part in (once, swapped)]) for name in PARTS]
+        found = left_out(Evidence(*both, once.beliefs))
+        right, of = right + found.count, of + found.of
+    assert of == 600
+    assert Share(right, of).interval[0] < 0.5 < Share(right, of).interval[1] < 0.56
 
 
 def test_what_is_expected_of_the_model_is_what_it_does():

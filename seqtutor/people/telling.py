@@ -107,12 +107,17 @@ def tell(votes: Sequence[Vote], data: Evidence, lens: Lens, pool: Values) -> Tas
 
 
 def left_out(data: Evidence) -> Share:
-    """Votes for one of two, each left out with a fifth of all, that the model of the others has right."""
-    order = np.random.default_rng(0).permutation(len(data.choice))
+    """Votes for one of two, each left out with a fifth of all pairs, that the model of the others has right.
+
+    A pair that was asked again, the other way round, is left out with itself.
+    """
+    sides = zip(data.first, data.second, strict=True)
+    pairs = [b"".join(sorted((first.tobytes(), second.tobytes()))) for first, second in sides]
+    number = np.unique(pairs, return_inverse=True)[1]
+    folds = np.random.default_rng(0).permutation(number.max(initial=-1) + 1)[number] % FOLDS
     right = asked = 0
-    for fold in range(min(FOLDS, len(order))):
-        test = order[fold::FOLDS]
-        train = np.setdiff1d(order, test)
+    for fold in np.unique(folds):
+        test, train = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         weights = expected(data.select(train))
         clear = test[~data.bad[test] & (data.choice[test] != 0.5)]
         guessed = data.difference[clear] @ weights > 0

@@ -7,11 +7,13 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from seqtutor.domain import DataLine, Domain
 from seqtutor.errors import UserError
@@ -25,7 +27,7 @@ DELIMITERS = ",;\t|"
 TEXT = "text"  # the column of texts, unless another is named
 LOOKED_AT = 50  # rows by which the column of texts is found where there is none of that name
 FEWEST = 8  # different texts: of fewer nothing is learnt but their names
-LEAST_GROUPS = 10  # groups below which none is held out: a fifth of them would say nothing
+LEAST_GROUPS = 15  # groups below which none is held out: a fifth of them would say nothing
 HELD_OUT = 0.2  # of the groups
 
 Cells = Mapping[str, Any]
@@ -66,7 +68,7 @@ class Record:
         return {name: {text: row[k] for text, row in mean.items()} for k, name in enumerate(self.names)}
 
     def held_out(self, seed: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """(N,) of the lines: those of a fifth of the groups, which are never learnt from. None of fewer than ten."""
+        """(N,) of the lines: those of a fifth of the groups, never learnt from. None of fewer than fifteen groups."""
         groups = sorted({line.group for line in self.lines})
         count = round(HELD_OUT * len(groups)) if len(groups) >= LEAST_GROUPS else 0
         chosen = {groups[i] for i in np.random.default_rng([seed, 4]).permutation(len(groups))[:count]}
@@ -118,7 +120,7 @@ def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str]
                 f"the record {file} holds the same as {first}: its lines would count twice; give one of them"
             )
     found = [one for _, some in read for one in some]
-    lines = [one for one in found if isinstance(one, Line)]
+    lines = _regrouped([one for one in found if isinstance(one, Line)])
     problems = [one for one in found if isinstance(one, DataLine)]
     record = Record(list(columns), lines, problems, [column for column, _ in read])
     if len(record.texts) < FEWEST:
@@ -131,6 +133,19 @@ def read_record(domain: Domain, paths: Sequence[str], columns: Mapping[str, str]
         said = ", ".join(f"{name} is {value:g}" for name, value in zip(columns, record.lines[0].values, strict=True))
         raise UserError(f"the record {', '.join(paths)} says the same of every text ({said}): nothing can be learnt")
     return record
+
+
+def _regrouped(lines: Sequence[Line]) -> list[Line]:
+    """The lines with one group for all in which a text stands, as of several plates: else it would be held out, too."""
+    if not lines:
+        return []
+    groups, group = np.unique([line.group for line in lines], return_inverse=True)
+    texts, text = np.unique([line.text for line in lines], return_inverse=True)
+    n = len(groups) + len(texts)
+    pairs = coo_array((np.ones(len(lines)), (group, len(groups) + text)), shape=(n, n))
+    joined = connected_components(pairs, directed=False)[1][group]
+    first = {number: line.group for number, line in reversed(list(zip(joined.tolist(), lines, strict=True)))}
+    return [replace(line, group=first[number]) for line, number in zip(lines, joined.tolist(), strict=True)]
 
 
 def files_of(path: Path, columns: Mapping[str, str]) -> list[Path]:
@@ -274,7 +289,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Cells | str]]:
 
 
 def _json_rows(name: str, text: str) -> Iterator[tuple[str, Cells | str]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 found = json.loads(line)

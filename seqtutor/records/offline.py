@@ -15,23 +15,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seqtutor.arrays import Values
 from seqtutor.config import TrainConfig
-from seqtutor.domain import Domain
+from seqtutor.domain import DataLine, Domain
 from seqtutor.errors import UserError
 from seqtutor.files import found_from
 from seqtutor.objectives.optimum import NORMAL, Estimate, log_mean
 from seqtutor.priors.encoding import padded
 from seqtutor.priors.model import Model
 from seqtutor.priors.sampling import array_of, logp_of, sequence_mask
-from seqtutor.records import Record, check_digests, read_record
+from seqtutor.records import FEWEST, Record, check_digests, read_record
 from seqtutor.records.replay import STORED, Batch, Replay, reward_of
 from seqtutor.rewards.reward import Reward, Scores
 from seqtutor.rewards.scorer import Scorer
 
+FEWEST_GROUPS = 3  # of one or two the interval is too short, by any quantile
 QUICK = 200  # held-out lines that are looked at in an update: to read them must cost less than to learn
 
 
@@ -73,16 +75,24 @@ class Offline:
         )
         return share_explained(rewards, temperature * ratio, self.groups[rows])
 
+    def evidence(self, policy: Model, temperature: float) -> tuple[float, float]:
+        """What some held-out lines say for a policy: `explained`, and one standard error below it (docs/records.md).
+
+        Of few groups it is more than one: see `share_explained`.
+        """
+        found = self.explained(policy, temperature, QUICK)
+        return found.mean, found.mean - found.halfwidth / NORMAL
+
     def figures(self, policy: Model, scores: Scores, temperature: float) -> dict[str, float]:
         """The figures of an update that a record changes or adds: nobody knows the reward of new texts."""
-        explained = self.explained(policy, temperature, QUICK)
+        explained, low = self.evidence(policy, temperature)
         return {
             "reward": math.nan,
             "gap": math.nan,
             "paid": math.nan,
             "in_record": self.share_of(scores.texts),
-            "explained": explained.mean,
-            "explained_low": explained.mean - explained.halfwidth / NORMAL,  # one standard error: see docs/records.md
+            "explained": explained,
+            "explained_low": low,
         }
 
     def share_of(self, texts: Sequence[str | None]) -> float:
@@ -123,7 +133,10 @@ class Offline:
 
 
 def share_explained(reward: Values, fitted: Values, groups: Values) -> Estimate:
-    """1 - var(reward - fitted) / var(reward) of N lines, and its interval by the delta method over whole groups.
+    """1 - var(reward - fitted) / var(reward) of N lines, and its interval by the delta method over G whole groups.
+
+    Student's t with G - 1 degrees of freedom: by a normal quantile few groups would seem to be sure of it.
+    NaN of fewer than three.
 
     >>> share_explained(np.array([0.0, 1.0, 2.0]), np.array([5.0, 6.0, 7.0]), np.arange(3.0)).mean
     1.0
@@ -132,9 +145,12 @@ def share_explained(reward: Values, fitted: Values, groups: Values) -> Estimate:
     if not spread.mean():
         return Estimate(math.nan, math.nan)
     left = float(rest.mean() / spread.mean())
-    _, place = np.unique(groups, return_inverse=True)
+    known, place = np.unique(groups, return_inverse=True)
+    if len(known) < FEWEST_GROUPS:
+        return Estimate(math.nan, math.nan)
     influence = np.bincount(place, (rest - left * spread) / spread.mean())
-    return Estimate(1 - left, NORMAL * math.sqrt(float(np.square(influence).sum())) / len(reward))
+    error = math.sqrt(float(np.square(influence).sum()) * len(known) / (len(known) - 1)) / len(reward)
+    return Estimate(1 - left, float(stdtrit(len(known) - 1, 0.975)) * error)
 
 
 def joined(one: Batch, other: Batch) -> Batch:
@@ -154,6 +170,8 @@ def open_record(domain: Domain, config: TrainConfig, prior: Model, scorer: Score
     record = read_record(domain, [found_from(path, run) for path in config.log], columns, config.log_text)
     scorer.recorded.update(record.means())
     batch = batch_of(record, prior, scorer).to(config.device)
+    record, batch = without_failures(record, batch, scorer)
+    scorer.recorded.update(record.means())
     reward = completed(config.unseen, scorer, batch, columns)
     held_out = record.held_out(config.seed)
     kept, held = (torch.from_numpy(np.flatnonzero(which)) for which in (~held_out, held_out))
@@ -178,10 +196,35 @@ def batch_of(record: Record, prior: Model, scorer: Scorer) -> Batch:
         if term.name in scorer.recorded:
             own = record.names.index(term.name)
             of_texts[:, k] = [line.values[own] for line in record.lines]
-    terms = torch.from_numpy(scorer.respelt(ids, of_texts)).float()
+    terms = torch.from_numpy(scorer.respelt(ids, of_texts))
     tokens, full = torch.from_numpy(ids), torch.ones(len(ids))
     prior_logp = logp_of(prior, tokens.to(prior.device)).cpu()
     return Batch(tokens, sequence_mask(tokens), prior_logp, terms, full.bool(), full)
+
+
+def without_failures(record: Record, batch: Batch, scorer: Scorer) -> tuple[Record, Batch]:
+    """A record and its lines as sequences, but for those that have no reward: a term that is computed failed on them.
+
+    Raises UserError where too few are left.
+    """
+    values, real, valid = (part.cpu().numpy() for part in (batch.terms, sequence_mask(batch.tokens), batch.valid))
+    known = scorer.reward.scored(values, real, valid)
+    if known.all():
+        return record, batch
+    scores = {term.name: scorer.reward.score(k, values, valid) for k, term in enumerate(scorer.terms) if term.counts}
+    lost = [
+        DataLine(line.where, line.text, f"term '{next(n for n, s in scores.items() if not np.isfinite(s[i]))}' failed")
+        for i, line in enumerate(record.lines)
+        if not known[i]
+    ]
+    kept = [line for line, fine in zip(record.lines, known, strict=True) if fine]
+    record = replace(record, lines=kept, problems=[*record.problems, *lost])
+    if len(record.texts) < FEWEST:
+        raise UserError(
+            f"of the record {len(record.texts)} different texts have a reward, and {FEWEST} are needed: "
+            f"{lost[0].where}: {lost[0].problem}"
+        )
+    return record, batch.select(torch.from_numpy(np.flatnonzero(known)))
 
 
 def completed(unseen: str, scorer: Scorer, batch: Batch, columns: Mapping[str, str]) -> Reward:

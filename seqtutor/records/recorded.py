@@ -98,7 +98,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
                 + ("" if found["kept"] else ", so that the prior itself is handed over")
             )
     else:
-        lines.append("nothing is held out: the record has fewer than ten groups, and nothing says when to stop")
+        lines.append("nothing is held out: the record has fewer than fifteen groups, and nothing says when to stop")
     lines.append(f"share of the policy's samples that stand in the record: {found['in_record']:.1%}")
     if estimate["why"]:
         lines.append(f"no estimate of the reward from the record: {estimate['why']}")

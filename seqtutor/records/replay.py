@@ -35,7 +35,7 @@ class Batch:
     tokens: Tensor  # (B, T) int64: without BOS, with EOS, then PAD
     mask: Tensor  # (B, T) bool: the steps that the policy chose
     prior_logp: Tensor  # (B, T) nats, of the token taken; 0 after the end
-    terms: Tensor  # (B, T, K) raw values; a sequence-level one lies on the last step
+    terms: Tensor  # (B, T, K) raw values, float64 so that cut-offs are exact; a sequence-level one lies last
     valid: Tensor  # (B,) bool: the sequence is an item of the domain
     paid: Tensor  # (B,) the share of its reward that the sequence was paid when it was sampled
     slots: Tensor | None = None  # (B,) where the replay keeps them
@@ -60,7 +60,7 @@ class Batch:
 def reward_of(reward: Reward, batch: Batch) -> Tensor:
     """R of each step (B, T) of a batch, times what it was paid."""
     real, valid = sequence_mask(batch.tokens), batch.valid
-    parts = (batch.terms.double() * real[..., None], real, valid)
+    parts = (batch.terms * real[..., None], real, valid)
     steps = torch.from_numpy(reward(*(part.cpu().numpy() for part in parts)))
     return steps.float().to(batch.tokens.device) * batch.paid[:, None]
 
@@ -69,7 +69,7 @@ def worth_of(reward: Reward, batch: Batch) -> Tensor:
     """R of each sequence (B,) of a batch, times what it was paid; NaN where this reward asks what nobody was asked."""
     steps = reward_of(reward, batch).double().sum(-1)  # exact, so that it is the same at any width
     if batch.terms.isnan().any():  # a filter had refused it
-        parts = (batch.terms.double(), sequence_mask(batch.tokens), batch.valid)
+        parts = (batch.terms, sequence_mask(batch.tokens), batch.valid)
         steps[~torch.from_numpy(reward.scored(*(part.cpu().numpy() for part in parts))).to(steps.device)] = torch.nan
     return steps
 
@@ -95,12 +95,12 @@ class Replay:
         priority: str = "uniform",
         device: torch.device | str = "cpu",
     ) -> None:
-        check_memory(f"replay {capacity:,}", capacity * max_length * (4.0 * terms + 9))
+        check_memory(f"replay {capacity:,}", capacity * max_length * (8.0 * terms + 9))
         shape = (capacity, max_length)
         self.tokens = torch.full(shape, PAD, dtype=torch.int32, device=device)
         self.mask = torch.zeros(shape, dtype=torch.bool, device=device)
         self.prior_logp = torch.zeros(shape, device=device)
-        self.terms = torch.zeros(*shape, terms, device=device)
+        self.terms = torch.zeros(*shape, terms, dtype=torch.float64, device=device)
         self.valid = torch.zeros(capacity, dtype=torch.bool, device=device)
         self.paid = torch.zeros(capacity, device=device)
         self.error = torch.full((capacity,), torch.inf, device=device)
@@ -193,11 +193,13 @@ class Replay:
         if self.columns is None:
             return
         n, capacity = len(state["tokens"]), len(self.tokens)
+        state = {**state, "terms": state["terms"].double()}  # float32 in a run from before
         self._check(state, n)
         added = int(state["added"])
         real, rows = sequence_mask(state["tokens"]), torch.arange(n)
         state = {**state, "terms": state["terms"][:, self.columns]}
-        wide = {name: torch.zeros(n, *getattr(self, name).shape[1:]) for name in ("prior_logp", "terms")}
+        stores = {name: getattr(self, name) for name in ("prior_logp", "terms")}
+        wide = {name: store.new_zeros(n, *store.shape[1:]) for name, store in stores.items()}
         for name, values in wide.items():
             values[real] = state[name]
         if n != min(added, capacity):  # the capacity was another one: oldest first

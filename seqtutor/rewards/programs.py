@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import select
 import shutil
 import signal
@@ -26,6 +27,7 @@ SETTLE = 0.02  # seconds that a program must be silent after a call whose answer
 LONGEST_LINE = 1 << 16  # bytes of an answer
 LONGEST_SHOWN = 80  # of one in a message
 KEPT = 2000  # bytes of a program's error output that are kept
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # .5 and +2. too, which are no JSON
 NO_NUMBER = ("na", "n/a", "#n/a", "<na>", "none", "null", "nan(ind)", "-nan(ind)", "1.#qnan")  # where there is none
 
 
@@ -227,6 +229,8 @@ def _answer_of(line: bytes, *, words: bool = False) -> dict[str, Any] | None:
     word = line.decode(errors="replace").strip()
     if words and _no_number(word):
         return {"value": None, "reason": f"answered '{word}'"}
+    if NUMBER.fullmatch(word):
+        return {"value": float(word)}
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):

@@ -99,6 +99,11 @@ class Scorer:
         return [name for name, table in tables.items() if table and (table.outside or table.call)]
 
     @property
+    def directions(self) -> dict[str, int]:
+        """By term that a config speaks of: 1 where more of its raw value is better, -1 where less is, 0 for neither."""
+        return {name: table.direction for name, table in self.settings.items()}
+
+    @property
     def spent(self) -> bool:
         """Whether the budget is."""
         return 0 < self.budget <= self.calls

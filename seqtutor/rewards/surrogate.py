@@ -44,7 +44,7 @@ class Surrogate:
     without: Sequence[str] = ()  # names of figures that it must not read
     lens: Lens | None = field(default=None, repr=False)
     process: Process | None = field(default=None, repr=False)
-    evidence: Estimate = UNKNOWN  # share of the variance of held-out groups that is foreseen; unknown of one group
+    evidence: Estimate = UNKNOWN  # share of the variance of held-out groups that is foreseen; unknown of one or two
     sentence: str = ""  # what was read and what it is worth, for a person
 
     def open(self) -> None:
@@ -57,7 +57,7 @@ class Surrogate:
         rows, known = self.rows(texts)
         rows, values, groups = rows[known], values[known], groups[known]
         self.process = fit(rows, values)
-        if len(np.unique(groups)) > 1:
+        if len(np.unique(groups)) > 1:  # else there is nothing to learn from when one is held out
             self.evidence = share_explained(values, foreseen(rows, values, groups), groups.astype(float))
         self.sentence = told(record, len(values), self.evidence)
 
@@ -150,7 +150,7 @@ def told(record: Record, used: int, evidence: Estimate) -> str:
     left = f", {len(record.problems):,} more could not be read" if record.problems else ""
     line = f"{record.sentence}{some}{left}"
     if math.isnan(evidence.mean):
-        return f"{line}; all of one family, so that none can be held out to see what it foresees"
+        return f"{line}; of too few families to hold some out and see what it foresees"
     line += f"; of the variance of groups held out it foresees {evidence.mean:.0%} ± {evidence.halfwidth:.0%}"
     return line if evidence.mean > evidence.halfwidth else f"{line}: that is no evidence that it foresees anything"
 

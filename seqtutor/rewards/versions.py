@@ -56,13 +56,14 @@ def code_of(module: str) -> str:
 
 def _digest(call: Callable[..., Any]) -> str:
     """A digest of a function of this session: its code, its defaults, and what it has taken from around it."""
-    return hashlib.sha256("\n".join(_told(call, DEEPEST)).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(_told(call, DEEPEST, set())).encode()).hexdigest()[:16]
 
 
-def _told(value: Any, depth: int) -> Iterator[str]:
+def _told(value: Any, depth: int, codes: set[CodeType]) -> Iterator[str]:
     """Lines that are the same in every process, and others for what would answer differently.
 
     Of an object of a class nobody knows here its type alone is told: `version` is there for what changes within.
+    `codes`: of functions that were told already, as those that call each other.
     """
     yield f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, PLAIN):
@@ -70,16 +71,16 @@ def _told(value: Any, depth: int) -> Iterator[str]:
     elif isinstance(value, np.ndarray) and value.dtype != object:
         yield f"{value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
     elif depth:
-        for part in _parts(value, depth):
-            yield from _told(part, depth - 1)
+        for part in _parts(value, depth, codes):
+            yield from _told(part, depth - 1, codes)
 
 
-def _parts(value: Any, depth: int) -> list[Any]:
+def _parts(value: Any, depth: int, codes: set[CodeType]) -> list[Any]:
     """What a container, a function or its code is made of, in an order that is the same in every process."""
     if isinstance(value, tuple | list):
         return [len(value), *value]
     if isinstance(value, set | frozenset):
-        return [len(value), *sorted("\n".join(_told(part, depth - 1)) for part in value)]
+        return [len(value), *sorted("\n".join(_told(part, depth - 1, codes)) for part in value)]
     if isinstance(value, np.ndarray):
         return [value.shape, *value.ravel().tolist()]
     if isinstance(value, Mapping):
@@ -89,14 +90,29 @@ def _parts(value: Any, depth: int) -> list[Any]:
     if isinstance(value, partial):
         return [value.func, value.args, value.keywords]
     if isinstance(code := getattr(value, "__code__", None), CodeType):
+        if code in codes:
+            return []
+        codes.add(code)
         around = list(map(_content, getattr(value, "__closure__", None) or ()))
-        seen = getattr(value, "__globals__", {})
-        known = {name: seen[name] for name in code.co_names if name in seen and isinstance(seen[name], PLAIN)}
+        seen, module = getattr(value, "__globals__", {}), getattr(value, "__module__", None)
+        known = {name: seen[name] for name in _names(code) if name in seen and _is_own(seen[name], module)}
         own = vars(bound) if hasattr(bound := getattr(value, "__self__", None), "__dict__") else None
         return [code, getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None), around, known, own]
     if callable(inner := getattr(value, "__wrapped__", None)):
         return [inner]
     return [np.asarray(value)] if hasattr(value, "__array__") else []
+
+
+def _names(code: CodeType) -> list[str]:
+    """The names that a function reads, in it and in what is defined within it, such as a comprehension."""
+    inner = [name for part in code.co_consts if isinstance(part, CodeType) for name in _names(part)]
+    return list(dict.fromkeys([*code.co_names, *inner]))
+
+
+def _is_own(value: Any, module: str | None) -> bool:
+    """Whether a global of a `module` is looked into: plain data, and the module's own functions."""
+    function = isinstance(getattr(value, "__code__", None), CodeType) and getattr(value, "__module__", None) == module
+    return function or isinstance(value, (*PLAIN, tuple, list, set, frozenset, dict, np.ndarray))
 
 
 def _content(cell: CellType) -> Any:

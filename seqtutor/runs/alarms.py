@@ -60,13 +60,14 @@ class Watch:
 
     domain: Domain
     oracles: Sequence[str] = ()  # terms of the user's own, which may be broken
+    directions: Mapping[str, int] = field(default_factory=dict)  # by term: -1, less of it is better; 0, neither is
     rows: list[dict[str, float]] = field(default_factory=list)
     ranges: dict[str, list[float]] = field(default_factory=dict)  # lowest and highest that each of these has said
     raised: list[Alarm] = field(default_factory=list)
 
     def look(self, row: Mapping[str, float], scores: Scores) -> list[Alarm]:
         """Take in one update's figures and what its sequences earned -> the alarms that are new."""
-        held = [column for column in row if column.startswith(HELD)]
+        held = [column for column in row if column.startswith(HELD) and self._direction(column)]
         agreed = [column for column in row if column.startswith(AGREED)]
         watched = ["reward", "valid", "entropy", "largest_family", "in_corpus", "commonest", *held, *agreed]
         figures = {column: row[column] for column in watched if column in row}
@@ -125,7 +126,7 @@ class Watch:
     def strains(self, window: int) -> dict[str, float]:
         """How far each figure, averaged over the last `window` updates, has gone: 0 at the start, 1 at its limit."""
         before, now = self._before_and_now(window)
-        room = {column: _room(column, before) for column in before if not column.startswith(SPREAD)}
+        room = {column: self._room(column, before) for column in before if not column.startswith(SPREAD)}
         return {column: (now[column] - before[column]) / allowed for column, allowed in room.items() if allowed}
 
     def state(self) -> dict[str, Any]:
@@ -150,12 +151,27 @@ class Watch:
         """Means over the first updates, and over the last ones."""
         return _means(self.rows[:START]), _means(self.rows[-window:])
 
+    def _direction(self, column: str) -> int:
+        """1 where more of a figure is better, -1 where less is, 0 where nobody says so."""
+        return self.directions.get(column.removeprefix(HELD), 1) if column.startswith(HELD) else 1
+
+    def _room(self, column: str, before: Mapping[str, float]) -> float:
+        """How far a figure may go from where it was before: below 0 where it may fall, above where it may grow."""
+        if column == "reward" or column.startswith(HELD):
+            return -FALL * before[SPREAD + column] * self._direction(column)
+        if column.startswith(AGREED):
+            return -PARTED * max(0.0, before[column])  # where they never agreed there is nothing to lose
+        if column in LEAST:
+            return (LEAST[column] - 1) * before[column]
+        return JOINING * (1 - before[column])
+
     def _alarm(self, update: int, column: str, scores: Scores) -> Alarm:
         before, now = self._before_and_now(WINDOW)
         text = self._sample(column, scores)
+        moves = "falls" if self._direction(column) > 0 else "rises"
         held, taste = column.removeprefix(HELD), column.removeprefix(AGREED)
         parted = f"the model of the votes knows less and less what it pays: the agreement of {taste} falls"
-        change, unit = CHANGES.get(column, (parted if taste != column else f"the held-out term {held} falls", ".3g"))
+        change, unit = CHANGES.get(column, (parted if taste != column else f"the held-out term {held} {moves}", ".3g"))
         message = f"update {update}: {change} from {before[column]:{unit}} to {now[column]:{unit}}"
         if np.isnan(before["reward"]):
             message += " (nobody knows the reward of these)"
@@ -170,7 +186,7 @@ class Watch:
         if column.startswith(AGREED):
             return _worst(scores, scores.totals, -scores.totals)
         if column.startswith(HELD):
-            return _worst(scores, scores.totals, scores.terms[column.removeprefix(HELD)])
+            return _worst(scores, scores.totals, self._direction(column) * scores.terms[column.removeprefix(HELD)])
         items = items_of(scores.texts)
         try:
             if column == "in_corpus":
@@ -181,17 +197,6 @@ class Watch:
         except UserError:  # a plugin that cannot say it now could a moment ago
             return ""
         return Counter(family).most_common(1)[0][0] if family else ""
-
-
-def _room(column: str, before: Mapping[str, float]) -> float:
-    """How far a figure may go from where it was before: below 0 where it may fall, above where it may grow."""
-    if column == "reward" or column.startswith(HELD):
-        return -FALL * before[SPREAD + column]
-    if column.startswith(AGREED):
-        return -PARTED * max(0.0, before[column])  # where they never agreed there is nothing to lose
-    if column in LEAST:
-        return (LEAST[column] - 1) * before[column]
-    return JOINING * (1 - before[column])
 
 
 def _worst(scores: Scores, merit: Values, values: Values) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -88,7 +89,9 @@ class Calibrated:
         if not low < high:
             return ""
         kind = "sigmoid" if self.better == "higher" else "reverse_sigmoid"
-        return f'{{ kind = "{kind}", low = {low:.3g}, high = {high:.3g} }}'
+        places = max(0, 2 - math.floor(math.log10(high - low)))  # three digits of the width
+        low, high = round(float(low), places), round(float(high), places)
+        return f'{{ kind = "{kind}", low = {low:.15g}, high = {high:.15g} }}'
 
 
 def calibrated(scorer: Scorer, texts: Sequence[str], progress: Progress = silent) -> Iterator[Calibrated]:

@@ -126,6 +126,7 @@ class RunFolder:
 
     def save_samples(self, domain: Domain, policy: Scores, prior: Scores, rows: Ids) -> None:
         """Write `samples.csv` (both models, every term) and the files of the field, of those `rows` of the table."""
+        shutil.rmtree(self.folder / "samples", ignore_errors=True)  # of a table before a resume
         write_samples(self.folder / "samples.csv", {"policy": policy, "prior": prior}, rows)
         texts, others = [*policy.texts, *prior.texts], prior.figures
         figures = {name: [*own, *others[name]] for name, own in policy.figures.items()}

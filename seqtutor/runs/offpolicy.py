@@ -15,7 +15,7 @@ from seqtutor.objectives.optimum import NORMAL, Estimate, mixed
 from seqtutor.priors.sampling import array_of, compared
 from seqtutor.priors.script import script_of
 from seqtutor.records import Record, read_record
-from seqtutor.records.offline import batch_of
+from seqtutor.records.offline import batch_of, without_failures
 from seqtutor.records.recorded import REFUSED, ROUGH, weighted
 from seqtutor.records.replay import Batch, reward_of
 from seqtutor.runs.drawing import Source, open_model, sequences_of
@@ -88,7 +88,7 @@ def _scored(source: Source, paths: list[str], column: str, text: str) -> tuple[R
             return record, batch_of(record, source.prior, scorer), values
         scorer.terms = [term for term in scorer.terms if term.counts]
         scorer.recorded.update(record.means())
-        batch = batch_of(record, source.prior, scorer)
+        record, batch = without_failures(record, batch_of(record, source.prior, scorer), scorer)
         return record, batch, array_of(reward_of(scorer.reward, batch).sum(-1))
 
 

@@ -28,7 +28,7 @@ def status_of(folder: Path) -> Lines:
     path = folder / "summary.json"
     summary = read_json(path) if path.is_file() and not process else None
     lines = [
-        ("doing", _doing(process, summary, done >= updates)),
+        ("doing", _doing(process, summary, done, updates)),
         ("update", f"{done:,} of {updates:,}" if updates < NO_LIMIT else f"{done:,}"),
         ("since", _since(folder / "config.toml")),
     ]
@@ -46,11 +46,13 @@ def status_of(folder: Path) -> Lines:
     return [(label, plain(text)) for label, text in lines]
 
 
-def _doing(process: int | None, summary: Mapping[str, object] | None, complete: bool) -> str:
+def _doing(process: int | None, summary: Mapping[str, object] | None, done: int, updates: int) -> str:
     if process:
-        return f"process {process} {'writes the final table' if complete else 'is tuning'}"
+        return f"process {process} {'writes the final table' if done >= updates else 'is tuning'}"
     if summary is None:
         return "stopped before its end; go on with --resume"
+    if (told := summary.get("updates", done)) != done:  # it was resumed, and stopped once more
+        return f"stopped before its end; go on with --resume; report.html is of update {told}"
     if summary.get("interrupted") is True:
         ended = "stopped early; go on with --resume"
     else:

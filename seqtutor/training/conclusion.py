@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -95,6 +96,7 @@ def _save_hits(tuner: Tuner, run: RunFolder) -> tuple[int, float]:
     texts = [*(row["text"] for row in run.ledger), *tuner.scorer.refused]
     with tuner.scorer.remembering(run.answers):
         found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
+    shutil.rmtree(run.folder / "hits", ignore_errors=True)  # of a table before a resume
     hits.write_hits(tuner.domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
     rewards = sorted((item.reward for item in found if math.isfinite(item.reward)), reverse=True)
     count = min(round(tuner.scorer.calls / tuner.config.best_of), len(rewards))

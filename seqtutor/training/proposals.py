@@ -64,7 +64,7 @@ def rewritten(scorer: Scorer, prior: Model, batch: Batch, share: float, rng: np.
         if (text := texts[i]) is not None:
             rows[i] = _ids(scorer.domain, scorer.domain.rewrite(text, rng)) or rows[i]
     spelt = padded(rows)
-    terms = torch.from_numpy(scorer.respelt(spelt, batch.terms.sum(1).cpu().numpy())).float()
+    terms = torch.from_numpy(scorer.respelt(spelt, batch.terms.sum(1).cpu().numpy()))
     tokens = torch.from_numpy(spelt).to(batch.tokens.device)
     return replace(
         batch,

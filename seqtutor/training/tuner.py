@@ -87,7 +87,7 @@ class Tuner:
         self.offline = open_record(self.domain, config, self.prior, self.scorer, self.before) if config.log else None
         self.versions = {term.name: version_of(self.domain, term, self.scorer.settings) for term in self.scorer.terms}
         self.script = script_of(self.domain)
-        self.watch = Watch(self.domain, self.scorer.outside)
+        self.watch = Watch(self.domain, self.scorer.outside, self.scorer.directions)
         off_policy = not self.objective.on_policy
         self.replay = Replay(
             self.settings.replay if off_policy else 0,
@@ -166,7 +166,7 @@ class Tuner:
         if self.offline:  # what nobody has scored has a score of its own
             scored = self.offline.reward.scored(scores.values, (tokens != PAD).cpu().numpy(), scores.valid)
         keep = torch.from_numpy(scored & ~(scores.repeated & once))
-        terms = torch.from_numpy(scores.values[:, : tokens.shape[1]]).float()
+        terms = torch.from_numpy(scores.values[:, : tokens.shape[1]])
         valid = torch.from_numpy(scores.valid)
         paid = torch.from_numpy(scores.paid).float()
         parts = (part.to(tokens.device) for part in (terms, valid, paid))

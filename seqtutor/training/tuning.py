@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from seqtutor.config import MADE_BY, OF_PRIOR, STAGES, TrainConfig, flat, to_toml
-from seqtutor.domain import Domain
+from seqtutor.domain import Domain, SequenceTerm
 from seqtutor.errors import UserError, differences
 from seqtutor.hardware import give_back
 from seqtutor.plugin.installed import released
@@ -55,6 +55,7 @@ STATE = {  # the form of what `checkpoint` writes as JSON
     "healthy_update": int,
     "went_back": bool,
     "best_evidence": (float, None),
+    "aim": str,
 }
 
 
@@ -108,6 +109,7 @@ def checkpoint(tuner: Tuner, run: RunFolder) -> None:
         "healthy_update": tuner.healthy_update,
         "went_back": tuner.went_back,
         "best_evidence": None if math.isinf(tuner.best_evidence) else tuner.best_evidence,
+        "aim": _aim(tuner),
     }
     run.sync()
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
@@ -143,7 +145,18 @@ def _take(tuner: Tuner, state: dict[str, Any]) -> None:
     tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
     evidence = state["best_evidence"]
     tuner.best_evidence = -math.inf if evidence is None else evidence
+    if evidence is not None and tuner.offline and state["aim"] != _aim(tuner):  # of another reward
+        low = tuner.offline.evidence(tuner.healthy, tuner.dial.temperature)[1]
+        tuner.best_evidence = -math.inf if math.isnan(low) else low
     tuner.scorer.restore(state["scorer"])
+
+
+def _aim(tuner: Tuner) -> str:
+    """What a policy is tuned towards, as text: the reward, and the distance from the prior that it may cost."""
+    reward, config = tuner.offline.reward if tuner.offline else tuner.scorer.reward, tuner.config
+    terms = [(term.name, term.weight, isinstance(term, SequenceTerm) and term.filter) for term in reward.terms]
+    scores = sorted((name, repr(table.transform), table.invalid) for name, table in reward.settings.items())
+    return repr((terms, scores, reward.geometric, reward.unseen, config.temperature, config.kl_budget))
 
 
 def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
@@ -153,6 +166,7 @@ def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
     """
     if isinstance(scorer := state.get("scorer"), dict):
         scorer.setdefault("refused", [])  # in a run from before filters saved calls
+    state.setdefault("aim", "")
     check_state(state, STATE)
     told = state["terms"]
     stored: dict[str, str] = told if isinstance(told, dict) else dict.fromkeys(told, "")
