@@ -47,6 +47,14 @@ def test_what_a_filter_refuses_earns_nothing_and_is_not_asked_of_what_is_dear():
     assert not scorer.failed
 
 
+def test_a_table_says_of_which_items_the_dear_term_speaks():
+    scorer, _ = dear_and_cheap()
+    said = {row["name"]: row["summary"] for row in scorer.described()}
+    assert said == {"dear": "; of items that pass the filters", "cheap": "", "sieve": ""}
+    alone = Scorer(DOMAIN, scorer.terms[:2], settings=scorer.settings)
+    assert {row["summary"] for row in alone.described()} == {""}
+
+
 def test_it_is_a_repeat_when_it_comes_again_and_is_still_not_asked():
     scorer, (dear, *_) = dear_and_cheap()
     score(scorer, "b", "ab")

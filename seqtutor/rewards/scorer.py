@@ -197,6 +197,14 @@ class Scorer:
                 values[..., k] = on_last_step(of_texts[:, k], real)
         return values
 
+    def described(self) -> list[dict[str, Any]]:
+        """As `Reward.described`; of what is asked about items that pass the filters alone, that is said."""
+        rows = self.reward.described()
+        for row in rows if any(term.filter for term in self.oracles) else ():
+            if row["name"].removeprefix("score.") in self.answers.dear:
+                row["summary"] += "; of items that pass the filters"
+        return rows
+
     def _steps(self, term: TokenTerm, tokens: Ids) -> Values:
         steps = np.asarray(term.values(tokens), np.float64)
         if steps.shape != tokens.shape:

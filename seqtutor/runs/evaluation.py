@@ -162,7 +162,7 @@ def comparison(
     if kept is not None:
         for row, own, other in zip(rows, policy.figures, prior.figures, strict=True):
             row |= {} if own.of_set else {"kept": _figure(own.with_items(other).weighted(kept.weights))}
-    described = scorer.reward.described()
+    described = scorer.described()
     cut = 1 + len(described)
     terms = [{**row, **about} for row, about in zip(rows[1:cut], described, strict=True)]
     return {"best_of_draws": count, "reward": rows[0], "terms": terms, "measures": rows[cut:]}
