@@ -14,6 +14,7 @@ from itertools import accumulate
 from math import lcm
 
 from seqtutor import UserError
+from seqtutor.errors import shortened
 from seqtutor_music.events import LETTERS
 from seqtutor_music.keys import FIFTHS, Key, fifth_of, mode_of
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound
@@ -36,6 +37,7 @@ TOKEN = re.compile(
     | (?P<broken><+|>+)
     | (?P<tie>-)
     | (?P<overlay>&)
+    | (?P<words>[h-wyH-WY]{(3,)})  # two may be decorations
     """,
     re.VERBOSE,
 )
@@ -174,6 +176,8 @@ class _Music:
                 self.tie = self.before
             elif token["overlay"]:
                 raise UserError("it has several voices; a melody has one")
+            elif token["words"]:
+                raise UserError(f"it has words where notes belong: '{shortened(text.strip())}'")
 
     def end_bar(self, sign: str) -> None:
         """Close the bar at hand where it has a note or rest; a double line or repeat sign closes the section too."""
@@ -262,8 +266,7 @@ def _metre(value: str) -> str:
     ('2/2', '6/8', 'free', '5/8')
     """
     value = NAMES.get(value.strip(), value.strip())
-    found = re.fullmatch(r"\(?(\d+(?: *\+ *\d+)*)\)?/(\d+)", value)
-    if found is None:
+    if (found := re.fullmatch(r"\(?(\d+(?: *\+ *\d+)*)\)?/(\d+)", value)) is None:
         return "free"
     beats = sum(map(int, found[1].split("+")))
     if not 0 < beats <= LARGEST or not 0 < int(found[2]) <= LARGEST:
@@ -336,8 +339,7 @@ def _factor(text: str) -> Fraction:
 
 
 def _ratio(text: str) -> Fraction:
-    found = re.fullmatch(r"(\d+)(?:/(\d+))?", text)
-    if found is None:
+    if (found := re.fullmatch(r"(\d+)(?:/(\d+))?", text)) is None:
         raise UserError(f"its unit of length is '{text[:20]}'; that is a ratio such as 1/8")
     return _bounded(int(found[1]), int(found[2] or 1))
 

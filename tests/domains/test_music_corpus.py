@@ -106,6 +106,7 @@ def test_keys(key, notes, expected):
         (tune("C", "C,,, C c c'''"), "its notes span more than C3..B5 can hold"),
         ("X:1\nL:1/4\nK:C\nC D E F|\n", "it states no metre"),
         ("X:1\nM:4/4\nL:1/4\nK:C\nV:1\nC D E F|\nV:2\nC D E F|\n", "it has several voices"),
+        ("X:1\nM:4/4\nL:1/4\nK:C\nthis is no tune|\n", "it has words where notes belong: 'this is no tune|'"),
         ("no music at all", "."),
     ],
 )
