@@ -37,7 +37,7 @@ TOKEN = re.compile(
     | (?P<broken><+|>+)
     | (?P<tie>-)
     | (?P<overlay>&)
-    | (?P<words>[h-wyH-WY]{(3,)})  # two may be decorations
+    | (?P<words>[h-wyH-WY]{{3,}})  # two may be decorations
     """,
     re.VERBOSE,
 )
