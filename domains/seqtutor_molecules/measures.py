@@ -55,7 +55,7 @@ PROPERTIES: Sequence[tuple[str, properties.Property, Better, str]] = (
     (
         "odd atoms",
         lambda text: properties.odd_atoms(text) > 0,
-        "near",
+        "lower",
         "molecules with an atom bonded as in at most one of ZINC250k",
     ),
     ("PAINS passed", filters.passes_pains, "higher", "free of assay interference patterns"),

@@ -17,7 +17,7 @@ from seqtutor_molecules.structures import neighbourhoods, ring_systems
 
 
 def main() -> None:
-    """Write `rings.txt` and `neighbourhoods.txt`, then `real.json`, which counts what is not in them."""
+    """Write `rings.txt` and `neighbourhoods.txt`, then `real.json`, which counts rare rings."""
     for file, parts in ((RINGS, ring_systems), (NEIGHBOURHOODS, neighbourhoods)):
         counts = Counter(part for smiles in corpus() for part in set(parts(smiles)))
         file.write_text("\n".join(part for part, n in counts.most_common() if n > 1) + "\n", encoding="ascii")

@@ -172,7 +172,7 @@ def test_what_nobody_asked_for_stands_beside_what_the_corpus_has_of_it(some):
     found = {name: m for name, m in figures(some).items() if m.better == "near"}
     assert list(found) == [
         "Fsp3", "charged", "with stereocentres", "TPSA", "H-bond donors", "H-bond acceptors",
-        "rotatable bonds", "amide bonds", "rare ring systems", "odd atoms",
+        "rotatable bonds", "amide bonds", "rare ring systems",
     ]  # fmt: skip
     assert set(found) == set(measures.real())
     assert not set(figures(some[:2])) & set(TERMS)  # a figure and a term of one name would share a row
