@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import numpy as np
-from rdkit.Chem import MolToRandomSmilesVect
+from rdkit.Chem import Kekulize, Mol, MolFromSmiles, MolToRandomSmilesVect, MolToSmiles
+from rdkit.Chem.rdChemReactions import ReactionFromSmarts
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Undecodable, UserError
@@ -16,6 +17,7 @@ from seqtutor_molecules.structures import canonical, molecule
 
 MUTANTS = 0.5  # share of molecules that are mutated only; the others are crossed
 MUTATION_RATE = 0.01  # of the crossed: mol_ga's own default
+REACTIONS = 10  # tried on a molecule; the same
 SPELLINGS = 8  # random SMILES tried before the canonical one is taken
 
 _KNOWN = frozenset(TOKENS)
@@ -49,18 +51,49 @@ def rewrite(text: str, rng: np.random.Generator) -> list[str]:
 
 def _offspring(text: str, texts: Sequence[str], chance: Random) -> str | None:
     """A child as canonical SMILES; None where there is none, or where it does not fit the model."""
-    from mol_ga.graph_ga.gen_candidates import mutate, reproduce  # here: it takes a second to import
+    from mol_ga.graph_ga.gen_candidates import reproduce  # here: it takes a second to import
 
     try:
         with undisturbed():
             if chance.random() < MUTANTS:
-                child = mutate(text, chance)
+                child = _mutated(text, chance)
             else:
                 child = reproduce(text, chance.choice(texts), MUTATION_RATE, chance)
         found = None if child is None else canonical(child)
     except (ValueError, RuntimeError, Undecodable):  # RDKit, in the midst of an operator; then: no one molecule
         return None
     return found if found is not None and _fits(found) else None
+
+
+def _mutated(text: str, chance: Random) -> str | None:
+    """A product of a random reaction; as `mutate` of mol_ga in law, which checks all products and then takes one."""
+    from mol_ga.graph_ga.crossover import mol_ok, ring_OK
+
+    parent = MolFromSmiles(text)
+    Kekulize(parent, clearAromaticFlags=True)
+    for _ in range(REACTIONS):
+        products = [product for product, *_ in ReactionFromSmarts(_reaction(parent, chance)).RunReactants((parent,))]
+        chance.shuffle(products)
+        if found := next((product for product in products if mol_ok(product, chance) and ring_OK(product)), None):
+            return str(MolToSmiles(found))
+    return None
+
+
+def _reaction(parent: Mol, chance: Random) -> str:
+    """One of mol_ga's seven kinds of reaction, as SMARTS."""
+    from mol_ga.graph_ga import mutate
+
+    makers: Sequence[tuple[float, Callable[[], str]]] = (
+        (0.15, lambda: mutate.insert_atom(chance)),
+        (0.14, lambda: mutate.change_bond_order(chance)),
+        (0.14, mutate.delete_cyclic_bond),
+        (0.14, lambda: mutate.add_ring(chance)),
+        (0.14, lambda: mutate.delete_atom(chance)),
+        (0.14, lambda: mutate.change_atom(parent, chance)),
+        (0.15, lambda: mutate.append_atom(chance)),
+    )
+    weights, reactions = zip(*makers, strict=True)
+    return str(chance.choices(reactions, weights)[0]())
 
 
 def _fits(smiles: str) -> bool:

@@ -193,9 +193,17 @@ def exact_kl(log_policy: Tensor, log_prior: Tensor) -> Tensor:
 
 @torch.no_grad()
 def logp_of(model: Model, tokens: Tensor) -> Tensor:
-    """Log-probability (N, T), nats, of every token of `tokens` (N, T), however many, under `model`; 0 after the end."""
-    parts = [model(some).gather(-1, some[..., None])[..., 0] for some in torch.split(tokens, CHUNK)]
-    return torch.cat(parts) * sequence_mask(tokens)
+    """Log-probability (N, T), nats, of every token of `tokens` (N, T), however many, under `model`; 0 after the end.
+
+    Sequences of like length are read together, so that little padding is.
+    """
+    lengths, parts = sequence_mask(tokens).sum(-1), []
+    order = lengths.argsort(stable=True)
+    for rows in torch.split(order, READ):
+        some = tokens[rows, : max([1, *lengths[rows].tolist()])]
+        taken = model(some).gather(-1, some[..., None])[..., 0]
+        parts.append(torch.nn.functional.pad(taken, (0, tokens.shape[1] - some.shape[1])))
+    return torch.cat(parts)[order.argsort()] * sequence_mask(tokens)
 
 
 @torch.no_grad()

@@ -136,7 +136,8 @@ class Tuner:
         """Let the policy write, vary the best that is stored, and ask what all of it is worth."""
         size, length = self.config.rollouts, self.domain.max_length
         most, tried = round(getattr(self.settings, "vary", 0.0) * size), getattr(self.settings, "screen", 1)
-        varied = variations(self.scorer, self.prior, self.replay, most, self.rng(2), tried, self.dial.temperature)
+        with self.narrow:
+            varied = variations(self.scorer, self.prior, self.replay, most, self.rng(2), tried, self.dial.temperature)
         rollout = sample(self.policy, self.prior, size - len(varied), length, self.generator, self.script, self.narrow)
         self.sampler.load_state_dict(self.policy.state_dict())
         parts = [part.cpu().numpy() for part in (rollout.tokens, varied)]
@@ -226,8 +227,7 @@ class Tuner:
     def reference(self, values: Tensor, tokens: Tensor) -> Tensor:
         """The values (B, T, V) that the objective compares with, without gradient."""
         models = {"average": self.target, "sampler": self.sampler}
-        model = models.get(self.objective.reference)
-        if model is None:
+        if (model := models.get(self.objective.reference)) is None:
             return values.detach()
         with self.narrow:
             return within(model.action_values(tokens), barring(self.script, tokens))

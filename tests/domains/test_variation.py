@@ -1,12 +1,14 @@
 """Optional hooks of the shipped domains: variations, other spellings, families."""
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import rdBase
+from scipy.stats import chi2_contingency
 
 from seqtutor import Domain, Undecodable, load
 from seqtutor_molecules import variation as molecules_variation
@@ -97,24 +99,39 @@ def test_an_operator_that_fails_gives_no_child(monkeypatch, error):
     def fail(*args):
         raise error
 
-    monkeypatch.setattr("mol_ga.graph_ga.gen_candidates.mutate", fail)
+    monkeypatch.setattr(molecules_variation, "_mutated", fail)
     monkeypatch.setattr("mol_ga.graph_ga.gen_candidates.reproduce", fail)
     assert MOLECULES.vary(list(SMILES), rng(0)) == []
 
 
 def test_half_are_mutated_only_and_the_others_crossed(monkeypatch):
     made = []
-    monkeypatch.setattr("mol_ga.graph_ga.gen_candidates.mutate", lambda *args: made.append("mutated"))
+    monkeypatch.setattr(molecules_variation, "_mutated", lambda *args: made.append("mutated"))
     monkeypatch.setattr("mol_ga.graph_ga.gen_candidates.reproduce", lambda *args: made.append("crossed"))
     assert MOLECULES.vary(["CO", "CN"] * 200, rng(0)) == []
     assert len(made) == 400
     assert made.count("mutated") == pytest.approx(200, abs=40)
 
 
+def test_a_mutation_is_mol_gas_in_law():
+    """Of the products that both make often enough to be counted, each comes about as often."""
+    from mol_ga.graph_ga.gen_candidates import mutate
+
+    made = []
+    with rdBase.BlockLogs():
+        for make in (molecules_variation._mutated, mutate):
+            chance = random.Random(7)
+            made.append(Counter(make("CC(N)=O", chance) for _ in range(3000)))
+    ours, theirs = made
+    both = [(ours[child], theirs[child]) for child in ours | theirs if ours[child] + theirs[child] >= 20]
+    assert len(both) > 15
+    assert chi2_contingency(np.array(both).T).pvalue > 0.001
+
+
 def test_a_child_that_the_model_could_not_write_is_left_out(monkeypatch):
     children = iter(["C[Si](C)C", "C" * MAX_LENGTH, "C" * (MAX_LENGTH - 1), "C1CC", "CC.C", None])
     monkeypatch.setattr(molecules_variation, "MUTANTS", 1.0)
-    monkeypatch.setattr("mol_ga.graph_ga.gen_candidates.mutate", lambda text, chance: next(children))
+    monkeypatch.setattr(molecules_variation, "_mutated", lambda text, chance: next(children))
     assert MOLECULES.vary(["CO"] * 6, rng(0)) == ["C" * (MAX_LENGTH - 1)]
 
 
