@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,11 +30,22 @@ def all_words(length: int) -> list[str]:
 def scorer_that_knows(texts, **more):
     """The scorer of a run that has been told what those texts are worth."""
     scorer = tuner_of(domain=WORDS, **more).scorer
+    scorer.score(spelt(texts), np.zeros(len(texts), bool))
+    return scorer
+
+
+def ordered(scorer, texts, log_prior=0.0, c=1.0, seed=0):
+    """The texts by what they promise."""
+    log_prior = np.broadcast_to(log_prior, len(texts))
+    return promising(scorer, texts, spelt(texts), log_prior, c, np.random.default_rng(seed))
+
+
+def spelt(texts):
+    """Their tokens."""
     tokens = np.zeros((len(texts), WORDS.max_length), np.int64)
     for row, text in zip(tokens, texts, strict=True):
         row[: len(text) + 1] = [*WORDS.vocabulary.encode(list(text)), 2]
-    scorer.score(tokens, np.zeros(len(texts), bool))
-    return scorer
+    return tokens
 
 
 def grams(text: str, most: int = 4) -> Counter[str]:
@@ -66,24 +78,24 @@ def test_what_promises_most_comes_first():
     rng = np.random.default_rng(0)
     rng.shuffle(texts)
     known, new = texts[: len(texts) // 2], texts[len(texts) // 2 :]
-    scorer = scorer_that_knows(known)
-    order = promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(1))
+    scorer = scorer_that_knows(known, weights={"rises": 0.0})
+    order = ordered(scorer, new, seed=1)
     assert sorted(order) == sorted(new)
     variety = [len(set(text)) for text in order]
     third = len(order) // 3
     assert np.mean(variety[:third]) > np.mean(variety[-third:]) + 0.5
-    assert order == promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(1))
+    assert order == ordered(scorer, new, seed=1)
 
 
 def test_what_the_prior_would_not_write_must_earn_the_more():
     """At temperature c a reward of 1 is worth 1 / c nats of log p."""
     texts = all_words(6)
     scorer, new = scorer_that_knows(texts[::2]), texts[1::2]
-    plain = promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(0))
+    plain = ordered(scorer, new)
     first = plain[0]
     log_prior = np.array([-50.0 if text == first else 0.0 for text in new])
-    assert promising(scorer, new, log_prior, 1.0, np.random.default_rng(0)) == [*plain[1:], first]
-    assert promising(scorer, new, log_prior, 1e-9, np.random.default_rng(0)) == plain
+    assert ordered(scorer, new, log_prior, 1.0) == [*plain[1:], first]
+    assert ordered(scorer, new, log_prior, 1e-9) == plain
 
 
 def test_of_much_that_is_scored_the_best_and_some_others_are_learnt_from(monkeypatch):
@@ -93,7 +105,7 @@ def test_of_much_that_is_scored_the_best_and_some_others_are_learnt_from(monkeyp
     monkeypatch.setattr("seqtutor.training.screening.OTHERS", 20)
     plain = screening.foreseen
     monkeypatch.setattr(screening, "foreseen", lambda *args: learnt.append(args[1]) or plain(*args))
-    orders = [promising(scorer, texts[1::2], np.zeros(len(texts[1::2])), 1.0, np.random.default_rng(3)) for _ in "ab"]
+    orders = [ordered(scorer, texts[1::2], seed=3) for _ in "ab"]
     assert orders[0] == orders[1]
     worth = np.sort(scored(scorer)[1])[::-1]
     assert len(learnt[0]) == 50 < len(worth)
@@ -108,9 +120,18 @@ def test_an_empty_text_has_nothing_in_common_with_any():
 def test_little_that_is_scored_foresees_nothing():
     texts = all_words(5)
     scorer = scorer_that_knows(texts[: LEAST - 1])
-    assert (
-        promising(scorer, texts[LEAST:], np.zeros(len(texts) - LEAST), 1.0, np.random.default_rng(0)) == texts[LEAST:]
-    )
+    assert ordered(scorer, texts[LEAST:]) == texts[LEAST:]
+
+
+def test_what_is_paid_token_by_token_counts_exactly():
+    """`rises` pays a unit for each letter that follows the one before in the alphabet."""
+    texts = all_words(6)
+    scorer, new = scorer_that_knows(texts[::2], weights={"rises": 50.0, "variety": 1.0}), texts[1::2]
+    rises = np.array([sum(a + b in ("ab", "bc") for a, b in itertools.pairwise(text)) for text in new])
+    np.testing.assert_allclose(screening.by_tokens(scorer, spelt(new)), 50.0 * rises)
+    order = ordered(scorer, new)
+    assert [rises[new.index(text)] for text in order] == sorted(rises, reverse=True)
+    assert not screening.by_tokens(replace(scorer, geometric=True), spelt(new)).any()
 
 
 def test_only_terms_that_are_asked_are_foreseen():
@@ -135,7 +156,7 @@ def test_a_full_family_promises_nothing():
     scorer = scorer_that_knows(texts[::2], family_size=10, family_least=-10.0)
     scorer.payment.members = Counter(a=10)
     new = [text for text in texts[1::2] if text[0] in "ab"]
-    order = promising(scorer, new, np.zeros(len(new)), 1.0, np.random.default_rng(0))
+    order = ordered(scorer, new)
     assert [text[0] for text in order] == sorted((text[0] for text in order), reverse=True)
 
 
@@ -144,7 +165,7 @@ def test_what_costs_promises_no_more_in_a_full_family():
     for more in ({}, {"family_size": 10, "family_least": -10.0}):
         scorer = scorer_that_knows(texts[::2], weights={"rises": 0.0, "variety": -0.5}, **more)
         assert not more or scorer.payment.left(WORDS, "abc") == 0.0
-        orders.append(promising(scorer, texts[1::2], np.zeros(len(texts[1::2])), 1.0, np.random.default_rng(0)))
+        orders.append(ordered(scorer, texts[1::2]))
     assert orders[0] == orders[1] != texts[1::2]
 
 

@@ -47,7 +47,7 @@ def variations(
     texts = list(spelt)
     if tried > 1 and texts:
         tokens = torch.from_numpy(padded(list(spelt.values()))).to(prior.device)
-        texts = promising(scorer, texts, array_of(logp_of(prior, tokens).sum(-1)), c, rng)
+        texts = promising(scorer, texts, tokens.cpu().numpy(), array_of(logp_of(prior, tokens).sum(-1)), c, rng)
     wanted = [spelt[text] for text in texts[:count]]
     return torch.from_numpy(padded(wanted)) if wanted else torch.zeros(0, 1, dtype=torch.int64)
 

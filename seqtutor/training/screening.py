@@ -11,22 +11,27 @@ from dataclasses import replace
 
 import numpy as np
 
-from seqtutor.arrays import Values
+from seqtutor.arrays import Ids, Values
+from seqtutor.domain import TokenTerm
 from seqtutor.inference.spectrum import alike, spectra
 from seqtutor.rewards.scorer import Scorer
+from seqtutor.vocabulary import PAD
 
 NOISE = 0.02  # variance, of 1, that a text does not tell
 BEST, OTHERS = 500, 500  # scored items that are learnt from: the work is the cube of their number
 LEAST = 100  # scored items below which nothing is foreseen
 
 
-def promising(scorer: Scorer, texts: Sequence[str], log_prior: Values, c: float, rng: np.random.Generator) -> list[str]:
+def promising(
+    scorer: Scorer, texts: Sequence[str], tokens: Ids, log_prior: Values, c: float, rng: np.random.Generator
+) -> list[str]:
     """`texts` that nobody has scored, the most promising first; as they are while little is scored.
 
-    A text promises what the optimum weighs it by: R/c + log p, with the R that is foreseen of the terms that are asked,
-    times the share that a new member of its family is paid. So what the prior would never write must earn the more.
+    A text promises what the optimum weighs it by: R/c + log p, with the R that is foreseen of the terms that are asked
+    and what the others pay its tokens, times the share that a new member of its family is paid. So what the prior would
+    never write must earn the more.
 
-    `log_prior`: log p of each text (N,), nats.
+    `tokens`: (N, T). `log_prior`: log p of each text (N,), nats.
     """
     known, worth = scored(scorer)
     if len(known) < LEAST:
@@ -34,7 +39,7 @@ def promising(scorer: Scorer, texts: Sequence[str], log_prior: Values, c: float,
     order = np.argsort(-worth, kind="stable")
     chosen = np.concatenate([order[:BEST], rng.permutation(order[BEST:])[:OTHERS]])
     rows = spectra(scorer.domain, [known[i] for i in chosen])
-    reward = foreseen(rows, worth[chosen], spectra(scorer.domain, texts))
+    reward = foreseen(rows, worth[chosen], spectra(scorer.domain, texts)) + by_tokens(scorer, tokens)
     for i in np.flatnonzero(reward > 0).tolist():  # what costs, costs in any family
         reward[i] *= scorer.payment.left(scorer.domain, texts[i])
     return [texts[i] for i in np.argsort(-(reward / c + log_prior), kind="stable")]
@@ -48,6 +53,16 @@ def scored(scorer: Scorer) -> tuple[list[str], Values]:
     reward, real = replace(scorer.reward, terms=terms), np.ones((len(texts), 1), bool)
     found = np.flatnonzero(reward.scored(values, real, real[:, 0]))
     return [texts[i] for i in found], reward(values, real, real[:, 0])[found, 0]
+
+
+def by_tokens(scorer: Scorer, tokens: Ids) -> Values:
+    """What the token-level terms pay sequences (N, T), exactly and for nothing: (N,); 0 in a geometric mean."""
+    if scorer.geometric:  # what a factor of it adds depends on the others
+        return np.zeros(len(tokens))
+    own = [k for k, term in enumerate(scorer.terms) if isinstance(term, TokenTerm)]
+    values = scorer.respelt(tokens, np.zeros((len(tokens), len(scorer.terms))))[..., own]
+    reward = replace(scorer.reward, terms=[scorer.terms[k] for k in own])
+    return np.asarray(reward(values, tokens != PAD, np.ones(len(tokens), bool)).sum(-1))
 
 
 def foreseen(rows: Values, worth: Values, others: Values) -> Values:
