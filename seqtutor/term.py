@@ -23,6 +23,7 @@ class TokenTerm:
     source: str
     values: Callable[[Ids], Values]
     of_figures: bool = False  # it is made of the domain's figures: `infer` and a taste see those, and not it
+    of_corpus: bool = False  # it compares with the domain's corpus: items of that are not judged by it
 
     @property
     def counts(self) -> bool:
@@ -49,6 +50,7 @@ class SequenceTerm:
     costly: bool = False
     filter: bool = False  # its score, 0 to 1, multiplies the reward instead of adding to it
     of_figures: bool = False  # as of a TokenTerm; it is added to a geometric mean of the others
+    of_corpus: bool = False  # as of a TokenTerm
 
     @property
     def counts(self) -> bool:

@@ -65,7 +65,7 @@ class Options:
         if self.scaffold:
             from seqtutor_molecules.decoration import template
 
-            template(self.scaffold)
+            template(self.scaffold, _vocabulary(self.more_tokens).own)
 
 
 @cache
@@ -141,7 +141,7 @@ class MoleculesDomain(Domain):
         """The scaffold of the options with its places; see `decoration`."""
         from seqtutor_molecules.decoration import template
 
-        return template(self.options.scaffold) if self.options.scaffold else None
+        return template(self.options.scaffold, self.vocabulary.own) if self.options.scaffold else None
 
     def terms(self) -> list[SequenceTerm]:
         """The reward terms, weighted by the preset."""

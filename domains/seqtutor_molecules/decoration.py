@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Template, UserError
 from seqtutor.errors import shortened
-from seqtutor_molecules.smiles import ATOMS, MAX_LENGTH, TOKENS, tokenise
+from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, is_atom, tokenise
 from seqtutor_molecules.structures import LONGEST
 
 PLACE = "*"
 RING = re.compile(r"\d|%\d\d")
 
 
-def template(scaffold: str) -> Template:
+def template(scaffold: str, known: Sequence[str] = TOKENS) -> Template:
     """The template of a scaffold whose attachment points are dummy atoms, such as c1ccc([*:1])cc1.
 
     The scaffold is spelt so that a molecule may go on growing at its end, where it has a spelling with a place there.
     Every place gets a substituent, by the bond that the scaffold has there, and nothing else of the scaffold does: what
-    grows begins with an atom, and closes no ring of the scaffold.
+    grows begins with an atom, and closes no ring of the scaffold. `known`: the tokens of the vocabulary.
 
     >>> template("c1ccc([*:1])cc1").tokens
     ('c', '1', 'c', 'c', 'c', 'c', 'c', '1', None)
@@ -30,7 +31,7 @@ def template(scaffold: str) -> Template:
     """
     tokens = _spelt(_scaffold(scaffold))
     for token in tokens:
-        if token != PLACE and token not in TOKENS:
+        if token != PLACE and token not in known:
             raise UserError(
                 f"the scaffold {shortened(scaffold)} has '{shortened(token)}', which is no token that the model knows"
             )
@@ -40,7 +41,8 @@ def template(scaffold: str) -> Template:
             barred.append(frozenset(here))
         elif RING.fullmatch(token):
             here ^= {token}
-    return Template(tuple(None if token == PLACE else token for token in tokens), "(", ")", ATOMS, tuple(barred))
+    spelt = tuple(None if token == PLACE else token for token in tokens)
+    return Template(spelt, "(", ")", frozenset(filter(is_atom, known)), tuple(barred))
 
 
 def _scaffold(scaffold: str) -> Chem.Mol:

@@ -12,7 +12,7 @@ from rdkit.Chem.Draw.rdMolDraw2D import MolDraw2DSVG, PrepareMolForDrawing
 from rdkit.rdBase import BlockLogs
 
 from seqtutor_molecules import properties
-from seqtutor_molecules.smiles import ATOMS, tokenise
+from seqtutor_molecules.smiles import is_atom, tokenise
 from seqtutor_molecules.structures import molecule
 
 WIDTH, HEIGHT = 260, 200
@@ -66,7 +66,7 @@ def _by_atom(smiles: str, values: Sequence[T]) -> list[list[T]]:
     """What belongs to the tokens of a SMILES, atom by atom in their order."""
     groups: list[list[T]] = []
     for token, value in zip(tokenise(smiles), values, strict=True):
-        if token in ATOMS or not groups:
+        if is_atom(token) or not groups:
             groups.append([])
         groups[-1].append(value)
     return groups

@@ -24,11 +24,13 @@ from seqtutor_molecules.structures import LONGEST, canonical, check_length
 
 SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv", ".sdf")
 EXTENSION = re.compile(r"^\|[^|]*\|\s*")  # of CXSMILES, which stands where a name does; RDKit's SMILES alone is read
+EXTENDED = re.compile(r"\s+\|[^|]*\|$")  # the same in one cell with the SMILES
+SEPARATOR = re.compile(r"\Asep=.\r?\n", re.IGNORECASE)  # the first line of some spreadsheets' CSV
 DELIMITERS = (",", ";", "\t", "|", " ")  # " ": words, whatever lies between them
 UNPACKED = 500_000_000  # bytes of a packed file
 DENSEST, SMALL = 100, 10_000_000  # times its own size that a packed file may have unpacked; so many bytes in any case
 LOOKED_AT = 50  # rows by which the column of SMILES is found where no header names it
-OF_SMILES = re.compile(r"(\w+[_ ])?smiles", re.IGNORECASE)  # a header that leaves no doubt
+OF_SMILES = re.compile(r"(\w+[_ ]?)?smiles", re.IGNORECASE)  # a header that leaves no doubt: CanonicalSMILES, too
 HEADER = re.compile(r"[A-Za-z][A-Za-z_ \-]{2,40}")  # one that is known by no word of its own
 NAMES = {"id", "name", "title", "identifier", "compound", "molecule", "nsc", "cas", "code"}  # words of a header
 Row = tuple[str, str, str, str]  # where it stands, SMILES, problem, name
@@ -167,11 +169,11 @@ def _rows(name: str, text: str, *, listed: bool) -> Iterator[Row]:
 
     `listed`: a .smi, whose first word is taken where no column stands out.
     """
-    text = below_comments(text)
+    text = SEPARATOR.sub("\n", below_comments(text))
     table = _layout(name, text, listed)
     rows = _split(name, text, table.delimiter, listed=listed, whole=True)
     for number, row in islice(rows, 1 if table.header else 0, None):
-        cell = row[table.column].strip() if table.column < len(row) else ""
+        cell = EXTENDED.sub("", row[table.column].strip()) if table.column < len(row) else ""
         where = f"{name}:{number}" if listed and not table.column else f"{name}:{number}, {table.label}"
         called = row[table.named].strip() if 0 <= table.named < len(row) else ""
         if table.delimiter == " " and not table.header and table.named > table.column:
@@ -182,7 +184,7 @@ def _rows(name: str, text: str, *, listed: bool) -> Iterator[Row]:
 
 def _layout(name: str, text: str, listed: bool) -> Table:
     """The delimiter and column by a header that names SMILES, else those under which most of the first rows parse."""
-    best, most, headed = Table(DELIMITERS[0], 0), 0, None
+    best, most, richest, headed = Table(DELIMITERS[0], 0), 0, (0, 0, 0), None
     order = tuple(reversed(DELIMITERS)) if listed else DELIMITERS
     if listed and "\t" in text.lstrip("\r\n").partition("\n")[0]:  # names may have spaces
         order = ("\t", *order)
@@ -197,8 +199,8 @@ def _layout(name: str, text: str, listed: bool) -> Table:
                     return named
                 headed = headed or named  # it names a column of which hardly a row parses: another may, or none
         for place in range(max(map(len, rows), default=0)):
-            if (parsing := _parsing(rows, place)) > most:
-                best, most = Table(delimiter, place), parsing
+            if (rich := _richness(rows, place)) > richest:
+                best, most, richest = Table(delimiter, place), rich[0], rich
     if headed and not most:
         return headed
     if not most and not listed:
@@ -210,13 +212,21 @@ def _layout(name: str, text: str, listed: bool) -> Table:
     first = rows[0][best.column].strip() if best.column < len(rows[0]) else ""
     if 1 < most == len(rows) - 1 and HEADER.fullmatch(first) and not first.isupper() and not _parses(first):
         return Table(best.delimiter, best.column, first, _named(rows[0], best.column))
-    beside = 1 - best.column if listed and best.column < 2 else -1  # SMILES and a name, or a name and SMILES
+    others = [row[1 - best.column] for row in rows if best.column < 2 == len(row)]
+    called = listed or (len(others) == len(rows) and not all(map(_is_number, others)))
+    beside = 1 - best.column if called and best.column < 2 else -1  # SMILES and a name, or a name and SMILES
     return Table(best.delimiter, best.column, named=beside)
 
 
 def _parsing(rows: Sequence[Sequence[str]], place: int) -> int:
     """In how many of the rows that cell parses."""
     return sum(place < len(row) and _parses(row[place].strip()) for row in rows)
+
+
+def _richness(rows: Sequence[Sequence[str]], place: int) -> tuple[int, int, int]:
+    """The same, how many of these cells differ, and their characters: a column of flags parses as well as molecules."""
+    cells = [cell for row in rows if place < len(row) and _parses(cell := row[place].strip())]
+    return len(cells), len(set(cells)), sum(map(len, cells))
 
 
 def _named(heads: Sequence[str], column: int) -> int:
@@ -227,10 +237,16 @@ def _named(heads: Sequence[str], column: int) -> int:
 
 def _names_smiles(header: str) -> bool:
     """Whether a cell has the word, and is one cell by every delimiter but a space."""
-    return "smiles" in re.findall("[a-z]+", header.lower()) and not any(map(header.count, DELIMITERS[:-1]))
+    known = "smiles" in re.findall("[a-z]+", header.lower()) or OF_SMILES.fullmatch(header.strip()) is not None
+    return known and not any(map(header.count, DELIMITERS[:-1]))
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"\s*[+-]?[\d.,]+([eE][+-]?\d+)?\s*", cell) is not None
 
 
 def _parses(cell: str) -> bool:
+    cell = EXTENDED.sub("", cell)
     if not 0 < len(cell) <= LONGEST or any(map(str.isspace, cell)):  # RDKit would take what follows for a name
         return False
     with BlockLogs():

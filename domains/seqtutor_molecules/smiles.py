@@ -15,7 +15,7 @@ _ZINC250K = (
     r"[n-] [nH+] [nH] [o+] [s+] \ c n o s"
 )
 TOKENS = tuple(_ZINC250K.split())
-ATOMS = frozenset(token for token in TOKENS if re.fullmatch(r"\[.*\]|[A-Za-z]+", token))
+_ATOM = re.compile(r"\[.*\]|[A-Za-z]+|\*")
 
 # The longest of ZINC250k has 72 tokens and the EOS, so that 100 covers all of it; 99.9 % have at most 64.
 MAX_LENGTH = 100
@@ -34,6 +34,15 @@ def tokenise(smiles: str) -> list[str]:
         place = _first_gap(smiles)
         raise UserError(f"no SMILES token starts with {smiles[place]!r} (character {place + 1} of {_shown(smiles)})")
     return tokens
+
+
+def is_atom(token: str) -> bool:
+    """Whether a token is an atom.
+
+    >>> [token for token in tokenise("C[Si](C)=O") if is_atom(token)]
+    ['C', '[Si]', 'C', 'O']
+    """
+    return _ATOM.fullmatch(token) is not None
 
 
 def _first_gap(smiles: str) -> int:

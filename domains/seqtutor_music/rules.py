@@ -104,7 +104,8 @@ def terms(preset: str, progression: Sequence[Chord] = (), key: Key = HOME, metre
         weight = rule.weight if key.tonics == BOTH else OFF_MAJOR.get(name, rule.weight)
         if of_figures := rule is LIKENESS:
             weight *= likeness.kept(metre, key.tonics).is_file()
-        rules.append(TokenTerm(name, weight, rule.summary, rule.source, rule.of(metre, key.tonics), of_figures))
+        values, of_corpus = rule.of(metre, key.tonics), rule.values is corpus.quoting
+        rules.append(TokenTerm(name, weight, rule.summary, rule.source, values, of_figures, of_corpus))
     if progression:
         fits = chord_tones(progression, key.shift, metre)
         rules.append(TokenTerm("chord_tones", 2.0, CHORDS, "", as_heard(fits) if metre.triplets else fits))

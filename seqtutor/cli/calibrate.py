@@ -78,12 +78,16 @@ def calibrate(config: str, **given: Any) -> None:
     texts = calibration.real_items(domain, args.count, args.seed)
     with ExitStack() as stack:
         run = stack.enter_context(closing(new_scorer(domain, settings)))
-        scorer = stack.enter_context(closing(run.aside(run.terms)))  # a run's budget of calls is no limit here
+        # A run's budget of calls is no limit here, and real items are not judged by how they stand in their own corpus.
+        fair = [term for term in run.terms if not term.of_corpus]
+        judge, scorer = (stack.enter_context(closing(run.aside(terms))) for terms in (fair, run.terms))
         report = stack.enter_context(progress("calibrating"))
-        found = list(calibration.calibrated(scorer, texts, report))
-        totals = scorer.of_texts(texts, tokens_of(scorer, texts)).totals
+        found = list(calibration.calibrated(judge, texts, report))
+        totals = judge.of_texts(texts, tokens_of(judge, texts)).totals
         of_prior = _drawn(scorer, settings, args) if args.draws else None
     _show(found, totals, settings)
+    if aside := ", ".join(term.name for term in run.terms if term.of_corpus):
+        say(f"left out: {aside}, which compares with the corpus itself")
     if of_prior:
         kept = _show_optimum(of_prior, settings.temperature, args.hold)
         if kept and (file := args.output):

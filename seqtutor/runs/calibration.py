@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BARS = "▁▂▃▄▅▆▇█"
 BINS = 10
 ALL = "all"  # the figures that have a reference
+TINY = 1e-12  # a value below it is rounding
 NEVER, ALWAYS = 0.05, 0.95  # scores up to and from which an item is satisfied not at all, or wholly
 
 
@@ -42,8 +43,9 @@ class Calibrated:
 
     @property
     def known(self) -> Values:
-        """The values that could be computed."""
-        return self.raw[np.isfinite(self.raw)]
+        """The values that could be computed, to nine digits of the largest: what they differ by beyond is rounding."""
+        values = self.raw[np.isfinite(self.raw)]
+        return np.round(values, 9 - math.ceil(math.log10(max(float(np.abs(values).max(initial=0.0)), TINY)))) + 0.0
 
     @property
     def failed(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqtutor.arrays import Values
-from seqtutor.domain import Measure, SequenceTerm
+from seqtutor.domain import Measure, RewardTerm, SequenceTerm
 from seqtutor.errors import UserError
 from seqtutor.rewards import keeping
 from seqtutor.rewards.reward import Scores
@@ -34,7 +35,8 @@ def distributions(prior: Evaluation, policy: Evaluation, scorer: Scorer, seed: i
     except UserError:  # the domain has no corpus
         texts = []
     found = []
-    before, after, real = (_terms(scorer, scores) for scores in (prior.scores, policy.scores, _worth(scorer, texts)))
+    before, after = (_terms(scorer.terms, scores) for scores in (prior.scores, policy.scores))
+    real = _terms([term for term in scorer.terms if not term.of_corpus], _worth(scorer, texts))
     for name, values in before.items():
         bins = binned({"prior": values, "policy": after[name], "real": real.get(name, np.zeros(0))})
         found.append({"kind": "term", "name": name, **bins})
@@ -96,23 +98,29 @@ def _items(measure: Measure) -> Values:
     return np.where(there, measure.values / np.where(there, measure.weights, 1.0), np.nan)
 
 
-def _terms(scorer: Scorer, scores: Scores | None) -> dict[str, Values]:
-    """The reward and what each term that counts said of each item; of what is no item, nothing."""
+def _terms(terms: Sequence[RewardTerm], scores: Scores | None) -> dict[str, Values]:
+    """The reward and what each of `terms` that counts said of each item; of what is no item, nothing."""
     if scores is None:
         return {}
-    named = {term.name for term in scorer.terms if term.counts}
+    named = {term.name for term in terms if term.counts}
     said = {name: values for name, values in scores.terms.items() if name in named}
     whole = {"reward": scores.totals} if set(said) == named else {}
     return {name: np.where(scores.valid, values, np.nan) for name, values in {**whole, **said}.items()}
 
 
 def _worth(scorer: Scorer, texts: list[str]) -> Scores | None:
-    """What the domain's own terms say of real items; nobody else's oracle is asked, and no dear one."""
+    """What the domain's own terms say of real items, but for those that compare with the corpus in which these stand.
+
+    Nobody else's oracle is asked, and no dear one.
+    """
     others = {*scorer.outside, *scorer.recorded}
     own = [
         term
         for term in scorer.terms
-        if term.counts and term.name not in others and not (isinstance(term, SequenceTerm) and term.costly)
+        if term.counts
+        and term.name not in others
+        and not (isinstance(term, SequenceTerm) and term.costly)
+        and not term.of_corpus
     ]
     if not texts or not own:
         return None

@@ -191,11 +191,18 @@ def test_a_quote_in_a_name_of_a_list_is_a_letter(tmp_path, name, text):
 
 
 def test_a_filter_is_not_judged_by_a_few_that_pass():
-    from seqtutor.rewards.reward import Reward
+    from seqtutor.rewards.reward import Reward, Scores
 
-    reward = Reward([SequenceTerm("x", 1.0, "", "", lambda texts: np.ones(len(texts)), filter=True)])
-    failed = np.zeros(128)
-    reward.check_filters(np.array([0.0] * 127 + [-0.1]), np.array([0.0] * 127 + [1.0]), 10)
-    reward.check_filters(np.array([-1.0] * 60 + [0.0] * 68), np.ones(128), 10)
+    pay = SequenceTerm("pay", 1.0, "", "", lambda texts: np.ones(len(texts)))
+    reward = Reward([pay, SequenceTerm("x", 0.0, "", "", lambda texts: np.ones(len(texts)), filter=True)])
+
+    def check(paid, passed):
+        values, real = np.stack([paid, passed], -1)[:, None], np.ones((128, 1), bool)
+        flags = np.ones(128, bool), np.zeros(128, bool)
+        reward.check(Scores(["CCO"] * 128, values, reward(values, real, real[:, 0]), *flags, np.ones(128), {}))
+
+    first = np.arange(128) < 64
+    check(np.array([0.0] * 127 + [-0.1]), np.array([0.0] * 127 + [1.0]))
+    check(np.array([-1.0] * 60 + [0.0] * 68), np.ones(128))
     with pytest.raises(UserError, match="each of the first 64 items"):
-        reward.check_filters(np.where(np.arange(128) < 64, -1.0, 0.0), failed + (np.arange(128) < 64), 10)
+        check(np.where(first, -1.0, 0.0), first.astype(float))
