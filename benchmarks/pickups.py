@@ -15,12 +15,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from seqtutor import UserError
-from seqtutor_music.abc import read_tune, tunes
+from seqtutor_music.abc import read_tune
 from seqtutor_music.barlines import unsaid_pickup
 from seqtutor_music.corpus import COLLECTIONS, states
 from seqtutor_music.events import Note
 from seqtutor_music.metre import COMMON, METRES, Metre
 from seqtutor_music.scores import notes_of, starts_of
+from seqtutor_music.tunebooks import tunes
 
 
 def played(collection: str, metre: Metre = COMMON) -> Iterator[tuple[int, list[Note]]]:

@@ -85,6 +85,12 @@ def test_a_run_leaves_the_histograms_and_its_page_shows_them(tmp_path):
     found = json.loads((run.folder / "summary.json").read_text())["spread"]
     assert found[0]["name"] == "reward"
     assert {"prior", "policy", "real"} == set(found[0]["shares"])
+    rows = {row["name"]: set(row["shares"]) for row in found if row["kind"] == "term"}
+    assert "real" in rows["cadence"]
+    assert "real" not in rows["quoting"]  # real tunes stand in the books that it compares with
+    low, width, shares = (found[0][key] for key in ("low", "width", "shares"))
+    middle = low + width * (np.arange(len(shares["real"])) + 0.5)
+    assert abs(middle @ shares["real"] - middle @ shares["prior"]) < 5
     page = (load_run(run.folder).folder / "report.html").read_text()
     assert "How the items themselves changed" in text(page)
 

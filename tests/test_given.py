@@ -128,12 +128,15 @@ def test_many_draws_keep_what_leads_to_the_given_steps():
     assert abs(kept.kl) < 1e-3  # from the prior given that bar; the reward hardly counts here
 
 
+PRIMER = "C4 - - - D4 - - - E4 - - - F4 - - - - - E4 -"  # its F sounds on in the second bar
+
+
 def test_the_command_revises_and_leaves_out_the_primer(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("tune.txt").write_text(TUNE)
     for args in (
         ["-n", "3", "--bars", "2", "--revise", "tune.txt", "--keep", "2", "--output", "new"],
-        ["-n", "3", "--bars", "2", "--primer", "C4 - D4 -", "--without-primer", "--output", "on"],
+        ["-n", "3", "--bars", "2", "--primer", PRIMER, "--without-primer", "--output", "on"],
     ):
         result = CliRunner().invoke(main, ["generate", "music", *args])
         assert result.exit_code == 0, result.output
@@ -142,9 +145,10 @@ def test_the_command_revises_and_leaves_out_the_primer(tmp_path, monkeypatch):
     assert all(bar[16:] == TUNE.split()[16:] for bar in bars)
     assert len({tuple(bar[:16]) for bar in bars}) == 3
     rows = list(csv.DictReader(Path("on/samples.csv").read_text().splitlines()))
-    assert all(row["text"].startswith("C4 - D4 -") for row in rows)
-    (first, *_) = MUSIC.read(Path("on/0001.mid"))
-    assert not first.text.startswith("C4 - D4 -")
+    assert all(row["text"].startswith(PRIMER) for row in rows)
+    for number, row in enumerate(rows, 1):  # the second bar, in which the primer ends
+        (found,) = MUSIC.read(Path(f"on/{number:04}.mid"))
+        assert found.text.split() == ["F4", *row["text"].split()[17:]]
     refused = CliRunner().invoke(main, ["generate", "music", "--without-primer"])
     assert "give --primer too" in refused.output
 

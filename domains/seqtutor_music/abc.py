@@ -20,7 +20,6 @@ from seqtutor_music.keys import FIFTHS, Key, fifth_of, mode_of
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound
 
 FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")  # a line such as K:D; in `G:|` a note stands before a repeat sign
-TYPESET = re.compile(r"%%(begin|end)(\w+)")  # what stands between is words for paper
 NOTE = r"(?P<sign>\^\^?|__?|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)"
 TOKEN = re.compile(
     rf"""
@@ -29,7 +28,7 @@ TOKEN = re.compile(
     | \[(?P<field>[A-Za-z]):(?P<value>[^\]]*)\]
     | (?P<bar>\[\||[:|]*\|[:|\]]*|::+)(?:\ *\[?(?P<ending>\d)[\d,-]*)?  # `|1`, `:|2`, `| [1,3`
     | \[(?P<bracket>\d)[\d,-]*  # `[2` at the beginning of a line, or within a bar
-    | \[(?P<chord>[^\]\d\s"|:][^\]|]*)\](?P<outer>\d*/*\d*)
+    | \[(?P<chord>(?:"[^"\]]*")*[^\]\d\s"|:][^\]|]*)\](?P<outer>\d*/*\d*)
     | \((?P<tuplet>[2-9])(?::(?P<space>\d?))?(?::(?P<count>\d?))?
     | {NOTE}(?P<length>\d*/*\d*)
     | [zx](?P<rest>\d*/*\d*)
@@ -41,7 +40,8 @@ TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-IN_CHORD = re.compile(NOTE + r"(?P<length>\d*/*\d*)")
+IN_CHORD = re.compile(NOTE + r"(?P<length>\d*/*\d*)(?P<tied>-?)")
+BESIDE = re.compile(r'"[^"]*"|![^!]*!|\+[^+]*\+')  # text and decorations within a chord
 KEY = re.compile(r"(?P<tonic>[A-G])(?P<sign>[#b]?) *(?P<mode>[A-Za-z]*)")
 CHANGE = re.compile(r"(?<!\S)(?P<sign>\^\^?|__?|=)(?P<letter>[A-Ga-g])(?!\S)")
 SIGNS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
@@ -49,44 +49,6 @@ SPACES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # n notes in the time of so many; of 5,
 NAMES = {"C": "4/4", "C|": "2/2"}  # of metres
 FINE = 10_000  # steps of a quarter in which a book places its notes, at most
 MOST = 999  # units of length of a note, and bars of rest in a row
-
-
-def tunes(text: str) -> list[str]:
-    """The tunes of an ABC file, each from its `X:` line to an empty one; the fields before the first of them serve all.
-
-    >>> tunes("M:4/4\\n\\nX:1\\nK:C\\nC4|\\n\\nA tale.\\n\\nX:2\\nK:G\\nG4|")
-    ['X:1\\nM:4/4\\nK:C\\nC4|\\n', 'X:2\\nM:4/4\\nK:G\\nG4|']
-    """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    head, *parts = re.split(r"(?m)^(?=X:)", _music_alone(lines))
-    common = "".join(f"{line}\n" for line in head.splitlines() if FIELD.fullmatch(line))
-    return [_ended(part.replace("\n", f"\n{common}", 1)) for part in parts] or [_ended(head)]
-
-
-def _music_alone(text: str) -> str:
-    """A text without what stands between `%%begintext` and `%%endtext`, and so on; what never ends stays."""
-    lines = text.split("\n")
-    found = [TYPESET.match(line) for line in lines]
-    ends = {mark[2]: i for i, mark in enumerate(found) if mark and mark[1] == "end"}  # the last of each kind
-    kept, within = list[str](), ""
-    for i, (line, mark) in enumerate(zip(lines, found, strict=True)):
-        if mark and mark[1] == "begin" and not within and ends.get(mark[2], -1) > i:
-            within = mark[2]
-        elif not within:
-            kept.append(line)
-        elif mark and mark[1] == "end" and mark[2] == within:
-            within = ""
-    return "\n".join(kept)
-
-
-def _ended(tune: str) -> str:
-    """A tune without what stands behind an empty line, where no bar line follows: prose between tunes."""
-    lines = tune.split("\n")
-    key = next((i for i, line in enumerate(lines) if line.startswith("K:")), len(lines))
-    music = [i for i, line in enumerate(lines) if i > key and line.strip()]
-    last = max((i for i in music if "|" in lines[i]), default=music[0] if music else key)
-    end = next((i for i in range(last + 1, len(lines)) if not lines[i].strip()), len(lines))
-    return "\n".join(lines[:end]) + "\n" * (end < len(lines))
 
 
 def read_tune(text: str) -> Score:
@@ -232,9 +194,11 @@ class _Music:
         return written, 12 * (octave + 1) + LETTERS[letter] + alter
 
     def _chord(self, text: str, outer: str) -> None:
-        notes = list(IN_CHORD.finditer(text))
-        if notes:
-            self.add(notes[0]["length"], [self._pitch(note) for note in notes], outer)
+        if notes := list(IN_CHORD.finditer(BESIDE.sub("", text))):
+            pitches = [self._pitch(note) for note in notes]
+            self.add(notes[0]["length"], pitches, outer)
+            if notes[pitches.index(max(pitches, key=lambda pitch: pitch[1]))]["tied"]:
+                self.tie = self.before
 
     def _rest_bars(self, count: int) -> None:
         """Whole bars of rest: `Z2` are two."""

@@ -32,13 +32,14 @@ from platformdirs import user_cache_dir
 
 from seqtutor import Progress, UserError, silent
 from seqtutor.files import read_bytes
-from seqtutor_music.abc import NAMES, read_tune, tunes
+from seqtutor_music.abc import NAMES, read_tune
 from seqtutor_music.context import Values
 from seqtutor_music.copies import Codes, quoted, stretches, variants
 from seqtutor_music.events import WITH_TRIPLETS, Ids, join, parse, stack
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.scores import passages
 from seqtutor_music.triplets import heard
+from seqtutor_music.tunebooks import tunes
 
 COLLECTIONS = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")  # folders of music21's corpus
 SHIPPED = Path(__file__).parent  # the folder of what may not be quoted

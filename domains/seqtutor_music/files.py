@@ -16,13 +16,14 @@ from xml.etree import ElementTree
 
 from seqtutor import UserError
 from seqtutor.files import check_file, read_bytes
-from seqtutor_music.abc import read_tune, tunes
+from seqtutor_music.abc import read_tune
 from seqtutor_music.events import Note, words
 from seqtutor_music.keys import Key, mode_of, name_of
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.midi import read_midi
 from seqtutor_music.parts import Part, melody_part
 from seqtutor_music.scores import LARGEST, Bar, Melody, Score, Sound, home, melody, with_last_endings
+from seqtutor_music.tunebooks import tunes
 
 UNPACKED = 50_000_000  # bytes of an archive
 LONGEST = 100_000  # characters of an ABC tune: two seconds of work
@@ -44,13 +45,12 @@ class Found(NamedTuple):
 def read_files(path: Path, shift: int = 0, metre: Metre = COMMON) -> Iterator[Found]:
     """Every melody in a file or in the files of a folder, by name; lines of text stand `shift` above the frame.
 
-    A file that cannot be read is one melody with a reason.
+    A file that cannot be read is one melody with a reason. One of a folder is called by its place in that.
     """
     for file in _files(path):
-        if file.suffix.lower() == ".txt":
-            yield from _text(file, shift)
-        else:
-            yield from READERS[file.suffix.lower()](file, metre)
+        kind, label = file.suffix.lower(), file.relative_to(path).as_posix() if path.is_dir() else file.name
+        for found in _text(file, shift) if kind == ".txt" else READERS[kind](file, metre):
+            yield found._replace(where=label + found.where.removeprefix(file.name))
 
 
 def _files(path: Path) -> list[Path]:
@@ -87,7 +87,7 @@ def _abc(path: Path, metre: Metre) -> Iterator[Found]:
 def _lines(path: Path) -> list[str]:
     content = read_bytes(path)
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if wide else "utf-8", errors="replace").splitlines()
+    return content.decode("utf-16" if wide else "utf-8-sig", errors="replace").splitlines()
 
 
 def _one(read: Callable[[Path, Metre], Melody]) -> Callable[[Path, Metre], Iterator[Found]]:

@@ -44,7 +44,7 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
     from seqtutor.runs.explaining import write_table
     from seqtutor.runs.folder import new_folder
 
-    source = open_model(model, typed(options))
+    source = open_model(model, typed(options), item or "")
     domain = source.domain
     words = items_of(domain, item) if item else []
     if taste:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     "--temperature", type=float, default=1.0, show_default=True, help="Of the softmax: below 1 safer, above 1 wilder."
 )
 @click.option("--primer", default="", help="Beginning of every item: a text, or a file that holds one item.")
-@click.option("--without-primer", is_flag=True, help="Write files of what follows the primer, and not of the primer.")
+@click.option(
+    "--without-primer", is_flag=True, help="Write files without the parts, such as bars, that the primer fills."
+)
 @click.option("--revise", default="", help="An item, text or file, to write anew but for what --keep names.")
 @click.option("--keep", default="", help="What stays of it, counted from 1: bars of music, such as 1-2,7-8.")
 @click.option(

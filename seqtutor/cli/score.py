@@ -45,13 +45,13 @@ def score(source: Path, **given: Any) -> None:
     from seqtutor.cli.console import say
     from seqtutor.cli.outside import left_out
     from seqtutor.runs import hits
-    from seqtutor.runs.drawing import scorer_of
+    from seqtutor.runs.drawing import as_stated, scorer_of
     from seqtutor.runs.folder import new_folder
 
     args, options = arguments_of(ScoreArguments, given)
     run = source if (source / "config.toml").is_file() else None
     settings = _settings(args, run, options)
-    domain = load(settings.domain, settings.options)
+    domain = as_stated(load(settings.domain, settings.options), str(source), settings.options)
     lines = _of_run(run) if run else list(read_lines(domain, source, hits.problem))
     texts = [line.text for line in lines if line.text is not None]
     if not texts:
@@ -123,6 +123,8 @@ def _settings(args: ScoreArguments, run: Path | None, options: dict[str, Any]) -
     """Those of a config, or of a run, with what was typed."""
     file = args.config or (run / "config.toml" if run else None)
     read = read_toml(file) if file else {}
+    if args.domain_name and (of := read.get("domain", args.domain_name)) != args.domain_name:
+        raise UserError(f"--domain {args.domain_name} was given, and {file} is of domain '{of}'")
     settings = build(TrainConfig, layered({"domain": args.domain_name}, read, {"options": options}), str(file))
     if not settings.domain:
         raise UserError("name what to score by: --config profile.toml, or --domain molecules")

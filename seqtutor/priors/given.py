@@ -62,10 +62,14 @@ def _kept(domain: Domain, tokens: list[str], keep: str) -> Tensor:
 
 
 def behind(domain: Domain, text: str, count: int) -> str:
-    """What follows the first `count` tokens, as an item of its own. Raises UserError where that is none."""
+    """An item without the parts that its first `count` tokens fill, as its own. Raises UserError where it is none.
+
+    The part in which these end stays whole, so that a bar line stays where it was.
+    """
     if not domain.fixed_length:
         raise UserError(f"what follows a primer is no item of domain '{domain.name}': leave --without-primer out")
-    return domain.decode(domain.encode(text)[count:])
+    start = count // domain.unit * domain.unit
+    return domain.decode(domain.detached(domain.encode(text), start)[start:])
 
 
 def spans(text: str, most: int) -> list[tuple[int, int]]:

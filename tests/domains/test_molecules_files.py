@@ -7,7 +7,8 @@ import pytest
 from rdkit import Chem
 
 from seqtutor import UserError, load
-from seqtutor_molecules import MoleculesDomain
+from seqtutor_molecules import MoleculesDomain, Options
+from seqtutor_molecules.pictures import parts
 
 DOMAIN = MoleculesDomain()
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
@@ -125,6 +126,19 @@ ETHER, AMIDE, ACID = "CCOc1ccccc1", "CC(=O)Nc1ccc(O)cc1", "CN1CCCCC1C(=O)O"
         ("names.smi", f"phenetole {ETHER}\nparacetamol {AMIDE}\n", "names.smi:1, column 2"),
         ("header.smi", f"SMILES name\n{ETHER} a\n{AMIDE} b\n", "header.smi:2"),
         ("latin.smi", f"{ETHER} ph\u00e9n\u00e9tole\n{AMIDE} b\n".encode("latin-1"), "latin.smi:1"),
+        (
+            "pubchem.csv",
+            f"CID,Hit,CanonicalSMILES\n1,N,{ETHER}\n2,N,{AMIDE}\n",
+            "pubchem.csv:2, column CanonicalSMILES",
+        ),
+        ("core.csv", f"core,structure\nc1ccccc1,{ETHER}\nc1ccccc1,{AMIDE}\n", "core.csv:2, column structure"),
+        ("flag.csv", f"N,{ETHER}\nN,{AMIDE}\n", "flag.csv:1, column 2"),
+        ("stereo.smi", f"smiles\tname\n{ETHER} |&1:1|\ta\n{AMIDE} |atomProp:0.x.1|\tb\n", "stereo.smi:2"),
+        (
+            "excel.csv",
+            f"sep=;\r\nName;SMILES;pIC50\r\na;{ETHER};5,1\r\nb;{AMIDE};6,2\r\n",
+            "excel.csv:3, column SMILES",
+        ),
         ("packed.smi.gz", gzip.compress(f"{ETHER}\n{AMIDE}\n".encode(), mtime=0), "packed.smi.gz:1"),
     ],
 )
@@ -284,6 +298,25 @@ def test_a_drawing_is_one_safe_svg_without_background(text):
     assert len(svg) < 16_000
 
 
+def test_an_atom_of_a_vocabulary_of_ones_own_is_an_atom():
+    for smiles in ("C[Si](C)(C)CO", "[2H]C([2H])([2H])OC", "OB(O)c1ccccc1", "CC(=O)Nc1cc[nH]c1"):
+        found = parts(smiles)
+        assert len(found) == Chem.MolFromSmiles(smiles, Chem.SmilesParserParams()).GetNumAtoms() or "[2H]" in smiles
+        assert "".join(name for name, _ in found) == smiles
+    assert [name for name, _ in parts("[2H]C([2H])([2H])OC")] == ["[2H]", "C(", "[2H])(", "[2H])", "O", "C"]
+    drawn = [DOMAIN.coloured("C[Si](C)(C)CO", [float(i == at) for i in range(10)]) for at in (0, 1)]
+    assert drawn[0] != drawn[1]
+
+
+def test_a_scaffold_may_have_tokens_of_a_prior_of_ones_own():
+    options = Options(more_tokens="[Si] B", scaffold="C[Si](C)(C)[*:1]")
+    found = MoleculesDomain(options).template()
+    assert {"[Si]", "B", "C"} <= found.first
+    assert "[Si]" in found.tokens
+    with pytest.raises(UserError, match=r"has '\[Si\]', which is no token"):
+        Options(scaffold="C[Si](C)(C)[*:1]")
+
+
 def test_a_caption_has_the_figures_in_one_line():
     assert DOMAIN.caption(ASPIRIN) == "QED .55 · SA 1.6 · logP 1.3 · 180 Da"
     assert DOMAIN.caption("OCC(O)CO") == "QED .38 · SA 2.4 · logP -1.7 · 92 Da"
@@ -297,6 +330,9 @@ def test_a_caption_has_the_figures_in_one_line():
         ("table.csv", f"Compound ID;Structure (SMILES);pIC50\na;{ASPIRIN};7\nb;CCO;6\n", ["a", "b"]),
         ("odd.csv", f"smi_canonical,pIC50,name\n{ASPIRIN},7,a\nCCO,6,b\nCCN,6,c\n", ["a", "b", "c"]),
         ("bare.csv", f"{ASPIRIN}\nCCO\n", ["", ""]),
+        ("pairs.csv", f"{ASPIRIN},aspirin\nCCO,ethanol\n", ["aspirin", "ethanol"]),
+        ("values.csv", f"{ASPIRIN},7.1\nCCO,6\n", ["", ""]),
+        ("excel.csv", f"sep=;\nName;SMILES;pIC50\na;{ASPIRIN};5,1\nb;CCO;6,2\n", ["a", "b"]),
         ("own.csv", f"molecule,CID\n{ASPIRIN},1\nCCO,2\nCCN,3\n", ["", "", ""]),
         ("sources.csv", f"id,is smiles valid,smiles\n1,yes,{ASPIRIN}\n2,yes,CCO\n", ["1", "2"]),
         ("word.smi", f"{ASPIRIN} smiles-001\nCCO smiles-002\n", ["smiles-001", "smiles-002"]),

@@ -6,9 +6,10 @@ import mido
 import pytest
 
 from seqtutor_music import MusicDomain
-from seqtutor_music.abc import read_tune, tunes
+from seqtutor_music.abc import read_tune
 from seqtutor_music.events import parse, sounding, spell
 from seqtutor_music.scores import melody
+from seqtutor_music.tunebooks import tunes
 
 SCALE = [60, 62, 64, 65, 67, 69, 71, 72, 71, 69, 67, 65, 64, 62, 60, 60]
 IN_QUARTERS = " - - - ".join(map(spell, SCALE)) + " - - -"

@@ -9,13 +9,14 @@ import quotes
 
 from seqtutor import UserError
 from seqtutor_music import MusicDomain, corpus
-from seqtutor_music.abc import read_tune, tunes
+from seqtutor_music.abc import read_tune
 from seqtutor_music.copies import copied, stretches, variants
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import MARKS, OFF, VOCABULARY, Note, batch, parse
 from seqtutor_music.files import part_score
 from seqtutor_music.keys import Key
 from seqtutor_music.scores import Bar, Score, Sound, melody
+from seqtutor_music.tunebooks import tunes
 
 REEL = """X:1
 T:A made-up reel, with a pickup, a grace note, a tie, a chord symbol and a repeat

@@ -13,13 +13,13 @@ from seqtutor import UserError, load
 from seqtutor.cli import main
 from seqtutor.priors.given import given_steps, items_of
 from seqtutor_music import MusicDomain
-from seqtutor_music.abc import tunes
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import batch, sounding
 from seqtutor_music.harmony import chords
 from seqtutor_music.keys import key
 from seqtutor_music.midi import legato
 from seqtutor_music.sheets import Sheet, musicxml
+from seqtutor_music.tunebooks import tunes
 from seqtutor_music.variation import struck_anew
 
 SCALE = "C4 - - - D4 - - - E4 - - - F4 - - - G4 - - - A4 - - - G4 - - - E4 - - -"
@@ -52,6 +52,55 @@ def test_prose_between_tunes_is_no_music(tmp_path):
 )
 def test_what_is_written_about_music_is_none(tmp_path, music):
     assert read(tmp_path, f"{HEAD}{music}\n") == [SCALE]
+
+
+def test_what_is_written_within_a_chord_is_no_note(tmp_path):
+    music = '[!fermata!C,C]["x"D,D]["5"C,"1"E][F,+trill+F]|["3"E,G][F,A]GE|'
+    assert read(tmp_path, f"{HEAD}{music}\n") == [SCALE]
+
+
+def test_a_tie_within_a_chord_is_one(tmp_path):
+    (held,) = read(tmp_path, f"{HEAD}[C,-C-]4|[C,C]2G2|\n")
+    (struck,) = read(tmp_path, f"{HEAD}[C,-C]4|[C,C]2G2|\n")
+    assert held == "C4 - - - - - - - - - - - - - - - - - - - - - - - G4 - - - - - - -"
+    assert struck == held.replace("- - - - - - - - G4", "C4 - - - - - - - G4")
+
+
+def test_a_mark_at_the_beginning_of_a_list_is_no_note(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfC4 - - - E4 - - -\n")
+    assert [line.text for line in MusicDomain().read(tmp_path / "a.txt")] == ["C4 - - - E4 - - -"]
+
+
+def test_files_of_one_name_are_told_apart(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        read(tmp_path / name, f"{HEAD}CDEF|GAGE|\n")
+    assert [line.where for line in MusicDomain().read(tmp_path)] == ["one/a.abc X:1", "two/a.abc X:1"]
+
+
+DORIAN = "X:1\nM:4/4\nL:1/8\nK:Ddor\nD2E2F2G2|A4 G4|F2E2D2C2|D8|\n"
+
+
+def test_a_tune_is_judged_in_the_key_that_it_states(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tune.abc").write_text(DORIAN)
+    for number, args in enumerate((["--domain", "music"], ["--domain", "music", "--tonic", "Ddor"])):
+        result = CliRunner().invoke(main, ["score", "tune.abc", *args, "--output", f"scored{number}"])
+        assert result.exit_code == 0, result.output
+    tables = [Path(f"scored{number}/scored.csv").read_text() for number in (0, 1)]
+    assert tables[0] == tables[1]
+    result = CliRunner().invoke(main, ["explain", "music", "tune.abc", "--output", "told"])
+    assert result.exit_code == 0, result.output
+    typed = CliRunner().invoke(main, ["explain", "music", "tune.abc", "--tonic", "Ddor", "--output", "typed"])
+    assert Path("told/explained.csv").read_text() == Path("typed/explained.csv").read_text(), typed.output
+
+
+def test_another_domain_than_that_of_a_profile_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tune.abc").write_text(DORIAN)
+    Path("p.toml").write_text('domain = "molecules"\n')
+    result = CliRunner().invoke(main, ["score", "tune.abc", "--domain", "music", "--config", "p.toml"])
+    assert "--domain music was given, and p.toml is of domain 'molecules'" in result.output
 
 
 ENDINGS = {
