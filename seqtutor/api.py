@@ -60,8 +60,9 @@ class Run:
         return self._policy
 
     def __repr__(self) -> str:
-        config = self.config
-        return f"Run({str(self.folder)!r}: {config.domain}, {config.objective}, {config.updates:,} updates)"
+        config, rows = self.config, whole_rows(self.folder / "metrics.csv")
+        done = int(float(rows[-1]["update"])) if rows else 0
+        return f"Run({str(self.folder)!r}: {config.domain}, {config.objective}, {done:,} updates)"
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -186,6 +186,24 @@ def test_held_figures_are_those_of_real_items_and_the_others_are_left_to_the_rew
     assert both.table["size"] == pytest.approx(-0.3 - 0.1 * 0.5, abs=0.03)  # what the reward pays, and past 0 to -.1
 
 
+def test_what_a_filter_takes_is_taken_of_what_holds_figures_too():
+    """Half of the draws fail a filter, as a run has it: all that they are paid is multiplied by 0."""
+    found = drawn()
+    passed = (np.arange(len(found.tokens)) % 2).astype(float)
+    scores = replace(found.scores, reward=found.scores.reward * passed[:, None])
+    kept = held(replace(found, scores=scores), 0.5, ["all"], passed)
+    weights, measures = np.array([kept.table["size"], kept.table["colour"]]), found.measures[:2]
+    low, high = (point[0] for point in kept.table["transform"]["points"])
+    parts = np.column_stack([m.values - m.reference for m in measures])
+    worth = (scores.totals + (parts @ weights).clip(low, high) * passed)[found.scores.valid]
+    law = np.exp(worth / 0.5 - (worth / 0.5).max())
+    given = kept.optimum.weights[found.scores.valid]
+    np.testing.assert_allclose(given / given.sum(), law / law.sum(), rtol=1e-4)
+    of_passing = kept.optimum.weights * passed
+    means = [float(np.average(m.values, weights=of_passing)) for m in measures]
+    assert means == pytest.approx([-0.1, 0.4], abs=0.01)
+
+
 def test_what_is_held_costs_no_more_than_the_reward_led_away():
     """Of all laws with these figures it is the nearest to the optimum, so that moving one of them costs reward."""
     found = drawn()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from letters import LettersDomain, ids
+from letters import LettersDomain, ids, new_model
 from test_scoring import Oracle, score
 from test_tuning import tuner_of
 
 import seqtutor
-from seqtutor import SequenceTerm
+from seqtutor import SequenceTerm, TokenTerm
+from seqtutor.priors.files import save_model
 from seqtutor.records.replay import Batch, Replay, worth_of
 from seqtutor.rewards.reward import Reward
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import settings_of
-from seqtutor.runs import hits
+from seqtutor.runs import explaining, hits
+from seqtutor.runs.evaluation import of_terms
 from seqtutor.training import proposals
 
 DOMAIN = LettersDomain()
@@ -41,7 +44,7 @@ def test_what_a_filter_refuses_earns_nothing_and_is_not_asked_of_what_is_dear():
     np.testing.assert_array_equal(scores.totals, [22, 0, 0, 0, 22])
     assert scores.scored.all()
     assert (dear.asked, cheap.asked, sieve.asked) == (["ab"], ["ab", "b", "bb"], ["ab", "b", "bb"])
-    np.testing.assert_array_equal(scores.terms["dear"], [2, np.nan, np.nan, 0, 2])
+    np.testing.assert_array_equal(scores.terms["dear"], [2, np.nan, np.nan, np.nan, 2])  # nor is what is no item
     assert (scorer.calls, scorer.seen, list(scorer.refused)) == (1, {"ab"}, ["b", "bb"])
     assert [text for _, text, _ in scorer.news.calls] == ["ab"]
     assert not scorer.failed
@@ -49,10 +52,10 @@ def test_what_a_filter_refuses_earns_nothing_and_is_not_asked_of_what_is_dear():
 
 def test_a_table_says_of_which_items_the_dear_term_speaks():
     scorer, _ = dear_and_cheap()
-    said = {row["name"]: row["summary"] for row in scorer.described()}
+    said = {row["name"]: row["summary"] for row in of_terms(scorer)}
     assert said == {"dear": "; of items that pass the filters", "cheap": "", "sieve": ""}
     alone = Scorer(DOMAIN, scorer.terms[:2], settings=scorer.settings)
-    assert {row["summary"] for row in alone.described()} == {""}
+    assert {row["summary"] for row in of_terms(alone)} == {""}
 
 
 def test_it_is_a_repeat_when_it_comes_again_and_is_still_not_asked():
@@ -118,6 +121,34 @@ def test_texts_that_nobody_sampled_are_treated_alike_and_told_with_the_filter():
         [22, 0],
     )
     assert hits.best(found, 5, 0) == found[:1]
+
+
+def test_best_of_n_is_no_measure_of_calls_that_a_filter_saved(installed, tmp_path, monkeypatch):
+    sieve = SequenceTerm(
+        "sieve", 0.0, "no b", "tests", lambda texts: [float("b" not in text) for text in texts], filter=True
+    )
+    monkeypatch.setattr(LettersDomain, "terms", lambda self: [sieve])
+    terms = {"dear": lambda texts: [float(len(text)) for text in texts]}
+    save_model(new_model(spread=1.0), tmp_path, "model", domain="letters")
+    more = {"prior": f"{tmp_path}/", "updates": 2, "samples": 10, "best_of": 2, "rollouts": 16, "objective": "tb"}
+    run = seqtutor.tune("letters", terms=terms, folder=tmp_path / "run", **more)
+    assert run.summary["best_scored"]["per_call"] is False
+    assert "at as many calls" not in (run.folder / "report.html").read_text()
+    monkeypatch.setattr(LettersDomain, "terms", lambda self: [replace(sieve, filter=False)])
+    run = seqtutor.tune("letters", terms=terms, folder=tmp_path / "other", **more)
+    assert run.summary["best_scored"]["per_call"] is True
+    assert "at as many calls" in (run.folder / "report.html").read_text()
+
+
+def test_what_explains_an_item_shows_what_a_filter_left_of_its_pay():
+    pays = TokenTerm("pays", 1.0, "", "", lambda tokens: np.ones(tokens.shape))
+    scorer, _ = dear_and_cheap(passing=lambda text: 0.5 * ("a" in text))
+    scorer = Scorer(DOMAIN, [pays, *scorer.terms], settings=scorer.settings)
+    for text, share in (("ab", 0.5), ("b", 0.0)):
+        scores = scorer.of_texts([text], ids(text))
+        paid, whole = explaining._earned(scorer, scores)
+        assert paid["pays"].sum() == pytest.approx(share * (len(text) + 1))
+        assert ("dear" in whole) == (share > 0)
 
 
 def test_it_lasts_over_a_checkpoint():

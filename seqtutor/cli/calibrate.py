@@ -63,7 +63,7 @@ def calibrate(config: str, **given: Any) -> None:
     seqtutor calibrate music --metre 6/8 --draws 10000
     seqtutor calibrate mine.toml --draws 20000 --hold charged --hold TPSA --output held.toml
     """
-    from seqtutor.cli.console import progress, say
+    from seqtutor.cli.console import progress
     from seqtutor.rewards.scorer import new_scorer
     from seqtutor.runs import calibration
     from seqtutor.runs.hits import tokens_of
@@ -85,14 +85,9 @@ def calibrate(config: str, **given: Any) -> None:
         found = list(calibration.calibrated(judge, texts, report))
         totals = judge.of_texts(texts, tokens_of(judge, texts)).totals
         of_prior = _drawn(scorer, settings, args) if args.draws else None
-    _show(found, totals, settings)
-    if aside := ", ".join(term.name for term in run.terms if term.of_corpus):
-        say(f"left out: {aside}, which compares with the corpus itself")
+    _show(found, totals, settings, [term.name for term in run.terms if term.of_corpus])
     if of_prior:
-        kept = _show_optimum(of_prior, settings.temperature, args.hold)
-        if kept and (file := args.output):
-            write_new(Path(file), tomli_w.dumps(layered(read, {"terms": {HELD: kept.table}})))
-            say(f"written: {file}, with [terms.{HELD}]; tune with: seqtutor train --config {shlex.quote(file)}")
+        _tell_optimum(of_prior, scorer, settings, args, read)
 
 
 @dataclass(frozen=True)
@@ -130,6 +125,19 @@ def _check_held(read: Mapping[str, Any], args: CalibrateArguments) -> None:
         check_new(Path(args.output))
 
 
+def _tell_optimum(
+    found: Evaluation, scorer: Scorer, settings: TrainConfig, args: CalibrateArguments, read: Mapping[str, Any]
+) -> None:
+    """Print what the optimum has, and write the profile that holds some of it where that was asked for."""
+    from seqtutor.cli.console import say
+
+    passed = scorer.reward.passed(found.scores.values, found.scores.valid)
+    kept = _show_optimum(found, settings.temperature, args.hold, passed)
+    if kept and (file := args.output):
+        write_new(Path(file), tomli_w.dumps(layered(dict(read), {"terms": {HELD: kept.table}})))
+        say(f"written: {file}, with [terms.{HELD}]; tune with: seqtutor train --config {shlex.quote(file)}")
+
+
 def _drawn(scorer: Scorer, settings: TrainConfig, args: CalibrateArguments) -> Evaluation:
     """Samples of the prior that the profile would tune."""
     import torch
@@ -141,7 +149,7 @@ def _drawn(scorer: Scorer, settings: TrainConfig, args: CalibrateArguments) -> E
     return evaluate_prior(prior, scorer.domain, scorer, args.draws, torch.Generator().manual_seed(args.seed))
 
 
-def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) -> Held | None:
+def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str], passed: Values) -> Held | None:
     """Print what the optimum has of every figure, between what the prior and what real items have of it.
 
     And, where some are to be held, what the optimum has that holds them.
@@ -152,7 +160,7 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) ->
     from seqtutor.runs.calibration import held
 
     laws = {"optimum": tilt(found.scores.totals, temperature)}
-    kept = held(found, temperature, hold) if hold and laws["optimum"].effective >= LEAST else None
+    kept = held(found, temperature, hold, passed) if hold and laws["optimum"].effective >= LEAST else None
     laws |= {"held": kept.optimum} if kept else {}
     for name, law in laws.items():
         say(
@@ -169,8 +177,8 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str]) ->
     return kept
 
 
-def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) -> None:
-    """Print the table, what is proposed, and what the items are worth and cost all in all."""
+def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig, aside: Sequence[str]) -> None:
+    """Print the table, what is proposed, and what the items are worth and cost all in all. `aside`: terms left out."""
     from seqtutor.cli.console import console, say
     from seqtutor.runs import calibration
 
@@ -188,6 +196,8 @@ def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig) ->
         seconds = each * settings.rollouts * settings.updates
         run = f", {seconds:,.0f} s a run of {settings.updates:,} updates of {settings.rollouts:,}"
     say(f"scoring takes {each * 1e6:,.0f} us an item{run}")
+    if aside:
+        say(f"left out: {', '.join(aside)}, which compares with the corpus itself")
 
 
 def _table(found: Sequence[Calibrated], count: int) -> Table:

@@ -289,8 +289,9 @@ def _print_distance(summary: Mapping[str, Any], run: Path) -> None:
     if "kept" in summary:
         say(kept_line(summary["kept"], summary["optimum"]["temperature"], run))
     if (best := summary["best_scored"])["items"]:
+        other = f"best of {summary['best_of']} from the prior, at as many calls, "
+        other += f"{summary['reward']['best_of_n']['mean']:.4g}"
         console.print(
             f"by calls: the best {best['items']:,} of the {summary['oracle_calls']:,} texts scored have reward "
-            f"{best['reward']:.4g}; best of {summary['best_of']} from the prior, at as many calls, "
-            f"{summary['reward']['best_of_n']['mean']:.4g}"
+            f"{best['reward']:.4g}{f'; {other}' if best['per_call'] else ''}"
         )

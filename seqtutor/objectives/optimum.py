@@ -121,7 +121,8 @@ class Optimum:
             return math.nan
         start = points[0].reward
         best = float(np.interp(at.kl, [point.kl for point in points], [point.reward for point in points]))
-        return (at.reward - start) / (best - start) if best > start else math.nan
+        error = float(self.prior.reward.std()) / math.sqrt(len(self.prior)) if len(self.prior) else 0.0
+        return (at.reward - start) / (best - start) if best - start > error else math.nan
 
     @property
     def pooled(self) -> tuple[Values, Values]:

@@ -99,6 +99,11 @@ class Scorer:
         return [name for name, table in tables.items() if table and (table.outside or table.call)]
 
     @property
+    def partial(self) -> set[str]:
+        """The terms that are asked of items that pass the filters alone; none where there is no filter."""
+        return self.answers.dear if any(term.filter for term in self.oracles) else set()
+
+    @property
     def directions(self) -> dict[str, int]:
         """By term that a config speaks of: 1 where more of its raw value is better, -1 where less is, 0 for neither."""
         return {name: table.direction for name, table in self.settings.items()}
@@ -165,9 +170,14 @@ class Scorer:
         """What B sequences are worth, by the answers that are known."""
         real, valid = tokens != PAD, np.array([text is not None for text in texts], bool)
         values = self.values(tokens, texts)
-        transformed = [(k, term) for k, term in enumerate(self.terms) if self.reward.transform(term)]
-        terms = {term.name: self.reward.raw(k, values, valid) for k, term in enumerate(self.terms)}
-        return Scores(  # with a record, nobody knows the reward of new texts: not even their mean with what is no item
+        apart = self.partial  # of what is no item these would say the more, the rarer an item passes
+
+        def said(name: str, figures: Values) -> Values:
+            return np.where(valid, figures, np.nan) if name in apart else figures
+
+        terms = {t.name: said(t.name, self.reward.raw(k, values, valid)) for k, t in enumerate(self.terms)}
+        transformed = [(k, t.name) for k, t in enumerate(self.terms) if self.reward.transform(t)]
+        return Scores(
             texts=list(texts),
             values=values,
             reward=self.reward(values, real, valid),
@@ -175,7 +185,7 @@ class Scorer:
             repeated=repeated,
             paid=np.ones(len(tokens)),
             terms={n: np.where(valid, v, np.nan) if n in self.recorded else v for n, v in terms.items()},
-            transformed={term.name: self.reward.score(k, values, valid) for k, term in transformed},
+            transformed={name: said(name, self.reward.score(k, values, valid)) for k, name in transformed},
         )
 
     def values(self, tokens: Ids, texts: Sequence[str | None]) -> Values:
@@ -196,14 +206,6 @@ class Scorer:
             else:
                 values[..., k] = on_last_step(of_texts[:, k], real)
         return values
-
-    def described(self) -> list[dict[str, Any]]:
-        """As `Reward.described`; of what is asked about items that pass the filters alone, that is said."""
-        rows = self.reward.described()
-        for row in rows if any(term.filter for term in self.oracles) else ():
-            if row["name"].removeprefix("score.") in self.answers.dear:
-                row["summary"] += "; of items that pass the filters"
-        return rows
 
     def _steps(self, term: TokenTerm, tokens: Ids) -> Values:
         steps = np.asarray(term.values(tokens), np.float64)

@@ -152,8 +152,10 @@ class Held:
     optimum: Tilt
 
 
-def held(found: Evaluation, temperature: float, names: Sequence[str]) -> Held:
+def held(found: Evaluation, temperature: float, names: Sequence[str], passed: Values | None = None) -> Held:
     """The term by which the figures `names` of the optimum are those of real items, told from draws of the prior.
+
+    Of what passes the filters, that is, by which all pay is multiplied: `passed` (N,); None: there are none.
 
     Of all laws with these figures the nearest to p exp(R/c) / Z is p exp(R/c + sum_k w_k f_k) / Z, f_k being an item's
     part in a figure (`seqtutor.rewards.figures`). The term pays c w_k f_k, as far as all but a few draws have it.
@@ -164,17 +166,19 @@ def held(found: Evaluation, temperature: float, names: Sequence[str]) -> Held:
     for name in names:
         if name not in (ALL, *known):
             raise unknown("figure to hold", name, [ALL, *known])
+    passed = np.ones(len(found.tokens)) if passed is None else passed
     chosen = {name: part for name, part in known.items() if name in names or ALL in names}
     valid, totals = found.scores.valid, found.scores.totals
     parts = np.column_stack(list(chosen.values()))
     spread = parts[valid].std(axis=0) + np.finfo(float).tiny
     items = tilt(np.where(valid, totals, np.nan), temperature).weights
     try:
-        w = inference.tilt(np.zeros(len(chosen)), parts / spread, items / items.sum()).weights
+        paid = parts / spread * passed[:, None]
+        w = inference.tilt(np.zeros(len(chosen)), paid, items / items.sum()).weights
     except UserError as error:
         raise UserError(f"nothing holds {', '.join(chosen)} at once; hold fewer, or draw more") from error
     weights = dict(zip(chosen, temperature * w / spread, strict=True))
     table = figures.table(weights, {name: part[valid] for name, part in chosen.items()})
     (low, _), (high, _) = table["transform"]["points"]
-    earned = np.where(valid, (parts @ np.array(list(weights.values()))).clip(low, high), low)
+    earned = np.where(valid, (parts @ np.array(list(weights.values()))).clip(low, high), low) * passed
     return Held(table, tilt(totals + earned, temperature))

@@ -162,10 +162,19 @@ def comparison(
     if kept is not None:
         for row, own, other in zip(rows, policy.figures, prior.figures, strict=True):
             row |= {} if own.of_set else {"kept": _figure(own.with_items(other).weighted(kept.weights))}
-    described = scorer.described()
+    described = of_terms(scorer)
     cut = 1 + len(described)
     terms = [{**row, **about} for row, about in zip(rows[1:cut], described, strict=True)]
     return {"best_of_draws": count, "reward": rows[0], "terms": terms, "measures": rows[cut:]}
+
+
+def of_terms(scorer: Scorer) -> list[dict[str, Any]]:
+    """As `Reward.described`; of what is asked about items that pass the filters alone, that is said."""
+    rows = scorer.reward.described()
+    for row in rows:
+        if row["name"].removeprefix("score.") in scorer.partial:
+            row["summary"] += "; of items that pass the filters"
+    return rows
 
 
 def _row(prior: Measure, best: Measure, policy: Measure) -> dict[str, Any]:

@@ -100,13 +100,16 @@ def _logp(model: Model, ids: NDArray[np.int64]) -> Values:
 def _earned(scorer: Scorer, scores: Scores) -> tuple[dict[str, Values], dict[str, float]]:
     """Of the terms that count: what each pays step by step (T,), weighted; the scores of the others."""
     reward, paid, whole = scorer.reward, dict[str, Values](), dict[str, float]()
+    passed = float(reward.passed(scores.values, scores.valid)[0])  # all pay is multiplied by it
     for k, term in enumerate(scorer.terms):
         if not term.counts:
             continue
         if isinstance(term, SequenceTerm) or reward.transform(term) or reward.geometric:
-            whole[term.name] = float(reward.score(k, scores.values, scores.valid)[0])
+            score = float(reward.score(k, scores.values, scores.valid)[0])
+            if np.isfinite(score) or not scores.scored[0]:  # else a filter refused it, and nobody was asked
+                whole[term.name] = score
         else:
-            paid[term.name] = term.weight * scores.values[0, :, k]
+            paid[term.name] = term.weight * scores.values[0, :, k] * passed
     return paid, whole
 
 

@@ -51,7 +51,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
     steps = chosen(tuner.script, torch.from_numpy(policy.tokens[:COMPARED])).sum()
     summary = {
         **_course(tuner),
-        "best_scored": dict(zip(("items", "reward"), best_scored, strict=True)),
+        "best_scored": best_scored,
         "samples": count,
         "interrupted": interrupted,
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
@@ -86,13 +86,15 @@ def _course(tuner: Tuner) -> dict[str, Any]:
     }
 
 
-def _save_hits(tuner: Tuner, run: RunFolder) -> tuple[int, float]:
+def _save_hits(tuner: Tuner, run: RunFolder) -> dict[str, Any]:
     """Write everything that was scored, once each, and the best of it -> how many the best 1/n are, and what they earn.
 
-    By the reward as it is now, whatever the ledger says that a text was paid before a resume.
+    By the reward as it is now, whatever the ledger says that a text was paid before a resume. `per_call`: best of n of
+    the prior costs as many calls; where a filter saved some, it would save the prior some, too.
     """
+    told: dict[str, Any] = {"items": 0, "reward": math.nan, "per_call": not tuner.scorer.refused}
     if not tuner.scorer.calls:
-        return 0, math.nan
+        return told
     texts = [*(row["text"] for row in run.ledger), *tuner.scorer.refused]
     with tuner.scorer.remembering(run.answers):
         found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
@@ -100,7 +102,7 @@ def _save_hits(tuner: Tuner, run: RunFolder) -> tuple[int, float]:
     hits.write_hits(tuner.domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
     rewards = sorted((item.reward for item in found if math.isfinite(item.reward)), reverse=True)
     count = min(round(tuner.scorer.calls / tuner.config.best_of), len(rewards))
-    return count, sum(rewards[:count]) / count if count else math.nan
+    return told | {"items": count, "reward": sum(rewards[:count]) / count if count else math.nan}
 
 
 def _handed_over(rows: Ids, count: int, kept: Tilt, found: Optimum) -> dict[str, Any]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqtutor.config import PretrainConfig
+import numpy as np
+
+from seqtutor.config import MADE_BY, PretrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError, shortened
+from seqtutor.files import read_toml
 from seqtutor.inference.features import encoded
 
+OF_DATA = "examples"  # key of a saved config: the digest of what was learnt from and held out
 ENOUGH = 50  # items below which a prior is not worth learning
 ENOUGH_FURTHER = 10  # from a prior
 
@@ -49,3 +55,21 @@ def enough(texts: list[str], origin: str, prior: str) -> list[str]:
             f"{origin} has {len(texts)} items that can be learnt from; at least {needed} are needed{onwards}"
         )
     return texts
+
+
+def same_data(folder: Path, *parts: Sequence[Sequence[int]]) -> str:
+    """A digest of the sequences to learn from and of those held out.
+
+    Raises UserError where a pre-training in the folder has begun with others: it would measure on what it has learnt.
+    """
+    total = hashlib.sha256()
+    for ids in itertools.chain(*parts):
+        total.update(np.array([len(ids), *ids], np.int32).tobytes())
+    file, now = folder / "config.toml", total.hexdigest()[:16]
+    made_by = read_toml(file).get(MADE_BY) if file.is_file() else None
+    if isinstance(made_by, Mapping) and made_by.get(OF_DATA, now) != now:
+        raise UserError(
+            "the data, or held_out, split or seed, are not those that this pre-training began with: what was learnt "
+            f"would be held out; begin another, from its model if you like: --prior {folder}/"
+        )
+    return now

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtutor.config import PretrainConfig
+from seqtutor.config import MADE_BY, PretrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError, about
 from seqtutor.hardware import check_memory
@@ -29,6 +29,7 @@ from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, check_state, load_checkpoint, save_checkpoint
 from seqtutor.runs.folder import RunFolder
 from seqtutor.signals import whole
+from seqtutor.training.lessons import OF_DATA, same_data
 from seqtutor.training.optimiser import Adam
 from seqtutor.vocabulary import PAD, SPECIAL
 
@@ -314,7 +315,7 @@ def into(
     run: RunFolder, domain: Domain, data: Examples, config: PretrainConfig, report: Report
 ) -> tuple[LstmModel, dict[str, float]]:
     """Learn a prior in the folder of a run, which is locked, and write it there -> the model and its figures."""
-    run.save_config(config)
+    run.save_config(config, {MADE_BY: {OF_DATA: same_data(run.folder, data.train, data.held_out)}})
     model, progress = pretrain(domain, data, config, run.folder, report)
     return model, save_prior(model, domain, data, config, progress, run.folder)
 

@@ -106,7 +106,7 @@ class Summary:
     terms: tuple[Figure, ...]
     measures: tuple[Figure, ...]
     optimum: Against | None  # None: the run learnt from a record
-    best_scored: tuple[int, float]  # the best 1/n of the scored texts: how many, their mean reward
+    best_scored: tuple[int, float, bool]  # the best 1/n of the scored texts: how many, their reward, best of n as dear
     record: tuple[str, ...] = ()  # what is to be said of the record that a run learnt from, a line each
     foreseen: tuple[str, ...] = ()  # what stands behind each term that a table foresees
     spread: tuple[Distribution, ...] = ()
@@ -226,7 +226,11 @@ def parse(raw: dict[str, Any]) -> Summary:
         terms=tuple(_figure(term, term["better"]) for term in raw["terms"]),
         measures=tuple(_figure(measure, measure["better"]) for measure in raw["measures"]),
         optimum=_against(raw["optimum"]) if "optimum" in raw else None,
-        best_scored=(_count(raw["best_scored"]["items"]), _float(raw["best_scored"]["reward"])),
+        best_scored=(
+            _count(raw["best_scored"]["items"]),
+            _float(raw["best_scored"]["reward"]),
+            raw["best_scored"].get("per_call", True) is True,
+        ),
         record=tuple(sentences(raw["record"])) if "record" in raw else (),
         foreseen=tuple(map(str, raw.get("foreseen", ()))),
         spread=tuple(_distribution(figure) for figure in raw.get("spread", ())),
