@@ -318,14 +318,14 @@ def test_pretrain_makes_a_prior_that_train_takes():
     assert "held-out loss" in result.output
     assert json.loads(Path("mine/config.json").read_text())["training"]["data"] == words
     succeed("train", "--domain", "letters", "--prior", "./mine", "--updates", 1, "--output", "run")
-
-
-def test_pretrain_learns_from_the_corpus_where_no_data_is_named():
     for change in (["--held-out", "0.4"], ["--seed", "7"], ["--data", write("other.txt", "ab\nba\nabc\n" * 60)]):
         refused = CliRunner().invoke(main, ["pretrain", "--resume", "mine", *change])
         assert refused.exit_code == 1
         assert "are not those that this pre-training began with" in refused.output
     succeed("pretrain", "--resume", "mine")
+
+
+def test_pretrain_learns_from_the_corpus_where_no_data_is_named():
     assert "2,000 items" in succeed("pretrain", "--domain", "letters", *TINY, "--output", "mine").output
 
 
