@@ -26,7 +26,7 @@ from seqtutor.rewards.store import Store
 from seqtutor.rewards.terms import TermSettings, settings_of, weighted_terms
 from seqtutor.vocabulary import PAD
 
-IDLE = 100  # batches in a row without a new text, after which a budget of calls counts as one that cannot be spent
+IDLE = 100  # batches in a row without a call, after which a budget of calls counts as one that cannot be spent
 PATIENCE = 3  # batches in a row with too many failures before a run stops
 SHOWN = 3  # reasons of a tally
 
