@@ -30,8 +30,9 @@ def list_all_target_names():
     return ["DRD2", "ABL1"]
 
 class Target:
-    def __init__(self, name, working_dir):
-        self.name, self.folder = name, Path(working_dir)
+    def __init__(self, name, working_dir, targets_dir):
+        self.folder, targets = Path(working_dir or ""), Path(targets_dir or Path(__file__).parent)
+        self.pdbqt_path, self.conf_path = targets / f"{name}_target.pdbqt", targets / f"{name}_conf.txt"
 
     def dock(self, smiles, num_cpus=None, seed=0):
         assert not list(self.folder.iterdir()), "what the molecule before left behind"
@@ -46,10 +47,13 @@ class Target:
             time.sleep(60)
         if smiles == "CCCC":
             os.abort()
-        return -float(len(smiles)) - num_cpus / 10 - seed / 100, {}
+        assert self.pdbqt_path.read_text() == "ATOM"
+        assert self.conf_path.read_text().startswith("center_x = 9.25\\n")
+        searches = int(self.conf_path.read_text().rpartition("exhaustiveness = ")[2])
+        return -float(len(smiles)) - num_cpus / 10 - seed / 100 - searches / 1000, {}
 
-def load_target(name, working_dir=None):
-    return Target(name, working_dir)
+def load_target(name, working_dir=None, targets_dir=None):
+    return Target(name, working_dir, targets_dir)
 """
 TABLE = {
     "kind": "docking",
@@ -65,6 +69,8 @@ def fake(tmp_path, monkeypatch):
     package = tmp_path / "packages" / "dockstring"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(FAKE)
+    (package / "DRD2_target.pdbqt").write_text("ATOM")
+    (package / "DRD2_conf.txt").write_text("center_x = 9.25\n")
     babel = tmp_path / "bin" / "obabel"
     babel.parent.mkdir()
     babel.write_text("#!/bin/sh\n")
@@ -88,7 +94,7 @@ def scored(texts, **table):
 
 def test_a_score_is_kcal_per_mol_and_no_failure_is_one(fake):
     known, reasons = scored(["CCO", "C", "CC", "CCCC", "CCN"], retries=0)
-    assert (known["CCO"], known["CCN"]) == pytest.approx((-3.11, -3.11))
+    assert (known["CCO"], known["CCN"]) == pytest.approx((-3.118, -3.118))
     assert all(np.isnan(known[text]) for text in ("C", "CC", "CCCC"))
     assert reasons["C"].reason == "DockstringError: Generation of ligand conformation failed"
     assert "no pose" in reasons["CC"].reason
@@ -108,11 +114,15 @@ def test_what_takes_longer_than_its_time_is_a_failure(fake):
     known, reasons = scored(["CCC", "CCO"], timeout=2.0, retries=0)
     assert np.isnan(known["CCC"])
     assert "no answer within 2 s" in reasons["CCC"].reason
-    assert known["CCO"] == pytest.approx(-3.11)
+    assert known["CCO"] == pytest.approx(-3.118)
+
+
+def test_fewer_searches_are_told_to_vina_and_are_another_score(fake):
+    assert scored(["CCO"], exhaustiveness=1)[0]["CCO"] == pytest.approx(-3.111)
 
 
 def test_the_seed_is_told(fake):
-    assert scored(["CCO"], seed=5)[0]["CCO"] == pytest.approx(-3.15)
+    assert scored(["CCO"], seed=5)[0]["CCO"] == pytest.approx(-3.158)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +131,7 @@ def test_the_seed_is_told(fake):
         ({"target": ""}, "unknown target of .terms.dock. '' .there are: ABL1, DRD2."),
         ({"target": "DRD3"}, "did you mean 'DRD2'"),
         ({"pH": 7}, "pH"),
+        ({"exhaustiveness": 0}, "exhaustiveness .*must lie between 1 and 100, not 0"),
         ({"timeout": -1}, "timeout in .terms.dock. must be at least"),
     ],
 )
