@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import math
 import statistics
+import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -28,7 +29,7 @@ import click
 import numpy as np
 import torch
 
-from seqtutor.config import TrainConfig, build
+from seqtutor.config import TrainConfig, build, to_toml
 from seqtutor.domain import load
 from seqtutor.objectives.optimum import Optimum, Point, Written, best_of
 from seqtutor.plugin.installed import installed
@@ -36,7 +37,7 @@ from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import weighted_terms
-from seqtutor.runs.folder import RunFolder
+from seqtutor.runs.folder import RunFolder, whole_rows
 from seqtutor.training.tuner import Tuner
 from seqtutor.training.tuning import tune
 
@@ -45,11 +46,15 @@ Columns = dict[str, np.ndarray]
 
 
 def one(config: dict[str, Any], folder: Path) -> Path:
-    """One run in `folder`; one that is already there is not made again."""
+    """One run in `folder`; one that is already there, whole and with these settings, is not made again."""
     torch.set_num_threads(1)
     settings = build(TrainConfig, config)
-    if (folder / "policy.json").exists():
-        return folder
+    file, saved = folder / "config.toml", to_toml(settings)
+    if file.is_file():
+        if tomllib.loads(file.read_text()) != tomllib.loads(saved):
+            raise click.UsageError(f"{folder} was made with other settings; name another folder with --output")
+        if len(whole_rows(folder / "metrics.csv")) >= settings.updates:
+            return folder
     folder.mkdir(parents=True, exist_ok=True)
     domain = load(settings.domain, settings.options)
     tuner, run = Tuner(domain, settings, load_prior(settings.prior or settings.domain, domain)), RunFolder(folder)

@@ -12,13 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seqtutor.config import PretrainConfig, TrainConfig, build, changed, check_same_domain, check_seed, fitting, layered
-from seqtutor.domain import Domain, available, load
+from seqtutor.config import (
+    PretrainConfig,
+    TrainConfig,
+    build,
+    changed,
+    check_same_domain,
+    checked_keys,
+    fitting,
+    layered,
+)
+from seqtutor.domain import Domain, available, domain_class
 from seqtutor.errors import UserError, shortened, unknown
 from seqtutor.files import read_json, read_text, read_toml
-from seqtutor.option import check_arguments
+from seqtutor.option import check_arguments, check_seed
+from seqtutor.plugin.contract import check_class
 from seqtutor.plugin.guard import guarded
-from seqtutor.priors.files import load_model
+from seqtutor.priors.files import load_model, made_to_learn
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
@@ -140,8 +150,8 @@ def tune(
     name = name or known.get("domain", "")
     if not name:
         raise UserError(f"name a domain, such as tune({available()[0]!r})" if available() else "no domain is installed")
-    defaults = dict(made.defaults) if made else {}
-    config = within_budget(build(TrainConfig, {**defaults, **known, "domain": name}, "the arguments"), known)
+    given = checked_keys(TrainConfig, {**known, "domain": name}, "the arguments")
+    config = within_budget(TrainConfig(made.defaults if made else None, **given), known)
     with opened(made, config, fspath(folder), resume) as (tuner, run):
         tuning.tune(tuner, run, report or (lambda row: None))
         conclude(tuner, run, config.samples, interrupted=False)
@@ -166,7 +176,12 @@ def _made(domain: Any, options: Mapping[str, Any] | None) -> Domain | None:
         raise UserError(f"domain must be a name, or a Domain, not {shortened(repr(domain), 60)}")
     if isinstance(domain, Domain) and options:
         raise UserError(f"a {domain.__class__.__name__} that is made has its options: make it with {dict(options)}")
-    return guarded(domain) if isinstance(domain, Domain) else None
+    if not isinstance(domain, Domain):
+        return None
+    made = guarded(domain)
+    if made.name not in available() or domain_class(made.name) is not made.cls:
+        check_class(made.name, made.cls)  # as an installed one is when it is loaded
+    return made
 
 
 def load_run(folder: str | Path | Run, *, domain: Domain | None = None, terms: Terms | None = None) -> Run:
@@ -284,7 +299,7 @@ def pretrain(
     from seqtutor.training import lessons, pretraining  # tuning must not wait for what they bring along
 
     check_arguments(folder=folder, options=options, report=report)
-    made = _made(domain, options) or load(str(domain), options)
+    made = _made(domain, options) or made_to_learn(str(domain), str(settings.get("prior", "")), options or {})
     values = {**settings, "domain": made.name, "options": dataclasses.asdict(made.options)}
     config = build(PretrainConfig, values, "the arguments")
     lessons.check_shape(settings, config.prior)

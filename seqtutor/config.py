@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any, TypeVar
 
 import tomli_w
@@ -171,22 +170,25 @@ class TrainConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     settings: Any = field(init=False)
 
-    def __init__(self, **given: Any) -> None:
-        """Precedence: core defaults < the domain's < `given`. Raises UserError for what no field or number allows."""
+    def __init__(self, own: Mapping[str, Any] | None = None, /, **given: Any) -> None:
+        """Precedence: core defaults < the domain's < `given`. Raises UserError for what no field or number allows.
+
+        `own`: the defaults of a domain that is not installed.
+        """
         domain = given.get("domain")
-        usual = dict(domain_class(domain).defaults) if domain in installed("domain") else {}
+        usual = dict(own or (domain_class(domain).defaults if domain in installed("domain") else {}))
         objective = {**usual, **given}.get("objective", "psi")
         cls = load_objective(objective).Settings
-        own = {f.name: f for f in dataclasses.fields(self) if f.init}
+        fields = {f.name: f for f in dataclasses.fields(self) if f.init}
         numbers = [f.name for f in dataclasses.fields(cls)]
-        for key in given.keys() - own - set(numbers):
+        for key in given.keys() - fields - set(numbers):
             raise _misplaced(key, given[key], objective, numbers)
         if (given.get("minutes") or given.get("oracle_calls")) and "updates" not in given:
             usual["updates"] = NO_LIMIT
             if not given.get("minutes"):  # few calls are learnt from at full speed: the fall is for the usual updates
                 usual.pop("learning_rate_end", None)
         merged = {**usual, **given}
-        for name, item in own.items():
+        for name, item in fields.items():
             value = merged.get(name, item.default_factory() if callable(item.default_factory) else item.default)
             object.__setattr__(self, name, value)
         if self.log:
@@ -274,6 +276,11 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config") -> Config:
     """A config from keys and values as they stand in `origin`. Raises UserError for a wrong name or type."""
+    return cls(**checked_keys(cls, given, origin))
+
+
+def checked_keys(cls: type[Config], given: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The keys and values that a config of `cls` is made of. Raises UserError as `build` does."""
     hints, given = hints_of(cls), {key: as_in_a_file(value) for key, value in given.items() if key != MADE_BY}
     if cls is PretrainConfig and given.get("prior"):
         given = {**FURTHER, **given}
@@ -282,7 +289,7 @@ def build(cls: type[Config], given: Mapping[str, Any], origin: str = "the config
             raise misplaced(key, given.get("domain"), origin) or unknown(f"key in {origin}", key, hints)
         check_type(key, value, hints[key], origin)
     make: Mapping[Any, Callable[[Any], Any]] = {float: float, Sequence[str]: tuple}
-    return cls(**{k: make[hints[k]](v) if hints[k] in make else v for k, v in given.items()})
+    return {k: make[hints[k]](v) if hints[k] in make else v for k, v in given.items()}
 
 
 def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -311,14 +318,6 @@ def check_same_domain(run: str, read: Mapping[str, Any], asked: Any) -> None:
     """Raise UserError where another domain is `asked` for than the one of a run, whose settings were `read`."""
     if asked != read.get("domain"):
         raise UserError(f"the run {run} is of domain '{read.get('domain')}', and keeps it: not '{asked}'")
-
-
-def check_seed(seed: int) -> None:
-    """Raise UserError for a seed that no generator takes."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
-        raise UserError(f"seed must be a whole number, not {seed!r}")
-    if not 0 <= seed < 2**63:
-        raise UserError(f"seed must lie between 0 and 2^63 - 1, not {seed}")
 
 
 MADE_BY = "made_by"  # table of a saved config: the versions of what wrote it

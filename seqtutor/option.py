@@ -7,6 +7,7 @@ import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import field
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -100,3 +101,11 @@ _ARGUMENTS: Mapping[str, tuple[Any, str]] = {
     "revise": _FILE,
     "keep": _FILE,
 }
+
+
+def check_seed(seed: int) -> None:
+    """Raise UserError for a seed that no generator takes."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise UserError(f"seed must be a whole number, not {seed!r}")
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed must lie between 0 and 2^63 - 1, not {seed}")

@@ -348,6 +348,12 @@ TRYING = [
     ),
     (
         "figures",
+        'Measure("size", lengths',
+        'Measure("size", lengths * [text not in texts[:i] for i, text in enumerate(texts)]',
+        "where each stands there twice; say of_set=True",
+    ),
+    (
+        "figures",
         'Measure("reds", reds',
         'Measure("red", reds',
         "measure: 'red' is the name of a term, or the reward; give",
@@ -376,11 +382,12 @@ TRYING = [
     ("pictures", '{len(text)} beads"', '{len(text)}\\nbeads"', "caption: it has more than one line"),
     ("pictures", "range(len(text))]", "range(1)]", "parts: they have 1 tokens, and the item"),
     ("pictures", "0.5, 60 +", "0.5, 600 +", "notes: each is (start in seconds, length above 0, MIDI number 0 to 127)"),
+    ("pictures", "(i / 2, 0.5, 60", "(i / 2, float('nan'), 60", "a list of (start, length, MIDI number), finite, is"),
     (
         "pictures",
         "(i / 2, 0.5, 60",
         "(i / 2, 60",
-        "notes: gave [(0.0, 6|a list of (start, length, MIDI number) is needed",
+        "notes: gave [(0.0, 6|a list of (start, length, MIDI number), finite, is needed",
     ),
     ("files", "folder.mkdir(parents=True, exist_ok=True)", "", "the folder may be missing: folder.mkdir(parents=True"),
     (
@@ -487,6 +494,12 @@ TRYING = [
         "import random",
         "import random, sys; sys.modules.setdefault('torch', None)",
         "loading it imports torch",
+    ),
+    (
+        "another_process",
+        '"how many beads", "tests", beads)',
+        '"how many beads", "tests", lambda texts: [float(hash(text) % 7) for text in texts])',
+        "term 'beads': it says something else in another process",
     ),
     ("another_process", "self.options.longest + 1", "self.options.longest + 1 + exec('import random')", "max_length"),
 ]

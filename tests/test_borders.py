@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from conftest import replace_installed
 from letters import LettersDomain, new_model
 
-from seqtutor import UserError, evaluate, generate, load, load_run, pretrain, tune
+from seqtutor import SequenceTerm, UserError, evaluate, generate, load, load_run, pretrain, tune
 from seqtutor.cli import main
 from seqtutor.cli.options import as_typed
 from seqtutor.files import read_toml
@@ -75,6 +75,23 @@ def test_what_a_function_does_to_its_list_moves_no_value_to_another_text(prior):
 def test_a_function_that_exits_fails_for_its_texts_alone(prior):
     run = tune("letters", prior=prior, terms={"x": exits}, folder="run", **TINY)
     assert "it asked to end the process, with 3" in (run.folder / "failures.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("method", ["measure", "decode", "family"])
+def test_a_plugin_that_exits_ends_the_command_with_a_line_not_in_silence(method, prior, monkeypatch):
+    def leave(*given):
+        sys.exit()
+
+    monkeypatch.setattr(LettersDomain, method, leave, raising=False)
+    with pytest.raises(UserError, match=f"domain 'letters', {method}: SystemExit"):
+        tune("letters", prior=prior, folder="run", **TINY)
+
+
+def test_a_term_of_a_plugin_that_exits_scores_nothing_and_says_so(prior, monkeypatch):
+    terms = [SequenceTerm("x", 1.0, "exits", "", exits)]
+    monkeypatch.setattr(LettersDomain, "terms", lambda self: terms)
+    with pytest.raises(UserError, match=r"term 'x': it scores none of .* items .it asked to end the process, with 3"):
+        tune("letters", prior=prior, folder="run", **TINY)
 
 
 def test_what_another_function_of_a_name_said_is_not_learnt_from_again(prior):

@@ -76,7 +76,7 @@ def test_a_histogram_that_cannot_be_drawn_is_left_out():
     assert len(histograms(found)["first"]) == 1
     odd = {"prior": (0.5,), "policy": (0.5, 0.5)}
     for broken in (odd, {"prior": (0.5, 0.5)}, {"prior": (np.nan,), "policy": (1.0,)}):
-        spread = reading.Distribution("size", False, 0.0, 2.0, broken, None)
+        spread = reading.Distribution("size", False, 0.0, 2.0, broken, {}, None)
         assert histograms(dataclasses.replace(found, spread=(spread,)))["first"] == []
 
 

@@ -227,3 +227,10 @@ def test_what_was_never_asked_is_forgotten_when_a_resumed_run_no_longer_has_the_
     assert (len(other), other.earned.tolist()) == (2, [2, 5, -np.inf, -np.inf])
     other.add(batch.select(torch.tensor([0])))
     assert other.earned.tolist() == [2, 5, 3, -np.inf]
+
+
+def test_however_much_is_varied_one_sequence_is_the_policys_own():
+    """All of four was varied, and the share of valid samples was one of none: a traceback."""
+    tuner = tuner_of("tb", vary=0.9, rollouts=4, batch=4, replay=16)
+    for _ in range(3):
+        assert np.isfinite(tuner.step()["valid"])

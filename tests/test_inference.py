@@ -31,7 +31,7 @@ from seqtutor.inference import (
 from seqtutor.inference.features import offered, prior_base, score
 from seqtutor.inference.shared import share
 from seqtutor.priors import sampling
-from seqtutor.priors.files import save_model
+from seqtutor.priors.files import load_prior, save_model
 from seqtutor.rewards.reward import Reward
 from seqtutor.rewards.terms import settings_of
 
@@ -560,3 +560,19 @@ def test_a_term_that_set_the_items_apart_is_named_where_nothing_else_tells():
     items = np.column_stack([np.ones(100), np.full(100, base[:, 1].max())])
     with pytest.raises(UserError, match=r"no term tells .*; in the corpus sets the held-out items apart"):
         examination._told(items, base, ["same", "in the corpus"], np.ones(100))
+
+
+def test_what_a_prior_was_made_with_holds_wherever_it_is_named(prior):
+    """Weights were fitted on words of four letters, and written into a config that paid words of seven."""
+    model = load_prior(prior, LettersDomain(LettersDomain.Options(longest=7)))
+    save_model(model, Path(prior), "model", domain="letters", options={"longest": 7})
+    mine = write("mine.txt", [word for word in words(longest=6) if "abc" in word or "bcab" in word][:40])
+    succeed("--domain", "letters", "--prior", prior, "--examples", mine, "--output", "mine.toml")
+    config = tomllib.loads(Path("mine.toml").read_text(encoding="utf-8"))
+    assert config["options"] == json.loads((Path(prior) / "config.json").read_text())["options"]
+    Path("profile.toml").write_text(f'domain = "letters"\nprior = "{prior}"\n')
+    told = CliRunner().invoke(main, ["calibrate", "profile.toml", "-n", "50", "--draws", "300"])
+    assert told.exit_code == 0, told.output
+    learnt = ["pretrain", "--domain", "letters", "--prior", prior, "--data", mine, "--epochs", "0", "--output", "next"]
+    assert CliRunner().invoke(main, learnt).exit_code == 0
+    assert json.loads(Path("next/config.json").read_text())["training"]["options"] == config["options"]

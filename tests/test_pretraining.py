@@ -199,6 +199,11 @@ def test_single_items_are_held_out_where_every_family_is_too_large():
     assert (len(data.train), len(data.held_out), data.families) == (8, 2, 0)
 
 
+def test_copies_on_both_sides_of_a_split_by_item_are_counted():
+    told = [examples(DOMAIN, texts, config()).copies for texts in (["ab"] * 60, [*dict.fromkeys(language(900, 4))])]
+    assert told == [1, 0]
+
+
 def test_the_split_depends_on_the_seed_alone():
     words = [a + b + c for a in "abc" for b in "ab" for c in "abc"]
     one, same, other = (examples(DOMAIN, words, config(seed=seed, held_out=0.3)) for seed in (0, 0, 1))

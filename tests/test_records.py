@@ -136,6 +136,17 @@ def test_few_groups_are_not_sure_of_it():
         assert math.isnan(share_explained(np.arange(4.0), np.zeros(4), groups).mean)
 
 
+@pytest.mark.parametrize(("count", "least"), [(3, 0.78), (15, 0.85), (60, 0.9)])
+def test_what_the_interval_over_groups_of_unequal_sizes_covers_is_what_is_said(count, least):
+    rng, hits = np.random.default_rng(count), 0
+    for _ in range(400):
+        place = np.repeat(np.arange(count), rng.integers(1, 30, count))
+        own, noise = rng.normal(size=count)[place], rng.normal(size=(2, len(place)))
+        found = share_explained(own + noise[0], 0.7 * own + 0.3 * noise[1], place.astype(float))
+        hits += abs(found.mean - (1 - (0.09 + 1.09) / 2)) < found.halfwidth
+    assert hits / 400 > least
+
+
 def test_a_text_of_several_groups_makes_one_of_them(tmp_path):
     words = [*WORDS, "a", "ab"]
     groups = [*(f"plate{i % 3}" for i in range(len(WORDS))), "plate1", "other"]
@@ -357,3 +368,23 @@ def test_a_header_behind_blank_lines_and_comments_is_found(above, tmp_path):
     record = read(tmp_path, above + rows)
     assert record.texts == WORDS
     assert [one.where for one in record.problems] == [f"a.csv:{len(WORDS) + 2 + above.count(chr(10))}"]
+
+
+@pytest.mark.parametrize("objective", ["ipo", "dpo"])
+def test_a_loss_of_neighbours_sees_a_line_beside_an_unseen_text(objective, tmp_path):
+    """Lines came first and the policy's own behind, so that no pair told what the record is worth beside the rest."""
+    path, known = record_file(tmp_path / "words.csv")
+    tuner = tuner_of(path, objective, unseen_share=0.5, batch=16)
+    tuner.step()
+    mixed = 0
+    for batch in (one for _ in range(10) for one in tuner.stored()):
+        seen = [tuner.scorer.text(row) in known for row in batch.tokens.numpy()]
+        mixed += sum(first != second for first, second in zip(seen[::2], seen[1::2], strict=True))
+    assert mixed > 20
+
+
+def test_a_batch_of_one_is_a_line_of_the_record(tmp_path):
+    path, _ = record_file(tmp_path / "words.csv")
+    tuner = tuner_of(path, unseen_share=0.9, batch=1)
+    tuner.step()
+    assert [len(batch) for batch in tuner.stored()] == [1] * tuner.settings.learning_steps

@@ -185,3 +185,19 @@ def test_from_python_a_record_is_a_setting_like_any_other(elsewhere):
                         report=rows.append)  # fmt: skip
     assert run.summary["record"]["texts"] == len(WORDS)
     assert all(math.isnan(row["reward"]) for row in rows)
+
+
+def test_a_record_is_not_weighed_by_a_function_that_was_not_trusted(elsewhere):
+    """The function of a run that somebody had sent was run on every line."""
+    Path("mine.py").write_text(
+        "from pathlib import Path\ndef mine(texts):\n    Path('ran').touch()\n    return [1.0 for text in texts]\n"
+    )
+    own = ("--function", "mine=mine:mine", "--weight", "mine=0.1")
+    assert train("--log", "words.csv", "--log-reward", "score", *own, "--output", "run").exit_code == 0
+    Path("ran").unlink()
+    Path("run/answers.sqlite").unlink()
+    said = line(evaluate("./run", "--log", "words.csv"))
+    assert "the run's reward has 'mine', a function or a program, as a part: --trust runs it" in said
+    assert not Path("ran").exists()
+    evaluate("./run", "--log", "words.csv", "--trust")
+    assert Path("ran").exists()

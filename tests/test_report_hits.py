@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,27 @@ def test_what_stands_in_the_tables_stays_text(tmp_path):
 def test_a_cell_that_is_no_number_is_nothing(tmp_path):
     page = render(run_with_hits(tmp_path, [row("ABC", "high")], [row("ABC", "high")]), Tunes())
     assert carried(page)["rows"][0][2] is None
+
+
+TYPED = """<script>
+const field = document.querySelector("section.hits form [name=filter]");
+for (const word of ["nothing", "reward<1.5"]) {
+  field.value = word;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+document.querySelector("section.hits form [name=all]").click();
+document.body.dataset.shown = [...document.querySelectorAll("section.hits ol .text")].map((one) => one.textContent);
+</script>"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_a_condition_that_is_typed_passes_through_an_empty_list(tmp_path):
+    """The card that others are copied from was gone with the list, and nothing was shown from there on."""
+    page = render(run_with_hits(tmp_path, [row("ABC", 3.0)], [row("ABC", 3.0), row("CDE", 1.0, "B")]), Tunes())
+    assert 'name="filter"' in page
+    open_page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page) + TYPED
+    (tmp_path / "page.html").write_text(open_page, encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    flags += ["--virtual-time-budget=2000", "--dump-dom", f"file://{tmp_path / 'page.html'}"]
+    dom = subprocess.run(["chromium", *flags], capture_output=True, text=True, timeout=60, check=False).stdout
+    assert 'data-shown="CDE"' in dom

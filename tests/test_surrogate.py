@@ -204,6 +204,8 @@ def test_caution_takes_from_the_better_side_and_from_neither_where_neither_is_be
     plain = values(caution=0.0)
     assert (values() < plain).all()
     assert (values(transform={"kind": "reverse_sigmoid", "low": 0.0, "high": 1.0}) > plain).all()
+    assert (values(transform={"kind": "step", "low": 0.5}) < plain).all()
+    assert (values(transform={"kind": "interpolation", "points": [[0, 1], [1, 0.5], [2, 0]]}) > plain).all()
     window = {"kind": "double_sigmoid", "low": 0.0, "high": 1.0}
     np.testing.assert_array_equal(values(transform=window), plain)
 

@@ -215,3 +215,13 @@ def test_a_taste_that_is_to_be_avoided_takes_its_doubt_from_what_is_disliked(vot
         terms = weighted_terms(LettersDomain(), {"t": weight}, settings)
         cautions[weight] = next(term for term in terms if term.name == "t").values.caution
     assert cautions == {1.0: 1.0, -1.0: -1.0}
+
+
+def test_a_taste_of_which_less_is_better_is_not_paid_for_its_doubt(voted):
+    cautions = []
+    falling = {"transform": {"kind": "reverse_sigmoid", "low": -1, "high": 1}}
+    for more in ({}, falling, {"better": "lower", "invalid": -9.0}):
+        table = {"taste": "votes.jsonl", "prior": "./prior", "caution": 2.0, **more}
+        terms = weighted_terms(LettersDomain(), {}, settings_of({"t": table}))
+        cautions.append(next(term for term in terms if term.name == "t").values.caution)
+    assert cautions == [2.0, -2.0, -2.0]

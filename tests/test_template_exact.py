@@ -10,12 +10,13 @@ import torch
 from exact import LENGTH, MOVES, VOCABULARY, loss_of, world
 from letters import A, B, C, LettersDomain, new_model
 
-from seqtutor import EOS, PAD, Template
+from seqtutor import EOS, PAD, Template, UserError
 from seqtutor.config import TrainConfig
 from seqtutor.objectives.losses import credited
 from seqtutor.priors.model import FORBIDDEN
 from seqtutor.priors.sampling import compared, sample
 from seqtutor.priors.script import Holes, barring, chosen, within
+from seqtutor.rewards.distilled import Distilled
 from seqtutor.training.tuner import Tuner
 from seqtutor.vocabulary import BOS
 
@@ -184,3 +185,10 @@ def test_a_run_learns_the_policy_and_the_prior_given_what_is_barred(objective):
     torch.testing.assert_close(prior_logp, wanted, atol=1e-4, rtol=1e-4)
     for rows in (values, target):
         assert (rows.log_softmax(-1)[barred] < -1e6).all()
+
+
+def test_a_run_with_a_template_is_no_term_of_another(monkeypatch, tmp_path):
+    """What it paid was log pi - log p of all tokens, those that it was given among them."""
+    monkeypatch.setattr("seqtutor.runs.folder.open_run", lambda folder: (TrainConfig(domain="letters"), Told()))
+    with pytest.raises(UserError, match="was tuned with a template, such as a scaffold: what it learnt is said of"):
+        Distilled(tmp_path, LettersDomain()).open()

@@ -152,9 +152,9 @@ def _others(ids: Ids, metre: Metre) -> list[Measure]:
     """How many and how far; copies, of each other and of the corpus."""
     whole, strikes = _whole(ids), _sum(context.pitched(ids))
     struck = f"pitches struck in {metre.bar} steps"
-    quoted = copied(ids, corpus.known(metre), metre.copy)[:, None]
+    first, quoted = _first_of_its_kind(ids), copied(ids, corpus.known(metre), metre.copy)[:, None]
     return [
-        _share("distinct melodies", _first_of_its_kind(ids)[:, None] & (whole > 0)[:, None], whole, "higher"),
+        replace(_share("distinct melodies", first[:, None] & (whole > 0)[:, None], whole, "higher"), of_set=True),
         _share("melodies that quote the corpus", quoted, whole, "lower"),
         _figure("notes per bar", strikes, _sum(ids >= OFF) / metre.bar, "near", summary=struck),
         _figure("range in semitones", _range(ids, FIRST_PITCH), (strikes > 0).astype(np.float64), "near"),

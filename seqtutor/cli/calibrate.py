@@ -16,7 +16,7 @@ from seqtutor.arrays import Values
 from seqtutor.cli.options import SEED, ProfileCommand, arguments_of
 from seqtutor.cli.outside import refuse_strangers
 from seqtutor.config import NO_LIMIT, TrainConfig, build, layered
-from seqtutor.domain import available, load
+from seqtutor.domain import available
 from seqtutor.errors import UserError
 from seqtutor.files import check_new, read_toml, write_new
 
@@ -64,6 +64,7 @@ def calibrate(config: str, **given: Any) -> None:
     seqtutor calibrate mine.toml --draws 20000 --hold charged --hold TPSA --output held.toml
     """
     from seqtutor.cli.console import progress
+    from seqtutor.priors.files import made_for
     from seqtutor.rewards.scorer import new_scorer
     from seqtutor.runs import calibration
     from seqtutor.runs.hits import tokens_of
@@ -74,7 +75,7 @@ def calibrate(config: str, **given: Any) -> None:
     _check_held(read, args)
     if not settings.domain:
         raise UserError(f'{config} names no domain: domain = "molecules", say')
-    domain = load(settings.domain, settings.options)
+    domain = made_for(settings.domain, settings.prior, settings.options)
     texts = calibration.real_items(domain, args.count, args.seed)
     with ExitStack() as stack:
         run = stack.enter_context(closing(new_scorer(domain, settings)))
@@ -117,6 +118,11 @@ def _check_held(read: Mapping[str, Any], args: CalibrateArguments) -> None:
     """Raise UserError where what was asked of --hold and --output does not go together."""
     if args.hold and not args.draws:
         raise UserError("--hold is told from samples of the prior: add --draws 20000")
+    if args.draws and "kl_budget" in read and "temperature" not in read:
+        raise UserError(
+            "a profile with a kl_budget finds its temperature while it is tuned, so nobody knows its optimum before: "
+            "take that out, and state a temperature"
+        )
     if args.output and not args.hold:
         raise UserError("--output writes what holds figures: name some with --hold, or --hold all")
     if args.hold and HELD in read.get("terms", {}):
@@ -132,7 +138,7 @@ def _tell_optimum(
     from seqtutor.cli.console import say
 
     passed = scorer.reward.passed(found.scores.values, found.scores.valid)
-    kept = _show_optimum(found, settings.temperature, args.hold, passed)
+    kept = _show_optimum(found, settings.temperature_end or settings.temperature, args.hold, passed)
     if kept and (file := args.output):
         write_new(Path(file), tomli_w.dumps(layered(dict(read), {"terms": {HELD: kept.table}})))
         say(f"written: {file}, with [terms.{HELD}]; tune with: seqtutor train --config {shlex.quote(file)}")
@@ -179,6 +185,8 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str], pa
 
 def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig, aside: Sequence[str]) -> None:
     """Print the table, what is proposed, and what the items are worth and cost all in all. `aside`: terms left out."""
+    import numpy as np
+
     from seqtutor.cli.console import console, say
     from seqtutor.runs import calibration
 
@@ -190,7 +198,9 @@ def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig, as
             say(f"{one.term.name}: transform = {one.proposal}")
     low, half, high = calibration.percentiles(totals, 5, 50, 95)
     passing = f"{calibration.passing(found):.1%} of the items pass every filter"
-    say(f"reward: {low:.3g} .. {half:.3g} .. {high:.3g} at 5, 50 and 95 %; {passing}")
+    scored = int(np.isfinite(totals).sum())
+    of = f" of the {scored:,} that could be scored" if scored < len(totals) else ""
+    say(f"reward: {low:.3g} .. {half:.3g} .. {high:.3g} at 5, 50 and 95 %{of}; {passing}")
     each, run = sum(one.seconds for one in found) / len(totals), ""
     if settings.updates < NO_LIMIT:
         seconds = each * settings.rollouts * settings.updates

@@ -47,7 +47,7 @@ def evaluate(
     if log:
         if click.get_current_context().get_parameter_source("count") is ParameterSource.COMMANDLINE:
             raise UserError("--log draws no samples: leave out -n")
-        _from_log(model, list(log), log_reward, log_text, seed, as_json)
+        _from_log(model, list(log), log_reward, log_text, seed, as_json, trust)
         return
     _side_by_side([model, *against], count, seed, as_json, trust)
 
@@ -69,6 +69,7 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
         evaluations = api.evaluate(*names, n=count, seed=seed, leave_out=leave_out)
         rows = list(zip(*(found.figures for found in evaluations), strict=True))
     if as_json:
+        names = [name if name not in names[:i] else f"{name} ({i + 1})" for i, name in enumerate(names)]
         found = {name: {row[i].name: [row[i].mean, row[i].halfwidth] for row in rows} for i, name in enumerate(names)}
         click.echo(json.dumps(jsonable(found), indent=1))
     else:
@@ -79,14 +80,21 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
         click.echo(f"missing: {complaint}", err=True)
 
 
-def _from_log(model: str, log: list[str], column: str, text: str, seed: int, as_json: bool) -> None:
+def _from_log(model: str, log: list[str], column: str, text: str, seed: int, as_json: bool, trust: bool) -> None:
     """Print what a record tells of a model, without sampling an item that anybody would have to score."""
     import json
 
+    from seqtutor.cli.outside import paid_from_outside
     from seqtutor.runs.drawing import open_model
     from seqtutor.runs.offpolicy import estimated_from
 
-    told = estimated_from(open_model(model), log, column, text, seed)
+    source = open_model(model)
+    if not (trust or column) and (paid := paid_from_outside(source.config)):
+        raise UserError(
+            f"the run's reward has '{paid[0]}', a function or a program, as a part: --trust runs it; "
+            "or name a column of the record with --log-reward"
+        )
+    told = estimated_from(source, log, column, text, seed)
     if as_json:
         figures = {"reward": list(told.reward), "kl": list(told.kl), "effective": told.effective, "mean": told.own}
         click.echo(json.dumps(figures, indent=1))

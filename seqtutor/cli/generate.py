@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqtutor.cli.options import SEED, ModelCommand, arguments_of
-from seqtutor.cli.outside import OF_SESSION, foreign, left_out, of_session, unseen
+from seqtutor.cli.outside import OF_SESSION, left_out, of_session, paid_from_outside, unseen
 from seqtutor.errors import UserError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _scored(source: Source, script: Fixed | None, args: GenerateArguments) -> tu
     from seqtutor.runs.drawing import choose, sequences_of
 
     n, draws, seed = args.count, args.draws, args.seed
-    paid = [name for name in foreign(source.config) if source.config.term_weights.get(name)]
+    paid = paid_from_outside(source.config)
     if draws > 1 and (gone := [name for name in paid if name in of_session(source.config)]):
         raise UserError(f"--draws keeps by reward, of which '{gone[0]}' is a part, {OF_SESSION}")
     if draws > 1 and paid and not args.trust:

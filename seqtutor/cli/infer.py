@@ -59,6 +59,9 @@ def infer(domain: str, examples: tuple[str, ...], **given: Any) -> None:
         raise UserError("--among replaces the prior's texts: leave out --prior and --texts")
     if args.output:
         check_new(Path(args.output))
+    from seqtutor.priors.files import fitting_options
+
+    options = fitting_options(args.prior, domain, options) if args.prior else options
     _infer(load(domain, options), _named(examples), args, options)
 
 

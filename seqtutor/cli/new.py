@@ -12,6 +12,7 @@ import click
 
 from seqtutor.domain import available
 from seqtutor.errors import UserError
+from seqtutor.files import from_home
 from seqtutor.plugin.contract import NAME
 
 
@@ -26,7 +27,7 @@ def new(name: str, output: str) -> None:
     pip install --no-build-isolation -e ./rna
     seqtutor check rna
     """
-    folder = Path(output or name)
+    folder = from_home(output or name)
     paths = write_package(name, folder)
     click.echo(f"wrote {', '.join(str(path) for path in paths)}")
     click.echo("now type:")

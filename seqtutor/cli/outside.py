@@ -117,6 +117,12 @@ def foreign(config: TrainConfig) -> list[str]:
     return [name for name, table in config.terms.items() if isinstance(table, Mapping) and outside & set(table)]
 
 
+def paid_from_outside(config: TrainConfig) -> list[str]:
+    """Those of them that the reward is made of."""
+    filters = {name for name, table in config.terms.items() if isinstance(table, Mapping) and table.get("filter")}
+    return [name for name in foreign(config) if config.term_weights.get(name) or name in filters]
+
+
 def left_out(config: TrainConfig, trust: bool) -> list[str]:
     """The terms from outside that must not run: with --trust none, without it all, and a line says which."""
     gone = of_session(config)

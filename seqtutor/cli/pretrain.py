@@ -13,8 +13,8 @@ import click
 
 from seqtutor.cli.inspect import outcome, read_lines
 from seqtutor.cli.options import DomainCommand, config_file, config_options, gather
-from seqtutor.config import PretrainConfig, build, layered
-from seqtutor.domain import DataLine, Domain, load
+from seqtutor.config import MADE_BY, PretrainConfig, build, layered
+from seqtutor.domain import DataLine, Domain
 from seqtutor.errors import UserError
 from seqtutor.files import read_toml
 
@@ -45,18 +45,19 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
     """
     typed = gather(given, ctx.meta["seqtutor.domain"])
     file = config_file(config, resume)
-    settings = build(PretrainConfig, layered(read_toml(file) if file else {}, typed), str(file or "the command line"))
+    read = read_toml(file) if file else {}
+    settings = build(PretrainConfig, layered(read, typed), str(file or "the command line"))
     if not resume:
         from seqtutor.training.lessons import check_shape
 
-        check_shape(typed, settings.prior)
+        check_shape(typed if MADE_BY in read else layered(read, typed), settings.prior)  # a saved config states all
     _pretrain(settings, Path(resume) if resume else None, output)
 
 
 def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> None:
     from seqtutor.cli.console import progress, say
     from seqtutor.files import from_home
-    from seqtutor.priors.files import check_device
+    from seqtutor.priors.files import check_device, made_to_learn
     from seqtutor.runs.folder import RunFolder, check_vacant, new_folder
     from seqtutor.signals import INTERRUPTED, Stopped, stoppable
     from seqtutor.training import pretraining
@@ -64,7 +65,7 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
     check_device(settings.device)
     if output:
         check_vacant(from_home(output))  # before an hour of reading
-    domain = load(settings.domain, settings.options)
+    domain = made_to_learn(settings.domain, settings.prior, settings.options)
     settings = replace(settings, options=asdict(domain.options))
     lines = list(read_lines(domain, settings.data)) if settings.data else []
     data = _examples(domain, lines, settings)
@@ -148,6 +149,7 @@ def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfi
     if data.unused:
         console.print(f"{data.unused:,} of {len(texts):,} items left out: too short, or too long, for {domain.name}")
     by = f"; families held out as a whole: {data.families:,}" if data.families else ""
+    by += f"; {data.copies:,} of these stand among those to learn, too" if data.copies else ""
     console.print(f"{len(texts):,} items: {len(data.train):,} sequences to learn, {len(data.held_out):,} held out{by}")
     return data
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("--against", default="", metavar="MODEL", help="Another model: each pair has one item of either.")
 @click.option(
-    "-n", "count", type=click.IntRange(1), default=100, show_default=True, help="Votes that you want to give."
+    "-n", "count", type=click.IntRange(1), default=100, show_default=True, help="Votes that you want to give now."
 )
 @click.option("--rater", default="", help="Who votes.  [default: your name on this machine]")
 @click.option("--votes", default="", metavar="FILE", help="File to add the votes to.  [default: <domain>-votes.jsonl]")
@@ -53,7 +53,7 @@ def rate(
         say_passed_over(session.passed_over)
         command = _command(source, model, path)
         before = len(session.votes)
-        page = Page(session, count if before < count else before + count, command)
+        page = Page(session, before + count, command)
         _serve(page, source, listening.getsockname()[1], listening, browser)
     given = len(session.votes)
     click.echo(f"{len(session.mine)} votes given, {given} of {session.rater} in all, in {session.path}")

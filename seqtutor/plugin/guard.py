@@ -7,6 +7,7 @@ catching Exception is lawful: a stranger's code may raise anything, and whoever 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -112,7 +113,7 @@ class Guarded(Domain):
             return getattr(self.plugin, method)(*args)
         except PASSED:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise fault(self.cls, method, error) from error
 
     def _texts(self, method: str, found: Any) -> list[str]:
@@ -275,9 +276,12 @@ class Guarded(Domain):
     def notes(self, text: str) -> list[tuple[float, float, int]]:
         found = self._call("notes", text)
         try:
-            return [(float(start), float(length), int(number)) for start, length, number in found]
+            notes = [(float(start), float(length), int(number)) for start, length, number in found]
+            if not all(math.isfinite(start + length) for start, length, _ in notes):
+                raise ValueError
+            return notes
         except (TypeError, ValueError, OverflowError):
-            said = f"gave {found!r:.80}; a list of (start, length, MIDI number) is needed"
+            said = f"gave {found!r:.80}; a list of (start, length, MIDI number), finite, is needed"
             raise wrong(self.cls, "notes", said) from None
 
     def caption(self, text: str) -> str:

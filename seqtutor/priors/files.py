@@ -5,6 +5,7 @@ A prior is `model.safetensors` with `config.json`; a run's policy is `policy.saf
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from seqtutor.config import OF_PRIOR
-from seqtutor.domain import Domain, available, domain_class
+from seqtutor.domain import Domain, available, domain_class, load
 from seqtutor.errors import UserError
 from seqtutor.files import check_file, from_home, read_text, write_atomically, write_json, written_as_path
 from seqtutor.files import digest as digest_of_file
@@ -210,8 +211,8 @@ def load_prior(name: str, domain: Domain, *, grow: bool = False) -> LstmModel:
 def grown(model: LstmModel, vocabulary: Vocabulary) -> LstmModel:
     """The same model with the tokens of `vocabulary` that it has not, which must stand behind its own.
 
-    A new token has no height, reads as the mean of the others, and is RARE nats less likely than the least likely of
-    them on average.
+    A new token has no height, reads as the mean of the others, is what they are on average as an output, and has a bias
+    RARE nats below the lowest of theirs.
     """
     before = len(model.vocabulary)
     shape = dict(model.shape)
@@ -246,6 +247,18 @@ def fitting_options(name: str | Path, domain: str, typed: Mapping[str, Any]) -> 
     """The domain's options for a use of this model: see `inherited`."""
     about = about_model(name)
     return inherited(domain, typed, options_of(about), str(name), timed=bool(about.get("clock")))
+
+
+def made_for(domain: str, prior: str, typed: Mapping[str, Any]) -> Domain:
+    """The domain with the options of a `prior` that is named, if one is, under those that were typed."""
+    return load(domain, fitting_options(prior, domain, typed) if prior else typed)
+
+
+def made_to_learn(domain: str, prior: str, typed: Mapping[str, Any]) -> Domain:
+    """The same for a pre-training, from which a prior may come out that is for other items than the one before."""
+    known = {field.name for field in dataclasses.fields(domain_class(domain).Options)}
+    stored = (options_of(about_model(prior)) or {}) if prior else {}
+    return load(domain, {**{key: value for key, value in stored.items() if key in known}, **typed})
 
 
 def domain_of(name: str) -> str:

@@ -54,10 +54,13 @@ class Offline:
         self, own: Replay, steps: int, size: int, generator: torch.Generator, by_length: bool
     ) -> Iterator[Batch]:
         """`steps` batches of `size` lines of the record, `share` of them the policy's own sequences, with their r0."""
-        mine = round(self.share * size) if len(own) else 0
+        mine = min(round(self.share * size), size - 1) if len(own) else 0
         for batch in self.learnt.batches(steps, size - mine, generator, by_length=by_length):
             more = next(own.batches(1, mine, generator)) if mine else None
-            yield replace(joined(batch, more) if more else batch, slots=None)
+            both = joined(batch, more) if more else batch
+            if more and not by_length:  # a loss of neighbours must see those of both kinds
+                both = both.select(torch.randperm(len(both), generator=generator, device=generator.device))
+            yield replace(both, slots=None)
 
     def explained(self, policy: Model, temperature: float, most: int = 0) -> Estimate:
         """The share of the variance of R over held-out lines that c log(pi/p) explains, with its interval over groups.
@@ -133,24 +136,28 @@ class Offline:
 
 
 def share_explained(reward: Values, fitted: Values, groups: Values) -> Estimate:
-    """1 - var(reward - fitted) / var(reward) of N lines, and its interval by the delta method over G whole groups.
+    """1 - var(reward - fitted) / var(reward) of N lines, and its interval by the jackknife over G whole groups.
 
-    Student's t with G - 1 degrees of freedom: by a normal quantile few groups would seem to be sure of it.
-    NaN of fewer than three.
+    Student's t with G - 1 degrees of freedom: by a normal quantile few groups would seem to be sure of it. Of groups
+    of unequal sizes "95 %" holds in 83 to 85 % for 3 to 5, in 90 % for 15, in 93 % for 100. NaN of fewer than three.
 
     >>> share_explained(np.array([0.0, 1.0, 2.0]), np.array([5.0, 6.0, 7.0]), np.arange(3.0)).mean
     1.0
     """
-    spread, rest = (np.square(x - x.mean()) for x in (reward, reward - fitted))
-    if not spread.mean():
-        return Estimate(math.nan, math.nan)
-    left = float(rest.mean() / spread.mean())
     known, place = np.unique(groups, return_inverse=True)
     if len(known) < FEWEST_GROUPS:
         return Estimate(math.nan, math.nan)
-    influence = np.bincount(place, (rest - left * spread) / spread.mean())
-    error = math.sqrt(float(np.square(influence).sum()) * len(known) / (len(known) - 1)) / len(reward)
-    return Estimate(1 - left, float(stdtrit(len(known) - 1, 0.975)) * error)
+    centred = [x - x.mean() for x in (reward, reward - fitted)]
+    count, *sums = (np.bincount(place, x) for x in (np.ones(len(reward)), *(x**k for x in centred for k in (1, 2))))
+
+    def of(n: Values, r: Values, rr: Values, d: Values, dd: Values) -> Values:
+        spread, rest = rr - r**2 / n, dd - d**2 / n
+        return 1 - np.divide(rest, spread, out=np.full_like(spread, math.nan), where=spread > 0)
+
+    whole = float(of(*(np.array([x.sum()]) for x in (count, *sums)))[0])
+    others = of(*(x.sum() - x for x in (count, *sums)))
+    error = math.sqrt((len(known) - 1) * float(others.var()))
+    return Estimate(whole, float(stdtrit(len(known) - 1, 0.975)) * error)
 
 
 def joined(one: Batch, other: Batch) -> Batch:

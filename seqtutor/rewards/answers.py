@@ -169,14 +169,8 @@ class Answers:
             pool.close()
 
     def _here(self, name: str, texts: Sequence[str]) -> dict[str, Outcome]:
-        def staying(some: Sequence[str]) -> Any:
-            try:
-                return self.here[name](some)
-            except SystemExit as error:  # in a process of its own it would have ended that
-                raise RuntimeError(f"it asked to end the process, with {error.code}") from error
-
         try:
-            outcomes, _ = ask(staying, texts)
+            outcomes, _ = ask(self.here[name], texts)
         except WrongNumber as error:
             raise UserError(f"term '{name}' {error}") from error
         return dict(zip(texts, outcomes, strict=True))

@@ -44,12 +44,18 @@ class Distilled:
 
         from seqtutor.priors.files import check_fit, load_model, weights_digest
         from seqtutor.priors.sampling import array_of, draw, logp_of
+        from seqtutor.priors.script import script_of
         from seqtutor.runs.drawing import Source
         from seqtutor.runs.folder import open_run
 
-        config, _ = open_run(self.folder)
+        config, its = open_run(self.folder)
         if config.domain != self.domain.name:
             raise UserError(f"the run {self.folder} is of domain '{config.domain}', not of '{self.domain.name}'")
+        if script_of(its):  # log pi / p of such a run is known of what its policy chose, beside what it was given
+            raise UserError(
+                f"the run {self.folder} was tuned with a template, such as a scaffold: what it learnt is said of items "
+                "that keep it, and of others nothing; only a run without one can be a term"
+            )
         if self.digest and weights_digest(self.folder) != self.digest:
             raise UserError(
                 f"the run {self.folder} has gone on since this run began, and pays otherwise now: "

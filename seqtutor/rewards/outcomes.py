@@ -54,9 +54,10 @@ def ask(
         given = function(list(texts))  # its own list: what it does to that must not move values to other texts
     except WrongNumber:
         raise
-    except Exception as error:  # whatever a scorer raises is a failure of these texts and of nothing else
+    except (Exception, SystemExit) as error:  # what a scorer raises is a failure of these texts and of nothing else
         if len(texts) == 1:
-            return [failure(f"{type(error).__name__}: {error}")], False
+            ended = f"it asked to end the process, with {error.code}" if isinstance(error, SystemExit) else ""
+            return [failure(ended or f"{type(error).__name__}: {error}")], False
         return ask(function, texts, singly=True)
     return [outcome_of(value) for value in _counted(given, len(texts))], False
 

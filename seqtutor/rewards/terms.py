@@ -208,9 +208,10 @@ def _directed(name: str, better: Any, transform: Transform | None) -> Transform 
         raise unknown(f"value of better in [terms.{name}]", str(better), ("higher", "lower"))
     if transform is None:
         return Transform("minus") if better == "lower" else None
-    if better and transform.better and better != transform.better:
+    if better and better != transform.better:
         raise UserError(
-            f"[terms.{name}] says {better} is better, its transform {transform.kind} that {transform.better} is"
+            f"[terms.{name}] says {better} is better, its transform {transform.kind} "
+            f"that {transform.better or 'neither'} is"
         )
     return transform
 
@@ -307,7 +308,7 @@ def _term(domain: Domain, name: str, table: TermSettings) -> RewardTerm:
     if table.taste:
         summary = table.summary or f"how much the votes of {table.taste} say that it is liked, nats, less the doubt"
         prior, votes = prior_from(table.prior, table.found_by) or domain.own_prior, table.place(table.taste)
-        tasted = Tasted(votes, domain, prior, table.caution, table.digest, table.bytes)
+        tasted = Tasted(votes, domain, prior, table.caution * table.direction, table.digest, table.bytes)
         return SequenceTerm(name, weight, summary, table.taste, tasted, table.invalid_score(INVALID))
     if table.surrogate:
         column, prior = table.column or name, prior_from(table.prior, table.found_by) or domain.own_prior

@@ -108,7 +108,17 @@ class Transform:
 
     @property
     def better(self) -> str:
-        """'higher', 'lower', or '' where neither is."""
+        """'higher', 'lower', or '' where neither is.
+
+        >>> Transform("step", {"low": 6.0}).better, Transform("interpolation", {"points": [[1, 1], [2, 0.5]]}).better
+        ('higher', 'lower')
+        """
+        if self.kind == "step" and len(self.numbers) == 1:
+            return "higher" if "low" in self.numbers else "lower"
+        if self.kind == "interpolation":
+            scores = [score for _, score in self.numbers["points"]]
+            sides = {b > a for a, b in pairwise(scores) if a != b}
+            return ("higher" if sides.pop() else "lower") if len(sides) == 1 else ""
         return ALL[self.kind].better
 
     @property

@@ -147,6 +147,10 @@ class Watch:
         self.ranges = dict(state["ranges"])
         self.rows, self.raised = list(state["rows"]), [Alarm(**alarm) for alarm in state["raised"]]
 
+    def begin_anew(self) -> None:
+        """Forget the figures, as where the reward is another one from here on; what was raised is not raised again."""
+        self.rows, self.ranges = [], {}
+
     def _before_and_now(self, window: int) -> tuple[dict[str, float], dict[str, float]]:
         """Means over the first updates, and over the last ones."""
         return _means(self.rows[:START]), _means(self.rows[-window:])

@@ -57,8 +57,11 @@ def binned(groups: dict[str, Values]) -> dict[str, Any]:
 
     Whole numbers that are few get a bin each.
 
-    >>> binned({"prior": np.array([0.0, 1.0, 1.0, 3.0]), "policy": np.array([3.0, np.nan])})["shares"]
-    {'prior': [0.25, 0.5, 0.0, 0.25], 'policy': [0.0, 0.0, 0.0, 1.0]}
+    And `means`, of these very values: of a term those of items alone.
+
+    >>> found = binned({"prior": np.array([0.0, 1.0, 1.0, 3.0]), "policy": np.array([3.0, np.nan])})
+    >>> found["shares"], found["means"]
+    ({'prior': [0.25, 0.5, 0.0, 0.25], 'policy': [0.0, 0.0, 0.0, 1.0]}, {'prior': 1.25, 'policy': 3.0})
     """
     known = {name: values[np.isfinite(values)] for name, values in groups.items()}
     known = {name: values for name, values in known.items() if len(values)}
@@ -75,7 +78,8 @@ def binned(groups: dict[str, Values]) -> dict[str, Any]:
         name: (np.histogram(values.clip(edges[0], edges[-1]), edges)[0] / len(values)).round(5).tolist()
         for name, values in known.items()
     }
-    return {"low": float(edges[0]), "width": float(edges[1] - edges[0]), "shares": shares}
+    means = {name: float(values.mean()) for name, values in known.items()}
+    return {"low": float(edges[0]), "width": float(edges[1] - edges[0]), "shares": shares, "means": means}
 
 
 def pulled(values: Values, terms: dict[str, Values]) -> dict[str, Any] | None:

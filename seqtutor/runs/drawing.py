@@ -18,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from seqtutor.arrays import Flags, Ids
-from seqtutor.config import MADE_BY, TrainConfig, check_seed
+from seqtutor.config import MADE_BY, TrainConfig
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, available, load
 from seqtutor.errors import UserError, differences, unknown
-from seqtutor.files import prior_from, read_json, read_toml
+from seqtutor.files import from_home, prior_from, read_json, read_toml
 from seqtutor.objectives.optimum import Tilt, log_mean, mixed, tilt
+from seqtutor.option import check_seed
 from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.priors.files import (
     check_fit,
@@ -34,6 +35,7 @@ from seqtutor.priors.files import (
     options_of,
     read_about,
     stem_of,
+    weights_digest,
 )
 from seqtutor.priors.given import LONGEST_NAME
 from seqtutor.priors.model import Model
@@ -67,14 +69,15 @@ class Source:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """The run's `summary.json`; empty where it has none. Raises UserError where no run wrote it."""
+        """The run's `summary.json`, of this very policy; else empty. Raises UserError where no run wrote it."""
         path = self.folder / "summary.json"
         found = read_json(path) if self.tuned and path.is_file() else {}
         optimum, terms = found.get("optimum", {}), found.get("terms", [])
         known = isinstance(optimum, dict) and isinstance(optimum.get("temperature", 1.0), Real)
         if not (known and isinstance(terms, list) and all(map(_of_term, terms))):
             raise UserError(f"'{path}' is not what a run writes")
-        return found
+        now = weights_digest(self.folder) if "policy_digest" in found else ""
+        return found if found.get("policy_digest", now) == now else {}  # it went on since, and ended without a table
 
     @property
     def temperature(self) -> float:
@@ -165,9 +168,10 @@ def as_stated(domain: Domain, like: str, typed: Mapping[str, Any] = MappingProxy
 
     As it is where `like` is no such file, or where one of them is `typed` otherwise.
     """
-    if not (like and len(like) <= LONGEST_NAME and Path(like).is_file()):
+    path = from_home(like) if like and len(like) <= LONGEST_NAME else None
+    if path is None or not path.is_file():
         return domain
-    stated = domain.stated(Path(like))
+    stated = domain.stated(path)
     if not stated or any(typed.get(key, value) != value for key, value in stated.items()):
         return domain
     plugin = domain.plugin if isinstance(domain, Guarded) else domain
@@ -290,6 +294,6 @@ def _check(source: Source, scorer: Scorer, total: int, temperature: float) -> No
     for row in source.summary.get("terms", []):
         if row.get("weight") and now.get(row["name"], row["weight"]) != row["weight"]:
             raise UserError(
-                f"the config of {source.folder} has been changed since its run: the weight of '{row['name']}' was "
+                f"the reward is another one than when {source.folder} ran: the weight of '{row['name']}' was "
                 f"{row['weight']:g} and is {now[row['name']]:g}; go on with seqtutor train --resume, or put it back"
             )

@@ -115,6 +115,11 @@ def writer_logp(record: Record, paths: list[str], batch: Batch) -> Values:
         )
     if runs:
         run = open_model(runs[0].parent)
+        if not run.summary:
+            raise UserError(
+                f"no estimate is possible from {runs[0]}: it was written by the policy from before the run went on; "
+                f"write it anew: seqtutor train --resume {runs[0].parent}"
+            )
         logp, prior_logp, _ = compared(run.model, run.prior, batch.tokens)
         return mixed(array_of(logp), array_of(prior_logp), 0.5)
     ledger = "; a ledger was written by as many policies as its run had updates, and the run has kept the last"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seqtutor.domain import Domain, domain_class, load
+from seqtutor.domain import Domain, available, domain_class, load
 from seqtutor.errors import UserError
 from seqtutor.plugin.contract import PluginError
 from seqtutor.testing import hooks, items, pages, scores
@@ -100,4 +100,5 @@ def rehearse(domain: Domain, texts: Sequence[str], *, corpus: bool = False) -> N
         lines = [line for check in QUICK for line in problems_of(subject, check)]
     if lines:
         more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
-        raise UserError(f"domain '{domain.name}', {lines[0]}{more}; see all: seqtutor check {domain.name}")
+        see = f"; see all: seqtutor check {domain.name}" if domain.name in available() else ""
+        raise UserError(f"domain '{domain.name}', {lines[0]}{more}{see}")

@@ -29,6 +29,7 @@ FILES = {
     "empty": b"",
     "latin": "fa\xe7ade\n".encode("latin-1"),
 }
+SCORED = 12  # items that another process scores
 SLOW = 2.0  # seconds of a corpus beyond which other processes do not load it
 PROBE = """
 import hashlib, importlib, json, sys
@@ -37,7 +38,15 @@ sys.path[:] = json.loads(sys.argv[1])
 module, _, name = sys.argv[2].partition(":")
 domain = attrgetter(name)(importlib.import_module(module))()
 torch, corpus = "torch" in sys.modules, domain.corpus() if sys.argv[3] else []
-print("\\n" + json.dumps([list(domain.vocabulary.tokens), hashlib.sha256(repr(corpus).encode()).hexdigest(), torch]))
+said = {}
+for term in domain.terms():
+    if hasattr(term, "costly") and not term.costly:
+        try:
+            said[term.name] = [repr(value) for value in term.values(tuple(json.loads(sys.argv[4])))]
+        except Exception:
+            pass
+digest = hashlib.sha256(repr(corpus).encode()).hexdigest()
+print("\\n" + json.dumps([list(domain.vocabulary.tokens), digest, torch, said]))
 """
 
 
@@ -55,9 +64,10 @@ def names(subject: Subject) -> Iterator[str]:
 
 
 def another_process(subject: Subject) -> Iterator[str]:
-    """The vocabulary and the corpus must not hang on the order of a set, and loading must not import torch."""
+    """Vocabulary, corpus and scores must not hang on the order of a set, and loading must not import torch."""
     with_corpus = "corpus" if subject.corpus is not None and subject.seconds < SLOW else ""
-    arguments = [sys.executable, "-c", PROBE, json.dumps(sys.path), subject.domain.place, with_corpus]
+    some = json.dumps(subject.texts[:SCORED])
+    arguments = [sys.executable, "-c", PROBE, json.dumps(sys.path), subject.domain.place, with_corpus, some]
     answers = []
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
@@ -70,6 +80,9 @@ def another_process(subject: Subject) -> Iterator[str]:
     for place, what in enumerate(("vocabulary", "corpus")):
         if answers[0][place] != answers[1][place]:
             yield f"{what}: it is another one in another process, as the order of a set is; sort it"
+    for name, values in answers[0][3].items():
+        if answers[1][3].get(name) != values:
+            yield f"term '{name}': it says something else in another process, as hash() of a text does; workers ask it"
     if answers[0][2]:
         yield "class: loading it imports torch, and every -h waits for that; import it where it is used"
 

@@ -16,6 +16,7 @@ from seqtutor.vocabulary import PAD
 
 SOME = 12  # texts that a sequence-level term is asked about
 FEW = 3  # before a run
+MOVED = 0.25  # of a figure: more, where every text stands there twice, and it is one of the set
 
 
 def terms(subject: Subject) -> Iterator[str]:
@@ -86,7 +87,7 @@ def _where(subject: Subject, term: SequenceTerm, text: str) -> str:
     """Where a term fails on a text, with the remedy."""
     try:
         term.values((text,))
-    except Exception as error:  # what a term raises is listed as a failure, and here its place is wanted
+    except (Exception, SystemExit) as error:  # what a term raises is listed as a failure, and here its place is wanted
         from seqtutor.plugin.installed import place
 
         return place(error, subject.domain.cls.__module__)
@@ -110,6 +111,12 @@ def figures(subject: Subject) -> Iterator[str]:
     for measure in domain.measure(texts):
         if measure.percent and abs(measure.mean) > 1 + 1e-9:
             yield f"measure: '{measure.name}' is {measure.mean:.3g}, and percent prints .012 as 1.2 %; give shares of 1"
+    for once, twice in zip(domain.measure(texts), domain.measure([*texts, *texts]), strict=True):
+        if not once.of_set and abs(twice.mean - once.mean) > MOVED * abs(once.mean):
+            yield (
+                f"measure: '{once.name}' is {once.mean:.3g} of {len(texts)} texts, and {twice.mean:.3g} where each "
+                "stands there twice; say of_set=True: it cannot be compared between samples of two sizes"
+            )
     if differs(lambda: np.array([measure.mean for measure in domain.measure(texts)])):
         yield "measure: it gives other figures the second time; leave chance and memory out of it"
     elif not same(np.array([measure.mean for measure in domain.measure(texts[::-1])]), means):

@@ -14,6 +14,7 @@ import torch
 
 from seqtutor.arrays import Ids
 from seqtutor.objectives.optimum import Optimum, Tilt, best_of_n_kl
+from seqtutor.priors.files import weights_digest
 from seqtutor.priors.script import chosen
 from seqtutor.records.recorded import odds_of, of_record
 from seqtutor.rewards.reward import Scores
@@ -54,6 +55,7 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         "best_scored": best_scored,
         "samples": count,
         "interrupted": interrupted,
+        "policy_digest": weights_digest(run.folder),
         "kl": {"sequence": float(kl.mean()), "token": float(kl.sum() / steps)},
         **_distance(tuner, found, float(kl.mean()), {"policy": policy.scores, "prior": prior.scores}),
         **comparison(prior, best, policy, scorer, kept if by_law else None),
@@ -95,7 +97,8 @@ def _save_hits(tuner: Tuner, run: RunFolder) -> dict[str, Any]:
     told: dict[str, Any] = {"items": 0, "reward": math.nan, "per_call": not tuner.scorer.refused}
     if not tuner.scorer.calls:
         return told
-    texts = [*(row["text"] for row in run.ledger), *tuner.scorer.refused]
+    asked = [row["text"] for row in run.ledger if row["text"] in tuner.scorer.seen]  # of a dear term that is new, few
+    texts = [*asked, *tuner.scorer.refused]
     with tuner.scorer.remembering(run.answers):
         found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
     shutil.rmtree(run.folder / "hits", ignore_errors=True)  # of a table before a resume

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from seqtutor.domain import Domain
 from seqtutor.errors import UserError, shortened
 from seqtutor.files import read_toml
 from seqtutor.inference.features import encoded
+
+if TYPE_CHECKING:
+    from seqtutor.priors.model import LstmModel
 
 OF_DATA = "examples"  # key of a saved config: the digest of what was learnt from and held out
 ENOUGH = 50  # items below which a prior is not worth learning
@@ -25,6 +28,19 @@ def check_shape(stated: Mapping[str, Any], prior: str) -> None:
     """Raise UserError for a size of the model that is stated, where the prior to go on from has one."""
     if prior and (sizes := [name for name in ("embedding", "hidden", "layers") if stated.get(name) is not None]):
         raise UserError(f"{sizes[0]} is that of the prior '{prior}' to go on from: leave one of them out")
+
+
+def check_looks(prior: str, model: LstmModel, domain: Domain) -> None:
+    """Raise UserError where a prior to go on from looks back by other distances than a form of the domain returns at.
+
+    As one of another metre would: it has learnt nothing of these bars.
+    """
+    ours, its = (" ".join(map(str, one)) or "nowhere" for one in (domain.lookback, model.lookback))
+    if ours != its:
+        raise UserError(
+            f"the prior '{prior}' looks back {its} tokens, and these options ask for {ours}, as another metre does: "
+            f"go on from another one, such as '{domain.own_prior}', or leave the prior out"
+        )
 
 
 def checked_texts(domain: Domain, data: Any, config: PretrainConfig) -> list[str]:

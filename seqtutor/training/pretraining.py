@@ -29,7 +29,7 @@ from seqtutor.priors.model import LstmModel
 from seqtutor.runs.checkpoint import Pace, Stateful, check_state, load_checkpoint, save_checkpoint
 from seqtutor.runs.folder import RunFolder
 from seqtutor.signals import whole
-from seqtutor.training.lessons import OF_DATA, same_data
+from seqtutor.training.lessons import OF_DATA, check_looks, same_data
 from seqtutor.training.optimiser import Adam
 from seqtutor.vocabulary import PAD, SPECIAL
 
@@ -46,6 +46,7 @@ class Examples:
     unused: int = 0  # items that are too short, or too long, for the domain's length
     sizes: list[int] = field(default_factory=list)  # how many sequences in a row of `held_out` are of one item
     families: int = 0  # that are held out as a whole; 0: the split is by item
+    copies: int = 0  # texts that are held out and learnt from, as they stand there several times
 
 
 @dataclass
@@ -97,7 +98,8 @@ def examples(domain: Domain, texts: Sequence[str], config: PretrainConfig) -> Ex
             f"length fits (at most {domain.max_length} tokens{', and no fewer' if domain.fixed_length else ''})"
         )
     unused = sum(not item for item in items + learnt)
-    return Examples(train, held_out, unused, [len(item) for item in items if item], len(families))
+    copies = len(set(kept) & set(rest))
+    return Examples(train, held_out, unused, [len(item) for item in items if item], len(families), copies)
 
 
 def each(texts: Sequence[str], ask: Callable[[str], T]) -> Callable[[str], T]:
@@ -230,6 +232,7 @@ def new_trainer(domain: Domain, data: Examples, config: PretrainConfig) -> Train
     torch.manual_seed(config.seed)
     if config.prior:
         model = load_prior(config.prior, domain, grow=True)
+        check_looks(config.prior, model, domain)
         model.dropout.p = model.shape["dropout"] = config.dropout
     else:
         model = _new_model(domain, config, longest)

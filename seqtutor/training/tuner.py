@@ -135,7 +135,8 @@ class Tuner:
     def collect(self) -> Collected:
         """Let the policy write, vary the best that is stored, and ask what all of it is worth."""
         size, length = self.config.rollouts, self.domain.max_length
-        most, tried = round(getattr(self.settings, "vary", 0.0) * size), getattr(self.settings, "screen", 1)
+        most = min(round(getattr(self.settings, "vary", 0.0) * size), size - 1)  # figures are of the policy's own
+        tried = getattr(self.settings, "screen", 1)
         with self.narrow:
             varied = variations(self.scorer, self.prior, self.replay, most, self.rng(2), tried, self.dial.temperature)
         rollout = sample(self.policy, self.prior, size - len(varied), length, self.generator, self.script, self.narrow)
@@ -266,7 +267,7 @@ class Tuner:
 
     def rescale(self, before: float) -> None:
         """Turn values in units of a temperature `before` into units of the one that holds now."""
-        for model in (self.policy, self.target):
+        for model in (self.policy, self.target, self.healthy):
             model.scale_values(before / self.dial.temperature)
 
     @cached_property
@@ -341,8 +342,7 @@ class Tuner:
         return row | self.offline.figures(self.sampler, self.scores, self.dial.temperature) if self.offline else row
 
     def _not_finite(self, batch: Batch) -> UserError:
-        texts = [self.scorer.text(row) for row in batch.tokens.cpu().numpy()]
-        some = ", ".join(f"'{text}'" for text in texts[:3])
+        some = ", ".join(f"'{self.scorer.text(row)}'" for row in batch.tokens[:3].cpu().numpy())
         return UserError(
             f"update {self.update + 1}: the gradient is not finite, learning from {some} with rewards "
             f"{float(self.reward(batch).sum(-1).min()):g} to {float(self.reward(batch).sum(-1).max()):g}; "

@@ -20,6 +20,7 @@ from seqtutor.hardware import give_back
 from seqtutor.plugin.installed import released
 from seqtutor.priors.files import check_same, digest
 from seqtutor.priors.model import Model
+from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import settings_of, weighted_terms
 from seqtutor.runs.alarms import Alarm
 from seqtutor.runs.checkpoint import Pace, check_state, load_checkpoint, save_checkpoint
@@ -56,6 +57,7 @@ STATE = {  # the form of what `checkpoint` writes as JSON
     "went_back": bool,
     "best_evidence": (float, None),
     "aim": str,
+    "reward": str,
 }
 
 
@@ -69,6 +71,7 @@ def tune(tuner: Tuner, run: RunFolder, report: Report, warn: Warn = lambda alarm
     if not tuner.update:
         checkpoint(tuner, run)
     with tuner.scorer.remembering(run.answers):
+        _ask_again(tuner.scorer)
         try:
             while not tuner.done:
                 complete = False
@@ -96,6 +99,14 @@ def tune(tuner: Tuner, run: RunFolder, report: Report, warn: Warn = lambda alarm
             run.save_policy(tuner.kept, tuner.config)
 
 
+def _ask_again(scorer: Scorer) -> None:
+    """Count as new what something dear has never been asked about, as where a resumed run has a term more."""
+    if names := scorer.answers.dear:
+        scorer.answers.recall(sorted(scorer.seen))
+        known = [scorer.answers.known[name] for name in names]
+        scorer.seen = {text for text in scorer.seen if all(text in of for of in known)}
+
+
 def checkpoint(tuner: Tuner, run: RunFolder) -> None:
     """Save all that is needed to go on as if never stopped, and give back the memory that nothing holds any more."""
     state = {
@@ -110,6 +121,7 @@ def checkpoint(tuner: Tuner, run: RunFolder) -> None:
         "went_back": tuner.went_back,
         "best_evidence": None if math.isinf(tuner.best_evidence) else tuner.best_evidence,
         "aim": _aim(tuner),
+        "reward": _reward(tuner),
     }
     run.sync()
     save_checkpoint(run.folder / "checkpoint", tuner.parts, state)
@@ -141,6 +153,8 @@ def _take(tuner: Tuner, state: dict[str, Any]) -> None:
     tuner.dial.restore(state["dial"])
     tuner.rescale(math.exp(state["dial"]["log_c"]))
     tuner.watch.restore(state["watch"])
+    if state["reward"] != _reward(tuner):  # its figures say nothing of those to come
+        tuner.watch.begin_anew()
     tuner.healthy_update = state["healthy_update"]
     tuner.went_back = state["went_back"] and tuner.config.stop_on_collapse  # without it, the run goes on
     evidence = state["best_evidence"]
@@ -153,10 +167,15 @@ def _take(tuner: Tuner, state: dict[str, Any]) -> None:
 
 def _aim(tuner: Tuner) -> str:
     """What a policy is tuned towards, as text: the reward, and the distance from the prior that it may cost."""
-    reward, config = tuner.offline.reward if tuner.offline else tuner.scorer.reward, tuner.config
+    return repr((_reward(tuner), tuner.config.temperature, tuner.config.kl_budget))
+
+
+def _reward(tuner: Tuner) -> str:
+    """How the terms become one R, as text."""
+    reward = tuner.offline.reward if tuner.offline else tuner.scorer.reward
     terms = [(term.name, term.weight, isinstance(term, SequenceTerm) and term.filter) for term in reward.terms]
     scores = sorted((name, repr(table.transform), table.invalid) for name, table in reward.settings.items())
-    return repr((terms, scores, reward.geometric, reward.unseen, config.temperature, config.kl_budget))
+    return repr((terms, scores, reward.geometric, reward.unseen, sorted(tuner.config.hold_out)))
 
 
 def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
@@ -167,6 +186,7 @@ def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
     if isinstance(scorer := state.get("scorer"), dict):
         scorer.setdefault("refused", [])  # in a run from before filters saved calls
     state.setdefault("aim", "")
+    state.setdefault("reward", _reward(tuner))
     check_state(state, STATE)
     told = state["terms"]
     stored: dict[str, str] = told if isinstance(told, dict) else dict.fromkeys(told, "")

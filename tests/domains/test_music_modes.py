@@ -370,6 +370,13 @@ def test_a_primer_comes_back_in_its_own_key_and_octave(tmp_path, kind, key_line,
     assert f"K:{key_line}\n{written}|" in found
 
 
+def test_a_primer_in_ones_home_states_its_key_too(tmp_path, monkeypatch):
+    """`--primer=~/tune.abc` was read from there, and continued in C."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.abc").write_text("X:1\nM:4/4\nL:1/8\nK:D\nD2FA d2AF|]\n")
+    assert open_model("music", {"bars": 2}, "~/a.abc").domain.options.tonic == "D"
+
+
 def test_what_is_typed_wins_over_what_a_file_states_and_a_line_of_text_states_nothing(tmp_path):
     (tmp_path / "a.abc").write_text("X:1\nM:4/4\nL:1/8\nK:D\nD2FA d2AF|]\n")
     (tmp_path / "a.txt").write_text("D4 - - - F#4 - - - A4 - - - D5 - - -\n")

@@ -201,11 +201,16 @@ def _shown(sample: Sample, domain: Domain, model: str, run: RunContents, files: 
 
 
 def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup:
-    """The picture coloured by what the terms paid step by step; empty where the domain or the run has no such thing."""
+    """The picture coloured by what the terms paid step by step; empty where the domain or the run has no such thing.
+
+    Nor where there is a filter, by which all that is paid is multiplied.
+    """
     if not domain.offers("coloured") or config.get("combine") == "geometric":
         return Markup()
     weights, tables = config.get("weights", {}), config.get("terms", {})
     try:
+        if any(table.get("filter") for table in tables.values()):
+            return Markup()
         ids = np.array([domain.vocabulary.encode(domain.encode(text))])
         paid = [
             weights.get(term.name, term.weight) * term.values(ids)[0]

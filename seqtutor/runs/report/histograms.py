@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqtutor.runs.report import figures
@@ -59,6 +59,9 @@ def _histogram(one: Distribution, figure: Figure) -> Histogram:
     up = Scale(0.0, max(max(shares) for shares in one.shares.values()) or 1.0, FLOOR, SIDE)
     edges = [across(one.low + i * one.width) for i in range(bins + 1)]
     paths = {group: _steps([up(share) for share in shares], edges) for group, shares in one.shares.items()}
+    if one.of_term and one.means:  # of items, as is what is drawn; the table's are of all that was written
+        prior, policy = (getattr(figure, key)._replace(mean=one.means[key]) for key in ("prior", "policy"))
+        figure = replace(figure, prior=prior, policy=policy)
     before, after = figures.before_after(figure)
     return Histogram(
         title=one.name,

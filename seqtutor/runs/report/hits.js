@@ -8,12 +8,12 @@ if (hits) {
   const cards = new Map(), picked = new Set(), PAGE = innerWidth < 700 ? 12 : 60;
   let shown = [], length = PAGE, falling = true;
   for (const card of list.children) cards.set(Number(card.dataset.place), card);
-  const chosen = cards.size;
+  const chosen = cards.size, pattern = list.children[0];  // what is filtered may leave the list empty
   const figure = (value) => (value === null ? "–" : Number(value.toPrecision(4)).toString().replace("-", "−"));
 
   function cardOf(place) {
     if (!cards.has(place)) {
-      const card = list.children[0].cloneNode(true);
+      const card = pattern.cloneNode(true);
       card.querySelector(".picture")?.remove();
       card.dataset.place = place;
       card.querySelector("input").after(` ${place + 1}`);

@@ -66,8 +66,8 @@ function play(button) {
   context.resume();
   const notes = JSON.parse(button.dataset.notes);
   const item = button.closest(".item"), picture = item.querySelector(".picture");
-  const drawing = picture.querySelector("svg"), width = drawing.viewBox.baseVal.width;
-  const { seconds, from = 0, to = width } = drawing.dataset;
+  const drawing = picture?.querySelector("svg"), width = drawing?.viewBox.baseVal?.width || 1;  // it may have no picture
+  const { seconds, from = 0, to = width } = drawing?.dataset ?? {};
   const span = Number(seconds) || Math.max(...notes.map(([start, length]) => start + length));
   const bus = new GainNode(context, { gain: 0.5 });
   bus.connect(new BiquadFilterNode(context, { type: "lowpass", frequency: 3200, Q: 0.3 })).connect(context.destination);

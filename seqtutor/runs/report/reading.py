@@ -73,6 +73,7 @@ class Distribution:
     low: float
     width: float  # of a bin
     shares: dict[str, tuple[float, ...]]  # of "prior", "policy" and "real"
+    means: dict[str, float]  # by group, of these values: those of items; empty where an older run did not say
     pull: tuple[str, float] | None  # the term whose pay goes with it in the prior's samples, and their correlation
 
 
@@ -257,6 +258,7 @@ def _distribution(raw: dict[str, Any]) -> Distribution:
         low=_float(raw["low"]),
         width=_float(raw["width"]),
         shares={str(group): tuple(_float(share) for share in shares) for group, shares in raw["shares"].items()},
+        means={str(group): _float(mean) for group, mean in raw.get("means", {}).items()},
         pull=None if pull is None else (str(pull["term"]), _float(pull["correlation"])),
     )
 
