@@ -144,7 +144,7 @@ def test_a_transform_can_be_typed():
     assert result.exit_code == 0, result.output
     assert {"term.variety", "score.variety"} <= set(table("run/metrics.csv")[0])
     assert {"term.variety", "score.variety"} <= set(table("run/samples.csv")[0])
-    assert "variety: 1 from 2 to inf, 0 elsewhere" in result.output
+    assert "variety: 1 from 2 on, 0 below" in result.output
 
 
 @pytest.mark.parametrize(

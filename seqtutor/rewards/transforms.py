@@ -124,7 +124,10 @@ class Transform:
     @property
     def sentence(self) -> str:
         """Which direction is better, in words."""
-        return ALL[self.kind].sentence.format(**{"low": -math.inf, "high": math.inf, **self.numbers})
+        if self.kind == "step" and len(self.numbers) == 1:
+            (limit,) = self.numbers.values()
+            return f"1 from {limit:g} on, 0 below" if "low" in self.numbers else f"1 up to {limit:g}, 0 above"
+        return ALL[self.kind].sentence.format(**self.numbers)
 
 
 def transform_of(name: str, table: Mapping[str, Any]) -> Transform:
