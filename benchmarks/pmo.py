@@ -24,6 +24,7 @@ from typing import Any
 import click
 import torch
 from objectives import setting
+from pages import put
 from pmo_tasks import TASKS, oracle
 
 from seqtutor import tune
@@ -36,7 +37,6 @@ SETTING = Path(__file__).parents[1] / "examples" / "pmo.toml"
 OWN = {"qed": 0.0, "makeability": 0.0, "saturation": 0.0}  # the domain's own terms are not paid
 TOP, EVERY, BEST = 10, 100, 100
 SAMPLES = 64  # of the final table of a run, which nobody reads here
-BEGIN, END = "<!-- benchmarks/pmo.py -->", "<!-- end -->"  # around the table of a page
 DEVELOPED_ON = (  # the setting was chosen on these
     "albuterol_similarity",
     "isomers_c7h8n2o2",
@@ -178,16 +178,6 @@ def table(results: Sequence[Result]) -> str:
 SUMMED = ("auc", "filtered")
 
 
-def with_table(page: str, text: str) -> str:
-    """The page with the table between its marks exchanged.
-
-    >>> with_table(f"a{BEGIN}old{END}b", "new").splitlines()
-    ['a<!-- benchmarks/pmo.py -->', 'new', '<!-- end -->b']
-    """
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}"
-
-
 def _row(task: str, runs: Sequence[Result]) -> str:
     auc, filtered, top, sa, diversity, passing, calls, seconds = (
         statistics.fmean(getattr(run, key) for run in runs)
@@ -209,7 +199,8 @@ def _row(task: str, runs: Sequence[Result]) -> str:
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting of all runs, as in a config.")
 @click.option("--threads", default=1, show_default=True, help="To compute with.")
 @click.option("--table", "only_table", is_flag=True, help="Print the table of what is finished, and run nothing.")
-@click.option("--page", type=click.Path(path_type=Path, exists=True), help="Page to put the table into, between marks.")
+@click.option("--page", type=click.Path(path_type=Path, exists=True), help="Page to put the table into.")
+@click.option("--part", default="screened", show_default=True, help="Between <!-- PART --> and <!-- end --> there.")
 @click.option("--output", type=click.Path(path_type=Path), default="outputs/pmo", show_default=True)
 def main(
     tasks: tuple[str, ...],
@@ -219,6 +210,7 @@ def main(
     threads: int,
     only_table: bool,
     page: Path | None,
+    part: str,
     output: Path,
 ) -> None:
     """Run TASKS (all twenty, if none is named), keep each result in a file of OUTPUT, and print a table."""
@@ -239,7 +231,7 @@ def main(
     if results := finished(output):
         print(table(results))
         if page:
-            page.write_text(with_table(page.read_text(encoding="utf-8"), table(results)), encoding="utf-8")
+            put(page, part, table(results))
 
 
 KEPT = ("domain", "weights", "oracle_calls", "terms", "seed")  # of the setting's file: the benchmark has its own

@@ -53,7 +53,8 @@ class Template:
 
     A hole in the middle ends with the `closing` token that has no `opening` one in it, and the template goes on with
     that token; a hole at the end of the template ends with the item. `first`: tokens that a hole may begin with, so
-    that none stays empty. `barred`: of each hole, tokens that it may not hold.
+    that none stays empty. `barred`: of each hole, tokens that it may not hold. `paired`: tokens that a hole holds an
+    even number of times, as the two ends of a ring, so that no part of the template is within such a pair.
     """
 
     tokens: tuple[str | None, ...]  # None is a hole
@@ -61,6 +62,7 @@ class Template:
     closing: str
     first: frozenset[str]
     barred: tuple[frozenset[str], ...]
+    paired: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

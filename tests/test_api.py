@@ -307,6 +307,15 @@ def test_what_a_function_has_taken_from_around_it_is_part_of_its_version():
 
     around.add(round_about)  # it is in what it has taken
     calls += [round_about]
+
+    def total(*factors):
+        parts = [scaled(factor) for factor in factors]
+        return lambda texts: [sum(part(text) for part in parts) for text in texts]
+
+    def scaled(factor):
+        return lambda text: factor * len(text)
+
+    calls += [total(1, 1), total(1, 100)]  # the second part has the code of the first, and another number
     found = [versions._digest(call) for call in calls]
     assert len(set(found)) == len(found)
     assert versions._digest(made(2)) == found[1]
@@ -318,6 +327,11 @@ def test_what_a_function_has_taken_from_around_it_is_part_of_its_version():
         ("W = 1\ndef call(texts): return [W * len(text) for text in texts]", ("W = 1", "W = 2")),
         ("W = [1]\ndef call(texts): return [W[0] for _ in texts]", ("[1]", "[2]")),
         ("W = {'C': 1}\ndef call(texts): return [W['C'] for _ in texts]", ("1}", "2}")),
+        (
+            "def make(k): return lambda t: k * len(t)\nF, G = make(1), make(2)\n"
+            "def call(ts): return [F(t) + G(t) for t in ts]",
+            ("make(2)", "make(3)"),
+        ),
         ("def f(t): return g(t)\ndef g(t): return 1 or f(t)\ndef call(ts): return [f(t) for t in ts]", ("1", "2")),
     ],
 )

@@ -17,6 +17,7 @@ import seqtutor
 from seqtutor import SequenceTerm, TokenTerm
 from seqtutor.priors.files import save_model
 from seqtutor.records.replay import Batch, Replay, worth_of
+from seqtutor.rewards.payment import Payment
 from seqtutor.rewards.reward import Reward
 from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.terms import settings_of
@@ -234,3 +235,15 @@ def test_however_much_is_varied_one_sequence_is_the_policys_own():
     tuner = tuner_of("tb", vary=0.9, rollouts=4, batch=4, replay=16)
     for _ in range(3):
         assert np.isfinite(tuner.step()["valid"])
+
+
+def test_what_has_no_family_fills_none():
+    """Molecules without a ring were one family, in which the third of them earned nothing."""
+    payment = Payment(size=2)
+    domain = type("Plain", (LettersDomain,), {"family": lambda self, text: text if "c" in text else ""})()
+    scorer, _ = dear_and_cheap(passing=lambda text: 1.0)
+    scorer.domain = domain
+    scores = score(scorer, "ab", "aa", "abb", "c", "c")
+    np.testing.assert_array_equal(payment.shares(domain, scores), np.ones(5))
+    assert (payment.left(domain, "bb"), payment.left(domain, "c")) == (1.0, 0.0 if payment.members["c"] > 1 else 1.0)
+    assert set(payment.members) == {"c"}

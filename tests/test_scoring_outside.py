@@ -141,7 +141,6 @@ def test_a_bad_answer_is_the_failure_of_its_text_alone(name, reason, chunk):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("exits", "its scorer ended: status 3"),
         ("leaves", "its scorer ended: status 0"),
         ("segfaults", "its scorer ended: SIGSEGV"),
         ("killed", "its scorer ended: SIGKILL: out of luck"),
@@ -156,6 +155,12 @@ def test_a_text_that_kills_its_worker_is_quarantined_and_the_others_are_scored(n
         assert why.startswith(reason)
         np.testing.assert_array_equal(score(scorer, "ab", "b").totals, [np.nan, 1])
         assert not scorer.news.quarantined  # it is not asked again
+
+
+def test_a_text_at_which_the_function_exits_is_a_failure_like_any_other():
+    with function("exits", chunk=4, retries=0) as scorer:
+        np.testing.assert_array_equal(score(scorer, *WORDS).totals, [3, np.nan, 1, 3])
+        assert scorer.failed == [("outside", "ab", "it asked to end the process, with 3")]
 
 
 def test_a_text_that_hangs_fails_when_its_time_is_over():

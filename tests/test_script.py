@@ -87,7 +87,26 @@ def test_models_are_compared_over_the_chosen_steps_alone():
     assert (kl < free[2]).all()
 
 
+def test_a_hole_has_both_of_a_pair_or_none():
+    pairs = Template((None, "c", None), "a", "c", frozenset("ab"), (frozenset(), frozenset()), frozenset("b"))
+    rollout = sampled(Holes(pairs, VOCABULARY), length=9)
+    seen = Counter()
+    for word, cut in zip(words(rollout.tokens), rollout.truncated.tolist(), strict=True):
+        depth = end = 0
+        while end < len(word) and not (word[end] == "c" and not depth):
+            depth += {"a": 1, "c": -1}.get(word[end], 0)
+            end += 1
+        holes = (word[:end], *([word[end + 1 :]] if not cut and end < len(word) else []))
+        if end < len(word):
+            assert not word[:end].count("b") % 2
+            assert cut or not holes[-1].count("b") % 2
+            seen.update(hole.count("b") for hole in holes)
+    assert seen[0] > 50
+    assert seen[2] > 50
+
+
 SCAFFOLDS = ["c1ccc([*:1])cc1", "[*]c1ccc([*])cc1", "C1CN([*:1])CCN1c1ccc([*:2])nc1", "O=C([*:1])N[*:2]"]
+SCAFFOLDS += ["N([*:1])([*:2])[*:3]", "[*:1]c1nc2ccccc2n1[*:2]"]  # whose places grew together around a part of them
 
 
 @pytest.mark.parametrize("scaffold", SCAFFOLDS)
@@ -102,7 +121,7 @@ def test_a_molecule_keeps_its_scaffold_and_grows_only_where_it_may(scaffold):
     spelt = ["".join(domain.vocabulary.decode([t for t in row if t not in (PAD, EOS)])) for row in tokens.tolist()]
     found = [Chem.MolFromSmiles(text) for text, cut in zip(spelt, truncated, strict=True) if not cut]
     valid = [molecule for molecule in found if molecule is not None]
-    assert len(valid) > 50
+    assert len(valid) > 40
     assert all(molecule.HasSubstructMatch(wanted) for molecule in valid)
 
 

@@ -195,13 +195,13 @@ class MoleculesDomain(Domain):
         """Graph-GA offspring: molecules crossed with one another, and mutated."""
         from seqtutor_molecules.variation import vary
 
-        return vary(texts, rng)
+        return vary(texts, rng, self.vocabulary.own)
 
     def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
         """A random SMILES of the same molecule."""
         from seqtutor_molecules.variation import rewrite
 
-        return rewrite(text, rng)
+        return rewrite(text, rng, self.vocabulary.own)
 
     def family(self, text: str) -> str:
         """The Bemis-Murcko scaffold; empty for a molecule without a ring."""

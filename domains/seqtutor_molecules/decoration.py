@@ -22,7 +22,8 @@ def template(scaffold: str, known: Sequence[str] = TOKENS) -> Template:
 
     The scaffold is spelt so that a molecule may go on growing at its end, where it has a spelling with a place there.
     Every place gets a substituent, by the bond that the scaffold has there, and nothing else of the scaffold does: what
-    grows begins with an atom, and closes no ring of the scaffold. `known`: the tokens of the vocabulary.
+    grows begins with an atom, and has both ends of its rings, so that it closes none of the scaffold's, and none of
+    another place around a part of the scaffold. `known`: the tokens of the vocabulary.
 
     >>> template("c1ccc([*:1])cc1").tokens
     ('c', '1', 'c', 'c', 'c', 'c', 'c', '1', None)
@@ -42,7 +43,8 @@ def template(scaffold: str, known: Sequence[str] = TOKENS) -> Template:
         elif RING.fullmatch(token):
             here ^= {token}
     spelt = tuple(None if token == PLACE else token for token in tokens)
-    return Template(spelt, "(", ")", frozenset(filter(is_atom, known)), tuple(barred))
+    rings = frozenset(filter(RING.fullmatch, known))
+    return Template(spelt, "(", ")", frozenset(filter(is_atom, known)), tuple(barred), rings)
 
 
 def _scaffold(scaffold: str) -> Chem.Mol:

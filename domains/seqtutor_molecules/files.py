@@ -57,7 +57,7 @@ def _entry(text: str, name: str) -> Mol:
     mol = Mol(molecule(text))
     Compute2DCoords(mol)
     mol.SetProp("_Name", name)
-    mol.SetProp("InChIKey", str(MolToInchiKey(mol)))
+    mol.SetProp("InChIKey", str(MolToInchiKey(molecule(text))))  # of a drawing it would state what nobody has stated
     mol.SetProp("SMILES", text)
     mol.SetProp("QED", f"{properties.qed(text):.3f}")
     mol.SetProp("SA", f"{properties.sa(text):.2f}")

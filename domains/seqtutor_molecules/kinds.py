@@ -68,6 +68,11 @@ class Similarity(TermKind):
             made = generator.GetSparseCountFingerprint if self.counts else generator.GetSparseFingerprint
             source = f"RDKit, {self.fingerprint}, {'counts' if self.counts else 'bits'}"
         known = [made(mol) for mol in wanted]
+        for text, print_ in zip(self.smiles, known, strict=True):
+            if max(BulkTanimotoSimilarity(print_, [print_])) < 1:
+                raise UserError(
+                    f"[terms.{name}]: {shortened(text)} has no feature of {self.fingerprint}: nothing can be like it"
+                )
 
         def similarity(smiles: str) -> float:
             return float(max(BulkTanimotoSimilarity(made(molecule(smiles)), known)))
@@ -92,7 +97,7 @@ class Substructure(TermKind):
         patterns = [_pattern(name, text) for text in _some(name, "smarts", self.smarts)]
 
         def substructure(smiles: str) -> float:
-            found = [molecule(smiles).HasSubstructMatch(pattern) for pattern in patterns]
+            found = [_holds(molecule(smiles), pattern) for pattern in patterns]
             return float(all(found) if self.wanted == "all" else any(found) == (self.wanted == "any"))
 
         summary = f"1 where {self.wanted} of {', '.join(self.smarts)} stand in it, else 0"
@@ -141,7 +146,7 @@ class Alerts(TermKind):
             raise UserError(
                 f"[terms.{name}]: {self.file} holds no alert; a line is a SMARTS, or a SMARTS, a comma, a name"
             )
-        return lambda smiles: float(not any(molecule(smiles).HasSubstructMatch(pattern) for pattern in patterns))
+        return lambda smiles: float(not any(_holds(molecule(smiles), pattern) for pattern in patterns))
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,18 @@ def _molecules(name: str, texts: Sequence[str]) -> list[Mol]:
 
 
 def _pattern(where: str, text: str) -> Mol:
-    return _parsed(f"[terms.{where}]: SMARTS", text, MolFromSmarts)
+    """A SMARTS; a hydrogen that it writes as an atom is one of the atom beside it, as molecules here have them."""
+    pattern = _parsed(f"[terms.{where}]: SMARTS", text, partial(MolFromSmarts, mergeHs=True))
+    if any(atom.GetSmarts() == "[#1]" for atom in pattern.GetAtoms()):
+        raise UserError(
+            f"[terms.{where}]: SMARTS '{shortened(text)}' has a hydrogen that stands by itself, which nothing here has"
+        )
+    return pattern
+
+
+def _holds(mol: Mol, pattern: Mol) -> bool:
+    """Whether a pattern stands in a molecule, in the configuration that it states, if it states one."""
+    return bool(mol.HasSubstructMatch(pattern, useChirality=True))
 
 
 def _parsed(where: str, text: str, parse: Callable[[str], Mol | None]) -> Mol:

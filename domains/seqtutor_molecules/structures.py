@@ -29,12 +29,12 @@ def molecule(smiles: str) -> Mol:
 
 @lru_cache(maxsize=1 << 14)
 def scaffold(smiles: str) -> str:
-    """The Bemis-Murcko scaffold as SMILES: rings and what links them; empty where there is no ring.
+    """The Bemis-Murcko scaffold as SMILES: rings and what links them, of all stereoisomers; empty without a ring.
 
-    >>> scaffold("CC(=O)Oc1ccccc1C(=O)O")
-    'c1ccccc1'
+    >>> scaffold("CC(=O)Oc1ccccc1C(=O)O"), scaffold("O=C(N[C@H]1CCNC1)c1ccccc1")
+    ('c1ccccc1', 'O=C(NC1CCNC1)c1ccccc1')
     """
-    return str(MolToSmiles(_murcko(molecule(smiles))))
+    return str(MolToSmiles(_murcko(molecule(smiles)), isomericSmiles=False))
 
 
 def ring_systems(smiles: str) -> list[str]:

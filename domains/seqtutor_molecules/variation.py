@@ -20,36 +20,34 @@ MUTATION_RATE = 0.01  # of the crossed: mol_ga's own default
 REACTIONS = 10  # tried on a molecule; the same
 SPELLINGS = 8  # random SMILES tried before the canonical one is taken
 
-_KNOWN = frozenset(TOKENS)
 
-
-def vary(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+def vary(texts: Sequence[str], rng: np.random.Generator, known: Sequence[str] = TOKENS) -> list[str]:
     """Graph-GA offspring of canonical SMILES, canonical and new, in order; at most one of each text.
 
     (Jensen, Chemical Science 10 (2019) 3567, as in mol_ga.) Every loop of its operators is bounded, so that none hangs;
-    they draw from one generator of their own.
+    they draw from one generator of their own. `known`: the tokens of the vocabulary.
     """
     chance = Random(int(rng.integers(2**63)))  # noqa: S311
     offspring: dict[str, None] = {}
     with BlockLogs():
         for text in texts:
-            child = _offspring(text, texts, chance)
+            child = _offspring(text, texts, chance, frozenset(known))
             if child is not None and child not in texts:
                 offspring[child] = None
     return list(offspring)
 
 
-def rewrite(text: str, rng: np.random.Generator) -> list[str]:
+def rewrite(text: str, rng: np.random.Generator, known: Sequence[str] = TOKENS) -> list[str]:
     """Tokens of a random SMILES of the same molecule; of the canonical one where none is found that fits."""
     seeds = rng.integers(1, 2**31 - 1, SPELLINGS)
     for seed in seeds.tolist():
         (other,) = MolToRandomSmilesVect(molecule(text), 1, randomSeed=seed)
-        if _fits(other) and _means(other, text):
+        if _fits(other, frozenset(known)) and _means(other, text):
             return tokenise(other)
     return tokenise(text)
 
 
-def _offspring(text: str, texts: Sequence[str], chance: Random) -> str | None:
+def _offspring(text: str, texts: Sequence[str], chance: Random, known: frozenset[str]) -> str | None:
     """A child as canonical SMILES; None where there is none, or where it does not fit the model."""
     from mol_ga.graph_ga.gen_candidates import reproduce  # here: it takes a second to import
 
@@ -62,7 +60,7 @@ def _offspring(text: str, texts: Sequence[str], chance: Random) -> str | None:
         found = None if child is None else canonical(child)
     except (ValueError, RuntimeError, Undecodable):  # RDKit, in the midst of an operator; then: no one molecule
         return None
-    return found if found is not None and _fits(found) else None
+    return found if found is not None and _fits(found, known) else None
 
 
 def _mutated(text: str, chance: Random) -> str | None:
@@ -96,13 +94,13 @@ def _reaction(parent: Mol, chance: Random) -> str:
     return str(chance.choices(reactions, weights)[0]())
 
 
-def _fits(smiles: str) -> bool:
+def _fits(smiles: str, known: frozenset[str]) -> bool:
     """Whether the model could write it: tokens of the vocabulary, and room for them and the EOS."""
     try:
         tokens = tokenise(smiles)
     except UserError:
         return False
-    return len(tokens) < MAX_LENGTH and _KNOWN.issuperset(tokens)
+    return len(tokens) < MAX_LENGTH and known.issuperset(tokens)
 
 
 def _means(smiles: str, text: str) -> bool:

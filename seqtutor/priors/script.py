@@ -58,6 +58,7 @@ class Holes(Script):
     """Tokens with holes between them, as a domain's template says; behind its end comes EOS, if no hole is there.
 
     Within a hole the model chooses, until it closes what was open before the hole: that token is the template's next.
+    It may not do so while the first of a pair of tokens stands there without the second.
     """
 
     def __init__(self, template: Template, vocabulary: Vocabulary) -> None:
@@ -71,28 +72,34 @@ class Holes(Script):
         for place, tokens in zip(holes, template.barred, strict=True):
             self.never[place, [_id(vocabulary, token) for token in tokens]] = True
             self.never[place, EOS] = place != self.last
+        self.bits = torch.zeros(len(vocabulary), dtype=torch.int64)  # of each token that comes in pairs, one of its own
+        for bit, token in enumerate(sorted(template.paired)):
+            self.bits[_id(vocabulary, token)] = 1 << bit
 
     def start(self, n: int, device: torch.device) -> Places:
-        """As Script.start: places in the template, how much is open in the hole, and how many tokens it has."""
-        return tuple(torch.zeros(n, dtype=torch.int64, device=device) for _ in range(3))
+        """As Script.start: places in the template; in the hole, what is open, how many tokens there are, half pairs."""
+        return tuple(torch.zeros(n, dtype=torch.int64, device=device) for _ in range(4))
 
     def must(self, places: Places) -> Tensor:
         return self.ids.to(places[0].device)[places[0]]
 
     def barred(self, places: Places) -> Tensor:
-        place, depth, length = places
+        place, depth, length, halves = places
         barred = self.never.to(place.device)[place] | (length == 0)[:, None] & self.late.to(place.device)
-        barred[:, self.closing] |= (place == self.last) & (depth == 0)  # nothing is open that it could close
+        # Nothing is open that it could close, or the hole would end within a pair.
+        barred[:, self.closing] |= (depth == 0) & ((place == self.last) | (halves != 0))
+        barred[:, EOS] |= halves != 0
         return barred
 
     def move(self, places: Places, tokens: Tensor) -> Places:
-        place, depth, length = places
+        place, depth, length, halves = places
         within = self.must(places) == PAD
         closes = within & (tokens == self.closing) & (depth == 0) & (place != self.last)
         depth = torch.where(within, depth + (tokens == self.opening).long() - (tokens == self.closing).long(), depth)
         place = torch.where(closes, place + 2, torch.where(within, place, place + 1))
-        left = closes | ~within
-        return place.clamp(max=len(self.ids) - 1), torch.where(left, 0, depth), torch.where(left, 0, length + 1)
+        left, halves = closes | ~within, halves ^ self.bits.to(place.device)[tokens]
+        inside = (torch.where(left, 0, part) for part in (depth, length + 1, halves))
+        return (place.clamp(max=len(self.ids) - 1), *inside)
 
 
 def _id(vocabulary: Vocabulary, token: str | None) -> int:

@@ -48,6 +48,8 @@ class Payment:
             rewarded = np.flatnonzero(scores.valid & (scores.totals >= self.least)).tolist()
             families = [domain.family(scores.texts[i] or "") for i in rewarded]  # a plugin may fail: all of them first
             for i, family in zip(rewarded, families, strict=True):
+                if not family:  # as a molecule without a ring: alike in nothing
+                    continue
                 if scores.totals[i] > 0:  # less of what costs would be a gain
                     shares[i] *= PENALTIES[self.penalty](self.members[family] / self.size)
                 self.members[family] += not scores.repeated[i]
@@ -55,6 +57,5 @@ class Payment:
 
     def left(self, domain: Domain, text: str) -> float:
         """The share of its reward that a new text would be paid now, if it earned enough to be a member."""
-        if not self.size:
-            return 1.0
-        return PENALTIES[self.penalty](self.members[family_of(domain, text)] / self.size)
+        family = family_of(domain, text) if self.size else ""
+        return PENALTIES[self.penalty](self.members[family] / self.size) if family else 1.0

@@ -154,8 +154,10 @@ def transform_of(name: str, table: Mapping[str, Any]) -> Transform:
     width = numbers.get("high", math.inf) - numbers.get("low", -math.inf)
     if width < 0 or (width == 0 and named != "step"):  # a step may let one value pass
         raise UserError(f"{where} needs low below high, not {numbers['low']:g} and {numbers['high']:g}")
-    if numbers.get("softness", 1.0) <= 0:
-        raise UserError(f"{where} needs a softness above 0, not {numbers['softness']:g}")
+    if "softness" in numbers and not 0 < numbers["softness"] <= width:
+        raise UserError(
+            f"{where} needs a softness above 0 and at most its width, {width:g}, not {numbers['softness']:g}"
+        )
     return Transform(named, numbers)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
 from types import CellType, CodeType
 from typing import Any
@@ -15,7 +18,7 @@ import numpy as np
 
 from seqtutor.config import place_of
 from seqtutor.domain import Domain, RewardTerm
-from seqtutor.plugin.installed import released
+from seqtutor.plugin.installed import installed, released
 from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.taste import Tasted
 from seqtutor.rewards.terms import TermSettings
@@ -37,9 +40,12 @@ def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSett
         return f"run {table.run} {table.digest}"
     if table is not None and table.record:
         return f"record {table.record}"
-    made_by = f"{released(domain.name)} {code_of(domain.place.partition(':')[0])}"
+    made_by = f"{released(domain.name)} {code_of(domain.place.partition(':')[0])} {_beside(domain.name)}"
     kind = f" {table.kind} {sorted(table.own.items())} {term.source}" if table is not None and table.kind else ""
     return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}{kind}"
+
+
+Functions = dict[int, tuple[int, Any]]  # by identity: in which order they were told, and what holds that identity
 
 
 @lru_cache
@@ -54,16 +60,28 @@ def code_of(module: str) -> str:
     return digest.hexdigest()[:16]
 
 
+@lru_cache
+def _beside(domain: str) -> str:
+    """The versions of the packages that the distribution of a domain asks for: its terms may be computed by them."""
+    entry = installed("domain").get(domain)
+    asked = (entry.dist.requires if entry is not None and entry.dist else None) or []
+    found = []
+    for name in sorted({re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in asked if "extra ==" not in line}):
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
+
+
 def _digest(call: Callable[..., Any]) -> str:
     """A digest of a function of this session: its code, its defaults, and what it has taken from around it."""
-    return hashlib.sha256("\n".join(_told(call, DEEPEST, set())).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(_told(call, DEEPEST, {})).encode()).hexdigest()[:16]
 
 
-def _told(value: Any, depth: int, codes: set[CodeType]) -> Iterator[str]:
+def _told(value: Any, depth: int, functions: Functions) -> Iterator[str]:
     """Lines that are the same in every process, and others for what would answer differently.
 
     Of an object of a class nobody knows here its type alone is told: `version` is there for what changes within.
-    `codes`: of functions that were told already, as those that call each other.
+    `functions`: those that were told already, as where two call each other; of one its number is told again.
     """
     yield f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, PLAIN):
@@ -71,16 +89,16 @@ def _told(value: Any, depth: int, codes: set[CodeType]) -> Iterator[str]:
     elif isinstance(value, np.ndarray) and value.dtype != object:
         yield f"{value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
     elif depth:
-        for part in _parts(value, depth, codes):
-            yield from _told(part, depth - 1, codes)
+        for part in _parts(value, depth, functions):
+            yield from _told(part, depth - 1, functions)
 
 
-def _parts(value: Any, depth: int, codes: set[CodeType]) -> list[Any]:
+def _parts(value: Any, depth: int, functions: Functions) -> list[Any]:
     """What a container, a function or its code is made of, in an order that is the same in every process."""
     if isinstance(value, tuple | list):
         return [len(value), *value]
     if isinstance(value, set | frozenset):
-        return [len(value), *sorted("\n".join(_told(part, depth - 1, codes)) for part in value)]
+        return [len(value), *sorted("\n".join(_told(part, depth - 1, functions)) for part in value)]
     if isinstance(value, np.ndarray):
         return [value.shape, *value.ravel().tolist()]
     if isinstance(value, Mapping):
@@ -90,9 +108,9 @@ def _parts(value: Any, depth: int, codes: set[CodeType]) -> list[Any]:
     if isinstance(value, partial):
         return [value.func, value.args, value.keywords]
     if isinstance(code := getattr(value, "__code__", None), CodeType):
-        if code in codes:
-            return []
-        codes.add(code)
+        if id(value) in functions:
+            return [functions[id(value)][0]]
+        functions[id(value)] = len(functions), value
         around = list(map(_content, getattr(value, "__closure__", None) or ()))
         seen, module = getattr(value, "__globals__", {}), getattr(value, "__module__", None)
         known = {name: seen[name] for name in _names(code) if name in seen and _is_own(seen[name], module)}

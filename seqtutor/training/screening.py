@@ -40,7 +40,7 @@ def promising(
     chosen = np.concatenate([order[:BEST], rng.permutation(order[BEST:])[:OTHERS]])
     rows = spectra(scorer.domain, [known[i] for i in chosen])
     reward = foreseen(rows, worth[chosen], spectra(scorer.domain, texts)) + by_tokens(scorer, tokens)
-    for i in np.flatnonzero(reward > 0).tolist():  # what costs, costs in any family
+    for i in np.flatnonzero((reward > 0) & (reward >= scorer.payment.least)).tolist():  # the others are no members
         reward[i] *= scorer.payment.left(scorer.domain, texts[i])
     return [texts[i] for i in np.argsort(-(reward / c + log_prior), kind="stable")]
 

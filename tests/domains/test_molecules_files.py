@@ -271,6 +271,13 @@ def test_written_files_are_read_by_rdkit(tmp_path):
     assert len({tuple(conformer.GetAtomPosition(i)) for i in range(mols[0].GetNumAtoms())}) == mols[0].GetNumAtoms()
 
 
+def test_the_key_of_a_molecule_states_no_geometry_that_its_smiles_leaves_open(tmp_path):
+    """It was told of the drawing, which has one."""
+    DOMAIN.write(["CC=CCN", "C/C=C/CN"], tmp_path)
+    keys = [mol.GetProp("InChIKey") for mol in Chem.SDMolSupplier(str(tmp_path / "molecules.sdf"))]
+    assert keys == ["QFUSOYKIDBRREL-UHFFFAOYSA-N", "QFUSOYKIDBRREL-NSCUHMNNSA-N"]
+
+
 def test_nothing_to_write_is_two_empty_files(tmp_path):
     assert [path.read_text() for path in DOMAIN.write([], tmp_path)] == ["", ""]
 

@@ -80,6 +80,11 @@ def test_an_isomer_is_one_and_each_atom_too_many_costs():
         ({"kind": "substructure", "smarts": ["C(" * 2000]}, r"SMARTS cannot be read: '[C(]{57}\.\.\.'$"),
         ({"kind": "alerts", "catalogue": "file"}, 'your own need catalogue = "file" and file'),
         ({"kind": "alerts", "catalogue": "file", "file": "none.csv"}, "cannot read none.csv"),
+        ({"kind": "substructure", "smarts": ["[H]"]}, r"SMARTS '\[H\]' has a hydrogen that stands by itself"),
+        (
+            {"kind": "similarity", "smiles": ["Cc1ccccc1"], "fingerprint": "pharmacophore"},
+            "Cc1ccccc1 has no feature of pharmacophore: nothing can be like it",
+        ),
         ({"kind": "formula", "formula": "c2h6"}, "must be a sum formula such as"),
         ({"kind": "formula", "formula": "C" + "9" * 400}, "must be a sum formula such as"),
         ({"kind": "formula", "formula": "C" + "9" * 5000}, r"must be a sum formula such as C7H8N2O2, not 'C999.{,60}$"),
@@ -88,6 +93,23 @@ def test_an_isomer_is_one_and_each_atom_too_many_costs():
 def test_a_profile_that_makes_no_term_says_why(settings, message):
     with pytest.raises(UserError, match=message):
         said([ETHANOL], **settings)
+
+
+def test_a_hydrogen_of_a_pattern_is_one_of_the_atom_beside_it(tmp_path):
+    """As atoms they never matched, so that a filter of alerts let everything pass."""
+    acid = {"kind": "substructure", "smarts": ["C(=O)O[H]"]}
+    assert list(said(["CC(=O)O", "CC(=O)OC"], **acid)) == [1, 0]
+    (tmp_path / "mine.csv").write_text("c1ccc(O[H])c(O[#1])c1,catechol\n")
+    mine = {"kind": "alerts", "catalogue": "file", "file": str(tmp_path / "mine.csv")}
+    assert list(said(["Oc1ccccc1O", "Oc1ccccc1OC"], **mine)) == [0, 1]
+    assert list(said(["CCO"], kind="substructure", smarts=["[#6,#1]O"])) == [1]
+
+
+def test_a_pattern_that_states_a_configuration_asks_for_it():
+    alanines = ["C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(N)C(=O)O"]
+    assert list(said(alanines, kind="substructure", smarts=["N[C@@H](C)C(=O)O"])) == [1, 0, 0]
+    assert list(said(["C/C=C/C", "C/C=C\\C", "CC=CC"], kind="substructure", smarts=["C/C=C/C"])) == [1, 0, 0]
+    assert list(said(alanines, kind="substructure", smarts=["NC(C)C(=O)O"])) == [1, 1, 1]
 
 
 # --- filters

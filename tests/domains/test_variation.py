@@ -89,7 +89,7 @@ def test_other_words_differ():
 
 
 def test_without_another_spelling_there_is_the_canonical_one(monkeypatch):
-    monkeypatch.setattr(molecules_variation, "_fits", lambda smiles: False)
+    monkeypatch.setattr(molecules_variation, "_fits", lambda smiles, known: False)
     assert MOLECULES.rewrite(SMILES[0], rng(0)) == MOLECULES.encode(SMILES[0])
     assert MUSIC.rewrite("C4 - Eb4", rng(0)) == ["C4", "-", "D#4"]
 
@@ -202,3 +202,14 @@ def test_molecules_know_their_corpus():
 def test_a_domain_is_asked_what_it_offers():
     assert [MUSIC.offers(hook) for hook in ("vary", "rewrite", "family")] == [True, False, True]
     assert [MOLECULES.offers(hook) for hook in ("vary", "rewrite", "family")] == [True, True, True]
+
+
+def test_tokens_of_ones_own_are_kept_in_other_spellings_and_in_offspring():
+    """What had one was never respelt, and its offspring had lost it."""
+    domain = load("molecules", {"more_tokens": "B"})
+    acids = ["OB(O)c1ccc(CN2CCOCC2)cc1", "CC(=O)Nc1ccc(B(O)O)cc1", "COc1cc(B(O)O)ccc1F"]
+    spelt = {"".join(domain.rewrite(acids[0], np.random.default_rng(seed))) for seed in range(10)}
+    assert len(spelt) > 5
+    assert all("B" in text for text in spelt)
+    children = [child for seed in range(8) for child in domain.vary(acids, np.random.default_rng(seed))]
+    assert sum("B" in child.replace("Br", "") for child in children) > len(children) / 3
