@@ -25,16 +25,16 @@ def option(
     above: float | None = None,
     between: tuple[float, float] | None = None,
     lasting: bool = False,
+    beside: str = "",
 ) -> Any:
     """A field of a domain's `Options`, of an objective's `Settings` or of a config: its default and its help.
 
     `choices`: what a text may be. `above`: a number must be finite and larger. `between`: it must lie there, the ends
-    included. `lasting`: a resumed run must keep it.
+    included. `lasting`: a resumed run must keep it. `beside`: another option, without which it means something else, so
+    that it is not inherited where that one is another, as chords are in a key.
     """
-    return field(
-        default=default,
-        metadata={"help": help, "choices": choices, "above": above, "between": between, "lasting": lasting},
-    )
+    about = {"help": help, "choices": choices, "above": above, "between": between, "lasting": lasting}
+    return field(default=default, metadata={**about, "beside": beside})
 
 
 # The type of each field of a class. To tell takes .3 ms, and a domain that is loaded asks for those of all objectives.

@@ -20,6 +20,7 @@ from seqtutor_music.keys import FIFTHS, Key, fifth_of, mode_of
 from seqtutor_music.scores import LARGEST, Bar, Score, Sound
 
 FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")  # a line such as K:D; in `G:|` a note stands before a repeat sign
+OCTAVE = re.compile(r"\boctave=([+-]?\d)\b")
 NOTE = r"(?P<sign>\^\^?|__?|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)"
 TOKEN = re.compile(
     rf"""
@@ -81,6 +82,7 @@ class _Music:
     bars: list[Bar] = field(default_factory=list)
     unit: Fraction | None = None  # quarters that a note without a length has; None: the metre decides
     key: dict[str, int] = field(default_factory=dict)  # semitones by which the key alters a letter
+    octave: int = 0  # octaves above what is written, as the key states
     voice: str | None = None
     ending: int = 0  # the first number of the one that the bars stand in; 0: of none
     shared: Fraction = Fraction(0)  # quarters of this bar before an ending that begins within it
@@ -105,6 +107,7 @@ class _Music:
         elif name == "K":
             self.key, stated = _key(value)
             self.keys += stated
+            self.octave = int(found[1]) if (found := OCTAVE.search(value)) else 0
         elif name == "V":
             voice = (value.split() or [""])[0]
             if self.voice not in (None, voice):
@@ -189,7 +192,7 @@ class _Music:
         elif self.tie and self.tie[0] == written:  # a tie takes its accidental over the bar line
             return self.tie
         octave = 5 if token["letter"].islower() else 4
-        octave += token["octave"].count("'") - token["octave"].count(",")
+        octave += token["octave"].count("'") - token["octave"].count(",") + self.octave
         alter = self.signs.get(letter, self.key.get(letter, 0))
         return written, 12 * (octave + 1) + LETTERS[letter] + alter
 

@@ -77,7 +77,9 @@ class MusicOptions:
     )
     tempo: int = option(120, "Quarters a minute", between=(10, 400))
     formats: str = option("mid", "Files that are written, with commas: mid (always), abc, musicxml, wav")
-    chords: str = option("", 'Chords to fit, in the key of the tonic, bar by bar and over again: "C | Am | F G7 | C"')
+    chords: str = option(
+        "", 'Chords to fit, in the key of the tonic, bar by bar and over again: "C | Am | F G7 | C"', beside="tonic"
+    )
     triplets: bool = option(False, "Melodies may divide a quarter in three; in 4/4, or by a prior of your own")
     preset: str = option("default", "The rules that are paid for: ours, or the paper's", choices=("default", "paper"))
 

@@ -15,6 +15,7 @@ from seqtutor_music.context import Flags, Values, lengths, pitch_class, pitched
 from seqtutor_music.events import FIRST_PITCH, Ids, batch
 from seqtutor_music.grid import (
     at_ends,
+    canonical,
     cells,
     count,
     events,
@@ -63,7 +64,8 @@ def cadence(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Va
     """
     semitones, name = latest(ids, moves(ids)), pitch_class(latest(ids, ids))
     by_step = (semitones != 0) & (np.abs(semitones) <= 2)
-    from_fifth = (name - semitones) % 12 == (name + 7) % 12
+    fifth = 7 if len(tonics) > 1 else (chord(tonics)[2] - tonics[0]) % 12  # of a mode its own, 6 in locrian
+    from_fifth = (name - semitones) % 12 == (name + fifth) % 12
     worth = np.where(on_tonic(ids, tonics), 1.0 + 0.5 * (by_step | from_fifth), 0.0)
     return paid(ids, np.where(_in_last_bar(ids, metre), worth, 0.0))
 
@@ -115,6 +117,7 @@ def answer(ids: Ids, metre: Metre = COMMON) -> Values:
     >>> answer(batch(a + b + a + c, a + b + higher + c, a + b + c + c, a + b + a + b)).sum(axis=1)
     array([1., 1., 0., 0.])
     """
+    ids = canonical(ids)
     steps, middle = np.arange(ids.shape[1]), _middle(ids, metre)
     second = (steps >= middle) & (steps < 2 * middle)
     before = np.maximum(steps - middle, 0)  # the step of the first half that one of the second answers
@@ -185,7 +188,7 @@ def ideas(ids: Ids, metre: Metre = COMMON) -> Values:
 
 def come_back(ids: Ids, metre: Metre = COMMON) -> Flags:
     """(B, N): whether a half bar is an earlier one, note for note."""
-    found = cells(ids, metre.strong)
+    found = cells(canonical(ids), metre.strong)
     again = np.zeros(found.shape[:2], dtype=bool)
     for lag in range(1, found.shape[1]):
         again[:, lag:] |= (found[:, lag:] == found[:, :-lag]).all(axis=2)
@@ -199,7 +202,7 @@ def takes_up(ids: Ids, metre: Metre = COMMON) -> Flags:
     >>> takes_up(batch(a + b + a + b, a + a + b + b, a))
     array([ True, False, False])
     """
-    bars = cells(ids, metre.bar)
+    bars = cells(canonical(ids), metre.bar)
     places = np.arange(len(ids)), _middle(ids, metre)[:, 0] // metre.bar  # 0 of a melody of one bar
     return np.asarray((bars[places] == bars[:, 0]).all(axis=1) & (places[1] > 0))
 

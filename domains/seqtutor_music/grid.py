@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor_music.context import Flags, Values, lengths, pitch_before, pitch_class, pitched, sounds_before
-from seqtutor_music.events import FIRST_PITCH, OFF, TRIPLET, VOCABULARY, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, TRIPLET, VOCABULARY, Ids, batch
 from seqtutor_music.keys import BOTH
 
 __all__ = [  # batch, for the doctests
-    "at_ends", "batch", "cells", "count", "events", "home", "latest", "moved", "moves", "on_tonic",
+    "at_ends", "batch", "canonical", "cells", "count", "events", "home", "latest", "moved", "moves", "on_tonic",
     "onset", "outside", "paid", "scale_steps", "share", "sounding_length", "sounds",
 ]  # fmt: skip
 
@@ -41,6 +41,15 @@ def outside(x: Values, lowest: float, highest: float, unit: float) -> Values:
     """
     distance = np.maximum(np.maximum(lowest - x, x - highest), 0.0) / unit
     return np.asarray(0.0 - 0.5 * distance**2)
+
+
+def canonical(ids: Ids) -> Ids:
+    """(B, T): the same melodies, an off only where a note ends; others sound nothing, and are holds.
+
+    >>> (canonical(batch(". - C4 . . -", ". D4 - . . E4")) == batch("- - C4 . - -", "- D4 - . - E4")).all()
+    np.True_
+    """
+    return np.where((ids == OFF) & ~sounds_before(ids), HOLD, ids)
 
 
 def count(flags: Flags) -> Values:

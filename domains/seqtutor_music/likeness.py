@@ -45,14 +45,15 @@ def likeness(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> V
     True
     """
     steps = np.zeros(ids.shape)
-    last = (ids >= OFF).sum(axis=1) - 1
-    events = ids[:, : last.max(initial=-1) + 1]  # padding says nothing of how long a melody is
-    if not (weights := table(events.shape[1] // metre.bar, metre, tonics)):
-        return steps
-    found = parts(events, metre, tonics)
-    worth = np.minimum(sum(weight * found[name] for name, weight in weights.items() if name in found), MOST)
-    rows = np.flatnonzero(last >= 0)
-    steps[rows, last[rows]] = np.broadcast_to(worth, last.shape)[rows]
+    lengths = (ids >= OFF).sum(axis=1)
+    for bars in np.unique(lengths // metre.bar).tolist():  # each is held to real ones of its own length
+        if weights := table(bars, metre, tonics):
+            rows = np.flatnonzero(lengths // metre.bar == bars)
+            found = parts(ids[rows, : lengths[rows].max()], metre, tonics)
+            worth = sum(
+                (weight * found[name] for name, weight in weights.items() if name in found), np.zeros(len(rows))
+            )
+            steps[rows, lengths[rows] - 1] = np.minimum(worth, MOST)
     return steps
 
 

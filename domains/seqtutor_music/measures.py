@@ -23,7 +23,7 @@ from seqtutor_music.copies import copied
 from seqtutor_music.events import BEAT, FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids, batch
 from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
-from seqtutor_music.triplets import divided, heard
+from seqtutor_music.triplets import heard, in_three
 
 __all__ = ["BARS", "COPIES", "ENDINGS", "batch", "kept", "measure", "real"]  # batch, for the doctests
 
@@ -50,13 +50,15 @@ def measure(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> li
     leaps resolved nan
     """
     events = ids if ids.size else np.zeros((len(ids), 1), dtype=np.int64)  # so that there is a last step
-    ids = heard(events)
+    ids = grid.canonical(heard(events))
     known = real(ids.shape[1] // metre.bar, metre)
+    if 0 < len(ids) < SET:  # the fewer there are, the more of their half bars are among the commonest
+        known = {name: row for name, row in known.items() if not name.startswith("commonest")}
     if tuple(tonics) != BOTH:
         known = {name: row for name, row in known.items() if name not in OF_THE_TONIC}
     found = [*_table_1(ids, tonics), *_likeness(ids, metre, tonics), *_endings(ids, tonics), *_others(ids, metre)]
     if metre.triplets:
-        found.append(_share("beats in triplets", divided(events), _sum(ids >= OFF) / BEAT, "near"))
+        found.append(_share("beats in triplets", in_three(events), _sum(ids >= OFF) / BEAT, "near"))
     return [_held_against(one, known.get(one.name)) for one in found]
 
 

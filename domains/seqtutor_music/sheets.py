@@ -49,6 +49,7 @@ DOTTED = (12, 6, 3)
 QUARTER = 4
 PARTS = 3  # of a sixteenth, in MusicXML
 SIGNS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
+ACCIDENTALS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}  # in MusicXML
 
 
 @dataclass(frozen=True)
@@ -226,9 +227,9 @@ def _measure(number: int, bar: Sequence[Value], sheet: Sheet, line: int, *, last
     )
     end = '<barline location="right"><bar-style>light-heavy</bar-style></barline>' if last else ""
     over, notes = sheet.over(number - 1), ""
-    for one, beam in zip(bar, _beams(bar, sheet.metre), strict=True):
+    for one, beam, sign in zip(bar, _beams(bar, sheet.metre), _signs(bar, sheet.key), strict=True):
         notes += _xml_chord(over[int(one.start)]) if one.start in over else ""
-        notes += _xml_note(one, beam, sheet)
+        notes += _xml_note(one, beam, sign, sheet)
     begins = (
         head + tempo * (not line) if number == 1 else '<print new-system="yes"/>' * (line > 0 and number % line == 1)
     )
@@ -247,6 +248,26 @@ def _beams(bar: Sequence[Value], metre: Metre = COMMON) -> list[str]:
     return [words[before, after] for before, after in zip([False, *joined], [*joined, False], strict=True)]
 
 
+def _signs(bar: Sequence[Value], key: Key) -> list[str]:
+    """The accidental that each value of a bar is written with, empty where it has none.
+
+    Of what the key, or the last note of that letter in the bar, in any octave, has otherwise; a tie needs none.
+
+    >>> _signs([Value(0, 4, 66), Value(4, 4, 66), Value(8, 4, 65), Value(12, 4, 77)], Key(0))
+    ['sharp', '', 'natural', '']
+    """
+    latest: dict[str, int] = {}
+    found = []
+    for value in bar:
+        sign = ""
+        if value.midi is not None and not value.prolongs:
+            letter, alter, _ = key.spelt(value.midi)
+            sign = ACCIDENTALS[alter] if alter != latest.get(letter, key.alters(letter)) else ""
+            latest[letter] = alter
+        found.append(sign)
+    return found
+
+
 def _xml_chord(chord: Chord) -> str:
     letter, alter, quality = chord.parts
     altered = f"<root-alter>{alter}</root-alter>" if alter else ""
@@ -259,25 +280,25 @@ def _xml_chord(chord: Chord) -> str:
     return f'<harmony>{root}<kind text="{quality}">{KINDS[quality]}</kind>{bass}</harmony>'
 
 
-def _xml_note(value: Value, beam: str, sheet: Sheet) -> str:
+def _xml_note(value: Value, beam: str, sign: str, sheet: Sheet) -> str:
     ties = [kind for kind, so in (("stop", value.prolongs), ("start", value.tied)) if so]
     whole = value.midi is None and value.length == sheet.metre.bar < SIXTEENTHS  # a bar of rest: the sign of a whole
     pitch = '<rest measure="yes"/>' if whole else "<rest/>"
     if value.midi is not None:
         letter, alter, octave = sheet.key.spelt(value.midi)
-        altered = f"<alter>{alter}</alter>" if alter else ""
+        altered = f"<alter>{alter}</alter>" if alter or ties else ""  # of a tie both ends are told alike
         pitch = f"<pitch><step>{letter}</step>{altered}<octave>{octave}</octave></pitch>"
     sounds = "".join(f'<tie type="{kind}"/>' for kind in ties)
     drawn = "".join(f'<tied type="{kind}"/>' for kind in ties)
     dot = "<dot/>" if value.told in DOTTED and not whole else ""
     kind = "whole" if whole else TYPES[value.told]
     beamed = f'<beam number="1">{beam}</beam>' if beam else ""
-    three, edge = "", ""
+    three, edge, accidental = "", "", f"<accidental>{sign}</accidental>" if sign else ""
     if value.in_triplet:
         three = "<time-modification><actual-notes>3</actual-notes><normal-notes>2</normal-notes></time-modification>"
         edge = "start" if value.start % BEAT == 0 else "stop" if (value.start + value.length) % BEAT == 0 else ""
     drawn += f'<tuplet type="{edge}" bracket="yes"/>' if edge else ""
     return (
         f"<note>{pitch}<duration>{int(value.length * PARTS)}</duration>{sounds}<voice>1</voice><type>{kind}</type>"
-        f"{dot}{three}{beamed}{f'<notations>{drawn}</notations>' if drawn else ''}</note>"
+        f"{dot}{accidental}{three}{beamed}{f'<notations>{drawn}</notations>' if drawn else ''}</note>"
     )

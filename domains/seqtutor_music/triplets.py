@@ -17,7 +17,7 @@ from seqtutor import PAD, UserError
 from seqtutor_music.context import Values
 from seqtutor_music.events import BEAT, HOLD, THIRD, TRIPLET, Ids, Note, batch, time_of
 
-__all__ = ["as_heard", "batch", "divided", "heard", "is_third", "slots", "timed"]  # batch, for the doctests
+__all__ = ["as_heard", "batch", "divided", "heard", "in_three", "is_third", "slots", "timed"]  # batch, for the doctests
 
 
 def is_third(time: int | Fraction) -> bool:
@@ -101,3 +101,12 @@ def divided(ids: Ids) -> NDArray[np.bool_]:
     """(B, beats): whether a `3` stands at the beginning of a beat, which is there to its end."""
     cells = _beats(ids)
     return np.asarray((cells[:, :, 0] == TRIPLET) & (cells[:, :, -1] != PAD))
+
+
+def in_three(ids: Ids) -> NDArray[np.bool_]:
+    """(B, beats): whether a beat is divided by what sounds: something begins or ends at its second or third third.
+
+    >>> in_three(batch("3 C4 D4 E4 3 C4 - -"))
+    array([[ True, False]])
+    """
+    return np.asarray(divided(ids) & (_beats(ids)[:, :, 2:] != HOLD).any(axis=2))

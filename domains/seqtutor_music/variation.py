@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqtutor_music.events import HIGHEST, LOWEST, MIDI_OFFSET, TRIPLET, batch, is_pitch, sounding
+from seqtutor_music.events import HIGHEST, HOLD, LOWEST, MIDI_OFFSET, OFF, TRIPLET, batch, is_pitch, sounding
 from seqtutor_music.keys import MAJOR
 from seqtutor_music.metre import COMMON, Metre
 
@@ -60,13 +60,19 @@ def copy_bar(ids: Sequence[int], rng: np.random.Generator, metre: Metre = COMMON
 def struck_anew(ids: Sequence[int], start: int) -> Events:
     """The same events; a note that sounds on at the event `start`, which begins a beat, is struck there once more.
 
+    Where nothing sounds on, silence is said there, so that what is written before ends.
+
     >>> struck_anew(batch("C4 - - - - - D4 -")[0], 4) == batch("C4 - - - C4 - D4 -")[0].tolist()
+    True
+    >>> struck_anew(batch("C4 - . - - - D4 -")[0], 4) == batch("C4 - . - . - D4 -")[0].tolist()
     True
     """
     found, at = [int(event) for event in ids], start + (ids[start] == TRIPLET)
     held = next((note for note in sounding(found) if note.start < at < note.start + note.length), None)
     if held is not None:
         found[at] = held.midi - MIDI_OFFSET
+    elif found[at] == HOLD:
+        found[at] = OFF
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +77,8 @@ def generate(model: str, **given: Any) -> None:
         texts = [behind(source.domain, text, len(script.ids)) for text in texts]
     source.domain.write(texts, folder, items.figures)
     say(f"{said}{len(texts)} of {args.count} samples are valid; written to {folder}")
-    if args.draws == 1 and not source.tuned and _other_rules(source.domain):
-        say("the prior wrote them as ever; what these options ask of the rules is chosen with --draws 30, say")
+    if args.draws == 1 and _other_rules(source.domain, source.config.options):
+        say("the model wrote them as ever; what these options ask of the rules is chosen with --draws 30, say")
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ def _claimed(folder: Path, *, named: bool) -> Iterator[Path]:
         raise
 
 
-def _other_rules(domain: Domain) -> bool:
-    """Whether the domain's options ask for other terms, or weights, than it has without them."""
+def _other_rules(domain: Domain, before: Mapping[str, Any]) -> bool:
+    """Whether the domain's options ask for other terms, or weights, than those `before`, which a run was tuned by."""
     from seqtutor.domain import load
 
-    usual, now = load(domain.name).terms(), domain.terms()
+    usual, now = load(domain.name, before).terms(), domain.terms()
     return [(term.name, term.weight) for term in now] != [(term.name, term.weight) for term in usual]
 
 

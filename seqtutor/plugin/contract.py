@@ -188,6 +188,18 @@ def _of_term(term: RewardTerm) -> Iterator[str]:
         yield f"its values must be a function, not {term.values!r}"
 
 
+def check_beside(cls: type, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise UserError where an option of `before` is kept, and one that it was given beside is another `now`."""
+    for field in dataclasses.fields(cls):
+        other, value = field.metadata.get("beside", ""), before.get(field.name, field.default)
+        if not other or field.name in now or value == field.default or now.get(other) in (None, before.get(other)):
+            continue
+        raise UserError(
+            f"{field.name} '{value}' was given for {other} {before.get(other)}, and {other} is {now[other]} here: "
+            f"give --{field.name.replace('_', '-')} for that, too, or none: --{field.name.replace('_', '-')} ''"
+        )
+
+
 def inherited(
     name: str, typed: Mapping[str, Any], stored: Mapping[str, Any] | None, prior: str, *, timed: bool = False
 ) -> dict[str, Any]:
@@ -201,6 +213,7 @@ def inherited(
         return dict(typed)
     known = {field.name for field in dataclasses.fields(domain_class(name).Options)}
     of_prior = {key: value for key, value in stored.items() if key in known}
+    check_beside(domain_class(name).Options, of_prior, typed)
     options = {**of_prior, **typed}
     before, after = load(name, of_prior), load(name, options)
     if after.own_prior != before.own_prior:

@@ -270,8 +270,8 @@ def check_kept(domain: Domain, run: Path) -> None:
         new = [term.name for term in own if term.name not in {*named, *idle}]
         raise UserError(
             f"domain '{domain.name}' has lost terms that the run {run} has: {', '.join(gone)} (new since: "
-            f"{', '.join(new) or 'none'}); install the plugin as it was then, or start another run, from this one's "
-            f"policy if you like: --prior {run}/"
+            f"{', '.join(new) or 'none'}); leave out the options that change them, install the plugin as it was then, "
+            f"or start another run, from this one's policy if you like: --prior {run}/"
         )
 
 

@@ -24,6 +24,7 @@ from seqtutor.errors import UserError, differences, unknown
 from seqtutor.files import from_home, prior_from, read_json, read_toml
 from seqtutor.objectives.optimum import Tilt, log_mean, mixed, tilt
 from seqtutor.option import check_seed
+from seqtutor.plugin.contract import check_beside
 from seqtutor.plugin.guard import Guarded, guarded
 from seqtutor.priors.files import (
     check_fit,
@@ -175,6 +176,7 @@ def as_stated(domain: Domain, like: str, typed: Mapping[str, Any] = MappingProxy
     if not stated or any(typed.get(key, value) != value for key, value in stated.items()):
         return domain
     plugin = domain.plugin if isinstance(domain, Guarded) else domain
+    check_beside(type(plugin.options), dataclasses.asdict(plugin.options), {**stated, **typed})
     return guarded(type(plugin)(replace(plugin.options, **{**stated, **typed})))
 
 

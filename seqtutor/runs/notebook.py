@@ -13,7 +13,7 @@ import numpy as np
 
 from seqtutor.domain import Domain
 
-RATE = 11025  # samples a second of the player's sound
+RATE = 16000  # samples a second of the player's sound: twice the oscillations of any note that is played, 7,902
 FADE = 0.02  # seconds in which a note begins and ends, so that it does not click
 VOLUME = 0.3
 

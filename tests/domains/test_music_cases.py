@@ -420,3 +420,10 @@ def test_in_musicxml_too_the_melody_is_found_and_sections_end(tmp_path):
     (found,) = MusicDomain().read(tmp_path / "a.musicxml")
     assert found.where == "a.musicxml, part 2 'Flute'"
     assert found.text == quarters("C4 D4 E4 G4") + " || " + quarters("C4 G3 A3 C4")
+
+
+def test_octaves_that_a_key_states_are_read(tmp_path):
+    for number, field in ((0, "K:C"), (-1, "K:C octave=-1"), (1, "K:C clef=treble octave=1")):
+        (tmp_path / "a.abc").write_text(f"X:1\nM:4/4\nL:1/8\n{field}\nC2E2 G2C2|]\n")
+        stated = MusicDomain().stated(tmp_path / "a.abc")
+        assert stated == {"tonic": "C", "octave": number}

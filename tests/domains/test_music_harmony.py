@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import wave
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from music21.converter import parseData
 from music21.harmony import ChordSymbol
 
-from seqtutor import UserError
+from seqtutor import UserError, load
+from seqtutor.plugin.contract import inherited
+from seqtutor.runs.drawing import as_stated
 from seqtutor_music.domain import MusicDomain, MusicOptions
 from seqtutor_music.events import Note, batch
 from seqtutor_music.harmony import QUALITIES, Chord, chord_tones, chords
@@ -80,3 +83,18 @@ def test_a_sound_file_lasts_its_bars_and_has_the_pitch():
     assert len(sound) == RATE * 2 + RATE // 2
     assert np.abs(np.fft.rfft(sound[:RATE])).argmax() == 440
     assert np.abs(sound).max() <= 32_767
+
+
+def test_chords_of_a_run_are_not_written_into_another_key(tmp_path):
+    """Bb and F7 stood over a melody in G, and its rule paid for other degrees than the run was tuned to."""
+    stored = {"tonic": "Bb", "chords": "Bb | F7", "bars": 4}
+    said = "chords 'Bb | F7' was given for tonic Bb, and tonic is G here: give --chords for that, too, or none"
+    with pytest.raises(UserError, match=re.escape(said)):
+        inherited("music", {"tonic": "G"}, stored, "run")
+    assert inherited("music", {"tonic": "G", "chords": "G | D7"}, stored, "run")["chords"] == "G | D7"
+    assert inherited("music", {"tonic": "G", "chords": ""}, stored, "run")["chords"] == ""
+    (tmp_path / "a.abc").write_text("X:1\nM:4/4\nL:1/8\nK:D\nD2FA d2AF|]\n")
+    domain = load("music", {"tonic": "Bb", "chords": "Bb | F7"})
+    with pytest.raises(UserError, match="and tonic is D here"):
+        as_stated(domain, str(tmp_path / "a.abc"))
+    assert as_stated(domain, str(tmp_path / "a.abc"), {"tonic": "Bb"}).options.tonic == "Bb"

@@ -116,3 +116,11 @@ def test_the_fit_of_a_mode_is_made_by_its_rules_and_kept_apart(monkeypatch, tmp_
     found = json.loads((tmp_path / "(9,).json").read_text(encoding="utf-8"))["4"]
     assert set(found) == set(json.loads(path.read_text(encoding="utf-8"))["4"])
     assert "C, E and G" not in found
+
+
+def test_what_a_melody_is_paid_does_not_depend_on_those_beside_it():
+    """In a file of tunes of several lengths all were held to the figures of the longest."""
+    short, long = "C4 - D4 - E4 - F4 - G4 - A4 - G4 - E4 - " * 4, "C4 - - - E4 - G4 - A4 - G4 - E4 - D4 - " * 8
+    both = likeness.likeness(batch(short, long))
+    for row, text in zip(both, (short, long), strict=True):
+        assert row.sum() == pytest.approx(likeness.likeness(batch(text)).sum(), abs=1e-12)

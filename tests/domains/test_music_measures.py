@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from seqtutor_music import MusicDomain, corpus, measures
+from seqtutor_music import MusicDomain, corpus, form, measures
 from seqtutor_music import real as remake
 from seqtutor_music.copies import stretches
 from seqtutor_music.events import VOCABULARY, batch
@@ -22,7 +22,7 @@ MELODIES = [
     "E4 - - - - - - -",  # 8 events, 1 note
 ]
 BY_HAND = {
-    "notes excessively repeated": (1, 48),
+    "notes excessively repeated": (0, 48),
     "notes not in key": (1, 48),
     "melodies starting with the tonic": (1, 5),
     "leaps resolved": (2, 2 + 2),
@@ -55,7 +55,7 @@ def test_the_rows_of_table_1():
     assert all(m.values[3] == m.weights[3] == 0 for m in measures.values())
     assert [m.better for m in measures.values()] == [
         "lower", *["near"] * 3, "lower", *["higher"] * 4, "near", "higher",
-        *["near"] * 10, "higher", "higher", "lower", "higher", "lower", *["near"] * 2,
+        *["near"] * 6, "neither", *["near"] * 3, "higher", "higher", "lower", "higher", "lower", *["near"] * 2,
     ]  # fmt: skip
 
 
@@ -158,3 +158,19 @@ def test_the_interval_of_real_tunes_knows_that_phrases_of_one_tune_are_alike():
     assert 0 < rare["mean"] < rare["halfwidth"] < 1e-4
     row = next(m for m in C.measure([" ".join(home)]) if m.name == "last note on the tonic")
     assert row.reference_halfwidth == real(4)[row.name]["halfwidth"] > 0.01
+
+
+def test_an_off_that_nobody_hears_changes_no_figure():
+    plain, more = "C4 - D4 - E4 - . - ", "C4 - D4 - E4 - . . "
+    one, other = (measure(batch(*some)) for some in ((8 * plain, 8 * plain), (8 * plain, 4 * (plain + more))))
+    assert [figure.mean for figure in one] == pytest.approx([figure.mean for figure in other], nan_ok=True)
+    assert next(figure.mean for figure in other if figure.name == "distinct melodies") == 0.5
+    for rule in (form.variety, form.answer):
+        worth = rule(batch(8 * plain, 4 * (plain + more))).sum(axis=1)
+        assert worth[0] == worth[1]
+
+
+def test_the_commonest_of_few_melodies_are_held_against_nothing():
+    row = "commonest half bars"
+    few, many = (C.measure(["C4 - - - D4 - E4 - " * 8] * count) for count in (99, 100))
+    assert [next(m for m in found if m.name == row).better for found in (few, many)] == ["neither", "near"]

@@ -191,6 +191,7 @@ def test_the_rows_of_the_tonic_are_of_the_mode_and_held_against_no_major_tune():
     rows = ("last note on the tonic", "melodies starting with the tonic", "D, F and A")
     assert {name for name, m in found.items() if m.reference is None} == {
         *rows,
+        "commonest half bars",  # of so few melodies
         "distinct melodies",
         "melodies that quote the corpus",
     }
@@ -385,3 +386,8 @@ def test_what_is_typed_wins_over_what_a_file_states_and_a_line_of_text_states_no
     assert open_model("music", {"tonic": "G", "bars": 2}, str(tmp_path / "a.abc")).domain.options.tonic == "G"
     assert open_model("music", {"bars": 2}, str(tmp_path / "a.abc")).domain.options.tonic == "D"
     assert open_model("music", {"bars": 2}, "C4 - - -").domain.options.tonic == "C"
+
+
+def test_the_fifth_of_a_key_is_its_own():
+    """In locrian F, which is in the key, earned nothing, and F sharp, which is not, did."""
+    assert form.cadence(batch("C4 - F4 B4", "C4 - F#4 B4"), tonics=(11,)).sum(axis=1).tolist() == [1.5, 1.0]

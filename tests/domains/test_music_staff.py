@@ -111,3 +111,17 @@ def test_a_very_long_tune_has_none():
     bar = "C4" + " -" * 15
     assert of().notation(" ".join([bar] * staff.MOST))
     assert of().notation(" ".join([bar] * (staff.MOST + 1))) == ""
+
+
+@pytest.mark.parametrize(
+    ("tonic", "one", "other"),
+    [
+        ("C", "C4 - - - F4 - - - G4 - - - C4 - - -", "C4 - - - F#4 - - - G4 - - - C4 - - -"),
+        ("Eb", "Eb4 - - - Ab4 - - - G4 - - - Eb4 - - -", "Eb4 - - - A4 - - - G4 - - - Eb4 - - -"),
+    ],
+)
+def test_an_accidental_is_drawn(tonic, one, other):
+    """F# looked like F: verovio draws the signs that it is given, and takes what is altered for what sounds."""
+    pytest.importorskip("verovio")
+    plain, signed = (len(glyphs(of(bars=1, tonic=tonic).notation(text))) for text in (one, other))
+    assert signed == plain + 1

@@ -245,7 +245,7 @@ def test_a_note_is_struck_anew_where_it_sounds_on_alone():
     assert struck_anew(batch(TIED)[0], 16) == batch(TIED.replace("A4 - - - -", "A4 - - - A4"))[0].tolist()
     assert struck_anew(batch(SCALE)[0], 16) == batch(SCALE)[0].tolist()
     silent = "C4 - . - - - - -"
-    assert struck_anew(batch(silent)[0], 4) == batch(silent)[0].tolist()
+    assert struck_anew(batch(silent)[0], 4) == batch("C4 - . - . - - -")[0].tolist()  # what comes before ends there
     assert struck_anew(batch("C4 - - - 3 - D4 E4")[0], 4) == batch("C4 - - - 3 C4 D4 E4")[0].tolist()
 
 
