@@ -1,4 +1,6 @@
-"""What a docking costs, and whether it says what dockstring's authors got: python benchmarks/docking.py [COUNT]
+"""What a docking costs, and whether it says what dockstring's authors got.
+
+    python benchmarks/docking.py [COUNT [EXHAUSTIVENESS]]
 
 Of the pairs of protein and molecule whose published scores lie in dockstring's wheel, the COUNT (10) with the shortest
 SMILES: seconds of one core, Vina's and Open Babel's included, and kcal/mol here and there. Needs the extra `docking`.
@@ -21,7 +23,7 @@ def seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def main(count: int) -> None:
+def main(count: int = 10, exhaustiveness: int = 8) -> None:
     """Print a row a molecule, and the sums."""
     pairs = sorted(random_dataset_tuples, key=lambda pair: len(pair[1]))[:count]
     print("| protein | molecule | heavy atoms | seconds | kcal/mol | published |")
@@ -29,7 +31,7 @@ def main(count: int) -> None:
     spent, apart = [], []
     for target, smiles, published in pairs:
         text, began = canonical(smiles), seconds()
-        (score,) = affinities(target, SEED, [text])
+        (score,) = affinities(target, SEED, [text], exhaustiveness)
         spent.append(seconds() - began)
         apart.append(abs(float(score) - published))
         atoms = molecule(text).GetNumHeavyAtoms()
@@ -40,4 +42,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    main(*map(int, sys.argv[1:]))

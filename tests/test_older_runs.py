@@ -96,7 +96,7 @@ def test_the_terms_that_a_plugin_has_lost_and_won_since_are_named(installed, tmp
     rises, variety = LettersDomain().terms()
     dear = SequenceTerm("dear", 0.0, "costly", "", lambda texts: np.ones(len(texts)), costly=True)
     monkeypatch.setattr(LettersDomain, "terms", lambda self: [dear, dataclasses.replace(variety, name="kinds"), rises])
-    said = r"has lost terms that the run run has: variety \(new since: kinds\); install the plugin as it was then"
+    said = r"has lost terms that the run run has: variety \(new since: kinds\); leave out the options that change them"
     for ask in (
         lambda: tune(resume="run", terms=halves, updates=2),
         lambda: generate("./run", 3, draws=2),
