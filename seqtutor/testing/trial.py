@@ -26,7 +26,7 @@ def asked(name: str, objective: Objective) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = place(error, getattr(objective.loss, "__module__", "") or str(objective.loss).partition(":")[0])
         raise UserError(f"objective '{name}': its loss cannot be used: {line_of(error)}{where}") from error
 
