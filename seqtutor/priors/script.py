@@ -13,6 +13,7 @@ from seqtutor.domain import Domain, Template
 from seqtutor.priors.model import forbidden
 from seqtutor.vocabulary import EOS, PAD, Vocabulary
 
+BITS = 62  # of a number: of more tokens that come in pairs than these, some are counted together
 Places = tuple[Tensor, ...]  # where each of b sequences stands in a script: the rows of each part belong to sequences
 
 
@@ -74,7 +75,7 @@ class Holes(Script):
             self.never[place, EOS] = place != self.last
         self.bits = torch.zeros(len(vocabulary), dtype=torch.int64)  # of each token that comes in pairs, one of its own
         for bit, token in enumerate(sorted(template.paired)):
-            self.bits[_id(vocabulary, token)] = 1 << bit
+            self.bits[_id(vocabulary, token)] = 1 << bit % BITS
 
     def start(self, n: int, device: torch.device) -> Places:
         """As Script.start: places in the template; in the hole, what is open, how many tokens there are, half pairs."""
