@@ -176,7 +176,8 @@ class TrainConfig:
         `own`: the defaults of a domain that is not installed.
         """
         domain = given.get("domain")
-        usual = dict(own or (domain_class(domain).defaults if domain in installed("domain") else {}))
+        named = domain_class(domain).defaults if own is None and domain in installed("domain") else {}
+        usual = dict(named if own is None else own)
         objective = {**usual, **given}.get("objective", "psi")
         cls = load_objective(objective).Settings
         fields = {f.name: f for f in dataclasses.fields(self) if f.init}

@@ -118,12 +118,20 @@ def test_the_optimum_is_that_of_the_temperature_a_run_ends_with(tmp_path):
     """A schedule or a budget of KL was not looked at, and the optimum of another temperature was told."""
     profile = tmp_path / "mine.toml"
     told = {}
-    for line in ("", "temperature_end = 3.0", "kl_budget = 0.1"):
+    for line in (
+        "",
+        "temperature_end = 3.0",
+        "kl_budget = 0.1",
+        "kl_budget = 0.1\ntemperature = 0.5",
+        "kl_budget = inf",
+    ):
         profile.write_text(f'domain = "music"\n{line}\n')
         told[line] = CliRunner().invoke(main, ["calibrate", str(profile), "-n", "20", "--draws", "400"])
     assert "the optimum at c = 1 is " in told[""].output
     assert "the optimum at c = 3 is " in told["temperature_end = 3.0"].output
-    assert "nobody knows its optimum before: take that out" in told["kl_budget = 0.1"].stderr
+    for line in ("kl_budget = 0.1", "kl_budget = 0.1\ntemperature = 0.5"):  # that is where c begins
+        assert "nobody knows its optimum before: take that out" in told[line].stderr
+    assert "the optimum at c = 1 is " in told["kl_budget = inf"].output
 
 
 def test_percentiles_say_of_how_many_items_they_are(monkeypatch, tmp_path):

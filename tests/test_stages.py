@@ -119,6 +119,7 @@ def test_a_domain_that_is_made_has_its_defaults_as_one_by_name_has_them():
     )
     assert made.config.updates == named.config.updates > LettersDomain.defaults["updates"]
     assert TrainConfig({"updates": 7, "span": 3}, objective="tb").updates == 7  # of psi alone is a span
+    assert TrainConfig({}, domain="letters").updates == TrainConfig().updates != LettersDomain.defaults["updates"]
     assert changed(made.config, seed=1).updates == made.config.updates
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -72,7 +73,7 @@ def calibrate(config: str, **given: Any) -> None:
     args, options = arguments_of(CalibrateArguments, given)
     read = _read(config, options, args.trust)
     settings = build(TrainConfig, read, config)
-    _check_held(read, args)
+    _check_held(read, settings, args)
     if not settings.domain:
         raise UserError(f'{config} names no domain: domain = "molecules", say')
     domain = made_for(settings.domain, settings.prior, settings.options)
@@ -114,11 +115,11 @@ def _read(config: str, options: dict[str, Any], trust: bool) -> dict[str, Any]:
     return layered(read, {"options": options} if options else {})
 
 
-def _check_held(read: Mapping[str, Any], args: CalibrateArguments) -> None:
+def _check_held(read: Mapping[str, Any], settings: TrainConfig, args: CalibrateArguments) -> None:
     """Raise UserError where what was asked of --hold and --output does not go together."""
     if args.hold and not args.draws:
         raise UserError("--hold is told from samples of the prior: add --draws 20000")
-    if args.draws and "kl_budget" in read and "temperature" not in read:
+    if args.draws and settings.kl_budget < math.inf:
         raise UserError(
             "a profile with a kl_budget finds its temperature while it is tuned, so nobody knows its optimum before: "
             "take that out, and state a temperature"
