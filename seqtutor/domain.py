@@ -240,6 +240,13 @@ class Domain(ABC):
         """
         return list(tokens)
 
+    def following(self, start: int) -> Domain:
+        """The domain of what follows the first `start` tokens; another one where it counts something from there.
+
+        Asked where a primer is left out of the files, which may say more than the item: chords, by their bar.
+        """
+        return self
+
     def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
         """Tokens, at most `max_length` with EOS, that decode to the same item; by default its canonical spelling."""
         return self.encode(text)
@@ -306,6 +313,21 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     with border(cls, "__init__"):
         plugin = cls(made)
     return Guarded(plugin)
+
+
+def with_options(read: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a config with `options` over its own, and without the weights that its own ones gave its terms.
+
+    So a run's config, in which every weight stands, is weighed in another key as that key asks for.
+    """
+    weights, before = read.get("weights"), read.get("options", {})
+    if not options or not isinstance(before, Mapping):
+        return dict(read)
+    kept = {**read, "options": {**before, **options}}
+    if isinstance(weights, Mapping) and kept["options"] != before and read.get("domain") in available():
+        usual = {term.name: term.weight for term in load(read["domain"], before).terms()}
+        kept["weights"] = {name: weight for name, weight in weights.items() if weight != usual.get(name)}
+    return kept
 
 
 def misplaced(key: str, domain: Any, origin: str) -> UserError | None:

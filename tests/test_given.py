@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -149,6 +150,11 @@ def test_the_command_revises_and_leaves_out_the_primer(tmp_path, monkeypatch):
     for number, row in enumerate(rows, 1):  # the second bar, in which the primer ends
         (found,) = MUSIC.read(Path(f"on/{number:04}.mid"))
         assert found.text.split() == ["F4", *row["text"].split()[17:]]
+    chords = ["--chords", "C | G7 | Am", "--formats", "musicxml"]
+    command = ["generate", "music", "-n", "1", "--bars", "3", "--primer", PRIMER, "--without-primer", *chords]
+    assert CliRunner().invoke(main, [*command, "--output", "later"]).exit_code == 0
+    (score,) = Path("later").glob("*.musicxml")
+    assert re.findall("<root-step>(.)", score.read_text()) == ["G", "A"]  # the primer has the bar of C
     refused = CliRunner().invoke(main, ["generate", "music", "--without-primer"])
     assert "give --primer too" in refused.output
 

@@ -45,6 +45,7 @@ HOOKS = {
     "write": (["r"], Path("x")),
     "vary": (["r"], np.random.default_rng(0)),
     "detached": (["r"], 0),
+    "following": (1,),
     "rewrite": ("r", np.random.default_rng(0)),
     "family": ("r",),
     "in_corpus": (["r"],),

@@ -248,7 +248,7 @@ class MusicDomain(Domain):
 
     def parts(self, text: str) -> list[tuple[str, int]]:
         """Notes and rests, each with its bar and beat."""
-        return parts(self._events(text), self.options.shift, self.options.key.flat, self.metre)
+        return parts(self._events(text), self.options.key.name, self.options.shift, self.metre)
 
     def coloured(self, text: str, paid: Sequence[float]) -> str:
         """A piano roll whose notes are blue where the rules paid and orange where they charged."""
@@ -275,6 +275,11 @@ class MusicDomain(Domain):
     def detached(self, tokens: Sequence[str], start: int) -> list[str]:
         """A note that sounds on at `start` is struck there anew, so that it is the same note."""
         return self.vocabulary.decode(variation.struck_anew(self.vocabulary.encode(tokens), start))
+
+    def following(self, start: int) -> MusicDomain:
+        """Chords that begin with those of the bar in which `start` lies."""
+        chords = harmony.turned(self.options.chords, start // self.metre.bar)
+        return MusicDomain(replace(self.options, chords=chords))
 
     def family(self, text: str) -> str:
         """The opening bar."""

@@ -15,7 +15,7 @@ out that cannot be written. They sound nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -186,8 +186,10 @@ def time_of(place: int, ids: Sequence[int]) -> int | Fraction:
     return time if time.denominator > 1 else int(time)
 
 
-def parts(ids: Sequence[int], shift: int = 0, flats: bool = False, metre: Metre = COMMON) -> list[tuple[str, int]]:
-    """Notes and rests, named by bar, beat and pitch `shift` above the frame, with the steps of each.
+def parts(
+    ids: Sequence[int], name: Callable[[int], str] = spell, shift: int = 0, metre: Metre = COMMON
+) -> list[tuple[str, int]]:
+    """Notes and rests, by bar, beat and the `name` of the pitch `shift` above the frame, with the steps of each.
 
     >>> parts(batch("- - C4 - - . - E4")[0])
     [('1:1 rest', 2), ('1:1.5 C4', 3), ('1:2.25 rest', 2), ('1:2.75 E4', 1)]
@@ -197,8 +199,8 @@ def parts(ids: Sequence[int], shift: int = 0, flats: bool = False, metre: Metre 
     edges = {edge for note in sounding(ids) for edge in (note.events.start, note.events.stop)}
     places = sorted({0, *edges} - {len(ids)})
     starts = {_with_its_sign(at, ids): at for at in places}  # where a part begins, and what stands there
-    names = [spell(ids[at] + MIDI_OFFSET + shift, flats) if is_pitch(ids[at]) else "rest" for at in starts.values()]
-    told = [f"{metre.place(time_of(at, ids))} {name}" for at, name in zip(starts.values(), names, strict=True)]
+    names = [name(ids[at] + MIDI_OFFSET + shift) if is_pitch(ids[at]) else "rest" for at in starts.values()]
+    told = [f"{metre.place(time_of(at, ids))} {what}" for at, what in zip(starts.values(), names, strict=True)]
     return list(zip(told, np.diff([*starts, len(ids)]).tolist(), strict=True))
 
 

@@ -102,7 +102,7 @@ def chords(text: str, metre: Metre = COMMON) -> list[Chord]:
     >>> chords("C Am F") == chords("C | Am | F")
     True
     """
-    bars = [bar.split() for bar in text.strip().strip("|").split("|")] if "|" in text else [[s] for s in text.split()]
+    bars = _bars(text)
     counts = sorted({1, metre.bar // metre.strong, metre.bar // metre.beat})
     found = []
     for number, bar in enumerate(bars):
@@ -114,6 +114,21 @@ def chords(text: str, metre: Metre = COMMON) -> list[Chord]:
     for chord in found:
         _read(chord.symbol)
     return found
+
+
+def turned(text: str, bars: int) -> str:
+    """A progression that begins `bars` later, as it sounds when it has been played over and over.
+
+    >>> turned("C | Am F | G7", 4), turned("C G", 0)
+    ('Am F | G7 | C', 'C | G')
+    """
+    found = _bars(text)
+    first = bars % len(found) if found else 0
+    return " | ".join(" ".join(bar) for bar in found[first:] + found[:first])
+
+
+def _bars(text: str) -> list[list[str]]:
+    return [bar.split() for bar in text.strip().strip("|").split("|")] if "|" in text else [[s] for s in text.split()]
 
 
 def chord_tones(progression: Sequence[Chord], shift: int, metre: Metre = COMMON) -> Callable[[Ids], Values]:

@@ -83,6 +83,15 @@ class Key:
         letter, alter = LINE[(fifth + 1) % 7], (fifth + 1) // 7
         return letter, alter, (midi - alter) // 12 - 1
 
+    def name(self, midi: int) -> str:
+        """What this key calls a pitch.
+
+        >>> key("Gm").name(66), key("Bb").name(70), key("F#").name(65)
+        ('F#4', 'Bb4', 'E#4')
+        """
+        letter, alter, octave = self.spelt(midi)
+        return f"{letter}{'#' * alter}{'b' * -alter}{octave}"
+
 
 HOME = Key(0)  # of the frame
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from seqtutor_music.events import Note, spell
+from seqtutor_music.events import Note
 from seqtutor_music.keys import MAJOR, Key
 from seqtutor_music.metre import COMMON, Metre
 
@@ -60,7 +60,7 @@ def describe(notes: Sequence[Note], key: Key) -> str:
     if not notes:
         return "silence"
     lowest, highest = min(note.midi for note in notes), max(note.midi for note in notes)
-    names = spell(lowest, key.flat), spell(highest, key.flat)
+    names = key.name(lowest), key.name(highest)
     span = names[0] if lowest == highest else "–".join(names)
     return f"{len(notes)} note{'s' if len(notes) > 1 else ''}, {span}"
 
@@ -94,7 +94,7 @@ def _labels(lowest: int, rows: int, key: Key) -> Iterator[str]:
     """The tonic of every octave."""
     for row in range(rows):
         if (lowest + row) % 12 == key.tonic:
-            y, name = TOP + (rows - row) * ROW, spell(lowest + row, key.flat)
+            y, name = TOP + (rows - row) * ROW, key.name(lowest + row)
             yield f'<text x="{LEFT - 5}" y="{y - 0.5}" text-anchor="end" opacity=".7">{name}</text>'
 
 

@@ -17,7 +17,7 @@ from seqtutor.arrays import Values
 from seqtutor.cli.options import SEED, ProfileCommand, arguments_of
 from seqtutor.cli.outside import refuse_strangers
 from seqtutor.config import NO_LIMIT, TrainConfig, build, layered
-from seqtutor.domain import available
+from seqtutor.domain import available, with_options
 from seqtutor.errors import UserError
 from seqtutor.files import check_new, read_toml, write_new
 
@@ -112,7 +112,7 @@ def _read(config: str, options: dict[str, Any], trust: bool) -> dict[str, Any]:
         read = read_toml(Path(config))
     if not trust:
         refuse_strangers(read, {}, None, config)
-    return layered(read, {"options": options} if options else {})
+    return with_options(read, options)
 
 
 def _check_held(read: Mapping[str, Any], settings: TrainConfig, args: CalibrateArguments) -> None:

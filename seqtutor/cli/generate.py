@@ -72,10 +72,11 @@ def generate(model: str, **given: Any) -> None:
         scores, said = _scored(source, script, args)
     write_samples(table, {model: scores}, np.flatnonzero(scores.valid))
     items = scores.items(args.count)
-    texts = [text or "" for text in items.texts]
+    texts, writer = [text or "" for text in items.texts], source.domain
     if args.without_primer and script is not None:
-        texts = [behind(source.domain, text, len(script.ids)) for text in texts]
-    source.domain.write(texts, folder, items.figures)
+        texts = [behind(writer, text, len(script.ids)) for text in texts]
+        writer = writer.following(len(script.ids))
+    writer.write(texts, folder, items.figures)
     say(f"{said}{len(texts)} of {args.count} samples are valid; written to {folder}")
     if args.draws == 1 and _other_rules(source.domain, source.config.options):
         say("the model wrote them as ever; what these options ask of the rules is chosen with --draws 30, say")

@@ -14,7 +14,7 @@ import click
 from seqtutor.cli.inspect import read_lines
 from seqtutor.cli.options import DomainCommand, arguments_of
 from seqtutor.config import TrainConfig, build, layered
-from seqtutor.domain import DataLine, load
+from seqtutor.domain import DataLine, load, with_options
 from seqtutor.errors import UserError
 from seqtutor.files import read_toml, write_csv
 
@@ -125,7 +125,7 @@ def _settings(args: ScoreArguments, run: Path | None, options: dict[str, Any]) -
     read = read_toml(file) if file else {}
     if args.domain_name and (of := read.get("domain", args.domain_name)) != args.domain_name:
         raise UserError(f"--domain {args.domain_name} was given, and {file} is of domain '{of}'")
-    settings = build(TrainConfig, layered({"domain": args.domain_name}, read, {"options": options}), str(file))
+    settings = build(TrainConfig, layered({"domain": args.domain_name}, with_options(read, options)), str(file))
     if not settings.domain:
         raise UserError("name what to score by: --config profile.toml, or --domain molecules")
     return settings

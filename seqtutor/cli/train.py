@@ -15,6 +15,7 @@ import click
 from seqtutor.cli.options import DomainCommand, arguments_of, config_file, config_options, gather, one_taste
 from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms
 from seqtutor.config import TrainConfig, build, check_same_domain, fitting, layered
+from seqtutor.domain import with_options
 from seqtutor.errors import UserError
 from seqtutor.files import read_toml, write_csv
 
@@ -111,7 +112,7 @@ def _read(file: Path | None, terms: dict[str, Any], typed: dict[str, Any], trust
     read = read_toml(file) if file else {}
     if not trust:
         refuse_strangers(read, terms, typed.get("cache"), str(file))
-    return fitting(with_terms(read, terms), typed.get("objective"))
+    return fitting(with_terms(with_options(read, typed.get("options", {})), terms), typed.get("objective"))
 
 
 def _weight(text: str) -> tuple[str, float]:

@@ -302,6 +302,12 @@ class Guarded(Domain):
             raise wrong(self.cls, "detached", f"gave {len(found)} tokens for {len(tokens)}")
         return found
 
+    def following(self, start: int) -> Domain:
+        found = self._call("following", start)
+        if not isinstance(found, Domain):
+            raise wrong(self.cls, "following", f"gave {found!r:.60}; a domain is needed")
+        return guarded(found)
+
     def rewrite(self, text: str, rng: np.random.Generator) -> list[str]:
         return self._texts("rewrite", self._call("rewrite", text, rng))
 

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from seqtutor.arrays import Flags, Ids
-from seqtutor.config import MADE_BY, TrainConfig
-from seqtutor.domain import Domain, RewardTerm, SequenceTerm, available, load
+from seqtutor.config import MADE_BY, TrainConfig, changed
+from seqtutor.domain import Domain, RewardTerm, SequenceTerm, available, load, with_options
 from seqtutor.errors import UserError, differences, unknown
 from seqtutor.files import from_home, prior_from, read_json, read_toml
 from seqtutor.objectives.optimum import Tilt, log_mean, mixed, tilt
@@ -138,9 +138,18 @@ def open_model(
     if options:
         domain = load(domain.name, fitting_options(name, domain.name, options))
     domain = as_stated(domain, like, options or {})
+    if tuned:
+        config = _weighed_for(config, domain)
     model = load_model(folder, stem)
     check_fit(model, domain, str(name))
     return Source(model, domain, config, folder, tuned)
+
+
+def _weighed_for(config: TrainConfig, domain: Domain) -> TrainConfig:
+    """A run's config with the weights that these options ask for, where its own gave it other ones; see there."""
+    keys = {"domain": domain.name, "options": config.options, "weights": config.weights}
+    weights = with_options(keys, dataclasses.asdict(domain.options))["weights"]
+    return config if weights == config.weights else changed(config, weights=weights)
 
 
 def alike(one: Source, name: Any, other: Source) -> Source:

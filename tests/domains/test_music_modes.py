@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 from music21.converter import parseData
 
-from seqtutor import UserError
+from seqtutor import UserError, tune
 from seqtutor.cli import main
+from seqtutor.files import read_toml
 from seqtutor.runs.drawing import open_model
 from seqtutor_music import MusicDomain, form, grid, line, paper
 from seqtutor_music.domain import MusicOptions
@@ -178,6 +179,21 @@ def test_a_minor_key_stands_on_its_own_tonic():
     assert [(w["cadence"], w["opening"]) for w in weights] == [(1.5, 0), (4, 1), (4, 1)]
     assert weights[1] == weights[2] == {**weights[0], "cadence": 4, "opening": 1}
     assert next(term.weight for term in in_key("Flyd").terms() if term.name == "likeness") == 0  # no w were found
+
+
+def test_a_run_in_major_is_weighed_as_minor_where_minor_is_asked_for(tmp_path):
+    """Every weight stands in a run's config, and those of major stayed under `--tonic Am`."""
+    tune("music", updates=1, rollouts=4, samples=4, weights={"compass": 0.5}, folder=tmp_path / "run")
+    assert read_toml(tmp_path / "run/config.toml")["weights"]["cadence"] == 1.5
+    found = open_model(tmp_path / "run", {"tonic": "Am"})
+    assert [found.config.weights.get(name, "left open") for name in ("cadence", "compass")] == ["left open", 0.5]
+    weights = {term.name: term.weight for term in found.scorer().terms}
+    assert (weights["cadence"], weights["opening"], weights["compass"]) == (4, 1, 0.5)
+    args = ["train", "--config", f"{tmp_path}/run/config.toml", "--tonic", "Am", "--output", f"{tmp_path}/minor"]
+    result = CliRunner().invoke(main, args)
+    assert result.exit_code == 0, result.output
+    weights = read_toml(tmp_path / "minor/config.toml")["weights"]
+    assert (weights["cadence"], weights["opening"], weights["compass"]) == (4, 1, 0.5)
 
 
 # Measures
