@@ -124,8 +124,8 @@ class TrainConfig:
     family_least: float = option(0.4, "Reward from which on a text counts as one of its family.", between=(-1e18, 1e18))
     family_penalty: str = option(
         "step",
-        "How the pay falls while a family fills: step to 0 when it is full, or from the start, linear or sigmoid.",
-        ("step", "linear", "sigmoid"),
+        "How the pay falls while a family fills: step to 0 when it is full, or before: linear, sigmoid or tanh.",
+        ("step", "linear", "sigmoid", "tanh"),
     )
     samples: int = option(1000, "Samples of the prior and of the policy that the final table stands on.", above=0)
     best_of: int = option(16, "n of the free baseline 'best of n from the prior'.", above=0)

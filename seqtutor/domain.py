@@ -258,6 +258,13 @@ class Domain(ABC):
         """
         return text
 
+    def akin(self, family: str, families: Sequence[str]) -> str:
+        """Which of the `families` that a run has met a family counts as, where a place in one is paid or kept.
+
+        By default itself; of a domain whose families are near or far, the nearest, if it is near enough.
+        """
+        return family
+
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """Which of `texts` the corpus holds, where that is cheap to say; by default none is known to be."""
         return [False] * len(texts)

@@ -121,7 +121,7 @@ def test_texts_that_nobody_sampled_are_treated_alike_and_told_with_the_filter():
         ["", "sieve"],
         [22, 0],
     )
-    assert hits.best(found, 5, 0) == found[:1]
+    assert hits.best(LettersDomain(), found, 5, 0) == found[:1]
 
 
 def test_best_of_n_is_no_measure_of_calls_that_a_filter_saved(installed, tmp_path, monkeypatch):
@@ -247,3 +247,21 @@ def test_what_has_no_family_fills_none():
     np.testing.assert_array_equal(payment.shares(domain, scores), np.ones(5))
     assert (payment.left(domain, "bb"), payment.left(domain, "c")) == (1.0, 0.0 if payment.members["c"] > 1 else 1.0)
     assert set(payment.members) == {"c"}
+
+
+def test_a_family_that_is_near_fills_the_one_that_was_there_first():
+    """Words by their length, of which two that differ by 1 are near: 3 and 4 share their places, and so 2 and 1."""
+
+    def akin(self, family, families):
+        return next((one for one in families if abs(int(one) - int(family)) == 1), family)
+
+    domain = type("Near", (LettersDomain,), {"family": lambda self, text: str(len(text)), "akin": akin})()
+    scorer, _ = dear_and_cheap(passing=lambda text: 1.0)
+    scorer.domain, payment = domain, Payment(size=1)
+    scores = score(scorer, "abc", "abca", "ab", "a", "abcab")
+    np.testing.assert_array_equal(payment.shares(domain, scores), [1, 0, 0, 1, 1])
+    assert dict(payment.members) == {"3": 3, "1": 1, "5": 1}
+    assert (payment.left(domain, "cbac"), payment.left(domain, "abcabc")) == (0.0, 0.0)
+    assert payment.left(domain, "abcabcab") == 1.0
+    rows = [hits.ScoredText(text, domain.family(text), -len(text), "", {}) for text in ("abc", "ab", "a", "abcab")]
+    assert [item.text for item in hits.best(domain, rows, 4, 1)] == ["a", "abc", "abcab"]

@@ -48,6 +48,7 @@ HOOKS = {
     "following": (1,),
     "rewrite": ("r", np.random.default_rng(0)),
     "family": ("r",),
+    "akin": ("r", ["b"]),
     "in_corpus": (["r"],),
     "commonest": (["r"],),
 }

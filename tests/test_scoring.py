@@ -196,7 +196,12 @@ def test_what_costs_costs_the_same_when_it_comes_again_or_its_family_is_full():
 
 @pytest.mark.parametrize(
     ("penalty", "paid"),
-    [("step", [1, 1, 0, 0]), ("linear", [1, 0.5, 0, 0]), ("sigmoid", [0.99873, 0.5, 0.00127, 0.00127])],
+    [
+        ("step", [1, 1, 0, 0]),
+        ("linear", [1, 0.5, 0, 0]),
+        ("sigmoid", [0.99873, 0.5, 0.00127, 0.00127]),
+        ("tanh", [1, 0.094852, 0.004945, 0.000247]),
+    ],
 )
 def test_a_family_that_is_full_earns_less(penalty, paid):
     """Families of words by their first letter; variety pays 1, 2 and 3 for 1, 2 and 3 letters."""

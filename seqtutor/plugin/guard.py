@@ -109,12 +109,8 @@ class Guarded(Domain):
         return cls
 
     def _call(self, method: str, *args: Any) -> Any:
-        try:
+        with border(self.cls, method):
             return getattr(self.plugin, method)(*args)
-        except PASSED:
-            raise
-        except (Exception, SystemExit) as error:
-            raise fault(self.cls, method, error) from error
 
     def _texts(self, method: str, found: Any) -> list[str]:
         """A list of texts, as `method` must give one."""
@@ -313,6 +309,12 @@ class Guarded(Domain):
 
     def family(self, text: str) -> str:
         return self._text("family", self._call("family", text))
+
+    def akin(self, family: str, families: Sequence[str]) -> str:
+        found = self._text("akin", self._call("akin", family, tuple(families)))
+        if found != family and found not in families:
+            raise wrong(self.cls, "akin", f"gave '{found:.60}'; the family itself or one of those given is needed")
+        return found
 
     def in_corpus(self, texts: Sequence[str]) -> list[bool]:
         found = self._each("in_corpus", texts, "True or False")

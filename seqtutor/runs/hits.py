@@ -67,15 +67,18 @@ def tokens_of(scorer: Scorer, texts: Sequence[str]) -> Ids:
     return rows_of(scorer.domain, texts)
 
 
-def best(found: Iterable[ScoredText], count: int, per_family: int) -> list[ScoredText]:
+def best(domain: Domain, found: Iterable[ScoredText], count: int, per_family: int) -> list[ScoredText]:
     """The `count` of highest reward that pass every filter, at most `per_family` of one family; 0: however many."""
     passing = (item for item in found if not item.failed and math.isfinite(item.reward))
     kept: list[ScoredText] = []
     families = Counter[str]()
     for item in sorted(passing, key=lambda item: -item.reward):
-        if len(kept) < count and not 0 < per_family <= families[item.family]:
+        if len(kept) == count:
+            break
+        family = domain.akin(item.family, list(families)) if item.family else ""
+        if not 0 < per_family <= families[family]:
             kept.append(item)
-            families[item.family] += bool(item.family)  # without a scaffold they are no family
+            families[family] += bool(family)  # without a scaffold they are no family
     return kept
 
 

@@ -102,7 +102,7 @@ def _save_hits(tuner: Tuner, run: RunFolder) -> dict[str, Any]:
     with tuner.scorer.remembering(run.answers):
         found = hits.write_table(hits.scored(tuner.scorer, texts), run.folder / "scored.csv")
     shutil.rmtree(run.folder / "hits", ignore_errors=True)  # of a table before a resume
-    hits.write_hits(tuner.domain, hits.best(found, HITS, PER_FAMILY), run.folder / "hits")
+    hits.write_hits(tuner.domain, hits.best(tuner.domain, found, HITS, PER_FAMILY), run.folder / "hits")
     rewards = sorted((item.reward for item in found if math.isfinite(item.reward)), reverse=True)
     count = min(round(tuner.scorer.calls / tuner.config.best_of), len(rewards))
     return told | {"items": count, "reward": sum(rewards[:count]) / count if count else math.nan}

@@ -148,7 +148,7 @@ def test_the_domain_is_found_by_name_with_its_options():
 
 
 def test_an_unknown_preset_is_named_with_the_nearest():
-    with pytest.raises(UserError, match="unknown preset 'papr'; did you mean 'paper'"):
+    with pytest.raises(UserError, match="unknown value of preset 'papr'; did you mean 'paper'"):
         Options(preset="papr")
 
 

@@ -143,7 +143,21 @@ def test_what_has_no_scaffold_is_no_family():
     found = [
         ScoredText(text, "" if text[0] == "C" else "ring", 1.0, "", {}) for text in ("CC", "CCC", "CCCC", "x", "y", "z")
     ]
-    assert [item.text for item in best(found, 10, 2)] == ["CC", "CCC", "CCCC", "x", "y"]
+    assert [item.text for item in best(load("molecules"), found, 10, 2)] == ["CC", "CCC", "CCCC", "x", "y"]
+
+
+def test_families_are_of_one_scaffold_one_topology_or_near_scaffolds():
+    """Aspirin and a pyridine share six rings of one; of three amides two are nearer to each other than a half."""
+    amides = ["O=C(Nc1ccccc1)c1ccccc1", "O=C(Nc1ccccc1)c1ccccn1", "O=C(NC1CCNC1)C1CC1"]
+    of = {family: load("molecules", {"family": family}).family for family in ("scaffold", "topology", "similar")}
+    assert of["scaffold"]("CC(=O)Oc1ccccc1C(=O)O") == "c1ccccc1" != of["scaffold"]("Cc1ccncc1")
+    assert of["topology"]("CC(=O)Oc1ccccc1C(=O)O") == "C1CCCCC1" == of["topology"]("Cc1ccncc1")
+    assert [of["topology"](smiles) for smiles in amides[:2]] == ["C1CCC(CCC2CCCCC2)CC1"] * 2
+    assert {of[family]("CCO") for family in of} == {""}
+    near = load("molecules", {"family": "similar", "similar": 0.5})
+    assert [near.akin(of["similar"](smiles), amides[:1]) for smiles in amides] == [*amides[:1] * 2, amides[2]]
+    assert near.akin(amides[1], []) == amides[1] == load("molecules").akin(amides[1], amides[:1])
+    assert near.akin(amides[1], amides) == amides[1]  # its own is the nearest
 
 
 def test_hits_of_a_library_are_called_what_they_are_called_there(tmp_path, monkeypatch):
