@@ -306,7 +306,8 @@ def domain_class(name: str) -> type[Domain]:
 
 def load(name: str, options: Mapping[str, Any] | None = None) -> Domain:
     """An installed domain, made with `options` (its own option names to values; missing ones keep their defaults)."""
-    from seqtutor.plugin.guard import Guarded, border
+    from seqtutor.plugin.border import border
+    from seqtutor.plugin.guard import Guarded
 
     cls = domain_class(name)
     check_arguments(options=options)

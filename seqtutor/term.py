@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from seqtutor.arrays import Ids, Values
+
+Parts = Sequence[float] | Mapping[str, float]  # a number for each token of an item, or one for each of some names
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class SequenceTerm:
     `values`: B texts, all of them decoded -> (B,) float64, higher is better once weighted. NaN says "this could not
     be computed" and is never a score. `invalid` is what a sequence earns that is no item of the domain at all
     (undecodable or truncated): no call is made for it. A `costly` term is evaluated only where a run names it, by a
-    weight or to hold it out; any other term stands in every table, with or without a weight.
+    weight or to hold it out; any other term stands in every table, with or without a weight. `parts`: what the value of
+    one text is made of, for `explain` and the page; they need not add up to it.
     """
 
     name: str
@@ -51,6 +54,7 @@ class SequenceTerm:
     filter: bool = False  # its score, 0 to 1, multiplies the reward instead of adding to it
     of_figures: bool = False  # as of a TokenTerm; it is added to a geometric mean of the others
     of_corpus: bool = False  # as of a TokenTerm
+    parts: Callable[[str], Parts] | None = None
 
     @property
     def counts(self) -> bool:

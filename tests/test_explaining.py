@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from contextlib import closing
 
+import numpy as np
 import pytest
 import torch
+from beads import BeadsDomain
 from click.testing import CliRunner
+from letters import new_model
 
-from seqtutor import tune
+from seqtutor import SequenceTerm, UserError, load, tune
 from seqtutor.cli import main
+from seqtutor.plugin.guard import Guarded
 from seqtutor.priors.sampling import logp_of
+from seqtutor.rewards.reward import Reward
 from seqtutor.runs.drawing import open_model
-from seqtutor.runs.explaining import explain
+from seqtutor.runs.explaining import credit, explain
 from seqtutor.runs.report import render
 from seqtutor_music.rules import PRESETS
 
@@ -127,13 +133,70 @@ def test_a_mistake_is_one_line(args, said):
     assert len(result.output.strip().splitlines()) == 1
 
 
-def test_the_page_has_each_sample_in_the_colours_that_explain_gives_it(explained, tmp_path):
-    source, _, found = explained
-    (tmp_path / "config.toml").write_text('domain = "music"\n[weights]\nkey = 9.0\n')
-    (tmp_path / "samples.csv").write_text(f"number,model,text,reward,term.key,file\n1,policy,{found.text},1.0,-1.0,1\n")
-    page = render(tmp_path, source.domain)
-    charged = [float(value) for value in re.findall(r"<title>([-+]\d+\.\d\d)</title>", page)]
-    plain = source.domain.coloured(found.text, found.steps)
-    told = [float(value) for value in re.findall(r"<title>([-+]\d+\.\d\d)</title>", plain)]
-    changes = [new - old for new, old in zip(charged, 2 * told, strict=True)]  # it is the first and the best
-    assert changes == pytest.approx(2 * [0, 0, 0, WEIGHTS["key"] - 9, 0, 0, 0], abs=0.011)
+def test_a_page_draws_each_sample_as_explain_does(tmp_path):
+    """By what was paid, what each term is made of, and what the tuned model wants: the same figures in both."""
+    run = tune("music", updates=2, rollouts=8, samples=12, options={"bars": 1}, folder=tmp_path / "run")
+    credit, page = json.loads((run.folder / "credit.json").read_text()), (run.folder / "report.html").read_text()
+    source = open_model(run.folder)
+    with closing(source.scorer()) as scorer:
+        for text, told in credit.items():
+            found = explain(source, scorer, text)
+            assert told["paid"] == pytest.approx(found.steps, abs=1e-4)
+            gap = [source.temperature * (part.logp - part.prior_logp) for part in found.parts]
+            assert sum(told["wanted"]) == pytest.approx(sum(gap), abs=2e-3)
+            coloured = source.domain.coloured(text, told["paid"])
+            assert re.findall(r"<title>.*?</title>", coloured)[0] in page
+    assert page.count("Blue: paid; orange: charged") == page.count("What the tuned model wants beyond") > 6
+
+
+def test_molecules_say_what_their_terms_are_made_of(tmp_path):
+    tune("molecules", updates=1, rollouts=8, samples=8, folder=tmp_path / "run", weights={"logp": 0.01})
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<p>qed: molecular weight " in page
+    assert "What makeability is made of: blue adds, orange takes away." in page
+    result = CliRunner().invoke(main, ["explain", str(tmp_path / "run"), "COc1ccccc1", "--output", str(tmp_path / "x")])
+    assert result.exit_code == 0, result.output
+    assert "qed: molecular weight " in result.output
+    names = sorted(path.name for path in (tmp_path / "x").glob("*.svg"))
+    assert names == [f"0001{name}.svg" for name in ("-logp", "-makeability", "-saturation", "")]
+    rows = list(csv.DictReader((tmp_path / "x" / "explained.csv").read_text().splitlines()))
+    assert sum(float(row["adds.logp"] or 0) for row in rows) == pytest.approx(float(rows[-1]["term.logp"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("wrong", ["nothing", [1.0], {"a": "b"}, [float("nan")] * 6])
+def test_what_a_term_says_that_it_is_made_of_is_looked_at(wrong):
+    term = SequenceTerm("length", 1.0, "its length", "", lambda texts: np.ones(len(texts)), parts=lambda text: wrong)
+    domain = Guarded(type("Made", (BeadsDomain,), {"terms": lambda self: [term]})())
+    with pytest.raises(UserError, match="domain 'beads', term 'length', parts: "):
+        domain.terms()[0].parts("rgbrgb")
+
+
+@pytest.mark.parametrize("odd", ['{"a": 1}', "[]", '{"C4 - - -": {"wanted": "x"}}', "{"])
+def test_somebody_elses_file_of_credits_is_refused_in_a_line(tmp_path, odd):
+    with pytest.raises(UserError):
+        page_with(tmp_path, odd)
+
+
+@pytest.mark.parametrize("odd", ["[1e999, 2, 3, 4]", "[1]", "[1, null, 3, 4]"])
+def test_what_is_no_number_for_each_token_is_not_drawn(tmp_path, odd):
+    assert "Blue" not in page_with(tmp_path, f'{{"C4 - - -": {{"paid": {odd}}}}}')
+    assert "Blue" in page_with(tmp_path, '{"C4 - - -": {"paid": [1, 2, 3, 4]}}')
+
+
+def page_with(folder, text):
+    (folder / "config.toml").write_text('domain = "music"\n')
+    (folder / "samples.csv").write_text("number,model,text,reward,file\n1,policy,C4 - - -,1.0,1\n")
+    (folder / "credit.json").write_text(text)
+    return render(folder, load("music", {"bars": 1}))
+
+
+def test_a_plugin_that_cannot_say_what_a_term_is_made_of_costs_that_and_not_the_runs_end():
+    def fails(text):
+        raise KeyError(text)
+
+    term = SequenceTerm("length", 1.0, "its length", "", lambda texts: np.ones(len(texts)), parts=fails)
+    domain = Guarded(type("Made", (BeadsDomain,), {"terms": lambda self: [term]})())
+    model = new_model(vocabulary=domain.vocabulary)
+    found = credit(domain, Reward(domain.terms()), model, model, 1.0, ["rgbrgb"])
+    assert found == {"rgbrgb": {"wanted": [0.0] * 6}}
+    assert domain.complaints[0].startswith("domain 'beads', term 'length', parts: KeyError: 'rgbrgb'")

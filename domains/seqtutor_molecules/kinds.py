@@ -29,6 +29,7 @@ from rdkit.rdBase import BlockLogs
 from seqtutor import SequenceTerm, TermKind, UserError, option
 from seqtutor.errors import shortened
 from seqtutor.files import from_home, read_text
+from seqtutor_molecules.contributions import alerted, matched
 from seqtutor_molecules.docking import Docking
 from seqtutor_molecules.properties import Property, each
 from seqtutor_molecules.structures import check_length, molecule
@@ -45,8 +46,10 @@ FINGERPRINTS: dict[str, Callable[[], Any]] = {
 PHARMACOPHORE = "pharmacophore"
 
 
-def _term(name: str, function: Property, summary: str, source: str) -> SequenceTerm:
-    return SequenceTerm(name, 0.0, summary, source, partial(each, function))
+def _term(
+    name: str, function: Property, summary: str, source: str, made_of: Callable[[str], Sequence[float]] | None = None
+) -> SequenceTerm:
+    return SequenceTerm(name, 0.0, summary, source, partial(each, function), parts=made_of)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class Substructure(TermKind):
             return float(all(found) if self.wanted == "all" else any(found) == (self.wanted == "any"))
 
         summary = f"1 where {self.wanted} of {', '.join(self.smarts)} stand in it, else 0"
-        return _term(name, substructure, summary, "RDKit")
+        sign = -1.0 if self.wanted == "none" else 1.0
+        return _term(name, substructure, summary, "RDKit", partial(matched, patterns=patterns, sign=sign))
 
 
 @dataclass(frozen=True)
@@ -119,14 +123,14 @@ class Alerts(TermKind):
             )
         summary = f"1 without an alert of {self.file or self.catalogue}, else 0"
         if not self.file:
-            return _term(name, self._known(), summary, "RDKit, FilterCatalog")
+            alerts = FilterCatalog(FilterCatalogParams(getattr(FilterCatalogParams.FilterCatalogs, self.catalogue)))
+            free: Property = lambda smiles: float(not alerts.HasMatch(molecule(smiles)))  # noqa: E731
+            return _term(name, free, summary, "RDKit, FilterCatalog", partial(alerted, catalogue=alerts))
         text = self._text(name)
+        patterns = self._of_file(name, text)
+        free = lambda smiles: float(not any(_holds(molecule(smiles), pattern) for pattern in patterns))  # noqa: E731
         source = f"RDKit; sha256 of the file {hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        return _term(name, self._of_file(name, text), summary, source)
-
-    def _known(self) -> Property:
-        catalogue = FilterCatalog(FilterCatalogParams(getattr(FilterCatalogParams.FilterCatalogs, self.catalogue)))
-        return lambda smiles: float(not catalogue.HasMatch(molecule(smiles)))
+        return _term(name, free, summary, source, partial(matched, patterns=patterns, sign=-1.0))
 
     def _text(self, name: str) -> str:
         try:
@@ -136,7 +140,7 @@ class Alerts(TermKind):
         except UserError as error:
             raise UserError(f"[terms.{name}]: cannot read {self.file}: {error}") from error
 
-    def _of_file(self, name: str, text: str) -> Property:
+    def _of_file(self, name: str, text: str) -> list[Mol]:
         try:
             rows = list(csv.reader(text.splitlines()))
         except csv.Error as error:
@@ -146,7 +150,7 @@ class Alerts(TermKind):
             raise UserError(
                 f"[terms.{name}]: {self.file} holds no alert; a line is a SMARTS, or a SMARTS, a comma, a name"
             )
-        return lambda smiles: float(not any(_holds(molecule(smiles), pattern) for pattern in patterns))
+        return patterns
 
 
 @dataclass(frozen=True)

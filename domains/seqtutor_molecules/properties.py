@@ -85,6 +85,11 @@ def sa(smiles: str) -> float:
     return float(_sascorer().calculateScore(molecule(smiles)))
 
 
+def fragment_score(fragment: int) -> float:
+    """What SA has of a fragment, a circle of radius 0 to 2: above 0 where it is common, -4 where it is unknown."""
+    return float(vars(_sascorer())["_fscores"].get(fragment, -4))
+
+
 @_remembered()
 def np_likeness(smiles: str) -> float:
     """Likeness to natural products, -5 to 5 (Ertl, Roggo and Schuffenhauer, J. Chem. Inf. Model. 2008).

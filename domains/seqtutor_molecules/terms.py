@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from seqtutor import SequenceTerm
-from seqtutor_molecules import properties
+from seqtutor_molecules import contributions, properties
 from seqtutor_molecules.properties import Property, Values, each
 
 
@@ -23,7 +23,8 @@ def _valid(texts: Sequence[str]) -> Values:
 
 
 def _term(function: Property, summary: str, source: str) -> SequenceTerm:
-    return SequenceTerm(function.__name__, 0.0, summary, source, partial(each, function))
+    made_of = getattr(contributions, function.__name__, None)
+    return SequenceTerm(function.__name__, 0.0, summary, source, partial(each, function), parts=made_of)
 
 
 _COUNTED: Sequence[tuple[Property, str]] = (

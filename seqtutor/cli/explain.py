@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from seqtutor.cli.options import ModelCommand, one_taste, typed
 from seqtutor.errors import UserError
+
+if TYPE_CHECKING:
+    from seqtutor.domain import Domain
+    from seqtutor.runs.explaining import Explanation
 
 SHOWN = 3  # items of a file that are printed; the table on disk has all
 
@@ -36,7 +42,7 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
     """
     from seqtutor.cli.console import console, say
     from seqtutor.cli.outside import left_out
-    from seqtutor.cli.tables import explanation_table
+    from seqtutor.cli.tables import explanation_table, named_parts
     from seqtutor.cli.tasting import explain_taste
     from seqtutor.priors.given import items_of
     from seqtutor.runs.drawing import open_model
@@ -60,8 +66,17 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
     write_table(found, folder / "explained.csv")
     if domain.offers("coloured"):
         for number, explanation in enumerate(found, start=1):
-            picture = domain.coloured(explanation.text, explanation.steps)
-            (folder / f"{number:04}.svg").write_text(picture, encoding="utf-8")
+            _draw(domain, explanation, folder, f"{number:04}")
     for explanation in found[:SHOWN]:
         console.print(explanation_table(explanation))
+        for line in named_parts(explanation):
+            say(line)
     say(f"{len(found)} explained; written to {folder}")
+
+
+def _draw(domain: Domain, found: Explanation, folder: Path, stem: str) -> None:
+    """The item by what each part was worth, and by what it adds to each term."""
+    adds = {f"-{name}": parts for name, parts in found.made_of.items() if not isinstance(parts, Mapping)}
+    for behind, worth in {"": found.steps, **adds}.items():
+        name = stem + re.sub(r"\W", "-", behind)  # a profile may call a term as it likes
+        (folder / f"{name}.svg").write_text(domain.coloured(found.text, worth), encoding="utf-8")

@@ -75,19 +75,28 @@ def comparison_table(summary: Summary) -> Table:
 def explanation_table(found: Explanation) -> Table:
     """A row for each part: what the models thought of it, what it earned, and by which terms, the largest first."""
     tuned = found.logp is not None
-    headings = ["nats, prior", *(["nats, tuned"] if tuned else []), "paid"]
+    adding = list(found.parts[0].adds) if found.parts else []
+    headings = ["nats, prior", *(["nats, tuned"] if tuned else []), *adding, "paid"]
     table = new_table(f"reward {found.reward:.4g}; nats are log-probabilities", *headings, last="by")
     for part in found.parts:
         own = [f"{part.logp:.2f}"] if part.logp is not None else []
         told = sorted(part.paid.items(), key=lambda item: -abs(item[1]))
         by = ", ".join(f"{name} {_signed(paid)}" for name, paid in told if abs(paid) >= LEAST_PAID)
-        table.add_row(part.name, f"{part.prior_logp:.2f}", *own, _signed(part.total), by)
+        adds = [f"{part.adds[name]:+.2g}" if part.adds[name] else "" for name in adding]
+        table.add_row(part.name, f"{part.prior_logp:.2f}", *own, *adds, _signed(part.total), by)
     table.add_section()
     own = [f"{found.logp:.2f}"] if found.logp is not None else []
     total = sum(part.total for part in found.parts)
     whole = ", ".join(f"{name} {value:.3g}" for name, value in found.whole.items())
-    table.add_row("all", f"{found.prior_logp:.2f}", *own, _signed(total), f"the whole: {whole}" if whole else "")
+    said = f"the whole: {whole}" if whole else ""
+    table.add_row("all", f"{found.prior_logp:.2f}", *own, *("" for _ in adding), _signed(total), said)
     return table
+
+
+def named_parts(found: Explanation) -> list[str]:
+    """A line for each term that is made of parts with names."""
+    named = ((name, parts) for name, parts in found.made_of.items() if isinstance(parts, Mapping))
+    return [f"{name}: " + ", ".join(f"{part} {value:.2f}" for part, value in parts.items()) for name, parts in named]
 
 
 def _signed(value: float) -> str:

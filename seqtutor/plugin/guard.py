@@ -1,22 +1,16 @@
-"""The border between the core and a plugin: what goes in cannot be changed, what comes out is checked.
-
-Whatever a plugin raises becomes one line that names the domain, the method and the place. This is the one module where
-catching Exception is lawful: a stranger's code may raise anything, and whoever reads the line must see whose it is.
-"""
+"""The border between the core and a plugin: what goes in cannot be changed, what comes out is checked."""
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seqtutor.arrays import Ids, Values
 from seqtutor.domain import (
     DataLine,
     Domain,
@@ -30,27 +24,13 @@ from seqtutor.domain import (
     TokenTerm,
     silent,
 )
-from seqtutor.errors import UserError
 from seqtutor.files import check_file, readable
-from seqtutor.plugin.contract import check_terms, fault, of_sizes, wrong
+from seqtutor.plugin.border import OF_FILES, border
+from seqtutor.plugin.contract import check_terms, of_sizes, wrong
+from seqtutor.plugin.shown import of_steps, of_texts
 from seqtutor.vocabulary import Vocabulary
 
 LONGEST = 1 << 15  # tokens of an item
-PASSED = (UserError, MemoryError)  # said already, or the machine's
-OF_FILES = (*PASSED, OSError, UnicodeDecodeError)  # the command names the file
-
-
-@contextmanager
-def border(cls: type[Domain], method: str, passed: tuple[type[Exception], ...] = PASSED) -> Iterator[None]:
-    """Turn what the block raises into a UserError that names the domain, the method and the place."""
-    try:
-        yield
-    except passed:
-        raise
-    except (Exception, SystemExit) as error:
-        raise fault(cls, method, error) from error
-
-
 STATED = (  # attributes that the border reads once, as the plugin states them
     "name", "summary", "Options", "defaults", "fixed_length", "unit", "lookback", "heights", "joined", "oracle",
     "prior",
@@ -187,8 +167,10 @@ class Guarded(Domain):
 
     def terms(self) -> list[RewardTerm]:
         """As Domain.terms: each is shown arrays that it cannot change, and texts as a tuple."""
-        terms = check_terms(self.cls, self._call("terms"))
-        return [self._of_steps(term) if isinstance(term, TokenTerm) else _of_texts(term) for term in terms]
+        return [self._shown(term) for term in check_terms(self.cls, self._call("terms"))]
+
+    def _shown(self, term: RewardTerm) -> RewardTerm:
+        return of_steps(self.cls, term) if isinstance(term, TokenTerm) else of_texts(self.cls, term, self.encode)
 
     def kinds(self) -> Mapping[str, type[TermKind]]:
         found = self._call("kinds")
@@ -201,20 +183,7 @@ class Guarded(Domain):
         with border(self.cls, f"kind '{kind}'"):
             term = self.plugin.made(name, kind, settings)
         (checked,) = check_terms(self.cls, [term])
-        return _of_texts(checked)  # type: ignore[arg-type]
-
-    def _of_steps(self, term: TokenTerm) -> TokenTerm:
-        def values(ids: Ids) -> Values:
-            seen = np.asarray(ids).view()
-            seen.flags.writeable = False
-            with border(self.cls, f"term '{term.name}'"):
-                found = np.asarray(term.values(seen))
-            if found.shape != seen.shape or found.dtype.kind not in "biuf":
-                said = f"gave {found.dtype} of shape {found.shape} for ids of shape {seen.shape}"
-                raise wrong(self.cls, f"term '{term.name}'", f"{said}; a number for each is needed")
-            return found.astype(np.float64, copy=False)
-
-        return replace(term, values=values)
+        return of_texts(self.cls, checked, self.encode)  # type: ignore[arg-type]
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """As Domain.measure: the same figures every time, with an entry for each of `texts`."""
@@ -337,12 +306,6 @@ class Guarded(Domain):
 
     def offers(self, hook: str) -> bool:
         return self.plugin.offers(hook)
-
-
-def _of_texts(term: SequenceTerm) -> SequenceTerm:
-    """Its exceptions are passed on: the scorer lists them as failures of the texts."""
-    values: Callable[[Sequence[str]], Any] = term.values
-    return replace(term, values=lambda texts: values(tuple(texts)))
 
 
 def guarded(domain: Domain) -> Guarded:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
-from types import CellType, CodeType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,8 @@ def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSett
         return f"run {table.run} {table.digest}"
     if table is not None and table.record:
         return f"record {table.record}"
-    made_by = f"{released(domain.name)} {code_of(domain.place.partition(':')[0])} {_beside(domain.name)}"
+    code = f"{code_of(domain.place.partition(':')[0])} {_digest(term.values)}"  # as it was on disk; as it is loaded
+    made_by = f"{released(domain.name)} {code} {_beside(domain.name)}"
     kind = f" {table.kind} {sorted(table.own.items())} {term.source}" if table is not None and table.kind else ""
     return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}{kind}"
 
@@ -55,7 +56,7 @@ def code_of(module: str) -> str:
     file = getattr(sys.modules.get(package), "__file__", None)
     sources = sorted(Path(file).parent.glob("**/*.py")) if file and Path(file).name == "__init__.py" else []
     digest = hashlib.sha256()
-    for path in sources or ([Path(file)] if file else []):
+    for path in sources or ([Path(file)] if file and Path(file).is_file() else []):  # of a script on stdin there is none
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -72,15 +73,27 @@ def _beside(domain: str) -> str:
     return ", ".join(found)
 
 
+_OBJECTS: dict[int, tuple[Any, str]] = {}  # of callable objects of this session, by identity: as they were first
+
+
 def _digest(call: Callable[..., Any]) -> str:
-    """A digest of a function of this session: its code, its defaults, and what it has taken from around it."""
-    return hashlib.sha256("\n".join(_told(call, DEEPEST, {})).encode()).hexdigest()[:16]
+    """A digest of a function of this session: its code, its defaults, and what it has taken from around it.
+
+    An object keeps the digest that it had first, so that one which counts its calls is the same when a run goes on.
+    """
+    if id(call) in _OBJECTS:
+        return _OBJECTS[id(call)][1]
+    found = hashlib.sha256("\n".join(_told(call, DEEPEST, {})).encode()).hexdigest()[:16]
+    if not isinstance(call, FunctionType | MethodType | partial):
+        _OBJECTS[id(call)] = call, found
+    return found
 
 
 def _told(value: Any, depth: int, functions: Functions) -> Iterator[str]:
     """Lines that are the same in every process, and others for what would answer differently.
 
-    Of an object of a class nobody knows here its type alone is told: `version` is there for what changes within.
+    Of a callable object its code is told and what it holds of such things; of any other one of a class that nobody
+    knows here its type alone: `version` is there for what changes within.
     `functions`: those that were told already, as where two call each other; of one its number is told again.
     """
     yield f"{type(value).__module__}.{type(value).__qualname__}"
@@ -118,6 +131,8 @@ def _parts(value: Any, depth: int, functions: Functions) -> list[Any]:
         return [code, getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None), around, known, own]
     if callable(inner := getattr(value, "__wrapped__", None)):
         return [inner]
+    if isinstance(call := getattr(type(value), "__call__", None), FunctionType) and not isinstance(value, type):
+        return [call, getattr(value, "__dict__", None)]
     return [np.asarray(value)] if hasattr(value, "__array__") else []
 
 

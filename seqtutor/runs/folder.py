@@ -138,10 +138,13 @@ class RunFolder:
         shutil.rmtree(self.folder / "best", ignore_errors=True)
         if not count:
             return
-        reward = [figure_of(figure_text(total)) for total in policy.totals]  # as the table has it, which a page reads
-        rows = best_rows(policy.texts, reward, count)
+        rows = best_of(policy, count)
         picked = {name: [values[row] for row in rows] for name, values in policy.figures.items()}
         written(domain, [policy.texts[row] or "" for row in rows], self.folder / "best", picked)
+
+    def save_credit(self, credit: Mapping[str, Any]) -> None:
+        """Write `credit.json`: of each text that the page shows, what each of its tokens was worth to whom."""
+        write_atomically(self.folder / "credit.json", json.dumps(jsonable(credit)).encode())
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Write `alarms.csv`: what the run warned of; no file where it never did."""
@@ -167,6 +170,11 @@ ALARM_COLUMNS = tuple(f.name for f in dataclasses.fields(Alarm))
 FILES = 100  # items that a run writes as files of the field
 BEST = 6  # of the policy's samples, by reward, that a page shows
 TABLES = ("metrics.csv", "ledger.csv", "failures.csv", "quarantine.csv")  # rows are added while a run goes on
+
+
+def best_of(scores: Scores, count: int) -> list[int]:
+    """The rows of the items of highest reward, as the table has it, which a page reads."""
+    return best_rows(scores.texts, [figure_of(figure_text(total)) for total in scores.totals], count)
 
 
 def best_rows(texts: Sequence[str | None], reward: Sequence[float], count: int) -> list[int]:

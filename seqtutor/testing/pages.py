@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from seqtutor.domain import Domain
+from seqtutor.domain import Domain, SequenceTerm
 from seqtutor.errors import UserError, refused
 from seqtutor.plugin.contract import PluginError
+from seqtutor.runs.explaining import made_of
 from seqtutor.runs.report.svg import clean
 from seqtutor.testing.subject import Subject, differs, said, shown
 
@@ -25,6 +27,7 @@ def pictures(subject: Subject) -> Iterator[str]:
             return
         try:
             domain.coloured(text, [float(count) for _, count in domain.parts(text) for _ in range(count)])
+            made_of([replace(t, weight=1.0) for t in domain.terms() if isinstance(t, SequenceTerm)], text)
         except UserError as error:
             yield f"{_named('coloured', error)} (of {shown(text)})"
             return

@@ -14,6 +14,7 @@ import torch
 
 from seqtutor.arrays import Ids
 from seqtutor.objectives.optimum import Optimum, Tilt, best_of_n_kl
+from seqtutor.priors.encoding import misfit
 from seqtutor.priors.files import weights_digest
 from seqtutor.priors.script import chosen
 from seqtutor.records.recorded import odds_of, of_record
@@ -23,8 +24,9 @@ from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs import evaluation, hits
 from seqtutor.runs.distributions import distributions
 from seqtutor.runs.evaluation import DRAWS, best_of_n, comparison, kept_of
-from seqtutor.runs.folder import BEST, FILES, RunFolder
-from seqtutor.runs.report import render
+from seqtutor.runs.explaining import credit
+from seqtutor.runs.folder import BEST, FILES, RunFolder, best_of
+from seqtutor.runs.report import SAMPLES, render
 from seqtutor.training.tuner import Tuner
 
 COMPARED = 2000  # samples of each model, at most, that are read by both: the distance to prior and optimum
@@ -68,9 +70,26 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
     if foreseen := sentences(tuner.scorer.terms):
         summary["foreseen"] = foreseen
     run.save_summary(summary)
-    run.save_samples(domain, policy.scores, prior.scores, rows)
-    run.save_best(domain, policy.scores, BEST if not tuner.scorer.calls else 0)  # a run with calls has its hits
+    _save_items(tuner, run, policy.scores, prior.scores, rows)
     return summary, run.save_page(render(run.folder, domain))
+
+
+def _save_items(tuner: Tuner, run: RunFolder, policy: Scores, prior: Scores, rows: Ids) -> None:
+    """The samples, those `rows` of them as files, the best, and what the page draws of them."""
+    run.save_samples(tuner.domain, policy, prior, rows)
+    run.save_best(tuner.domain, policy, BEST if not tuner.scorer.calls else 0)  # a run with calls has its hits
+    run.save_credit(_credit(tuner, policy, prior, rows))
+
+
+def _credit(tuner: Tuner, policy: Scores, prior: Scores, rows: Ids) -> dict[str, Any]:
+    """Of what the page shows; of a template's items nothing, whose tokens the model has not chosen in that order."""
+    texts = [*policy.texts, *prior.texts]
+    picked = [*range(min(SAMPLES, len(policy.texts))), *rows[:SAMPLES], *best_of(policy, BEST)]
+    shown = [*prior.texts[:SAMPLES], *(texts[row] for row in picked)]
+    items = [text for text in dict.fromkeys(shown) if text is not None and not misfit(tuner.domain, text)]
+    if tuner.script or not items:
+        return {}
+    return credit(tuner.domain, tuner.scorer.reward, tuner.kept, tuner.prior, tuner.dial.temperature, items)
 
 
 def _course(tuner: Tuner) -> dict[str, Any]:

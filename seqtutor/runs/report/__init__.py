@@ -10,20 +10,20 @@ import math
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
 from seqtutor.config import MADE_BY, STAGES
-from seqtutor.domain import Domain, TokenTerm
+from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.plugin.complaints import complaints
 from seqtutor.rewards.terms import SOURCES
+from seqtutor.runs.explaining import PAID, WANTED
 from seqtutor.runs.folder import BEST, best_rows
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
@@ -31,11 +31,16 @@ from seqtutor.runs.report.histograms import drifts, histograms, holding
 from seqtutor.runs.report.hits import read_hits
 from seqtutor.runs.report.reading import HELD_OUT, TERM, RunContents, Sample, read
 from seqtutor.runs.report.svg import clean, picture_of
+from seqtutor.term import Parts
 
 __all__ = ["render"]
 
 SAMPLES = 6  # of each model
 WRITERS = {"prior": "prior", "policy": "tuned"}  # what a sample is called by who wrote it
+TOLD = {
+    PAID: "Blue: paid; orange: charged; grey: neither.",
+    WANTED: "What the tuned model wants beyond the prior: blue more, orange less.",
+}
 CARDS = 4  # figures in the headline, better and worse alike
 # Logged columns that explain a run to its maker.
 FURTHER = ("valid", "distinct", "entropy", "largest_family", "in_corpus", "commonest", "length", "loss", "temperature")
@@ -55,7 +60,8 @@ class ShownSample:
     notes: str  # JSON for the player, "" where nothing sounds
     reward: str
     terms: list[tuple[str, str]]
-    coloured: Markup  # the picture by what each part was paid, where the domain colours it
+    drawings: list[tuple[str, Markup]]  # by what each part was worth to whom, and a line on each
+    made_of: list[tuple[str, list[tuple[str, str]]]]  # of a term: the names of its parts, and their figures
     files: list[str]  # its own, from the run's folder
 
 
@@ -184,6 +190,7 @@ def _shown(sample: Sample, domain: Domain, model: str, run: RunContents, files: 
     picture, problem = picture_of(text, domain)
     notation, unwritten = picture_of(text, domain, "notation") if picture else (Markup(), "")
     caption, sounds = _told(text, domain)
+    credit = run.credit.get(text, {})
     notes = [[round(start, 3), round(length, 3), pitch] for start, length, pitch in sounds]
     return ShownSample(
         title=f"{model} {sample.number}",
@@ -195,37 +202,27 @@ def _shown(sample: Sample, domain: Domain, model: str, run: RunContents, files: 
         notes=json.dumps(notes, separators=(",", ":")) if notes else "",
         reward=figures.number(sample.reward),
         terms=[(name, figures.number(value)) for name, value in sample.terms.items()],
-        coloured=_coloured(text, domain, run.config) if picture else Markup(),
+        drawings=_drawings(text, domain, credit) if picture else [],
+        made_of=[(name, _listed(parts)) for name, parts in credit.items() if isinstance(parts, Mapping)],
         files=files.get(sample.file, []),
     )
 
 
-def _coloured(text: str, domain: Domain, config: Mapping[str, Any]) -> Markup:
-    """The picture coloured by what the terms paid step by step; empty where the domain or the run has no such thing.
+def _listed(parts: Mapping[str, float]) -> list[tuple[str, str]]:
+    return [(name, figures.number(value)) for name, value in parts.items()]
 
-    Nor where there is a filter, by which all that is paid is multiplied.
-    """
-    if not domain.offers("coloured") or config.get("combine") == "geometric":
-        return Markup()
-    weights, tables = config.get("weights", {}), config.get("terms", {})
-    try:
-        if any(table.get("filter") for table in tables.values()):
-            return Markup()
-        ids = np.array([domain.vocabulary.encode(domain.encode(text))])
-        paid = [
-            weights.get(term.name, term.weight) * term.values(ids)[0]
-            for term in domain.terms()
-            if isinstance(term, TokenTerm) and term.name not in tables
-        ]
-        coloured = clean(domain.coloured(text, np.sum(paid, axis=0).tolist()))[0] if paid else ""
-        return Markup(coloured)  # noqa: S704 (cleaned)
-    except (
-        UserError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ):  # as `picture_of`, or somebody else's config.toml
-        return Markup()
+
+def _drawings(text: str, domain: Domain, credit: Mapping[str, Parts]) -> list[tuple[str, Markup]]:
+    """The picture by what each token was worth to whom, with a line on each, where the domain colours it."""
+    found = []
+    for name, worth in credit.items():
+        if isinstance(worth, Mapping) or not domain.offers("coloured"):
+            continue
+        with suppress(UserError, ValueError):  # as `picture_of`, or somebody else's credit.json
+            picture = clean(domain.coloured(text, worth))[0] if len(worth) == len(domain.encode(text)) else ""
+            told = TOLD.get(name, f"What {name} is made of: blue adds, orange takes away.")
+            found += [(told, Markup(picture))] if picture else []  # noqa: S704 (cleaned)
+    return found
 
 
 def _told(text: str, domain: Domain) -> tuple[str, list[tuple[float, float, int]]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from seqtutor.files import read_json, read_text
 from seqtutor.objectives.optimum import UNKNOWN, Estimate
 from seqtutor.records.recorded import sentences
 from seqtutor.runs.folder import checked_run, whole_rows
+from seqtutor.term import Parts
 
 TERM, SCORE = "term.", "score."  # columns of what a term said, and of that transformed
 HELD_OUT = "held_out."
@@ -150,6 +152,7 @@ class RunContents:
     summary: Summary | None  # None: the run was killed before it could write one
     samples: tuple[Sample, ...]
     alarms: tuple[str, ...] = ()  # what the run warned of, one line each
+    credit: Mapping[str, Mapping[str, Parts]] = field(default_factory=dict)  # see `seqtutor.runs.explaining.credit`
 
 
 def read(folder: Path) -> RunContents:
@@ -182,7 +185,21 @@ def _read(folder: Path) -> RunContents:
         summary=read_summary(summary) if summary.is_file() else None,
         samples=tuple(_sample(row, samples) for row in whole_rows(samples, SAMPLE)),
         alarms=tuple(row["message"] for row in whole_rows(folder / "alarms.csv", ["message"])),
+        credit=_credit(folder / "credit.json"),
     )
+
+
+def _credit(path: Path) -> dict[str, dict[str, Parts]]:
+    """What each text's tokens were worth; of a file that no run has written what can be a number."""
+    raw: dict[str, dict[str, Any]] = read_json(path) if path.is_file() else {}
+    return {text: {name: _parts(parts) for name, parts in told.items()} for text, told in raw.items()}
+
+
+def _parts(raw: Any) -> Parts:
+    if isinstance(raw, dict):
+        return {name: _float(value) for name, value in raw.items()}
+    numbers = [_float(value) for value in raw]
+    return numbers if all(map(math.isfinite, numbers)) else []
 
 
 def _number(cell: str, path: Path) -> float:
