@@ -42,6 +42,7 @@ from seqtutor.training.tuner import Tuner
 from seqtutor.training.tuning import tune
 
 LAST = 10  # updates that a final figure is averaged over
+SPENT = ("update", "seconds", "oracle_calls")
 Columns = dict[str, np.ndarray]
 
 
@@ -65,17 +66,21 @@ def one(config: dict[str, Any], folder: Path) -> Path:
 
 
 def columns(folder: Path) -> Columns:
-    """The figures of a run, by column, each a running mean of the last LAST updates."""
+    """The figures of a run, by column, each a running mean of the last LAST updates; what was spent as it stood."""
     with (folder / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return {name: running(np.array([float(row[name] or "nan") for row in rows])) for name in rows[0]}
+    found = {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
+    return {name: values if name in SPENT else running(values) for name, values in found.items()}
 
 
 def running(values: np.ndarray) -> np.ndarray:
-    """Mean of each value and the LAST - 1 before it."""
-    total = np.cumsum(np.concatenate([np.zeros(1), values]))
-    first = np.maximum(0, np.arange(1, len(values) + 1) - LAST)
-    return np.asarray((total[1:] - total[first]) / (np.arange(1, len(values) + 1) - first))
+    """Mean of each value and the LAST - 1 before it, of those that are known."""
+    places = np.arange(1, len(values) + 1)
+    known = np.isfinite(values)
+    total, count = (np.cumsum(np.concatenate([np.zeros(1), of])) for of in (np.where(known, values, 0.0), known))
+    first = np.maximum(0, places - LAST)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((total[places] - total[first]) / (count[places] - count[first]))
 
 
 def of_prior(config: dict[str, Any], samples: int = 8192) -> Optimum:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.tables import given_again
 from seqtutor.rewards.taste import within_budget
 from seqtutor.runs import evaluation
+from seqtutor.runs.alarms import Alarm
 from seqtutor.runs.drawing import Source, alike, as_stated, check_count, check_drawing, choose, open_model, texts_of
 from seqtutor.runs.evaluation import Evaluation
 from seqtutor.runs.folder import RunFolder, checked_run, new_folder, open_run, whole_rows
@@ -62,6 +64,9 @@ class Run:
     config: TrainConfig
     _policy: Model | None = None
 
+    def __post_init__(self) -> None:
+        self.folder = self.folder.absolute()  # a notebook may go elsewhere
+
     @property
     def policy(self) -> Model:
         """The tuned model."""
@@ -72,7 +77,8 @@ class Run:
     def __repr__(self) -> str:
         config, rows = self.config, whole_rows(self.folder / "metrics.csv")
         done = int(float(rows[-1]["update"])) if rows else 0
-        return f"Run({str(self.folder)!r}: {config.domain}, {config.objective}, {done:,} updates)"
+        folder = self.folder.relative_to(here) if self.folder.is_relative_to(here := Path.cwd()) else self.folder
+        return f"Run({str(folder)!r}: {config.domain}, {config.objective}, {done:,} updates)"
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -93,7 +99,7 @@ class Run:
         path = self.folder / name
         if not path.is_file():
             raise UserError(
-                f"there is no {path}, seen from {Path.cwd()}: load the run again from where it lies, "
+                f"there is no {path}: load the run again from where it lies, "
                 "or end it with tune(resume=...), which writes it"
             )
         return path
@@ -125,7 +131,7 @@ def tune(
     terms: Terms | None = None,
     weights: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
-    folder: str | PathLike[str] = "",
+    folder: str | PathLike[str] | None = "",
     resume: str | PathLike[str] | Run = "",
     report: Callable[[Row], None] | None = None,
     **settings: Any,
@@ -135,27 +141,44 @@ def tune(
     `terms`: rewards of your own by name; a function gets texts and gives a number each (None, NaN: not to be scored).
     `options`: the domain's own. `resume`: a run that was stopped, or its folder. `report` is called with the figures of
     each update. All else is a setting of TrainConfig or a number of the objective: objective="tb", kl_budget=0.1.
+    An alarm, and a text that could not be scored, is a warning.
     """
+    folder = "" if folder is None else folder
     check_arguments(terms=terms, weights=weights, options=options, folder=folder, report=report)
     if isinstance(resume, Run):
-        domain, terms, resume = domain or resume.domain, {**resume.config.terms, **(terms or {})}, resume.folder
+        domain, terms = domain or resume.domain, {**resume.config.terms, **(terms or {})}
+        weights, resume = {**resume.config.weights, **(weights or {})}, resume.folder
     check_arguments(resume=resume)
-    resume = fspath(resume)
-    given = {**settings, "terms": terms, "weights": weights, "options": options}
-    known = {key: value for key, value in given.items() if value is not None}
     made = _made(domain, options)
-    name = made.name if made else str(domain)
-    if resume:
-        known = _over_run(resume, known, name)
+    given = {**settings, "terms": terms, "weights": weights, "options": options}
+    known = {key: str(value.folder) if isinstance(value, Run) else value for key, value in given.items()}
+    known = {key: value for key, value in known.items() if value is not None}
+    config = _config(made, made.name if made else str(domain), fspath(resume), known)
+    with opened(made, config, fspath(folder), fspath(resume)) as (tuner, run):
+        try:
+            tuning.tune(tuner, run, report or (lambda row: None), _warn)
+            conclude(tuner, run, config.samples, interrupted=False)
+        except KeyboardInterrupt as stopped:
+            stopped.add_note(f"go on with tune(resume={str(run.folder)!r})")
+            raise
+    for term, text, reason in tuner.scorer.failed[-1:]:
+        said = f"{len(tuner.scorer.failed):,} failures to score a text stand in {run.folder / 'failures.csv'}"
+        warnings.warn(f"{said}, the last of '{term}' on {shortened(repr(text), 40)}: {reason}", stacklevel=2)
+    return Run(run.folder, tuner.domain, tuner.config, tuner.kept.eval())
+
+
+def _config(made: Domain | None, name: str, resume: str, known: Mapping[str, Any]) -> TrainConfig:
+    """The settings that are `known`, over those of a run that goes on; `name`: what the domain was said to be."""
+    known = _over_run(resume, known, name) if resume else known
     name = name or known.get("domain", "")
     if not name:
         raise UserError(f"name a domain, such as tune({available()[0]!r})" if available() else "no domain is installed")
     given = checked_keys(TrainConfig, {**known, "domain": name}, "the arguments")
-    config = within_budget(TrainConfig(made.defaults if made else None, **given), known)
-    with opened(made, config, fspath(folder), resume) as (tuner, run):
-        tuning.tune(tuner, run, report or (lambda row: None))
-        conclude(tuner, run, config.samples, interrupted=False)
-    return Run(run.folder, tuner.domain, tuner.config, tuner.kept.eval())
+    return within_budget(TrainConfig(made.defaults if made else None, **given), known)
+
+
+def _warn(alarm: Alarm) -> None:
+    warnings.warn(f"alarm: {alarm.message}", stacklevel=4)  # of whoever called `tune`
 
 
 def _over_run(run: str, given: Mapping[str, Any], domain: str) -> dict[str, Any]:
@@ -171,7 +194,7 @@ def _over_run(run: str, given: Mapping[str, Any], domain: str) -> dict[str, Any]
 def _made(domain: Any, options: Mapping[str, Any] | None) -> Domain | None:
     """The domain behind the border; None for the name of one. Raises UserError for what is neither."""
     if isinstance(domain, type):
-        raise UserError(f"domain is the class {domain.__name__}: give its name, or one that is made, with its options")
+        raise UserError(f"domain is the class {domain.__name__}: make one, domain={domain.__name__}()")
     if not isinstance(domain, str | Domain):
         raise UserError(f"domain must be a name, or a Domain, not {shortened(repr(domain), 60)}")
     if isinstance(domain, Domain) and options:
@@ -179,6 +202,8 @@ def _made(domain: Any, options: Mapping[str, Any] | None) -> Domain | None:
     if not isinstance(domain, Domain):
         return None
     made = guarded(domain)
+    if made.name in available() and not issubclass(made.cls, domain_class(made.name)):
+        raise UserError(f"a domain called '{made.name}' is installed: give {made.cls.__name__} another name")
     if made.name not in available() or domain_class(made.name) is not made.cls:
         check_class(made.name, made.cls)  # as an installed one is when it is loaded
     return made
@@ -206,7 +231,10 @@ def load_run(folder: str | Path | Run, *, domain: Domain | None = None, terms: T
 def _own(domain: Any, options: Mapping[str, Any] | None = None) -> Domain | None:
     """The domain of a script, which is not installed; None where there is none."""
     if isinstance(domain, str):
-        raise UserError(f"domain is one that is not installed, made, not the name {shortened(repr(domain), 60)}")
+        raise UserError(
+            "domain is for one that is not installed: make it, domain=MyDomain(), "
+            f"and not {shortened(repr(domain), 60)}"
+        )
     return None if domain is None else _made(domain, options)
 
 

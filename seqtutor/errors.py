@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
+MANY = 20  # names that are listed when one of them is near
+
 
 class UserError(Exception):
     """A mistake that the person at the keyboard can mend: the message says what is wrong and what is possible."""
@@ -70,7 +72,7 @@ def refused(ask: Callable[[], object]) -> UserError | None:
 
 
 def unknown(kind: str, given: object, known: Iterable[str]) -> UserError:
-    """The error for a name that does not exist: with the nearest one, and all there are.
+    """The error for a name that does not exist: with the nearest one, and all there are, if they are not many.
 
     >>> print(unknown("domain", "musik", ["molecules", "music"]))
     unknown domain 'musik'; did you mean 'music'? (there are: molecules, music)
@@ -78,5 +80,7 @@ def unknown(kind: str, given: object, known: Iterable[str]) -> UserError:
     names = sorted(known)
     small = {name.lower(): name for name in names}
     near = get_close_matches(str(given).lower(), small, n=1, cutoff=0.5)
+    if near and len(names) > MANY:
+        return UserError(f"unknown {kind} '{given}'; did you mean '{small[near[0]]}'?")
     hint = f"; did you mean '{small[near[0]]}'?" if near else ""
     return UserError(f"unknown {kind} '{given}'{hint} (there are: {', '.join(names) or 'none'})")

@@ -382,12 +382,12 @@ TRYING = [
     ("pictures", '{len(text)} beads"', '{len(text)}\\nbeads"', "caption: it has more than one line"),
     ("pictures", "range(len(text))]", "range(1)]", "parts: they have 1 tokens, and the item"),
     ("pictures", "0.5, 60 +", "0.5, 600 +", "notes: each is (start in seconds, length above 0, MIDI number 0 to 127)"),
-    ("pictures", "(i / 2, 0.5, 60", "(i / 2, float('nan'), 60", "a list of (start, length, MIDI number), finite, is"),
+    ("pictures", "(i / 2, 0.5, 60", "(i / 2, float('nan'), 60", "length above 0, MIDI number), finite"),
     (
         "pictures",
         "(i / 2, 0.5, 60",
         "(i / 2, 60",
-        "notes: gave [(0.0, 6|a list of (start, length, MIDI number), finite, is needed",
+        "notes: gave [(0.0, 6|a list of (start, length above 0, MIDI number), finite, is needed",
     ),
     ("files", "folder.mkdir(parents=True, exist_ok=True)", "", "the folder may be missing: folder.mkdir(parents=True"),
     (
@@ -420,6 +420,60 @@ TRYING = [
         "    vocabulary, prior = VOCABULARY, Path('none')",
         "prior: its folder has no model.safetensors and",
     ),
+    (
+        "template",
+        "    def family(self, text):",
+        "    def template(self):\n        import seqtutor\n\n"
+        "        return seqtutor.Template(('r', None), 'g', 'b', frozenset('g'), ())"
+        "\n\n    def family(self, text):",
+        "template: it has 1 holes and bars tokens of 0",
+    ),
+    (
+        "template",
+        "    def family(self, text):",
+        "    def template(self):\n        import seqtutor\n\n"
+        "        return seqtutor.Template(('r', None), 'g', 'b', frozenset('z'), (frozenset(),))"
+        "\n\n    def family(self, text):",
+        "template: it has the token 'z', which the vocabulary has not",
+    ),
+    (
+        "excerpts",
+        "    def family(self, text):",
+        "    def excerpts(self, text):\n        return [random.choices('rgb', k=3)]\n\n    def family(self, text):",
+        "excerpts: they are others the second time",
+    ),
+    (
+        "detached",
+        "    vocabulary = VOCABULARY",
+        "    vocabulary, fixed_length = VOCABULARY, True\n\n"
+        "    def detached(self, tokens, start):\n        return ['g'] * len(tokens)",
+        "detached: of |which are to be kept",
+    ),
+    (
+        "another_process",
+        "return text[:2]",
+        "return str(hash(text) % 9)",
+        "family: it is another one in another process",
+    ),
+    (
+        "in_corpus",
+        "[text in known for text in texts]",
+        "[text == texts[0] for text in texts]",
+        "something else of a text alone",
+    ),
+    (
+        "files",
+        "    vocabulary = VOCABULARY",
+        "    vocabulary, joined = VOCABULARY, {'.ring': '-'}",
+        "joined: it names .ring, and write",
+    ),
+    (
+        "names",
+        '{"temperature": 0.5}',
+        '{"temperature": 0.5, "weights": {"blue": 1.0}}',
+        "defaults: they weigh 'blue', and the",
+    ),
+    ("garbage", 'return {"metal": "gold"} if first == "gold" else {}', 'return {"metal": 7}', "stated: "),
     ("lessons", "[list(text), list", "[list(text) * 3, list", "lessons: |tokens of|too long for max_length 9"),
     (
         "lessons",

@@ -174,7 +174,7 @@ def test_a_domain_that_is_not_installed_is_given_again(prior):
     assert len(evaluate(run, "./mine", n=10, domain=own)) == 2
     with pytest.raises(UserError, match=r"keeps its domain and options: run has longest 4, not longest 3"):
         load_run("run", domain=LettersDomain(LettersDomain.Options(longest=3)))
-    with pytest.raises(UserError, match=r"domain is one that is not installed, made, not the name 'letters'"):
+    with pytest.raises(UserError, match=r"make it, domain=MyDomain\(\), and not 'letters'"):
         generate("./mine", domain="letters")
 
 

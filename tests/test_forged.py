@@ -46,8 +46,8 @@ def extra(tensors, key):
 FORGERIES = [not_finite, of_another_shape, of_another_type, missing, extra]
 
 
-@pytest.fixture(scope="module", params=["g", "reinforce"])
-def saved(request, tmp_path_factory):
+@pytest.fixture(params=["g", "reinforce"])
+def saved(request, tmp_path_factory, installed):
     """A run's checkpoint after two updates: its objective, tensors and state."""
     run = RunFolder(tmp_path_factory.mktemp("run"))
     tuner = tuner_of(objective=request.param)

@@ -249,6 +249,7 @@ def test_the_tables_of_a_run_are_cut_where_a_resume_begins(tmp_path):
 # Answers on disk
 
 
+@pytest.mark.usefixtures("installed")  # of no digest of what the term closes over
 def test_what_is_on_disk_is_not_asked_again_failures_included(tmp_path):
     asked = []
     term = lengths(asked, lambda text: None if text == "b" else float(len(text)))
@@ -261,6 +262,7 @@ def test_what_is_on_disk_is_not_asked_again_failures_included(tmp_path):
     assert asked == ["ab", "b"]
 
 
+@pytest.mark.usefixtures("installed")  # of no digest of what the term closes over
 def test_a_scorer_aside_does_not_ask_again_what_is_on_disk_and_was_not_looked_up(tmp_path):
     """As at the end of a resumed run: most of what it ever asked is on disk, and not in its memory."""
     asked = []
@@ -274,6 +276,7 @@ def test_a_scorer_aside_does_not_ask_again_what_is_on_disk_and_was_not_looked_up
     assert asked == ["ab", "b", "c"]
 
 
+@pytest.mark.usefixtures("installed")  # of no digest of what the term closes over
 def test_a_shared_file_gives_values_to_other_runs_and_no_failures(tmp_path):
     asked = []
     term = lengths(asked, lambda text: None if text == "b" else float(len(text)))

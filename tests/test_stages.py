@@ -135,7 +135,7 @@ def test_a_domain_that_is_made_is_checked_as_an_installed_one():
 def test_an_unknown_weight_is_said_to_be_of_the_reward_not_of_a_file():
     tune("letters", prior="./prior", terms={"long": len_of}, folder="run", **TINY)
     run = load_run("run", terms={"long": {"function": len_of, "weight": 7.0}})
-    with pytest.raises(UserError, match="the reward is another one than when run ran: the weight of 'long' was 1"):
+    with pytest.raises(UserError, match=r"the reward is another one than when .*run ran: the weight of 'long' was 1"):
         generate(run, 2, draws=2)
 
 

@@ -37,7 +37,7 @@ def qed(smiles: str) -> Mapping[str, float]:
     """How desirable each of the eight properties is, 0 to 1; QED is their weighted geometric mean.
 
     >>> {name: round(value, 2) for name, value in qed("CC(=O)Oc1ccccc1C(=O)O").items() if value < 0.6}
-    {'alerts': 0.34}
+    {'molecular weight': 0.34, 'alerts': 0.24}
     """
     found = QED.properties(molecule(smiles))._asdict()
     return {NAMES[name]: float(QED.ads(value, QED.adsParameters[name])) for name, value in found.items()}

@@ -76,6 +76,10 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
         short = [Path(name).name for name in names]
         title = f"mean ± 95 % interval, up to {count:,} items each"
         console.print(side_by_side(title, short if len({*short}) == len(short) else names, rows))
+    for name, one in zip(names, evaluations, strict=True):
+        if one.unscored:
+            said = f"{one.unscored:,} of {len(one.scores.texts):,} samples of {name} have no reward: a term failed"
+            click.echo(f"{said}; reward and terms are of the others", err=True)
     for complaint in complaints(evaluations[0].domain):
         click.echo(f"missing: {complaint}", err=True)
 

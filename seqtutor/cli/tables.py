@@ -87,10 +87,15 @@ def explanation_table(found: Explanation) -> Table:
     table.add_section()
     own = [f"{found.logp:.2f}"] if found.logp is not None else []
     total = sum(part.total for part in found.parts)
-    whole = ", ".join(f"{name} {value:.3g}" for name, value in found.whole.items())
+    whole = ", ".join(f"{name} {value:.3g}{_weighted(found.weights[name])}" for name, value in found.whole.items())
     said = f"the whole: {whole}" if whole else ""
     table.add_row("all", f"{found.prior_logp:.2f}", *own, *("" for _ in adding), _signed(total), said)
     return table
+
+
+def _weighted(weight: float) -> str:
+    """Behind the score of a term; nothing behind that of a filter, which multiplies."""
+    return f" × {weight:g}" if weight not in (0.0, 1.0) else ""
 
 
 def named_parts(found: Explanation) -> list[str]:

@@ -99,6 +99,8 @@ def _settings(args: TrainArguments, typed: dict[str, Any]) -> TrainConfig:
     read = _read(file, terms, typed, args.trust)
     if args.resume:
         check_same_domain(args.resume, read, typed.get("domain", read.get("domain")))
+    else:
+        read = with_options(read, typed.get("options", {}))
     if args.resume and args.config:
         stage = _read(Path(args.config), terms, typed, args.trust)
         check_same_domain(args.resume, read, stage.get("domain", read.get("domain")))
@@ -112,7 +114,7 @@ def _read(file: Path | None, terms: dict[str, Any], typed: dict[str, Any], trust
     read = read_toml(file) if file else {}
     if not trust:
         refuse_strangers(read, terms, typed.get("cache"), str(file))
-    return fitting(with_terms(with_options(read, typed.get("options", {})), terms), typed.get("objective"))
+    return fitting(with_terms(read, terms), typed.get("objective"))
 
 
 def _weight(text: str) -> tuple[str, float]:

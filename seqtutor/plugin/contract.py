@@ -9,11 +9,11 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqtutor.domain import Domain, RewardTerm, SequenceTerm, TokenTerm, domain_class, load
+from seqtutor.domain import Domain, RewardTerm, SequenceTerm, Template, TokenTerm, domain_class, load
 from seqtutor.errors import UserError, unknown
 from seqtutor.option import TYPES, types_of
 from seqtutor.plugin.installed import installed, line_of, place
-from seqtutor.vocabulary import HIGHEST
+from seqtutor.vocabulary import HIGHEST, Vocabulary
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 TERM = re.compile(r"[^\W\d_][\w-]*")
@@ -82,6 +82,18 @@ def of_sizes(domain: Domain | type[Domain]) -> Iterator[tuple[str, str]]:
         yield "heights", f"it must be a whole number from -1 to {HIGHEST} for each token, not {domain.heights!r}"
     elif domain.heights and not domain.lookback and not isinstance(domain, type):
         yield "heights", "they say how far a form has moved that returns; state `lookback`, too"
+
+
+def of_template(template: Template, vocabulary: Vocabulary) -> Iterator[str]:
+    """What is wrong with a template, as far as its tokens tell."""
+    holes = sum(token is None for token in template.tokens)
+    if not holes:
+        yield "it has no hole (None among its tokens), so that a model chooses nothing"
+    if len(template.barred) != holes:
+        yield f"it has {holes} holes and bars tokens of {len(template.barred)}; give a frozenset for each"
+    named = {*template.tokens, template.opening, template.closing, *template.first, *template.paired} - {None}
+    for token in sorted(map(str, named.union(*template.barred) - {*vocabulary.own})):
+        yield f"it has the token '{token}', which the vocabulary has not"
 
 
 def of_options(options: Any, taken: Container[str]) -> Iterator[str]:

@@ -24,9 +24,11 @@ from seqtutor.domain import (
     TokenTerm,
     silent,
 )
+from seqtutor.errors import refused
 from seqtutor.files import check_file, readable
+from seqtutor.option import checked
 from seqtutor.plugin.border import OF_FILES, border
-from seqtutor.plugin.contract import check_terms, of_sizes, wrong
+from seqtutor.plugin.contract import check_terms, of_sizes, of_template, wrong
 from seqtutor.plugin.shown import of_steps, of_texts
 from seqtutor.vocabulary import Vocabulary
 
@@ -115,6 +117,10 @@ class Guarded(Domain):
         names = {field.name for field in fields(self.cls.Options)}
         if not isinstance(found, Mapping) or not names.issuperset(found):
             raise wrong(self.cls, "stated", f"gave {found!r:.80}; a table of its options by name is needed")
+        with border(self.cls, "stated"):
+            error = refused(lambda: checked(replace(self.options, **found)))
+        if error:
+            raise wrong(self.cls, "stated", str(error))
         return dict(found)
 
     def read(self, path: Path) -> Iterator[DataLine]:
@@ -150,7 +156,9 @@ class Guarded(Domain):
     def template(self) -> Template | None:
         found = self._call("template")
         if not (found is None or isinstance(found, Template)):
-            raise wrong(self.cls, "template", f"gave {found!r:.60}; a seqtutor.Template, or None")
+            raise wrong(self.cls, "template", f"gave {found!r:.80}; a seqtutor.Template, or None")
+        for problem in of_template(found, self.vocabulary) if found else ():
+            raise wrong(self.cls, "template", problem)
         return found
 
     def excerpts(self, text: str) -> list[list[str]]:
@@ -242,11 +250,11 @@ class Guarded(Domain):
         found = self._call("notes", text)
         try:
             notes = [(float(start), float(length), int(number)) for start, length, number in found]
-            if not all(math.isfinite(start + length) for start, length, _ in notes):
+            if not all(start >= 0 < length and math.isfinite(start + length) for start, length, _ in notes):
                 raise ValueError
             return notes
         except (TypeError, ValueError, OverflowError):
-            said = f"gave {found!r:.80}; a list of (start, length, MIDI number), finite, is needed"
+            said = f"gave {found!r:.80}; a list of (start, length above 0, MIDI number), finite, is needed"
             raise wrong(self.cls, "notes", said) from None
 
     def caption(self, text: str) -> str:

@@ -11,13 +11,13 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
-from types import CellType, CodeType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
 
 from seqtutor.config import place_of
-from seqtutor.domain import Domain, RewardTerm
+from seqtutor.domain import Domain, RewardTerm, domain_class
 from seqtutor.plugin.installed import installed, released
 from seqtutor.rewards.surrogate import Surrogate
 from seqtutor.rewards.taste import Tasted
@@ -40,8 +40,9 @@ def version_of(domain: Domain, term: RewardTerm, settings: Mapping[str, TermSett
         return f"run {table.run} {table.digest}"
     if table is not None and table.record:
         return f"record {table.record}"
-    code = f"{code_of(domain.place.partition(':')[0])} {_digest(term.values)}"  # as it was on disk; as it is loaded
-    made_by = f"{released(domain.name)} {code} {_beside(domain.name)}"
+    known = domain.name in installed("domain") and domain_class(domain.name) is domain.__class__
+    code = "" if known else f" {_digest(term.values)}"  # a notebook's has no file, or one that was read anew since
+    made_by = f"{released(domain.name)} {code_of(domain.place.partition(':')[0])}{code} {_beside(domain.name)}"
     kind = f" {table.kind} {sorted(table.own.items())} {term.source}" if table is not None and table.kind else ""
     return f"{domain.name} {made_by} {dataclasses.asdict(domain.options)}{kind}"
 
@@ -56,7 +57,7 @@ def code_of(module: str) -> str:
     file = getattr(sys.modules.get(package), "__file__", None)
     sources = sorted(Path(file).parent.glob("**/*.py")) if file and Path(file).name == "__init__.py" else []
     digest = hashlib.sha256()
-    for path in sources or ([Path(file)] if file and Path(file).is_file() else []):  # of a script on stdin there is none
+    for path in sources or ([Path(file)] if file and Path(file).is_file() else []):  # a script on stdin is none
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -73,7 +74,7 @@ def _beside(domain: str) -> str:
     return ", ".join(found)
 
 
-_OBJECTS: dict[int, tuple[Any, str]] = {}  # of callable objects of this session, by identity: as they were first
+_OBJECTS: dict[int, tuple[Any, str]] = {}  # callable objects of this session, by identity, and what they were first
 
 
 def _digest(call: Callable[..., Any]) -> str:
@@ -83,10 +84,20 @@ def _digest(call: Callable[..., Any]) -> str:
     """
     if id(call) in _OBJECTS:
         return _OBJECTS[id(call)][1]
-    found = hashlib.sha256("\n".join(_told(call, DEEPEST, {})).encode()).hexdigest()[:16]
-    if not isinstance(call, FunctionType | MethodType | partial):
+    if _is_object(call):
+        _OBJECTS[id(call)] = call, ""  # it may hold itself
+        told = _told([type(call).__call__, getattr(call, "__dict__", None)], DEEPEST, {})
+    else:
+        told = _told(call, DEEPEST, {})
+    found = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+    if id(call) in _OBJECTS:
         _OBJECTS[id(call)] = call, found
     return found
+
+
+def _is_object(value: Any) -> bool:
+    """Whether it is an object of somebody's class that can be called."""
+    return isinstance(vars(type(value)).get("__call__"), FunctionType)
 
 
 def _told(value: Any, depth: int, functions: Functions) -> Iterator[str]:
@@ -127,13 +138,23 @@ def _parts(value: Any, depth: int, functions: Functions) -> list[Any]:
         around = list(map(_content, getattr(value, "__closure__", None) or ()))
         seen, module = getattr(value, "__globals__", {}), getattr(value, "__module__", None)
         known = {name: seen[name] for name in _names(code) if name in seen and _is_own(seen[name], module)}
-        own = vars(bound) if hasattr(bound := getattr(value, "__self__", None), "__dict__") else None
+        own = _of(getattr(value, "__self__", None))
         return [code, getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None), around, known, own]
     if callable(inner := getattr(value, "__wrapped__", None)):
         return [inner]
-    if isinstance(call := getattr(type(value), "__call__", None), FunctionType) and not isinstance(value, type):
-        return [call, getattr(value, "__dict__", None)]
-    return [np.asarray(value)] if hasattr(value, "__array__") else []
+    if _is_object(value):
+        return [_digest(value)]
+    if hasattr(value, "__array__"):
+        with suppress(RuntimeError, TypeError, ValueError):  # a tensor with a gradient, say
+            return [np.asarray(value.detach() if hasattr(value, "detach") else value)]
+    return []
+
+
+def _of(bound: Any) -> Any:
+    """What the object of a method has; of a domain, which may remember things, its methods and its options."""
+    if isinstance(bound, Domain):
+        return [*(one for one in vars(type(bound)).values() if isinstance(one, FunctionType)), repr(bound.options)]
+    return getattr(bound, "__dict__", None)
 
 
 def _names(code: CodeType) -> list[str]:

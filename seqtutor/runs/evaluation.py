@@ -25,7 +25,7 @@ from seqtutor.rewards.scorer import Scorer
 DRAWS = 100  # draws of the best of n: their figures need n times as many samples, each of which is scored
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """N scored items and every figure of them: the reward, the terms, the domain's measures."""
 
@@ -35,6 +35,16 @@ class Evaluation:
     reward: Measure
     terms: list[Measure]
     measures: list[Measure]
+
+    def __repr__(self) -> str:
+        """Every figure on a line, as a notebook shows it."""
+        told = "\n".join(f"  {row.name}: {row.mean:.4g} ± {row.halfwidth:.2g}" for row in self.figures)
+        return f"Evaluation of {len(self.scores.texts):,} samples, means and 95 % intervals\n{told}"
+
+    @property
+    def unscored(self) -> int:
+        """Items without a reward, since a term failed; the other figures are of the others."""
+        return int((self.scores.valid & ~self.scores.scored).sum())
 
     @property
     def figures(self) -> list[Measure]:

@@ -50,7 +50,8 @@ class Explanation:
     text: str
     parts: tuple[Part, ...]
     steps: tuple[float, ...]  # what each token is worth, its end left out; see `explain`
-    whole: dict[str, float]  # score of each term that is said of all of it
+    whole: dict[str, float]  # score of each term that is said of all of it, not weighted
+    weights: dict[str, float]  # of all terms, by name
     made_of: dict[str, Parts]  # what its value is made of, where the term says so
     reward: float  # with everything: weights, filters, the way of combining; NaN where a term failed
 
@@ -97,7 +98,8 @@ def explain(source: Source, scorer: Scorer, word: str) -> Explanation:
     if not paid and logp is not None:
         paid = {"": source.temperature * (logp - prior_logp)}
     steps = np.sum([np.zeros(len(ids[0])), *paid.values()], axis=0)[: len(tokens)]
-    return Explanation(text, parts, tuple(steps.tolist()), whole, made, float(scores.totals[0]))
+    weights = {term.name: term.weight for term in scorer.terms}
+    return Explanation(text, parts, tuple(steps.tolist()), whole, weights, made, float(scores.totals[0]))
 
 
 def made_of(terms: Sequence[RewardTerm], text: str) -> dict[str, Parts]:

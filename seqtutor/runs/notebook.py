@@ -39,8 +39,8 @@ class Item(str):
         notes = self.domain.notes(self)
         sound = f'<audio controls src="data:audio/wav;base64,{wav(notes)}"></audio>' if notes else ""
         caption = html.escape(self.domain.caption(self))
-        notation, _ = picture_of(self, self.domain, "notation")
-        return f"<figure>{self.domain.picture(self)}{notation}{sound}<figcaption>{caption}</figcaption></figure>"
+        picture, notation = (picture_of(self, self.domain, hook)[0] for hook in ("picture", "notation"))
+        return f"<figure>{picture}{notation}{sound}<figcaption>{caption}</figcaption></figure>"
 
 
 def wav(notes: Sequence[tuple[float, float, int]]) -> str:

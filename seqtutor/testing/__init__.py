@@ -34,7 +34,10 @@ CHECKS: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     "pictures": pages.pictures,
     "files": pages.files,
     "prior": pages.prior,
+    "template": hooks.template,
+    "excerpts": hooks.excerpts,
     "lessons": hooks.lessons,
+    "detached": hooks.detached,
     "prepared": hooks.prepared,
     "vary": hooks.vary,
     "rewrite": hooks.rewrite,
@@ -43,9 +46,12 @@ CHECKS: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     "commonest": hooks.commonest,
     "another_process": items.another_process,
 }
-OPTIONAL = ("corpus", "lessons", "prepared", "vary", "rewrite", "in_corpus", "commonest")  # hooks of these names
+OPTIONAL = (  # hooks of these names
+    *("corpus", "template", "excerpts", "lessons", "detached", "prepared"),
+    *("vary", "rewrite", "in_corpus", "commonest"),
+)
 FEW = 12  # items of a corpus that are tried before they are learnt from
-QUICK = ("round_trip", "terms", "figures", "pictures", "files", "vary", "rewrite", "family")
+QUICK = ("round_trip", "template", "terms", "figures", "pictures", "files", "vary", "rewrite", "family")
 
 
 def problems(name: str, texts: Sequence[str] | None = None, checks: Sequence[str] = tuple(CHECKS)) -> Iterator[str]:

@@ -12,6 +12,7 @@ from seqtutor.testing.subject import Subject, differs, said, shown
 from seqtutor.vocabulary import UnknownToken
 
 QUICK = 0.005  # seconds that `family` may take for an item
+ITEMS = 40  # whole ones, of which the excerpts are compared
 
 
 def lessons(subject: Subject) -> Iterator[str]:
@@ -31,6 +32,32 @@ def lessons(subject: Subject) -> Iterator[str]:
             if not (domain.fixed_length or subject.fits(tokens)):
                 yield f"lessons: {len(tokens)} tokens of {shown(text)}, too long for max_length {domain.max_length}"
                 return
+
+
+def excerpts(subject: Subject) -> Iterator[str]:
+    """The same for the same item: a prior is learnt from them."""
+    domain, texts = subject.domain, (subject.corpus or subject.texts)[:ITEMS]
+    if differs(lambda: [domain.excerpts(text) for text in texts]):
+        yield "excerpts: they are others the second time; leave chance and memory out of it"
+
+
+def detached(subject: Subject) -> Iterator[str]:
+    """As many tokens; most of those that are kept as they were, all of them where nothing comes before."""
+    domain = subject.domain
+    for text in subject.texts if domain.fixed_length else ():
+        tokens = domain.encode(text)
+        for start in range(0, len(tokens), domain.unit):
+            found = domain.detached(tokens, start)
+            others = sum(one != other for one, other in zip(found[start:], tokens[start:], strict=True))
+            if 2 * others > len(tokens) - start or (others and not start):
+                yield f"detached: of {shown(text)} it changes {others} tokens from {start} on, which are to be kept"
+                return
+
+
+def template(subject: Subject) -> Iterator[str]:
+    """None, or one of this vocabulary."""
+    subject.domain.template()
+    yield from ()
 
 
 def prepared(subject: Subject) -> Iterator[str]:
@@ -113,6 +140,8 @@ def in_corpus(subject: Subject) -> Iterator[str]:
     domain, texts = subject.domain, subject.texts
     known = domain.in_corpus(texts)
     domain.in_corpus(())
+    if [domain.in_corpus([text])[0] for text in texts] != known:
+        yield "in_corpus: it says something else of a text alone than among others; compare each with the corpus"
     if subject.corpus and texts and not any(known):
         yield f"in_corpus: it knows none of {len(texts)} items of the corpus; compare canonical texts"
 

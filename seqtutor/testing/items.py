@@ -46,7 +46,11 @@ for term in domain.terms():
         except Exception:
             pass
 digest = hashlib.sha256(repr(corpus).encode()).hexdigest()
-print("\\n" + json.dumps([list(domain.vocabulary.tokens), digest, torch, said]))
+try:
+    families = [domain.family(text) for text in json.loads(sys.argv[4])]
+except Exception:
+    families = []
+print("\\n" + json.dumps([list(domain.vocabulary.tokens), digest, torch, said, families]))
 """
 
 
@@ -57,6 +61,10 @@ def names(subject: Subject) -> Iterator[str]:
         near = difflib.get_close_matches(name, HOOKS, 1, 0.8)
         if callable(getattr(cls, name)) and name not in HOOKS and near and near[0] not in vars(cls):
             yield f"{name}: nothing calls it; it looks like '{near[0]}': rename it, or begin its name with _"
+    terms = [term.name for term in domain.terms()]
+    for name in domain.defaults.get("weights", {}):
+        if name not in terms:
+            yield f"defaults: they weigh '{name}', and the terms are {', '.join(terms)}"
     for option in dataclasses.fields(domain.Options):
         for choice in option.metadata.get("choices") or ():
             if error := refused(lambda value={option.name: choice}: load(domain.name, value).terms()):  # type: ignore[misc]
@@ -83,6 +91,8 @@ def another_process(subject: Subject) -> Iterator[str]:
     for name, values in answers[0][3].items():
         if answers[1][3].get(name) != values:
             yield f"term '{name}': it says something else in another process, as hash() of a text does; workers ask it"
+    if answers[0][4] != answers[1][4]:
+        yield "family: it is another one in another process, as hash() of a text is; a run that goes on would mix them"
     if answers[0][2]:
         yield "class: loading it imports torch, and every -h waits for that; import it where it is used"
 

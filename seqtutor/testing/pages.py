@@ -79,6 +79,9 @@ def files(subject: Subject) -> Iterator[str]:
             given = ", ".join(lost) or "nothing"
             yield f"write: it says it wrote {given}; give the path of each file, in the folder given"
             return
+    for suffix in subject.domain.joined:
+        if not any(path.name.endswith(suffix) for path in paths):
+            yield f"joined: it names {suffix}, and write makes no such file"
     if problem := refused(lambda: subject.domain.write((), folder)):
         yield f"{said(problem)} (given no items); a model may write none"
 
