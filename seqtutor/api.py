@@ -1,4 +1,4 @@
-"""The researcher's door, and what the command line itself calls: tune, pretrain, generate, evaluate, load_run."""
+"""Everything from Python: tune, pretrain, generate, evaluate, load_run, made of what the commands are made of."""
 
 from __future__ import annotations
 

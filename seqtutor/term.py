@@ -26,6 +26,8 @@ class TokenTerm:
     values: Callable[[Ids], Values]
     of_figures: bool = False  # it is made of the domain's figures: `infer` and a taste see those, and not it
     of_corpus: bool = False  # it compares with the domain's corpus: items of that are not judged by it
+    costly: ClassVar[bool] = False
+    filter: ClassVar[bool] = False
 
     @property
     def counts(self) -> bool:

@@ -30,7 +30,6 @@ from seqtutor.plugin.installed import find, installed
 from seqtutor.priors.files import save_model
 from seqtutor.rewards.programs import Program
 from seqtutor.runs.status import status_of
-from seqtutor.training import tuning
 
 TINY = {"updates": 2, "samples": 10, "rollouts": 8, "best_of": 2}
 pytestmark = pytest.mark.usefixtures("installed")
@@ -238,14 +237,6 @@ def test_another_run_as_a_reward_is_not_mistaken_for_the_one_before(prior):
     tune("letters", terms={"x": {"run": "A/"}}, folder="R", **settings)
     resumed = tune(resume="R", terms={"x": {"run": "B/"}}, updates=3)
     assert "answers of x" in read_toml(resumed.folder / "config.toml")["made_by"]["stages"]
-
-
-def test_a_checkpoint_without_versions_goes_on(prior, monkeypatch):
-    save = tuning.save_checkpoint
-    with monkeypatch.context() as before:
-        before.setattr(tuning, "save_checkpoint", lambda f, p, state: save(f, p, {**state, "terms": [*state["terms"]]}))
-        tune("letters", objective="tb", prior=prior, folder="run", **TINY)
-    assert len(tune(resume="run", updates=3).metrics) == 3
 
 
 def test_what_is_left_out_does_not_count(prior):

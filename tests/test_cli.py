@@ -99,7 +99,7 @@ sys.argv = ["seqtutor", *{args}]
 try:
     runpy.run_module("seqtutor", run_name="__main__")
 except SystemExit as end:
-    print(end.code, sorted({{"torch", "numpy", "rich", "jinja2"}} & set(sys.modules)))
+    print(end.code, sorted({{"torch", "numpy", "jinja2"}} & set(sys.modules)))
 """
     for args in (
         ["-h"],

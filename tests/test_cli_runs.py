@@ -207,6 +207,8 @@ def test_a_budget_that_cannot_be_spent_ends_a_run_and_says_so(monkeypatch):
         f"5 updates running wrote nothing new to ask about: {spent} of 5,000 oracle calls were spent" in result.output
     )
     assert "1,000,000,000" not in CliRunner().invoke(main, ["status", "run"]).output
+    result = train("--updates", 30, "--output", "free")  # nothing is new soon; no budget is why it would end
+    assert "nothing new" not in result.output
 
 
 def test_a_term_that_fails_too_often_stops_with_the_tally_and_a_folder_that_opens():

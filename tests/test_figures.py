@@ -15,7 +15,7 @@ from letters import LettersDomain, Options, every, log_probabilities, new_model
 from seqtutor import Measure, UserError, load, load_run
 from seqtutor.cli import main
 from seqtutor.cli.inferred import FIGURES
-from seqtutor.inference import tilt
+from seqtutor.inference import matched
 from seqtutor.inference.features import score
 from seqtutor.priors.files import save_model
 from seqtutor.rewards.figures import made, parts, single
@@ -72,7 +72,7 @@ def test_the_weights_that_make_every_mean_0_make_the_figures_those_of_real_items
     terms = single(domain)
     f, valid = score(domain, terms, tokens.numpy(), ~(tokens.numpy() == 2).any(-1))
     p, f = p[valid] / p[valid].sum(), f[valid]
-    found = tilt(np.zeros(2), f, p)
+    found = matched(np.zeros(2), f, p)
     texts = [domain.decode(domain.vocabulary.decode([i for i in row if i > 2])) for row in tokens.numpy()[valid]]
     for measure in domain.measure(texts)[:2]:
         before = (p @ measure.values) / (p @ measure.weights)

@@ -25,7 +25,7 @@ from seqtutor.inference import (
     examination,
     features,
     infer,
-    tilt,
+    matched,
     usable,
 )
 from seqtutor.inference.features import offered, prior_base, score
@@ -69,7 +69,7 @@ def examples(seed=0, n=50, w=(0.8, -0.5, 0.0), base=1000):
 def test_exact_expectations_give_the_weights(seed):
     p, phi = enumerated(seed)
     w = np.random.default_rng(seed).normal(size=3)
-    found = tilt(tilted(p, phi, w) @ phi, phi, p)
+    found = matched(tilted(p, phi, w) @ phi, phi, p)
     assert found.weights == pytest.approx(w, abs=1e-8)
     assert found.log_z == pytest.approx(np.log(p @ np.exp(phi @ w)), abs=1e-10)
     assert found.q == pytest.approx(tilted(p, phi, w), abs=1e-10)
@@ -83,13 +83,13 @@ def test_exact_expectations_give_the_weights_of_a_domains_own_terms():
     phi, valid = score(domain, offered(domain), tokens.numpy(), ~(tokens.numpy() == 2).any(-1))
     p, phi = p[valid] / p[valid].sum(), phi[valid]
     w = np.array([0.7, -1.2])
-    assert tilt(tilted(p, phi, w) @ phi, phi, p).weights == pytest.approx(w, abs=1e-8)
+    assert matched(tilted(p, phi, w) @ phi, phi, p).weights == pytest.approx(w, abs=1e-8)
 
 
 def test_a_penalty_pulls_to_zero_and_the_gradient_vanishes():
     p, phi = enumerated(0)
     mean = tilted(p, phi, np.array([1.0, 0.5, -0.5])) @ phi
-    found = tilt(mean, phi, p, ridge=0.1)
+    found = matched(mean, phi, p, ridge=0.1)
     assert found.q @ phi + 0.1 * found.weights == pytest.approx(mean, abs=1e-10)
     assert np.linalg.norm(found.weights) < np.linalg.norm([1.0, 0.5, -0.5])
 
@@ -97,8 +97,8 @@ def test_a_penalty_pulls_to_zero_and_the_gradient_vanishes():
 def test_what_nothing_like_stands_in_the_base_has_no_finite_weights():
     p, phi = enumerated(0)
     with pytest.raises(UserError, match="outside of everything"):
-        tilt(phi.max(axis=0) + 1, phi, p)
-    assert np.isfinite(tilt(phi.max(axis=0) + 1, phi, p, ridge=0.01).weights).all()
+        matched(phi.max(axis=0) + 1, phi, p)
+    assert np.isfinite(matched(phi.max(axis=0) + 1, phi, p, ridge=0.01).weights).all()
 
 
 DRAWS = 500
@@ -126,7 +126,7 @@ def test_the_unit_of_the_interval_is_the_item_not_the_excerpt():
     """Every item has weights of its own, and ten excerpts: taken one by one, these pretend to far too much."""
     (p, phi), rng = WORLDS[0], np.random.default_rng(5)
     own = [tilted(p, phi, np.array([0.5, -0.3, 0.0]) + rng.normal(scale=0.8, size=3)) for _ in range(2000)]
-    truth = tilt(np.mean(own, axis=0) @ phi, phi, p).weights
+    truth = matched(np.mean(own, axis=0) @ phi, phi, p).weights
     items, excerpts = [], []
     for _ in range(120):
         base = drawn(p, phi, 1000, rng)

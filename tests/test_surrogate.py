@@ -14,7 +14,7 @@ from scored import MANY, record_file
 import seqtutor
 from seqtutor.cli import main
 from seqtutor.files import digest, read_toml
-from seqtutor.inference.process import Numbers, Rows, fit, foreseen, likeliest
+from seqtutor.inference.process import Kernel, Rows, fit, foreseen, likeliest
 from seqtutor.inference.spectrum import alike, spectra
 from seqtutor.priors.files import save_model
 from seqtutor.rewards.surrogate import Surrogate
@@ -37,7 +37,7 @@ def bent(rows):
 def test_mean_and_sd_are_those_of_the_conditional_normal():
     rows, new = rows_of(12, 0), rows_of(3, 1)
     values = bent(rows) + 0.1 * rows_of(12, 2)[:, 0]
-    numbers = Numbers(share=0.6, length=0.8, noise=0.3)
+    numbers = Kernel(share=0.6, length=0.8, noise=0.3)
     mean, sd = fit(plain(rows, 2), values, numbers)(plain(new, 2))
     together = np.vstack([new, rows])
     square = ((together[:, None] - together[None]) ** 2) / (2 * 0.8**2)
@@ -54,7 +54,7 @@ def test_runs_of_tokens_have_their_part_in_the_kernel():
     figures, runs = rows_of(15, 0), spectra(domain, words)
     values = np.array([float(word.count("ab")) for word in words])
     rows = Rows(figures, 5, runs)
-    numbers = Numbers(share=1.0, length=0.8, noise=0.2, runs=0.4)
+    numbers = Kernel(share=1.0, length=0.8, noise=0.2, runs=0.4)
     mean, _ = fit(rows[np.arange(12)], values[:12], numbers)(rows[np.arange(12, 15)])
     square = ((figures[:, None] - figures[None]) ** 2).mean(-1) / (2 * 0.8**2)
     near = 0.8 * (0.6 * np.exp(-square) + 0.4 * alike(runs, runs))
@@ -77,7 +77,7 @@ def test_the_part_of_the_runs_is_chosen_by_what_they_tell():
 def test_far_from_all_that_was_measured_nothing_is_won():
     rows = rows_of(50, 0)
     values = bent(rows)
-    process = fit(plain(rows, 5), values, Numbers(1.0, 0.7, 0.1))
+    process = fit(plain(rows, 5), values, Kernel(1.0, 0.7, 0.1))
     mean, sd = process(plain(np.full((1, 5), 40.0), 5))
     assert mean == pytest.approx(values.mean())
     assert sd == pytest.approx(values.std() * np.sqrt(0.9))

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from seqtutor.inference import tilt
+from seqtutor.inference import matched
 from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer
@@ -42,7 +42,7 @@ def fitted(bars: int, metre: Metre, key: Key) -> dict[str, float]:
         parts.append(np.stack(list(found.values()), axis=1))
     reward, held = np.concatenate(rewards), np.concatenate(parts)
     worth, scale = np.exp(reward - reward.max()), held.std(axis=0)
-    weights = tilt(np.zeros(len(found)), held / scale, worth / worth.sum(), RIDGE).weights / scale
+    weights = matched(np.zeros(len(found)), held / scale, worth / worth.sum(), RIDGE).weights / scale
     return {name: float(f"{weight:.4g}") for name, weight in zip(found, weights, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""The command line: each command parses, calls one function, prints one summary. Torch is imported inside commands."""
+"""The command line: a module for each command, which imports what is slow, such as torch, where it is needed."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import click
 import tomli_w
 
 from seqtutor.arrays import Values
+from seqtutor.cli.console import console, new_table, progress, say
 from seqtutor.cli.options import SEED, ProfileCommand, arguments_of
 from seqtutor.cli.outside import refuse_strangers
 from seqtutor.config import NO_LIMIT, TrainConfig, build, layered
@@ -64,7 +65,6 @@ def calibrate(config: str, **given: Any) -> None:
     seqtutor calibrate music --metre 6/8 --draws 10000
     seqtutor calibrate mine.toml --draws 20000 --hold charged --hold TPSA --output held.toml
     """
-    from seqtutor.cli.console import progress
     from seqtutor.priors.files import made_for
     from seqtutor.rewards.scorer import new_scorer
     from seqtutor.runs import calibration
@@ -136,8 +136,6 @@ def _tell_optimum(
     found: Evaluation, scorer: Scorer, settings: TrainConfig, args: CalibrateArguments, read: Mapping[str, Any]
 ) -> None:
     """Print what the optimum has, and write the profile that holds some of it where that was asked for."""
-    from seqtutor.cli.console import say
-
     passed = scorer.reward.passed(found.scores.values, found.scores.valid)
     kept = _show_optimum(found, settings.temperature_end or settings.temperature, args.hold, passed)
     if kept and (file := args.output):
@@ -161,7 +159,6 @@ def _show_optimum(found: Evaluation, temperature: float, hold: Sequence[str], pa
 
     And, where some are to be held, what the optimum has that holds them.
     """
-    from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import side_by_side
     from seqtutor.objectives.optimum import LEAST, tilt
     from seqtutor.runs.calibration import held
@@ -188,7 +185,6 @@ def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig, as
     """Print the table, what is proposed, and what the items are worth and cost all in all. `aside`: terms left out."""
     import numpy as np
 
-    from seqtutor.cli.console import console, say
     from seqtutor.runs import calibration
 
     console.print(_table(found, len(totals)))
@@ -212,7 +208,6 @@ def _show(found: Sequence[Calibrated], totals: Values, settings: TrainConfig, as
 
 
 def _table(found: Sequence[Calibrated], count: int) -> Table:
-    from seqtutor.cli.console import new_table
     from seqtutor.cli.tables import weight_of
 
     title = f"{count:,} items of the corpus; us: microseconds an item"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from seqtutor.cli.console import console
 from seqtutor.cli.options import SEED
 from seqtutor.config import NO_RECORD
 from seqtutor.errors import UserError
@@ -57,7 +58,6 @@ def _side_by_side(names: list[str], count: int, seed: int, as_json: bool, trust:
     import json
 
     from seqtutor import api
-    from seqtutor.cli.console import console
     from seqtutor.cli.outside import left_out
     from seqtutor.cli.tables import side_by_side
     from seqtutor.plugin.complaints import complaints

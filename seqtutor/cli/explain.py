@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.console import console, say
 from seqtutor.cli.options import ModelCommand, one_taste, typed
 from seqtutor.errors import UserError
 
@@ -40,7 +41,6 @@ def explain(model: str, item: str, taste: str, output: str, trust: bool, **optio
     seqtutor explain outputs/music-reinforce-20260101-120000 tune.mid
     seqtutor explain music --taste music-votes.jsonl
     """
-    from seqtutor.cli.console import console, say
     from seqtutor.cli.outside import left_out
     from seqtutor.cli.tables import explanation_table, named_parts
     from seqtutor.cli.tasting import explain_taste

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.console import say
 from seqtutor.cli.options import SEED, ModelCommand, arguments_of
 from seqtutor.cli.outside import OF_SESSION, left_out, of_session, paid_from_outside, unseen
 from seqtutor.errors import UserError
@@ -59,7 +60,6 @@ def generate(model: str, **given: Any) -> None:
         raise UserError("--without-primer leaves out what --primer gives: give --primer too")
     import numpy as np
 
-    from seqtutor.cli.console import say
     from seqtutor.priors.given import behind, given_steps
     from seqtutor.runs.drawing import check_drawing, open_model
     from seqtutor.runs.folder import new_folder, write_samples

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.console import console, say
 from seqtutor.cli.options import SEED, DomainCommand, arguments_of
 from seqtutor.domain import Domain, RewardTerm, load
 from seqtutor.errors import UserError, unknown
@@ -92,7 +93,6 @@ def _named(examples: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _infer(domain: Domain, paths: dict[str, Path], args: InferArguments, options: dict[str, Any]) -> None:
-    from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import columns, notes, table
     from seqtutor.inference import check_count
     from seqtutor.inference.features import features, read_items
@@ -138,7 +138,6 @@ class Inferences:
 
 def _write(domain: Domain, told: Inferences, args: InferArguments, options: dict[str, Any]) -> None:
     """Write the config that tunes towards the examples."""
-    from seqtutor.cli.console import say
     from seqtutor.cli.inferred import as_config, of_figures, of_terms
 
     weigh = of_figures if args.figures else of_terms
@@ -197,7 +196,6 @@ def _against_prior(
     domain: Domain, terms: Sequence[RewardTerm], items: dict[str, Items], args: InferArguments
 ) -> Inferences:
     """What they say beside texts of the prior; beside more where those are worth few, unless it was said how many."""
-    from seqtutor.cli.console import say
     from seqtutor.inference import LOW, TooFarError
     from seqtutor.inference.features import TEXTS, prior_base
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.console import console, progress, say
 from seqtutor.cli.inspect import outcome, read_lines
 from seqtutor.cli.options import DomainCommand, config_file, config_options, gather
 from seqtutor.config import MADE_BY, PretrainConfig, build, layered
@@ -55,7 +56,6 @@ def pretrain(ctx: click.Context, /, config: str | None, resume: str | None, outp
 
 
 def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> None:
-    from seqtutor.cli.console import progress, say
     from seqtutor.files import from_home
     from seqtutor.priors.files import check_device, made_to_learn
     from seqtutor.runs.folder import RunFolder, check_vacant, new_folder
@@ -97,7 +97,6 @@ def _pretrain(settings: PretrainConfig, resume: Path | None, output: str) -> Non
 
 def _say_validity(domain: Domain, model: LstmModel, settings: PretrainConfig) -> None:
     """Print which share of samples is valid, with a warning where it has fallen by more than chance, or is low."""
-    from seqtutor.cli.console import say
     from seqtutor.measure import verdict
     from seqtutor.priors.files import load_prior
 
@@ -130,7 +129,6 @@ def _valid(domain: Domain, model: LstmModel, seed: int) -> tuple[float, float]:
 
 def _examples(domain: Domain, lines: Sequence[DataLine], settings: PretrainConfig) -> pretraining.Examples:
     """What to learn from, of the user's items or the corpus, with a word on how much it is."""
-    from seqtutor.cli.console import console
     from seqtutor.testing import rehearse
     from seqtutor.training import pretraining
     from seqtutor.training.lessons import enough
@@ -158,7 +156,6 @@ def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
     """Print which terms the prior did not learn from its data, and write the table beside it."""
     from rich.console import Console
 
-    from seqtutor.cli.console import console, say
     from seqtutor.cli.inferred import notes, table
     from seqtutor.inference.examination import examine
 
@@ -178,7 +175,5 @@ def _examine(domain: Domain, data: pretraining.Examples, folder: Path) -> None:
 
 def corpus_of(domain: Domain) -> list[str]:
     """The domain's corpus, with a bar while it is read."""
-    from seqtutor.cli.console import progress
-
     with progress(f"corpus of {domain.name}") as report:
         return domain.corpus(report)

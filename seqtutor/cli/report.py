@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from seqtutor.cli.console import say
+
 
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
@@ -15,7 +17,6 @@ def report(folder: Path) -> None:
     \b
     seqtutor report outputs/music-reinforce-20260101-120000
     """
-    from seqtutor.cli.console import say
     from seqtutor.runs.folder import RunFolder, open_run
     from seqtutor.runs.report import render
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.console import progress, say
 from seqtutor.cli.inspect import read_lines
 from seqtutor.cli.options import DomainCommand, arguments_of
 from seqtutor.config import TrainConfig, build, layered
@@ -42,7 +43,6 @@ def score(source: Path, **given: Any) -> None:
     seqtutor score my_tunes/ --domain music --preset paper
     seqtutor score outputs/molecules-tb-20260101-120000 -n 50 --per-family 1
     """
-    from seqtutor.cli.console import say
     from seqtutor.cli.outside import left_out
     from seqtutor.runs import hits
     from seqtutor.runs.drawing import as_stated, scorer_of
@@ -88,7 +88,6 @@ class ScoreArguments:
 
 def _rows(scorer: Scorer, texts: list[str], folder: Path, answers: Path | None, origins: Origins) -> list[ScoredText]:
     """Every text scored, with the answers that a run has had, and written down."""
-    from seqtutor.cli.console import progress
     from seqtutor.runs import hits
 
     with scorer.remembering(answers) if answers else nullcontext(), progress("scoring") as report:

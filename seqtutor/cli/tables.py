@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from seqtutor.cli.console import new_table
-from seqtutor.domain import RewardTerm, SequenceTerm
+from seqtutor.domain import RewardTerm
 from seqtutor.objectives.optimum import LEAST
 from seqtutor.runs.report.figures import verdict
 
@@ -46,7 +46,7 @@ def figure(mean: float | None, halfwidth: float | None, percent: bool) -> str:
 
 def weight_of(term: RewardTerm) -> str:
     """The weight of a term as text."""
-    return "filter" if isinstance(term, SequenceTerm) and term.filter else f"{term.weight:g}"
+    return "filter" if term.filter else f"{term.weight:g}"
 
 
 def comparison_table(summary: Summary) -> Table:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqtutor.cli.console import console, new_table, say
+
 if TYPE_CHECKING:
     from seqtutor.people.telling import Rater, Share, TasteReport
     from seqtutor.runs.drawing import Source
@@ -17,7 +19,6 @@ PROBLEMS = 3  # lines of the file that were passed over
 
 def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
     """Print what the votes of a file tell, and what the model of them says of `items`."""
-    from seqtutor.cli.console import console, new_table, say
     from seqtutor.people.lens import different_items, new_lens, wrong
     from seqtutor.people.telling import tell
     from seqtutor.people.votes import read
@@ -46,8 +47,6 @@ def explain_taste(source: Source, path: Path, items: Sequence[str]) -> None:
 
 def say_passed_over(problems: Sequence[str]) -> None:
     """Print the first votes of a file that were passed over, and how many there are."""
-    from seqtutor.cli.console import console, say
-
     for problem in problems[:PROBLEMS]:
         say(problem)
     if len(problems) > PROBLEMS:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqtutor.cli.console import console, progress, say
 from seqtutor.cli.options import DomainCommand, arguments_of, config_file, config_options, gather, one_taste
 from seqtutor.cli.outside import next_stage, refuse_strangers, typed_terms, with_learnt, with_terms
 from seqtutor.config import TrainConfig, build, check_same_domain, fitting, layered
@@ -126,7 +127,6 @@ def _weight(text: str) -> tuple[str, float]:
 
 
 def _train(settings: TrainConfig, resume: Path | None, output: str) -> int:
-    from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import weight_of
     from seqtutor.cli.tasting import say_passed_over
     from seqtutor.rewards.surrogate import sentences
@@ -179,8 +179,6 @@ def _reached(tuner: Tuner) -> str:
 
 def _print_record(record: Record, left_out: Path) -> None:
     """What was read, and the first lines that could not be; all of those go to a file."""
-    from seqtutor.cli.console import say
-
     say(f"  the record: {record.sentence}")
     for line in record.problems[:SHOWN]:
         say(f"  left out: {line.where}: {line.problem}")
@@ -192,7 +190,6 @@ def _print_record(record: Record, left_out: Path) -> None:
 
 def _run(tuner: Tuner, run: RunFolder) -> int:
     """Tune, and write the table and the page -> the exit status. A signal but Ctrl-C may leave no time for those."""
-    from seqtutor.cli.console import console, say
     from seqtutor.rewards.scorer import IDLE
     from seqtutor.signals import INTERRUPTED, Stopped, stoppable
 
@@ -201,7 +198,7 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
             interrupted = _tune_with_progress(tuner, run)
             if tuner.scorer.spent:
                 console.print(f"the budget of {tuner.scorer.budget:,} oracle calls is spent")
-            elif tuner.scorer.idle >= IDLE:
+            elif tuner.scorer.budget and tuner.scorer.idle >= IDLE:
                 spent = f"{tuner.scorer.calls:,} of {tuner.scorer.budget:,} oracle calls"
                 say(
                     f"{IDLE} updates running wrote nothing new to ask about: {spent} were spent; "
@@ -216,7 +213,6 @@ def _run(tuner: Tuner, run: RunFolder) -> int:
 
 def _tune_with_progress(tuner: Tuner, run: RunFolder) -> bool:
     """Tune to the end, or to Ctrl-C -> whether it was that. Another signal is raised."""
-    from seqtutor.cli.console import progress, say
     from seqtutor.runs.alarms import Alarm
     from seqtutor.runs.budget import goals
     from seqtutor.signals import INTERRUPTED, Stopped
@@ -247,7 +243,6 @@ def _tune_with_progress(tuner: Tuner, run: RunFolder) -> bool:
 
 
 def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
-    from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import comparison_table
     from seqtutor.plugin.complaints import complaints
     from seqtutor.runs.report.reading import parse
@@ -273,7 +268,6 @@ def _conclude(tuner: Tuner, run: RunFolder, interrupted: bool) -> None:
 
 def _print_distance(summary: Mapping[str, Any], run: Path) -> None:
     """How far the policy went from the prior, how far the optimum still is, and what is the best so far."""
-    from seqtutor.cli.console import console, say
     from seqtutor.cli.tables import kept_line, optimum_line
     from seqtutor.records.recorded import sentences
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+from seqtutor.cli.console import console, progress
 from seqtutor.cli.options import SEED
 from seqtutor.errors import UserError, unknown
 from seqtutor.plugin.installed import installed
@@ -26,7 +27,6 @@ def verify(names: tuple[str, ...], seed: int) -> None:
     """
     import torch
 
-    from seqtutor.cli.console import console, progress
     from seqtutor.cli.tables import proof_table
     from seqtutor.config import TrainConfig
     from seqtutor.objectives import load_objective

@@ -211,7 +211,7 @@ def _fitted(
     """The fit; the covariance of the weights; its part that comes from the base; p-values."""
     n = float(1 / (counts**2).sum())
     mean, ridge = counts @ x, 1 / (n * TAU**2)
-    fit = tilt(mean, y, base_weights, ridge)
+    fit = matched(mean, y, base_weights, ridge)
     away = y - fit.q @ y
     spread = (away * fit.q[:, None]).T @ away
     inverse = cho_solve(cho_factor(spread + ridge * np.eye(len(mean))), np.eye(len(mean)))
@@ -233,12 +233,12 @@ def _p_values(
     ratios = np.zeros(len(mean))
     for k in range(len(mean)):
         others = np.arange(len(mean)) != k
-        less = tilt(mean[others], y[:, others], base_weights, ridge)
+        less = matched(mean[others], y[:, others], base_weights, ridge)
         ratios[k] = 2 * n * (fit.value - less.value) / inflation[k]
     return np.asarray(chdtrc(1, np.maximum(ratios, 0.0)))
 
 
-def tilt(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0) -> Fit:
+def matched(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0) -> Fit:
     """Weights w with E_w base = `mean` - `ridge` w, by Newton's method with halved steps.
 
     `base` (M, K), `base_weights` (M,) summing to 1. Raises UserError where nothing holds w (only without a `ridge`).

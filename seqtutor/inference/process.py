@@ -34,7 +34,7 @@ CHOSEN_BY = 400  # rows by which the numbers are chosen: they cost the cube of t
 FOLDS = 5
 
 
-class Numbers(NamedTuple):
+class Kernel(NamedTuple):
     """What a kernel is made of: the share of the named block, the length, the noise, the part of the runs of tokens."""
 
     share: float
@@ -72,7 +72,7 @@ class Process:
     """A fitted process."""
 
     rows: Rows
-    numbers: Numbers
+    numbers: Kernel
     mean: float
     sd: float  # of the values
     weights: Values  # (N,)
@@ -94,14 +94,14 @@ def compared(one: Rows, other: Rows) -> Apart:
     return Apart(first, second, alike(one.spectra, other.spectra))
 
 
-def kernel(numbers: Numbers, apart: Apart) -> Values:
+def kernel(numbers: Kernel, apart: Apart) -> Values:
     """How much alike (N, M) items are that lie so far apart."""
     near = [np.exp(-part / (2 * numbers.length**2)) for part in apart[:2]]
     figures = numbers.share * near[0] + (1 - numbers.share) * near[1]
     return np.asarray((1 - numbers.noise) * ((1 - numbers.runs) * figures + numbers.runs * apart.alike))
 
 
-def fit(rows: Rows, values: Values, numbers: Numbers | None = None) -> Process:
+def fit(rows: Rows, values: Values, numbers: Kernel | None = None) -> Process:
     """The process of N values; with its numbers chosen, unless they are given."""
     if numbers is None:
         some = np.arange(0, len(rows), math.ceil(len(rows) / CHOSEN_BY))
@@ -113,7 +113,7 @@ def fit(rows: Rows, values: Values, numbers: Numbers | None = None) -> Process:
     return Process(rows, numbers, mean, sd, weights, np.tril(factor[0]))
 
 
-def likeliest(rows: Rows, values: Values) -> Numbers:
+def likeliest(rows: Rows, values: Values) -> Kernel:
     """The numbers under which `values` (N,) have the largest marginal likelihood (equation 5.8).
 
     Those of the figures first, with a part for the runs of tokens; then how large a part, and the noise that is left.
@@ -123,12 +123,12 @@ def likeliest(rows: Rows, values: Values) -> Numbers:
     runs = RUNS if rows.spectra.shape[1] else (0.0,)
     standard = (values - values.mean()) / (values.std() or 1.0)
 
-    def likelihood(numbers: Numbers) -> float:
+    def likelihood(numbers: Kernel) -> float:
         factor = cho_factor(kernel(numbers, apart) + numbers.noise * np.eye(len(rows)), lower=True)
         fits = float(standard @ cho_solve(factor, standard))
         return -0.5 * fits - float(np.log(np.diag(factor[0])).sum())
 
-    first = max(itertools.starmap(Numbers, itertools.product(shares, LENGTHS, NOISES, runs[:1])), key=likelihood)
+    first = max(itertools.starmap(Kernel, itertools.product(shares, LENGTHS, NOISES, runs[:1])), key=likelihood)
     rest = itertools.product(NOISES, runs)
     return max((first._replace(noise=noise, runs=part) for noise, part in rest), key=likelihood)
 

@@ -193,8 +193,6 @@ class Replay:
         if self.columns is None:
             return
         n, capacity = len(state["tokens"]), len(self.tokens)
-        if state["terms"].dtype == torch.float32:  # in a run from before
-            state = {**state, "terms": state["terms"].double()}
         self._check(state, n)
         added = int(state["added"])
         real, rows = sequence_mask(state["tokens"]), torch.arange(n)

@@ -50,7 +50,7 @@ class Reward:
         """(B,): the product of the filters' scores; 1 without a filter."""
         passed: Values = np.ones(len(values))
         for k, term in enumerate(self.terms):
-            if isinstance(term, SequenceTerm) and term.filter:
+            if term.filter:
                 scores = self.score(k, values, valid)
                 _check_share(term, scores[np.isfinite(scores)], "a filter")
                 passed *= np.nan_to_num(scores)
@@ -78,7 +78,7 @@ class Reward:
                         "transform"
                     )
         passing = scores.totals[enough][self.passed(scores.values, scores.valid)[enough] > 0]
-        if any(map(_filters, self.terms)) and len(passing) >= LEAST and passing.max() < 0:
+        if any(term.filter for term in self.terms) and len(passing) >= LEAST and passing.max() < 0:
             raise UserError(
                 f"each of the first {len(passing)} items that pass the filters earns less than 0, and one that fails a "
                 "filter 0, which is more: pay for what is wanted, by a transform from 0 to 1 say"
@@ -107,9 +107,9 @@ class Reward:
         """(B,): it has a reward: every term that counts could be computed, or every filter, and one of them says 0."""
         known = {k: np.isfinite(self.score(k, values, valid)) for k, term in enumerate(self.terms) if term.counts}
         whole = np.all([real.any(-1), *known.values()], axis=0)
-        if not any(map(_filters, self.terms)):
+        if not any(term.filter for term in self.terms):
             return np.asarray(whole)
-        heard = np.all([real.any(-1), *(known[k] for k in known if _filters(self.terms[k]))], axis=0)
+        heard = np.all([real.any(-1), *(known[k] for k in known if self.terms[k].filter)], axis=0)
         return np.asarray(whole | (heard & (self.passed(values, valid) == 0)))
 
     def transform(self, term: RewardTerm) -> Transform | None:
@@ -141,7 +141,7 @@ class Reward:
             {
                 "name": term.name,
                 "better": _signed(transform.better if (transform := self.transform(term)) else "higher", term),
-                "weight": None if self.transform(term) or _filters(term) else term.weight,
+                "weight": None if self.transform(term) or term.filter else term.weight,
                 "summary": f"raw value: {term.summary}" if self.transform(term) else term.summary,
                 "source": term.source,
             }
@@ -151,7 +151,7 @@ class Reward:
             {
                 "name": f"score.{term.name}",
                 "better": _signed("higher", term),
-                "weight": None if _filters(term) else term.weight,
+                "weight": None if term.filter else term.weight,
                 "summary": transform.sentence,
                 "source": term.source,
             }
@@ -159,10 +159,6 @@ class Reward:
             if (transform := self.transform(term))
         ]
         return raw + scores
-
-
-def _filters(term: RewardTerm) -> bool:
-    return isinstance(term, SequenceTerm) and term.filter
 
 
 def _signed(better: str, term: RewardTerm) -> str:

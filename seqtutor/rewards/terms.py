@@ -252,7 +252,7 @@ def weighted_terms(
             raise unknown(f"term of domain '{domain.name}'", name, names)
         if not math.isfinite(weight):
             raise UserError(f"the weight of term '{name}' must be a number, not {weight}")
-    idle = {name for name, term in own.items() if isinstance(term, SequenceTerm) and term.costly}
+    idle = {name for name, term in own.items() if term.costly}
     wanted = [term for term in terms if term.name not in idle - {*named, *settings}]
     filters = {name for name, table in settings.items() if table.filter}
     return [_weighed(term, weights, filters) for term in wanted]
@@ -266,7 +266,7 @@ def check_kept(domain: Domain, run: Path) -> None:
     known = {name for name, table in tables.items() if isinstance(table, Mapping) and outside & table.keys()}
     known |= {term.name for term in own}
     if gone := [name for name in named if name not in known]:
-        idle = {term.name for term in own if isinstance(term, SequenceTerm) and term.costly}
+        idle = {term.name for term in own if term.costly}
         new = [term.name for term in own if term.name not in {*named, *idle}]
         raise UserError(
             f"domain '{domain.name}' has lost terms that the run {run} has: {', '.join(gone)} (new since: "

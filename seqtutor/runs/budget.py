@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seqtutor.config import NO_LIMIT, TrainConfig
-from seqtutor.domain import SequenceTerm
 
 if TYPE_CHECKING:
     from seqtutor.rewards.scorer import Scorer
@@ -52,7 +51,7 @@ def dear(scorer: Scorer) -> bool:
 
     A reward that asks no oracle is cheap.
     """
-    costly = any(isinstance(term, SequenceTerm) and term.costly for term in scorer.oracles)
+    costly = any(term.costly for term in scorer.oracles)
     return bool(scorer.oracles) and (scorer.domain.oracle == "dear" or costly or bool(scorer.outside))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from seqtutor import inference
 from seqtutor.arrays import Values
-from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, silent
+from seqtutor.domain import Domain, Progress, RewardTerm, silent
 from seqtutor.errors import UserError, unknown
 from seqtutor.objectives.optimum import Tilt, tilt
 from seqtutor.rewards import figures
@@ -72,6 +72,7 @@ class Calibrated:
     def histogram(self) -> str:
         """Its raw values from the lowest to the highest, in bars.
 
+        >>> from seqtutor.term import SequenceTerm
         >>> term = SequenceTerm("mine", 1.0, "", "", len)
         >>> Calibrated(term, np.repeat([0.0, 9.0], [1, 8]), np.zeros(9), "", 0.0).histogram
         '▂        █'
@@ -140,7 +141,7 @@ def percentiles(values: Values, *wanted: float) -> list[float]:
 
 def passing(found: Sequence[Calibrated]) -> float:
     """The share of the items that pass every filter."""
-    filters = [one.score >= PASSED for one in found if isinstance(one.term, SequenceTerm) and one.term.filter]
+    filters = [one.score >= PASSED for one in found if one.term.filter]
     return float(np.mean(np.all(filters, axis=0))) if filters else 1.0
 
 
@@ -174,7 +175,7 @@ def held(found: Evaluation, temperature: float, names: Sequence[str], passed: Va
     items = tilt(np.where(valid, totals, np.nan), temperature).weights
     try:
         paid = parts / spread * passed[:, None]
-        w = inference.tilt(np.zeros(len(chosen)), paid, items / items.sum()).weights
+        w = inference.matched(np.zeros(len(chosen)), paid, items / items.sum()).weights
     except UserError as error:
         raise UserError(f"nothing holds {', '.join(chosen)} at once; hold fewer, or draw more") from error
     weights = dict(zip(chosen, temperature * w / spread, strict=True))

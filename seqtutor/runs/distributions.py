@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqtutor.arrays import Values
-from seqtutor.domain import Measure, RewardTerm, SequenceTerm
+from seqtutor.domain import Measure, RewardTerm
 from seqtutor.errors import UserError
 from seqtutor.rewards import keeping
 from seqtutor.rewards.reward import Scores
@@ -121,10 +121,7 @@ def _worth(scorer: Scorer, texts: list[str]) -> Scores | None:
     own = [
         term
         for term in scorer.terms
-        if term.counts
-        and term.name not in others
-        and not (isinstance(term, SequenceTerm) and term.costly)
-        and not term.of_corpus
+        if term.counts and term.name not in others and not term.costly and not term.of_corpus
     ]
     if not texts or not own:
         return None

@@ -119,7 +119,7 @@ def credit(
     ids = rows_of(domain, texts)
     wanted = temperature * (_logp(policy, ids) - _logp(prior, ids))
     stepwise = [term for term in reward.terms if isinstance(term, TokenTerm) and term.weight]
-    changed = reward.geometric or any(isinstance(t, SequenceTerm) and t.filter for t in reward.terms)
+    changed = reward.geometric or any(t.filter for t in reward.terms)
     plain = [] if changed or any(map(reward.transform, stepwise)) else stepwise
     paid = np.sum([term.weight * term.values(ids) for term in plain], axis=0) if plain else None
     found: dict[str, dict[str, Parts]] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from seqtutor.arrays import Ids
-from seqtutor.domain import Domain, Progress, RewardTerm, SequenceTerm, TokenTerm, silent
+from seqtutor.domain import Domain, Progress, RewardTerm, TokenTerm, silent
 from seqtutor.files import write_csv
 from seqtutor.plugin.complaints import written
 from seqtutor.priors.encoding import family_of, misfit, rows_of
@@ -38,7 +38,7 @@ class ScoredText:
 def scored(scorer: Scorer, texts: Iterable[str], progress: Progress = silent) -> Iterator[ScoredText]:
     """Score texts, each once, in their order."""
     different = list(dict.fromkeys(texts))
-    filters = [term.name for term in scorer.terms if isinstance(term, SequenceTerm) and term.filter]
+    filters = [term.name for term in scorer.terms if term.filter]
     for start in range(0, len(different), CHUNK):
         some = different[start : start + CHUNK]
         scores = scorer.of_texts(some, tokens_of(scorer, some))

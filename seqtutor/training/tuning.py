@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from seqtutor.config import MADE_BY, OF_PRIOR, STAGES, TrainConfig, flat, to_toml
-from seqtutor.domain import Domain, SequenceTerm
+from seqtutor.domain import Domain
 from seqtutor.errors import UserError, differences
 from seqtutor.hardware import give_back
 from seqtutor.plugin.installed import released
@@ -36,7 +36,7 @@ Warn = Callable[[Alarm], None]
 STATE = {  # the form of what `checkpoint` writes as JSON
     "update": int,
     "seconds": float,
-    "terms": ({str: str}, [str]),  # a list where the versions were not noted yet
+    "terms": {str: str},
     "scorer": {
         "calls": int,
         "seen": [str],
@@ -173,7 +173,7 @@ def _aim(tuner: Tuner) -> str:
 def _reward(tuner: Tuner) -> str:
     """How the terms become one R, as text."""
     reward = tuner.offline.reward if tuner.offline else tuner.scorer.reward
-    terms = [(term.name, term.weight, isinstance(term, SequenceTerm) and term.filter) for term in reward.terms]
+    terms = [(term.name, term.weight, term.filter) for term in reward.terms]
     scores = sorted((name, repr(table.transform), table.invalid) for name, table in reward.settings.items())
     return repr((terms, scores, reward.geometric, reward.unseen, sorted(tuner.config.hold_out)))
 
@@ -183,13 +183,8 @@ def _find_terms(tuner: Tuner, state: dict[str, Any]) -> None:
 
     Where one is not, or was another function then, they are forgotten. A state that no run wrote is refused.
     """
-    if isinstance(scorer := state.get("scorer"), dict):
-        scorer.setdefault("refused", [])  # in a run from before filters saved calls
-    state.setdefault("aim", "")
-    state.setdefault("reward", _reward(tuner))
     check_state(state, STATE)
-    told = state["terms"]
-    stored: dict[str, str] = told if isinstance(told, dict) else dict.fromkeys(told, "")
+    stored: dict[str, str] = state["terms"]
     new = next((name for name, version in tuner.versions.items() if stored.get(name) != version), "")
     tuner.forgotten = "" if tuner.objective.on_policy else new
     tuner.replay.columns = None if new else [list(stored).index(name) for name in tuner.versions]
