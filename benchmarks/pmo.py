@@ -228,7 +228,10 @@ def main(
             result = run_one(task, seed, calls, settings, output / f"{task}-{seed}")
             path.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
             print(f"{task}, seed {seed}: AUC {result.auc:.3f}, filtered {result.filtered:.3f}", flush=True)
-    if results := finished(output):
+    results = finished(output)
+    if len(budgets := {result.budget for result in results}) > 1:
+        raise click.UsageError(f"{output} has runs of {budgets} calls, of which one table would say nothing")
+    if results:
         print(table(results))
         if page:
             put(page, part, table(results))

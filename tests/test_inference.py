@@ -69,9 +69,10 @@ def examples(seed=0, n=50, w=(0.8, -0.5, 0.0), base=1000):
 def test_exact_expectations_give_the_weights(seed):
     p, phi = enumerated(seed)
     w = np.random.default_rng(seed).normal(size=3)
-    found = matched(tilted(p, phi, w) @ phi, phi, p)
+    mean = tilted(p, phi, w) @ phi
+    found = matched(mean, phi, p)
     assert found.weights == pytest.approx(w, abs=1e-8)
-    assert found.log_z == pytest.approx(np.log(p @ np.exp(phi @ w)), abs=1e-10)
+    assert found.value == pytest.approx(mean @ w - np.log(p @ np.exp(phi @ w)), abs=1e-10)
     assert found.q == pytest.approx(tilted(p, phi, w), abs=1e-10)
 
 
@@ -170,12 +171,47 @@ def test_units_change_the_weight_a_unit_alone():
     assert other.mean / other.scale == pytest.approx(found.mean / found.scale / [10, 1, 1])
 
 
-def test_a_whole_list_is_no_sample():
-    x, y = examples()
-    sample, whole = infer(x, y, NAMES), infer(x, y, NAMES, whole_base=True)
-    assert whole.mean == pytest.approx(sample.mean)
-    assert np.abs(whole.sampling).max() == 0
-    assert np.diag(whole.covariance) == pytest.approx(np.diag(sample.covariance) - np.diag(sample.sampling))
+def chosen(share, rng, listed=200, w=(0.5, -0.3, 0.0)):
+    """A list, and which of it were chosen: each on its own, with odds exp(a + w . y)."""
+    y = rng.normal(size=(listed, 3))
+    log_odds = y @ w + np.log(share / (1 - share))
+    return y, rng.uniform(size=listed) < 1 / (1 + np.exp(-log_odds))
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5, 0.75])
+def test_intervals_hold_the_odds_of_a_choice_however_much_was_chosen(share):
+    rng, right, found = np.random.default_rng(0), [], []
+    for _ in range(200):
+        y, taken = chosen(share, rng)
+        one = infer(y[taken], y, NAMES, whole_base=True)
+        right.append(np.abs(one.mean - [0.5, -0.3, 0] * one.scale) <= one.halfwidth)
+        found.append(one.mean / one.scale)
+    assert ((np.mean(right, axis=0) > 0.9) & (np.mean(right, axis=0) < 0.99)).all()
+    assert np.mean(found, axis=0) == pytest.approx([0.5, -0.3, 0], abs=0.05)
+
+
+def test_what_was_left_has_the_opposite_weights():
+    y, taken = chosen(0.4, np.random.default_rng(1))
+    liked, left = (infer(y[rows], y, NAMES, whole_base=True) for rows in (taken, ~taken))
+    assert left.mean == pytest.approx(-liked.mean, abs=1e-8)
+    assert left.p_values == pytest.approx(liked.p_values, abs=1e-8)
+    assert np.abs(liked.sampling).max() == 0
+
+
+def test_a_few_of_a_long_list_are_as_a_sample():
+    p, phi = enumerated(0)
+    mean = tilted(p, phi, np.array([1.0, 0.5, -0.5])) @ phi
+    few, none = matched(mean, phi, p, share=1e-7), matched(mean, phi, p)
+    assert few.weights == pytest.approx(none.weights, abs=1e-5)
+    assert few.spread(phi) == pytest.approx(none.spread(phi), abs=1e-5)
+
+
+def test_a_list_that_was_taken_whole_or_is_short_tells_nothing():
+    y, _ = chosen(0.4, np.random.default_rng(1))
+    with pytest.raises(UserError, match="all of the 200 items of the list were chosen"):
+        infer(y, y, NAMES, whole_base=True)
+    with pytest.raises(UserError, match="the list has 30 items that can be used; at least 40"):
+        infer(y[:10], y[:30], NAMES, whole_base=True)
 
 
 def test_items_count_by_their_counts_and_no_scale_of_these_matters():
@@ -524,8 +560,9 @@ def test_examples_that_are_none_are_one_line(prior, content, said):
 
 
 def test_a_list_of_which_all_items_are_alike_is_one_line():
-    same = [x * n for x in "ab" for n in range(1, 6)]
-    last = refuse(*LONG, "--examples", write("same.txt", same), "--among", "same.txt")
+    same = write("same.txt", [x * n for x in "ab" for n in range(1, 26)])
+    some = write("some.txt", ["a" * n for n in range(1, 11)])
+    last = refuse(*LONG, "--longest", "30", "--examples", some, "--among", same)
     assert "no term tells one text from another (rises: is 0 for every base text; variety: is 1 for every" in last
 
 

@@ -10,19 +10,25 @@ which is concave: Newton's method finds its one maximum. With q_j ~ exp(w . y_j)
 
     Var w = H^-1 ( V / N + S + I / (N^2 tau^2) ) H^-1        S = sum_j q_j^2 (y_j - m)(y_j - m)^T
 
-V is the spread of the items, which an item of many excerpts enters once; S is what the base being a sample costs, and
-is 0 where the base is the whole list; the last part is the pull of the penalty. `shared` compares several such fits.
+V is the spread of the items, which an item of many excerpts enters once; S is what the base being a sample costs; the
+last part is the pull of the penalty.
+
+Where N of a list of M were chosen, the list is no sample, and nobody chooses an item twice: each is taken with odds
+exp(a + w . y_j), which comes to probabilities pi_j that add up to N. Then q_j = pi_j / N, the covariances in H and V
+are weighed by q_j (1 - pi_j), and S is 0. It is the same where N is small beside M. `shared` compares several fits.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.special import chdtrc, logsumexp
+from scipy.optimize import brentq
+from scipy.special import chdtrc, log_expit, logsumexp, xlogy
 
 from seqtutor.arrays import Values
 from seqtutor.errors import UserError
@@ -88,21 +94,27 @@ class Inference:
 
 @dataclass(frozen=True)
 class Fit:
-    """The maximum of l(w): weights (K,), the base's tilted weights q (M,), log Z, and what l(w) is."""
+    """The maximum of l(w): weights (K,), the base's tilted weights q (M,), what l(w) is, and 1 - pi (M,) or 1."""
 
     weights: Values
     q: Values
-    log_z: float
     value: float
+    left: Values | float = 1.0
 
     @property
     def ess(self) -> float:
         """How many base texts the tilted ones are worth."""
         return float(1 / (self.q**2).sum())
 
-    def kl(self, base: Values) -> float:
-        """Nats from the `base` (M, K) to the tilted one."""
-        return float(self.weights @ (self.q @ base) - self.log_z)
+    def kl(self, base_weights: Values) -> float:
+        """Nats from the base, of `base_weights` (M,), to the tilted one."""
+        return float((xlogy(self.q, self.q) - xlogy(self.q, base_weights)).sum())
+
+    def spread(self, base: Values) -> Values:
+        """The covariance (K, K) of the `base` (M, K) under the tilted weights."""
+        weights = self.q * self.left
+        away = base - weights @ base / weights.sum()
+        return np.asarray((away * weights[:, None]).T @ away)
 
 
 def infer(
@@ -117,9 +129,11 @@ def infer(
     """The weights under which the base, tilted, becomes the examples.
 
     `examples` (N, K) raw terms of each item, `base` (M, K) of each base text; `counts` (N,) how much an item counts
-    (all the same); `whole_base`: the base is all there was to choose from, and no sample; `rare`: the least share of
-    base texts of which a term says something else than of most. Raises UserError where there is too little.
+    (all the same); `whole_base`: the base is the list that they were chosen from, none of them twice; `rare`: the least
+    share of base texts of which a term says something else than of most. Raises UserError where there is too little.
     """
+    if whole_base:
+        check_list(len(examples), len(base))
     kept, dropped = usable(examples, base, names, rare)
     names = tuple(names[k] for k in kept)
     examples, counts = _known(examples[:, kept], counts)
@@ -127,7 +141,8 @@ def infer(
     check_count(len(examples))
     ruler = _ruler(base, same)
     x, y = ruler(examples), ruler(base)
-    fit, covariance, sampling, p_values = _fitted(x, y, counts, same, 0.0 if whole_base else 1.0)
+    share = len(x) / len(y) if whole_base else 0.0
+    fit, covariance, sampling, p_values = _fitted(x, y, counts, same, share)
     _check_size(fit, names)
     return Inference(
         names,
@@ -143,7 +158,7 @@ def infer(
         len(examples),
         len(base),
         fit.ess,
-        fit.kl(y),
+        fit.kl(same),
     )
 
 
@@ -206,25 +221,28 @@ def _check_size(fit: Fit, names: Sequence[str]) -> None:
 
 
 def _fitted(
-    x: Values, y: Values, counts: Values, base_weights: Values, sampled: float
+    x: Values, y: Values, counts: Values, base_weights: Values, share: float
 ) -> tuple[Fit, Values, Values, Values]:
-    """The fit; the covariance of the weights; its part that comes from the base; p-values."""
+    """The fit; the covariance of the weights; its part that comes from the base; p-values. `share`: see `matched`."""
     n = float(1 / (counts**2).sum())
     mean, ridge = counts @ x, 1 / (n * TAU**2)
-    fit = matched(mean, y, base_weights, ridge)
-    away = y - fit.q @ y
-    spread = (away * fit.q[:, None]).T @ away
+    fit = matched(mean, y, base_weights, ridge, share)
+    away, spread = y - fit.q @ y, fit.spread(y)
     inverse = cho_solve(cho_factor(spread + ridge * np.eye(len(mean))), np.eye(len(mean)))
-    error = sampled * (away * fit.q[:, None] ** 2).T @ away
-    seen = ((x - mean) * counts[:, None]).T @ (x - mean) * n / (n - 1)
-    items = (n * seen + PRIOR_ITEMS * spread) / (n + PRIOR_ITEMS)  # V, drawn towards the model's where they are few
+    if share:
+        items, error = spread, np.zeros_like(spread)
+    else:
+        seen = ((x - mean) * counts[:, None]).T @ (x - mean) * n / (n - 1)
+        items = (n * seen + PRIOR_ITEMS * spread) / (n + PRIOR_ITEMS)  # V, drawn towards the model's where they are few
+        error = (away * fit.q[:, None] ** 2).T @ away
     noise = items / n + ridge / n * np.eye(len(mean))
     covariance, sampling = (inverse @ part @ inverse for part in (noise + error, error))
-    return fit, covariance, sampling, _p_values(fit, mean, y, base_weights, ridge, n, np.diag(covariance / inverse) * n)
+    inflation = np.diag(covariance / inverse) * n
+    return fit, covariance, sampling, _p_values(fit, mean, y, base_weights, ridge, n, inflation, share)
 
 
 def _p_values(
-    fit: Fit, mean: Values, y: Values, base_weights: Values, ridge: float, n: float, inflation: Values
+    fit: Fit, mean: Values, y: Values, base_weights: Values, ridge: float, n: float, inflation: Values, share: float
 ) -> Values:
     """Likelihood ratios against each weight being 0; as the intervals, they know of the base's error (Rao and Scott).
 
@@ -233,28 +251,27 @@ def _p_values(
     ratios = np.zeros(len(mean))
     for k in range(len(mean)):
         others = np.arange(len(mean)) != k
-        less = matched(mean[others], y[:, others], base_weights, ridge)
+        less = matched(mean[others], y[:, others], base_weights, ridge, share)
         ratios[k] = 2 * n * (fit.value - less.value) / inflation[k]
     return np.asarray(chdtrc(1, np.maximum(ratios, 0.0)))
 
 
-def matched(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0) -> Fit:
+def matched(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0, share: float = 0.0) -> Fit:
     """Weights w with E_w base = `mean` - `ridge` w, by Newton's method with halved steps.
 
-    `base` (M, K), `base_weights` (M,) summing to 1. Raises UserError where nothing holds w (only without a `ridge`).
+    `base` (M, K), `base_weights` (M,) summing to 1. `share` of the base that was chosen, none of it twice; 0: the base
+    is a sample, of what there is no end of. Raises UserError where nothing holds w (only without a `ridge`).
     """
-    here = _at(np.zeros(len(mean)), mean, base, base_weights, ridge)
+    here = _at(np.zeros(len(mean)), mean, base, base_weights, ridge, share)
     for _ in range(STEPS):
-        expected = here.q @ base
-        gradient = mean - expected - ridge * here.weights
-        away = base - expected
-        hessian = (away * here.q[:, None]).T @ away + ridge * np.eye(len(mean))
+        gradient = mean - here.q @ base - ridge * here.weights
+        hessian = here.spread(base) + ridge * np.eye(len(mean))
         step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]
         gain = float(gradient @ step)  # twice what is left to win
-        after = _at(here.weights + step, mean, base, base_weights, ridge)
+        after = _at(here.weights + step, mean, base, base_weights, ridge, share)
         while gain > NEAR and after.value < here.value:
             step = step / 2
-            after = _at(here.weights + step, mean, base, base_weights, ridge)
+            after = _at(here.weights + step, mean, base, base_weights, ridge, share)
         here = after
         if gain < DONE:
             break
@@ -263,11 +280,27 @@ def matched(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0
     raise UserError("no weights make the base like the examples: they lie outside of everything that it holds")
 
 
-def _at(w: Values, mean: Values, base: Values, base_weights: Values, ridge: float) -> Fit:
+def _at(w: Values, mean: Values, base: Values, base_weights: Values, ridge: float, share: float) -> Fit:
     with np.errstate(divide="ignore"):
-        logits = np.log(base_weights) + base @ w
-    log_z = float(logsumexp(logits))
-    return Fit(w, np.exp(logits - log_z), log_z, float(w @ mean - log_z - 0.5 * ridge * w @ w))
+        logs = np.log(base_weights)
+    log_odds = base @ w
+    if not share:
+        log_z = float(logsumexp(logs + log_odds))
+        return Fit(w, np.exp(logs + log_odds - log_z), float(w @ mean - log_z - 0.5 * ridge * w @ w))
+    ends = (math.log(share) - log_odds.max() - 1, -math.log(1 / share - 1) - log_odds.min() + 1)
+    a = brentq(lambda a: logsumexp(logs + log_expit(a + log_odds)) - math.log(share), *ends)
+    untaken = log_expit(-a - log_odds)
+    log_z = -float(base_weights @ untaken) / share - a
+    q = np.exp(logs + log_expit(a + log_odds)) / share
+    return Fit(w, q, float(w @ mean - log_z - 0.5 * ridge * w @ w), np.exp(untaken))
+
+
+def check_list(chosen: int, listed: int) -> None:
+    """Raise UserError for a list that is too short, or of which all was chosen."""
+    if listed < 2 * HITS:
+        raise UserError(f"the list has {listed} items that can be used; at least {2 * HITS} are needed")
+    if chosen >= listed:
+        raise UserError(f"all of the {listed:,} items of the list were chosen: nothing tells them from the others")
 
 
 def check_count(items: int) -> None:

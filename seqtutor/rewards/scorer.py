@@ -327,7 +327,7 @@ def new_scorer(domain: Domain, config: TrainConfig, run: Path | None = None) -> 
     terms = weighted_terms(domain, config.term_weights, settings)
     used = [term for term in terms if term.counts or term.name in config.hold_out]
     if not any(term.weight for term in terms):
-        listed = ", ".join(term.name for term in terms)
+        listed = ", ".join(term.name for term in terms) or "the domain has none: give one with --function"
         raise UserError(f"every term has weight 0: nothing to tune towards; give one with --weight TERM=1 ({listed})")
     found = scorer_with(domain, config, used, settings)
     if config.oracle_calls and not found.oracles:
