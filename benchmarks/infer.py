@@ -24,15 +24,14 @@ from collections.abc import Iterator
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.optimize import brentq
+from scipy.special import expit, ndtr
 
 import seqtutor
+from seqtutor.arrays import Ids, Values
 from seqtutor.errors import UserError
 from seqtutor.inference import CLIP, NORMAL, infer, usable
 from seqtutor.inference.features import TEXTS, offered, prior_base
-
-Values = NDArray[np.float64]
 
 POOL = {"music": 16_000, "molecules": 8_000}  # texts that a composer's items are drawn from
 COMPOSERS = 40  # a seed
@@ -98,9 +97,10 @@ def one(
     away = z - q @ z
     error = np.sqrt(np.diag(np.linalg.inv((away * q[:, None]).T @ away)) / n)
     best = ndtr(np.abs(w) / error - NORMAL)
+    items = chosen(z @ w, n, rng) if whole else rng.choice(len(pool), n, p=q)
     began = perf_counter()
     try:
-        found = infer(pool[rng.choice(len(pool), n, p=q)], base, names, whole_base=whole)
+        found = infer(pool[items], base, names, whole_base=whole)
     except UserError:
         return [*[np.nan] * 8, 1.0]
     right = np.sign(found.mean) == np.sign(w)
@@ -115,6 +115,12 @@ def one(
         perf_counter() - began,
         0.0,
     ]
+
+
+def chosen(log_odds: Values, n: int, rng: np.random.Generator) -> Ids:
+    """Which of a list are picked, each on its own, about n of them."""
+    a = brentq(lambda a: expit(a + log_odds).sum() - n, -50.0, 50.0)
+    return np.flatnonzero(rng.random(len(log_odds)) < expit(a + log_odds))
 
 
 if __name__ == "__main__":

@@ -285,8 +285,19 @@ def test_folders_share_the_mean_of_their_weights_and_say_where_they_differ():
     assert shared.mean == pytest.approx([0.5, 0.0])
     assert shared.p_differ[0] == pytest.approx(0.1573, abs=1e-4)  # chi^2_1 of 2
     assert shared.p_differ[1] < 1e-9
-    # random effects, by hand: Q = 2 and 200, C = 100, so that the variance between is .01 and 1.99
-    assert shared.halfwidth == pytest.approx(1.959964 * np.sqrt(np.array([0.02, 2.0]) / 2))
+    assert shared.halfwidth == pytest.approx(1.959964 * np.sqrt([0.005, 0.005]))  # of these two, however they differ
+
+
+@pytest.mark.parametrize("sets", [2, 3, 5])
+def test_the_interval_of_what_sets_share_holds_their_mean(sets):
+    """Of sets that differ by twice their own error; an interval for sets like them held theirs in .79 to .91."""
+    rng, right = np.random.default_rng(0), []
+    for _ in range(500):
+        own = rng.uniform(0.1, 0.2, (sets, 3))
+        truth = rng.normal(0.2, 0.3, (sets, 3))
+        shared = share([inference(*row) for row in zip(truth + own * rng.normal(size=own.shape), own, strict=True)])
+        right.append(np.abs(shared.mean - truth.mean(axis=0)) <= shared.halfwidth + np.ptp(own, axis=0))
+    assert np.mean(right) > 0.93
 
 
 def test_what_is_no_item_stays_as_rare_as_it_was():

@@ -147,16 +147,18 @@ def test_one_command_from_a_table_to_a_model_that_writes_what_scores_well(measur
     said, count = " ".join(result.output.split()), len(MANY)
     assert f"score: {count} lines of {count} texts, which stand in column word; of the variance of" in said
     assert "of the variance of groups held out it foresees" in said
-    assert f"nobody has measured the samples; score: {count} lines" in said
+    assert f"Nobody has judged what stands here: the reward is foreseen. score: {count} lines" in said
     config = read_toml(Path("run/config.toml"))
     table = config["terms"]["score"]
     assert (table["prior"], table["column"], table["digest"]) == ("./prior", "score", digest(Path("words.csv")))
-    assert table["invalid"] == 0.0  # the least that was measured
+    assert table["invalid"] == beyond(0.0, -2)
     assert config["weights"] == {"rises": 0.0, "variety": 0.0, "score": 1.0}
     first, *_, last = metrics("run")
     assert float(last["term.score"]) > float(first["term.score"])
     assert float(last["sd.score"]) > 0
-    assert "nobody has measured" in Path("run/report.html").read_text(encoding="utf-8")
+    assert "Nobody has judged what stands here: the reward is foreseen. score: " in Path("run/report.html").read_text(
+        encoding="utf-8"
+    )
     drawn = CliRunner().invoke(main, ["generate", "./run", "-n", "4", "--draws", "8", "--output", "drawn"])
     assert drawn.exit_code == 0, drawn.output
 
@@ -301,15 +303,30 @@ def test_where_all_is_of_one_family_nothing_can_be_held_out_and_that_is_said(mea
 def test_a_weight_that_is_typed_turns_the_worst_round_too(measured):
     result = train("--surrogate", "score=words.csv", "--weight", "score=-1", "--updates", "1", "--output", "run")
     assert result.exit_code == 0, result.output
-    assert read_toml(Path("run/config.toml"))["terms"]["score"]["invalid"] == 3.0
+    assert read_toml(Path("run/config.toml"))["terms"]["score"]["invalid"] == beyond(3.0, 2)
 
 
-@pytest.mark.parametrize(("table", "invalid"), [('better = "lower"', -3.0), ("weight = -1.0", 3.0), ("", 0.0)])
-def test_what_is_no_item_is_worth_the_worst_that_was_measured(measured, table, invalid):
-    """Where less is better it was worth more than every item."""
+@pytest.mark.parametrize(
+    ("table", "worst", "sds"),
+    [
+        ('better = "lower"', -3.0, -2),
+        ("weight = -1.0", 3.0, 2),
+        ("", 0.0, -2),
+        ("caution = 3.0", 0.0, -4),
+    ],
+)
+def test_what_is_no_item_is_worth_less_than_all_that_can_be_foreseen(measured, table, worst, sds):
+    """Where less is better it was worth more than every item; and where most lies near the least, than most."""
     Path("mine.toml").write_text(
         f'domain = "letters"\nprior = "./prior"\n[terms.score]\nsurrogate = "words.csv"\n{table}\n'
     )
     result = CliRunner().invoke(main, ["train", "--config", "mine.toml", "--updates", "1", "--output", "run"])
     assert result.exit_code == 0, result.output
-    assert read_toml(Path("run/config.toml"))["terms"]["score"]["invalid"] == invalid
+    assert read_toml(Path("run/config.toml"))["terms"]["score"]["invalid"] == beyond(worst, sds)
+
+
+def beyond(worst, sds):
+    """The score of no item: so many standard deviations of the table from the worst of it."""
+    with Path("words.csv").open(newline="") as file:
+        scores = [float(row["score"]) for row in csv.DictReader(file)]
+    return pytest.approx(worst + sds * np.std(scores))

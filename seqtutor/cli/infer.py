@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,6 +106,7 @@ def _infer(domain: Domain, paths: dict[str, Path], args: InferArguments, options
         for name, some in items.items():
             say(_read(name, some))
             check_count(len(some.values))
+        _check_apart(items)
         told = (_against_list if args.among else _against_prior)(domain, terms, items, args)
     shared = told.shared
     console.print(columns(told.found, shared, told.against) if shared else table(told.first, told.against))
@@ -236,6 +238,16 @@ def _all_inferred(
                 error.args = (f"{name}: {error}",)
             raise
     return found
+
+
+def _check_apart(items: Mapping[str, Items]) -> None:
+    """Say which sets have items in common, or raise UserError where one is mostly the other: evidence counts once."""
+    for (one, some), (other, more) in itertools.combinations(items.items(), 2):
+        both, least = len({*some.texts} & {*more.texts}), min(len(some.texts), len(more.texts))
+        if 2 * both > least:
+            raise UserError(f"{one} and {other} have {both:,} items in common, of {least:,}: leave one of them out")
+        if both:
+            say(f"{one} and {other} have {both:,} items in common: what both say of those is no second evidence")
 
 
 def _read(name: str, items: Items) -> str:

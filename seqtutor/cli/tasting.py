@@ -58,14 +58,14 @@ def sentences(told: TasteReport, votes: int) -> list[str]:
     from seqtutor.people.telling import BY_HAND, MORE
 
     by_chance = 0.05 * len(told.likings)
-    (now, _), (then, error) = told.now, told.then
+    (now, now_sd), (then, then_sd) = told.now, told.then
     lines = [
         f"of {len(told.likings)} figures some {by_chance:.0f} would be shown by chance; {told.unnamed:.0%} of what the "
         "votes tell has no name: it is what the prior's hidden state knows",
         *[_of_rater(rater) for rater in told.raters],
         f"of answers left out in turn {_share(told.left_out)} were predicted right",
-        f"the model orders {now:.0%} of the prior's pairs as you would; {MORE} answers more would make it "
-        f"{then:.0%} (± {1.96 * error:.0%}), if it is right about you so far",
+        f"the model orders {now:.0%} (± {1.96 * now_sd:.0%}) of the prior's pairs as you would; {MORE} answers more "
+        f"would make it {then:.0%} (± {1.96 * then_sd:.0%}), if it is right about you so far",
     ]
     if votes <= BY_HAND:
         lines.append(f"with up to {BY_HAND} answers, picking the best by hand from what you saw is as good as tuning")

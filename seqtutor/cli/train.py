@@ -282,7 +282,7 @@ def _print_distance(summary: Mapping[str, Any], run: Path) -> None:
     else:
         console.print(optimum_line(summary["optimum"]))
     for line in summary.get("foreseen", ()):
-        say(f"nobody has measured the samples; {line}")
+        say(line)
     if "kept" in summary:
         say(kept_line(summary["kept"], summary["optimum"]["temperature"], run))
     if (best := summary["best_scored"])["items"]:

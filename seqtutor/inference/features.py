@@ -55,7 +55,8 @@ def encoded(domain: Domain, text: str) -> list[list[int]]:
 
 
 def read_items(domain: Domain, path: Path, terms: Sequence[RewardTerm]) -> Items:
-    """The items of a file or folder, or of a run's samples.csv (those of its policy). Raises UserError if none is."""
+    """The items of a file or folder; of a run, or its samples.csv, those of its policy. Raises UserError if none is."""
+    path = path / "samples.csv" if (path / "samples.csv").is_file() and (path / "config.toml").is_file() else path
     with readable(path):
         samples = _samples(path)
         lines = list(domain.read(path)) if samples is None else []
@@ -77,9 +78,12 @@ def _samples(path: Path) -> list[str] | None:
     rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
     if not {"model", "text"} <= set(rows.fieldnames or ()):
         return None
-    found = [(row["model"], row["text"]) for row in rows if row["text"]]
-    tuned = any(model == "policy" for model, _ in found)
-    return [text for model, text in found if model == "policy" or not tuned]
+    found = list(rows)
+    tuned = any(row["model"] == "policy" for row in found)
+    texts = [row["text"] for row in found if row["text"] and (row["model"] == "policy" or not tuned)]
+    if found and not texts:
+        raise UserError(f"{path} holds no item: none of {len(found):,} samples was valid")
+    return texts
 
 
 def features(domain: Domain, terms: Sequence[RewardTerm], texts: Sequence[str]) -> Items:

@@ -1,4 +1,4 @@
-"""What several sets of examples have in common: the fits of each, as random effects."""
+"""What several sets of examples have in common: a mean of their fits, and whether they differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seqtutor.inference import NORMAL, Inference
 
 @dataclass(frozen=True)
 class Shared:
-    """What several folders have in common: the mean of their weights as random effects, and whether they differ."""
+    """What several folders have in common: a mean of their weights, and whether they differ."""
 
     names: tuple[str, ...]
     mean: Values  # (K,) nats per standard deviation
@@ -23,9 +23,11 @@ class Shared:
 
 
 def share(found: Sequence[Inference]) -> Shared:
-    """The common part of G inferences against one base (DerSimonian and Laird), term by term.
+    """The mean of G inferences against one base, term by term, each weighed as DerSimonian and Laird weigh it.
 
-    The error that comes from the base is the same in all of them: it does not average out, and tells none apart.
+    The interval is of the same mean of these G sets' own true weights, not of sets like them: of two or three of those
+    no spread can be told. The error that comes from the base is the same in all: it does not average out, and tells
+    none apart.
     """
     names = tuple(name for name in found[0].names if all(name in one.names for one in found))
     at = [[one.names.index(name) for name in names] for one in found]
@@ -37,7 +39,7 @@ def share(found: Sequence[Inference]) -> Shared:
     distance = (precision * (w - (precision * w).sum(axis=0) / total) ** 2).sum(axis=0)
     freedom = len(found) - 1
     between = np.maximum(0.0, (distance - freedom) / (total - (precision**2).sum(axis=0) / total))
-    precision = 1 / (own + between)
-    total = precision.sum(axis=0)
-    halfwidth = NORMAL * np.sqrt(1 / total + common.mean(axis=0))
-    return Shared(names, (precision * w).sum(axis=0) / total, halfwidth, np.asarray(chdtrc(freedom, distance)))
+    parts = 1 / (own + between)
+    parts /= parts.sum(axis=0)
+    halfwidth = NORMAL * np.sqrt((parts**2 * own).sum(axis=0) + common.mean(axis=0))
+    return Shared(names, (parts * w).sum(axis=0), halfwidth, np.asarray(chdtrc(freedom, distance)))

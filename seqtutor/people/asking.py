@@ -64,7 +64,9 @@ class Session:
             )
         items = sum(len(set(texts)) for texts in self.writers.values())
         if items < 2 or not all(self.writers.values()):
-            raise UserError(f"there are {items} items to compare, and it takes two: the model writes no more")
+            none = [repr(writer) for writer, texts in self.writers.items() if not texts]
+            why = f"{none[0]} writes no valid item" if none else "the model writes no more"
+            raise UserError(f"there are {items} items to compare, and it takes two of each side: {why}")
         if not self.path.parent.is_dir():
             raise UserError(f"there is no folder {self.path.parent} for the votes; name another file with --votes")
         if not os.access(self.path if self.path.exists() else self.path.parent, os.W_OK):

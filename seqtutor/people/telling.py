@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -82,7 +81,7 @@ class TasteReport:
     unnamed: float  # share of the spread of u that no named figure makes
     raters: list[Rater]
     left_out: Share  # votes for one of two that a model which did not see them has right
-    now: tuple[float, float]  # expected share of the prior's pairs in the true order, and its standard error
+    now: tuple[float, float]  # expected share of the prior's pairs in the true order, and its standard deviation
     then: tuple[float, float]  # the same after MORE answers
 
 
@@ -127,7 +126,7 @@ def left_out(data: Evidence) -> Share:
 
 
 def worth(taste: Taste, pool: Values, rng: np.random.Generator) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Expected share of pairs in the true order, now and after MORE answers, each with its standard error.
+    """Expected share of pairs in the true order, now and after MORE answers, each with its standard deviation.
 
     Truths are drawn from the posterior; each answers MORE questions, chosen as a session chooses them.
     """
@@ -140,28 +139,26 @@ def worth(taste: Taste, pool: Values, rng: np.random.Generator) -> tuple[tuple[f
         order = np.sign(truth[i] - truth[j])
         found.append([float((np.sign((pool[i] - pool[j]) @ mean) == order)[i != j].mean()) for mean in means])
     now, then = np.array(found).T
-    return _mean(now), _mean(then)
-
-
-def _mean(values: Values) -> tuple[float, float]:
-    return float(values.mean()), float(values.std() / math.sqrt(len(values) - 1))
+    return (float(now.mean()), float(now.std(ddof=1))), (float(then.mean()), float(then.std(ddof=1)))
 
 
 def _answered(taste: Taste, pool: Values, unknowns: Values, rng: np.random.Generator) -> Evidence:
     """The votes, and MORE of a person with these unknowns, the first rater."""
     data = taste.data
-    weights, bias, eps, _ = data.parts(unknowns)
+    weights, bias, eps, threshold = data.parts(unknowns)
     i, j = rng.integers(len(pool), size=(2, CANDIDATES))
     utilities = taste.members(pool)[:, ::10]
     most = np.argsort(-information(utilities[i], utilities[j]))[: max(AMONG, MORE)]
     i, j = (side[rng.permutation(most)[:MORE]] for side in (i, j))
     p = (1 - eps[0]) * expit((pool[i] - pool[j]) @ weights + bias[0]) + eps[0] / 2
     choice = (rng.uniform(size=MORE) < p).astype(float)
+    both = expit(threshold[0] - pool[i] @ weights) * expit(threshold[0] - pool[j] @ weights)
+    bad = (rng.uniform(size=MORE) < both) & bool(data.bad[data.rater == 0].any())  # who has never said so, does not
     return Evidence(
         np.vstack([data.first, pool[i]]),
         np.vstack([data.second, pool[j]]),
         np.concatenate([data.rater, np.zeros(MORE, np.int64)]),
         np.concatenate([data.choice, choice]),
-        np.concatenate([data.bad, np.zeros(MORE, bool)]),
+        np.concatenate([data.bad, bad]),
         data.beliefs,
     )

@@ -27,6 +27,7 @@ DELIMITERS = ",;\t|"
 TEXT = "text"  # the column of texts, unless another is named
 LOOKED_AT = 50  # rows by which the column of texts is found where there is none of that name
 FEWEST = 8  # different texts: of fewer nothing is learnt but their names
+BOUNDS = ("<", ">", "\u2264", "\u2265")  # with which a value begins that was not measured to its end
 LEAST_GROUPS = 15  # groups below which none is held out: a fifth of them would say nothing
 HELD_OUT = 0.2  # of the groups
 
@@ -243,6 +244,7 @@ def _line(domain: Domain, where: str, row: Cells, place: str, taken: Sequence[st
         if not abs(value) < LARGEST:
             said = "empty" if (cell := row.get(column)) in (None, "") else repr(cell)
             beyond = f" that is not beyond {LARGEST:g}" if math.isfinite(value) else ""
+            beyond = ": a bound; without such lines the record lacks its extremes" if said[1:2] in BOUNDS else beyond
             return DataLine(where, None, f"{column} is {said:.60}, and a number is needed{beyond}")
     found = _item(domain, row.get(place))
     if isinstance(found, str):

@@ -165,15 +165,17 @@ def pinned_table(
 ) -> dict[str, Any]:
     """A table `[terms.NAME]` with what a repetition needs: prior, column, the digest of the file, the score of no item.
 
-    Where neither a transform nor `invalid` says it, what is no item is worth the worst that was measured.
+    Where neither a transform nor `invalid` says it, what is no item is worth less than anything that can be foreseen:
+    the worst that was measured, less what is taken off for doubt and a standard deviation, since a mean may lie beyond.
     """
     full = {"prior": prior, "column": name, "digest": "", **table}
     known = all(isinstance(full[key], str) for key in ("surrogate", "column", "digest"))
-    if not known or not isinstance(full.get("weight", 1.0), int | float):
+    if not known or not all(isinstance(full.get(key, 1.0), int | float) for key in ("weight", "caution")):
         return dict(table)  # whoever reads the settings says what is wrong with it
     path = Path(full["surrogate"])
     record = read_table(path, full["column"], domain, full["digest"])
     scores = [-line.values[0] if full.get("better") == "lower" else line.values[0] for line in record.lines]
-    worst = max(scores) if weights.get(name, full.get("weight", 1.0)) < 0 else min(scores)
+    doubt = (1 + full.get("caution", 1.0)) * float(np.std(scores))
+    worst = max(scores) + doubt if weights.get(name, full.get("weight", 1.0)) < 0 else min(scores) - doubt
     usual = {} if "transform" in table else {"invalid": float(worst)}
     return {**usual, **full, "digest": table_digest(path, full["column"])}

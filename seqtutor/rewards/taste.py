@@ -97,6 +97,17 @@ class Tasted:
         return {"sd": sd, "agreement": round(agreement(found), 6)}
 
 
+def votes_of(terms: Sequence[RewardTerm]) -> list[str]:
+    """What stands behind each term that is a taste, for a person."""
+    tastes = [(term.name, term.values) for term in terms if isinstance(term.values, Tasted)]
+    raters = {name: sorted({vote.rater for vote in taste.votes.rows}) for name, taste in tastes}
+    return [
+        f"{name}: what {len(taste.votes.rows):,} votes of {', '.join(raters[name])} tell, "
+        f"less {abs(taste.caution):g} standard deviations of doubt"
+        for name, taste in tastes
+    ]
+
+
 def learnt(votes: Votes, lens: Lens) -> tuple[Taste, list[str]]:
     """The taste that votes tell of, and which of them were left out since they name no item of the domain."""
     from seqtutor.people.lens import wrong

@@ -32,18 +32,15 @@ class RecordEstimate:
     lines: int
     own: float  # mean R of the lines themselves
     kl: Estimate  # KL(pi || prior), nats a sequence
-    temperature: float
 
     @property
     def sentence(self) -> str:
         """For a person."""
         rough = "; rough: below 100" if self.effective < ROUGH else ""
-        j = self.reward.mean - self.temperature * self.kl.mean
         return (
             f"reward {self.reward.mean:.4g} ± {self.reward.halfwidth:.2g} by {self.lines:,} lines of the record "
             f"(effective sample size {self.effective:.0f}{rough}); their own mean is {self.own:.4g}; "
-            f"KL(policy || prior) {self.kl.mean:z.2f} ± {self.kl.halfwidth:.2f} nats a sequence, so that "
-            f"R - c KL is {j:.4g} at c = {self.temperature:.3g}"
+            f"KL(policy || prior) {self.kl.mean:z.2f} ± {self.kl.halfwidth:.2f} nats a sequence"
         )
 
 
@@ -72,7 +69,7 @@ def estimated_from(source: Source, paths: list[str], column: str, text: str, see
     own, _ = sequences_of(source.model, source.domain, DRAWN, seed)
     each = array_of(compared(source.model, source.prior, tokens.new_tensor(own))[2])
     kl = Estimate(float(each.mean()), NORMAL * float(each.std(ddof=1)) / math.sqrt(len(each)))
-    return RecordEstimate(found, worth, len(record.lines), float(reward.mean()), kl, source.temperature)
+    return RecordEstimate(found, worth, len(record.lines), float(reward.mean()), kl)
 
 
 def _scored(source: Source, paths: list[str], column: str, text: str) -> tuple[Record, Batch, Values]:

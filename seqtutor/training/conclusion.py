@@ -20,6 +20,7 @@ from seqtutor.priors.script import chosen
 from seqtutor.records.recorded import odds_of, of_record
 from seqtutor.rewards.reward import Scores
 from seqtutor.rewards.surrogate import sentences
+from seqtutor.rewards.taste import votes_of
 from seqtutor.rewards.terms import weighted_terms
 from seqtutor.runs import evaluation, hits
 from seqtutor.runs.distributions import distributions
@@ -67,8 +68,10 @@ def conclude(tuner: Tuner, run: RunFolder, count: int, *, interrupted: bool) -> 
         summary["kept"] = _handed_over(rows, count, kept, found)
     else:
         rows = np.flatnonzero(policy.scores.valid)[:FILES]
-    if foreseen := sentences(tuner.scorer.terms):
-        summary["foreseen"] = foreseen
+    if foreseen := [*sentences(tuner.scorer.terms), *votes_of(tuner.scorer.terms)]:
+        summary["foreseen"] = [
+            f"Nobody has judged what stands here: the reward is foreseen. {line}" for line in foreseen
+        ]
     run.save_summary(summary)
     _save_items(tuner, run, policy.scores, prior.scores, rows)
     return summary, run.save_page(render(run.folder, domain))

@@ -6,6 +6,7 @@ from seqtutor.config import TrainConfig
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
 from seqtutor.hardware import check_memory
+from seqtutor.objectives import load_objective
 
 SPECTRUM = 64e3  # bytes of a variation that is screened, at most: what two texts share is told by 4,096 numbers
 
@@ -24,6 +25,11 @@ def check_settings(config: TrainConfig, domain: Domain) -> None:
         raise UserError("a record is learnt from as it stands, and the options say what every item has: leave one out")
     if config.family_size and not domain.offers("family"):
         raise UserError(f"family_size is {config.family_size}, but domain '{domain.name}' has no families; set it to 0")
+    objective = load_objective(config.objective)
+    if not (objective.separable or objective.on_policy) and config.settings.batch < 2:
+        raise UserError(
+            f"batch is 1, and {config.objective} compares the sequences of a batch with each other: set it to 2"
+        )
     row = 4.0 * domain.max_length * len(domain.vocabulary)
     steps = getattr(config.settings, "learning_steps", 1)
     size = getattr(config.settings, "batch", config.rollouts)

@@ -148,7 +148,7 @@ def _story(run: RunContents) -> dict[str, object]:
 
 
 def _title(name: str) -> str:
-    return (name[:1].upper() + name[1:]).replace("_", " ")
+    return (name[:1].upper() + name[1:]).replace("_", " ") if name.islower() else name  # pIC50 is called so
 
 
 def _samples(run: RunContents, domain: Domain) -> dict[str, object]:

@@ -41,6 +41,8 @@ class Hits:
 
     chosen: list[Hit]
     scored: int
+    failed: int  # of these could not be scored
+    filtered: bool  # there is a filter
     passed: int
     families: list[tuple[str, int]]  # of all that passed, the largest first
     different: int  # families of all that passed
@@ -62,7 +64,8 @@ def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | N
     if not chosen:
         return None
     scored = whole_rows(folder / "scored.csv")
-    passed = [row for row in scored if not row["failed_filter"] and math.isfinite(figure_of(row["reward"]))]
+    rewarded = [row for row in scored if math.isfinite(figure_of(row["reward"]))]
+    passed = [row for row in rewarded if not row["failed_filter"]]
     taken = {row["text"] for row in chosen}
     others = sorted((row for row in passed if row["text"] not in taken), key=lambda row: -figure_of(row["reward"]))
     raw = {key: key.removeprefix(TERM) for key in chosen[0] if key.startswith(TERM)}
@@ -79,6 +82,8 @@ def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | N
             for place, row in enumerate(chosen[:PICTURES])
         ],
         scored=len(scored),
+        failed=len(scored) - len(rewarded),
+        filtered=len(passed) < len(rewarded),
         passed=len(passed),
         families=families.most_common(FAMILIES),
         different=len(families),

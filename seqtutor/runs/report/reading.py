@@ -111,7 +111,7 @@ class Summary:
     optimum: Against | None  # None: the run learnt from a record
     best_scored: tuple[int, float, bool]  # the best 1/n of the scored texts: how many, their reward, best of n as dear
     record: tuple[str, ...] = ()  # what is to be said of the record that a run learnt from, a line each
-    foreseen: tuple[str, ...] = ()  # what stands behind each term that a table foresees
+    foreseen: tuple[str, ...] = ()  # what stands behind each term that a table, or votes, foresee
     spread: tuple[Distribution, ...] = ()
     kept: Kept | None = None  # None: the files are of the policy as it writes
     went_back: int | None = None  # the update whose policy the run ended with, where an alarm ended it
