@@ -521,6 +521,22 @@ def test_the_samples_of_a_run_are_those_of_its_policy(prior):
     rows = [f"{i},{'policy' if i % 2 else 'prior'},{word},0" for i, word in enumerate(words(longest=6)[:60])]
     Path("samples.csv").write_text("\n".join(["number,model,text,reward", *rows]), encoding="utf-8")
     assert "samples.csv: 30 items" in succeed(*LONG, "--prior", prior, "--examples", "samples.csv")
+    Path("run").mkdir()
+    for name, text in (("config.toml", ""), ("ledger.csv", "text,reward\nabc,1\n"), ("failures.csv", "no,table\n")):
+        (Path("run") / name).write_text(text, encoding="utf-8")
+    Path("samples.csv").rename("run/samples.csv")
+    assert "run: 30 items\n" in succeed(*LONG, "--prior", prior, "--examples", "run")
+    nothing = ["0,policy,,0", "1,prior,abc,0"]
+    Path("run/samples.csv").write_text("\n".join(["number,model,text,reward", *nothing]), encoding="utf-8")
+    assert "none of 2 samples was valid" in refuse(*LONG, "--prior", prior, "--examples", "run")
+
+
+def test_what_stands_in_two_sets_is_evidence_once(prior):
+    one, copy = write("one.txt", words(0, 6)[:50]), write("copy.txt", words(0, 6)[20:70])
+    part = write("part.txt", words(0, 6)[45:90])
+    both = ("--prior", prior, "--examples", f"a={one}", "--examples")
+    assert "a and b have 30 items in common, of 50: leave one of them out" in refuse(*LONG, *both, f"b={copy}")
+    assert "a and b have 5 items in common" in succeed(*LONG, *both, f"b={part}")
 
 
 def test_folders_have_a_column_each_and_what_they_share(prior):

@@ -218,3 +218,10 @@ def test_more_than_fits_into_memory_is_refused():
 def test_screening_without_variations_is_refused():
     with pytest.raises(UserError, match="screen is 8, and vary is 0: nothing is varied, so nothing is screened"):
         check_settings(TrainConfig(domain="letters", objective="tb", screen=8), WORDS)
+
+
+@pytest.mark.parametrize("objective", ["vargrad", "dpg", "dpo", "ipo"])
+def test_a_batch_of_one_has_nothing_to_be_compared_with(objective):
+    with pytest.raises(UserError, match=f"batch is 1, and {objective} compares the sequences of a batch"):
+        check_settings(TrainConfig(domain="letters", objective=objective, batch=1), WORDS)
+    check_settings(TrainConfig(domain="letters", objective="tb", batch=1), WORDS)

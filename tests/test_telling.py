@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from letters import LettersDomain, language, new_model
+from scipy.special import expit
 from test_taste import simulated
 
+from seqtutor import Measure
 from seqtutor.cli import main
 from seqtutor.people.lens import new_lens
 from seqtutor.people.taste import Evidence, learn
 from seqtutor.people.telling import MORE, Share, left_out, tell, worth
 from seqtutor.people.votes import Vote, append
+from seqtutor.priors.encoding import rows_of
 from seqtutor.priors.files import save_model
 
 PARTS = ("first", "second", "rater", "choice", "bad")
@@ -62,6 +65,35 @@ def test_what_is_expected_of_the_model_is_what_it_does():
     assert np.mean(expected) == pytest.approx(np.mean(true), abs=0.03)
     assert np.mean(later) > np.mean(expected)
     assert MORE == 50
+
+
+def test_more_answers_of_one_who_finds_both_bad_do_no_harm():
+    """The answers that are foreseen were never "both bad", which told the model of such a person what is not so."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0, 0.45, 20)
+    first, second, pool = rng.normal(size=(200, 20)), rng.normal(size=(200, 20)), rng.normal(size=(400, 20))
+    bad = rng.random(200) < expit(2 - first @ weights) * expit(2 - second @ weights)
+    choice = (rng.random(200) < expit((first - second) @ weights)).astype(float)
+    data = Evidence(first, second, np.zeros(200, np.int64), choice, bad, np.full((1, 20), 0.45))
+    (now, _), (then, _) = worth(learn(data, count=300), pool, np.random.default_rng(0))
+    assert bad.mean() > 0.5
+    assert then > now + 0.005
+
+
+def test_a_figure_that_a_term_says_already_is_no_second_one():
+    class Twice(LettersDomain):
+        def measure(self, texts):
+            found = super().measure(texts)
+            rises = next(term for term in self.terms() if term.name == "rises")
+            ids = (
+                rows_of(self, texts, self.max_length) if texts and None not in texts else np.zeros((len(texts), 1), int)
+            )
+            same = -2.0 * rises.values(ids).sum(-1)
+            return [*found, Measure("falls", same, np.ones(len(texts)))]
+
+    names = [new_lens(domain, new_model(spread=1.0, hidden=8)).names for domain in (LettersDomain(), Twice())]
+    assert "rises" in names[0]
+    assert names[0] == names[1]
 
 
 def test_the_taste_is_told_with_its_rater():

@@ -25,6 +25,7 @@ LEAST = 2 * DIRECTIONS
 NAMED, HIDDEN = 2.0, 0.8  # prior standard deviations, nats, of what all named figures, and all directions, make of u(x)
 LESS = 0.1  # how wide a measure's weight is beside a term's, by the belief that a taste is made of the terms
 FALLING = 0.75  # power of a direction's own spread that its weight's standard deviation goes with
+ALIKE = 1 - 1e-6  # of a correlation, beyond which two figures are one
 FAR = 3.0  # standard deviations beyond which a figure counts no more: nobody was asked about what lies there
 ROWS = 64  # sequences that are read together, always so many: a text's figures must not depend on its neighbours
 
@@ -112,13 +113,28 @@ def new_lens(domain: Domain, prior: Model) -> Lens:
     own = np.isclose(raw[: len(half)], half, equal_nan=True).all(0)  # else it depends on the texts beside it
     centre = np.nanmean(np.where(np.isfinite(raw), raw, np.nan), 0)
     scale = np.nanstd(np.where(np.isfinite(raw), raw, np.nan), 0)
-    kept = np.flatnonzero(own & (scale > 1e-9))
+    kept = _different(raw, np.flatnonzero(own & (scale > 1e-9)), {term.name for term in terms}, names)
     hidden = np.concatenate([states(domain, prior, texts[i : i + ROWS]) for i in range(0, len(texts), ROWS)])
     middle = hidden.mean(0)
     _, sizes, rows = np.linalg.svd(hidden - middle, full_matrices=False)
     count = min(DIRECTIONS, int((sizes > 1e-6 * sizes[0]).sum()))
     directions = rows[:count].T / (sizes[:count] / np.sqrt(len(texts)))
     return Lens(domain, prior, terms, [names[i] for i in kept], kept, centre[kept], scale[kept], middle, directions)
+
+
+def _different(raw: Values, columns: Ids, terms: set[str], names: Sequence[str]) -> Ids:
+    """Those `columns` of figures (N, K) that no other says already, in its unit or turned round; terms before measures.
+
+    A liking that two figures share would be told twice, and half as sure each time.
+    """
+    found: list[int] = []
+    for k in sorted(columns.tolist(), key=lambda k: names[k] not in terms):
+        both = [np.isfinite(raw[:, k]) & np.isfinite(raw[:, j]) for j in found]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            same = [abs(np.corrcoef(raw[rows, k], raw[rows, j])[0, 1]) for rows, j in zip(both, found, strict=True)]
+        if not any(one > ALIKE for one in same):
+            found.append(k)
+    return np.array(sorted(found), np.int64)
 
 
 def different_items(model: Model, domain: Domain, count: int, seed: int) -> list[str]:

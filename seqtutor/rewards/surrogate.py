@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LEAST = 20  # different texts below which nothing is foreseen
 MOST = 2000  # lines that are learnt from, evenly from all: the work is the cube of that
-FORMAT = 2  # of figures and model: a change makes other answers
+FORMAT = 3  # of figures and model: a change makes other answers
 
 
 @dataclass

@@ -29,7 +29,7 @@ INVALID = -5.0  # nats: what is no item loses to the average one but for seven v
 LEAST = 8  # votes below which nothing is learnt
 FEW, AMPLE = 0.05, 0.1  # KL, nats per token, that is safe below and from MANY votes
 MANY = 100
-FORMAT = 2  # of the features and the model: a change makes other answers
+FORMAT = 3  # of the features and the model: a change makes other answers
 
 
 @dataclass
