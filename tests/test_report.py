@@ -540,6 +540,15 @@ def test_an_interrupted_run_says_so(tmp_path: Path, page: str) -> None:
     assert "Stopped early" not in page
 
 
+def test_what_could_not_be_scored_is_said(tmp_path: Path, page: str) -> None:
+    folder = write_run(tmp_path)
+    (folder / "failures.csv").write_text(
+        "update,term,text,reason\n1,dock,A,late\n2,dock,B,gave nan\n", encoding="utf-8"
+    )
+    assert "A text could not be scored 2 times, the last: dock gave nan." in text(render(folder, Tunes()))
+    assert "could not be scored" not in text(page)
+
+
 def test_alarms_are_told_and_what_they_led_to(tmp_path: Path, page: str) -> None:
     run = write_run(tmp_path, went_back=31)
     write_csv(run / "alarms.csv", [{"update": 40, "message": f"update 40: too few {EVIL}"}], ["update", "message"])

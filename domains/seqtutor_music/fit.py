@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from seqtutor.inference import matched
+from seqtutor.inference.matching import matched
 from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import draw
 from seqtutor.rewards.scorer import Scorer

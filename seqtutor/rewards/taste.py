@@ -103,7 +103,7 @@ def votes_of(terms: Sequence[RewardTerm]) -> list[str]:
     raters = {name: sorted({vote.rater for vote in taste.votes.rows}) for name, taste in tastes}
     return [
         f"{name}: what {len(taste.votes.rows):,} votes of {', '.join(raters[name])} tell, "
-        f"less {abs(taste.caution):g} standard deviations of doubt"
+        f"less {abs(taste.caution):g} of its standard deviation for doubt"
         for name, taste in tastes
     ]
 

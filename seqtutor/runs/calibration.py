@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtutor import inference
 from seqtutor.arrays import Values
 from seqtutor.domain import Domain, Progress, RewardTerm, silent
 from seqtutor.errors import UserError, unknown
+from seqtutor.inference.matching import matched
 from seqtutor.objectives.optimum import Tilt, tilt
 from seqtutor.rewards import figures
 from seqtutor.rewards.reward import turned
@@ -175,7 +175,7 @@ def held(found: Evaluation, temperature: float, names: Sequence[str], passed: Va
     items = tilt(np.where(valid, totals, np.nan), temperature).weights
     try:
         paid = parts / spread * passed[:, None]
-        w = inference.matched(np.zeros(len(chosen)), paid, items / items.sum()).weights
+        w = matched(np.zeros(len(chosen)), paid, items / items.sum()).weights
     except UserError as error:
         raise UserError(f"nothing holds {', '.join(chosen)} at once; hold fewer, or draw more") from error
     weights = dict(zip(chosen, temperature * w / spread, strict=True))

@@ -20,11 +20,11 @@ from markupsafe import Markup
 
 from seqtutor.config import MADE_BY, STAGES
 from seqtutor.domain import Domain
-from seqtutor.errors import UserError
+from seqtutor.errors import UserError, shortened
 from seqtutor.plugin.complaints import complaints
 from seqtutor.rewards.terms import SOURCES
 from seqtutor.runs.explaining import PAID, WANTED
-from seqtutor.runs.folder import BEST, best_rows
+from seqtutor.runs.folder import BEST, best_rows, whole_rows
 from seqtutor.runs.report import charts, figures
 from seqtutor.runs.report.charts import Chart
 from seqtutor.runs.report.histograms import drifts, histograms, holding
@@ -79,6 +79,7 @@ def render(folder: Path, domain: Domain) -> str:
         holding=holding(run.summary, folder / "config.toml") if run.summary and not run.summary.record else "",
         histograms=histograms(run.summary) if run.summary else {"first": []},
         complaints=complaints(domain),
+        failures=_failures(folder),
         command=f"seqtutor train --config {shlex.quote(str(folder / 'config.toml'))}",
         resume=f"seqtutor train --resume {shlex.quote(str(folder))}",
         stages=str(made_by.get(STAGES, "")) if isinstance(made_by, Mapping) else "",  # what resumes have changed
@@ -86,6 +87,15 @@ def render(folder: Path, domain: Domain) -> str:
         **_story(run),
         **_charts(run, domain),
     )
+
+
+def _failures(folder: Path) -> str:
+    """How often a text could not be scored, and why the last one could not; empty where all could."""
+    rows = whole_rows(folder / "failures.csv")
+    if not rows:
+        return ""
+    last = " ".join(shortened(str(rows[-1].get(key)), 120) for key in ("term", "reason"))
+    return f"{len(rows):,} time{'s' if len(rows) > 1 else ''}, the last: {last}"
 
 
 @functools.cache
