@@ -196,6 +196,8 @@ def test_what_was_left_has_the_opposite_weights():
     assert left.mean == pytest.approx(-liked.mean, abs=1e-8)
     assert left.p_values == pytest.approx(liked.p_values, abs=1e-8)
     assert np.abs(liked.sampling).max() == 0
+    q = np.exp((y - y.mean(0)).clip(*np.quantile(y - y.mean(0), [0.005, 0.995], axis=0)) / liked.scale @ liked.mean)
+    assert liked.ess == pytest.approx(q.sum() ** 2 / (q**2).sum(), rel=1e-6)  # of p exp(w . y), where a run would go
 
 
 def test_a_few_of_a_long_list_are_as_a_sample():

@@ -30,7 +30,7 @@ from scipy.special import chdtrc, logsumexp
 
 from seqtutor.arrays import Values
 from seqtutor.errors import UserError
-from seqtutor.inference.matching import Fit, matched
+from seqtutor.inference.matching import Fit, matched, tilted
 
 CLIP = 0.005  # quantiles of the base, on both sides, beyond which a term counts no further
 HITS = 20  # base texts, at the least, of which a term says something else than of most
@@ -115,11 +115,12 @@ def infer(
     x, y = ruler(examples), ruler(base)
     share = len(x) / len(y) if whole_base else 0.0
     fit, covariance, sampling, p_values = _fitted(x, y, counts, same, share)
-    _check_size(fit, names)
+    led = fit if not share else tilted(fit.weights, y, same)  # what a run with these weights would lead to
+    _check_size(led, names)
     return Inference(
         names, fit.weights, covariance, sampling, p_values,
         ruler.sd, ruler.low, ruler.high, counts @ x,
-        dropped, len(examples), len(base), fit.ess, fit.kl(same),
+        dropped, len(examples), len(base), led.ess, led.kl(same),
     )  # fmt: skip
 
 

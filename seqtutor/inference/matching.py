@@ -65,6 +65,11 @@ def matched(mean: Values, base: Values, base_weights: Values, ridge: float = 0.0
     raise UserError("no weights make the base like the examples: they lie outside of everything that it holds")
 
 
+def tilted(weights: Values, base: Values, base_weights: Values) -> Fit:
+    """The `base` (M, K), tilted by weights (K,) that are known."""
+    return _at(weights, np.zeros(len(weights)), base, base_weights, 0.0, 0.0)
+
+
 def _at(w: Values, mean: Values, base: Values, base_weights: Values, ridge: float, share: float) -> Fit:
     with np.errstate(divide="ignore"):
         logs = np.log(base_weights)
