@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -342,6 +343,20 @@ def test_what_a_function_sees_as_globals_is_part_of_its_version(code, change):
         exec(text, names)
         found.append(versions._digest(names["call"]))
     assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize("slots", [{}, {"slots": True}])
+def test_the_version_of_an_object_changes_with_what_it_holds(slots):
+    @dataclass(**slots)
+    class Weighed:
+        weight: float
+
+        def __call__(self, texts):
+            return [self.weight * len(text) for text in texts]
+
+    one, same, other = (versions._digest(Weighed(weight)) for weight in (1.0, 1.0, 2.0))
+    assert one == same != other
+    assert versions._digest(Weighed(2.0).__call__) != versions._digest(Weighed(1.0).__call__)
 
 
 def test_the_version_of_a_function_is_the_same_in_every_process():

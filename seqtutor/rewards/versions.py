@@ -86,7 +86,7 @@ def _digest(call: Callable[..., Any]) -> str:
         return _OBJECTS[id(call)][1]
     if _is_object(call):
         _OBJECTS[id(call)] = call, ""  # it may hold itself
-        told = _told([type(call).__call__, getattr(call, "__dict__", None)], DEEPEST, {})
+        told = _told([type(call).__call__, _held(call)], DEEPEST, {})
     else:
         told = _told(call, DEEPEST, {})
     found = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
@@ -150,11 +150,21 @@ def _parts(value: Any, depth: int, functions: Functions) -> list[Any]:
     return []
 
 
+def _held(value: Any) -> dict[str, Any]:
+    """The attributes of an object by name, in slots or not."""
+    stated = [vars(cls).get("__slots__", ()) for cls in type(value).__mro__]
+    slots = [name for names in stated for name in ([names] if isinstance(names, str) else names)]
+    return {
+        **getattr(value, "__dict__", {}),
+        **{name: getattr(value, name, None) for name in slots if name[:2] != "__"},
+    }
+
+
 def _of(bound: Any) -> Any:
     """What the object of a method has; of a domain, which may remember things, its methods and its options."""
     if isinstance(bound, Domain):
         return [*(one for one in vars(type(bound)).values() if isinstance(one, FunctionType)), repr(bound.options)]
-    return getattr(bound, "__dict__", None)
+    return None if bound is None else _held(bound)
 
 
 def _names(code: CodeType) -> list[str]:
