@@ -33,6 +33,7 @@ from seqtutor.priors.files import load_model, made_to_learn
 from seqtutor.priors.given import given_steps
 from seqtutor.priors.model import Model
 from seqtutor.rewards.reward import Scores
+from seqtutor.rewards.scorer import Scorer
 from seqtutor.rewards.tables import given_again
 from seqtutor.rewards.taste import within_budget
 from seqtutor.runs import evaluation
@@ -159,12 +160,18 @@ def tune(
             tuning.tune(tuner, run, report or (lambda row: None), _warn)
             conclude(tuner, run, config.samples, interrupted=False)
         except KeyboardInterrupt as stopped:
-            stopped.add_note(f"go on with tune(resume={str(run.folder)!r})")
+            stopped.add_note(f"go on with tune(resume={str(run.folder.absolute())!r})")
             raise
-    for term, text, reason in tuner.scorer.failed[-1:]:
-        said = f"{len(tuner.scorer.failed):,} failures to score a text stand in {run.folder / 'failures.csv'}"
-        warnings.warn(f"{said}, the last of '{term}' on {shortened(repr(text), 40)}: {reason}", stacklevel=2)
+    if tuner.scorer.failed:
+        warnings.warn(_failures(tuner.scorer, run.folder.absolute()), stacklevel=2)
     return Run(run.folder, tuner.domain, tuner.config, tuner.kept.eval())
+
+
+def _failures(scorer: Scorer, folder: Path) -> str:
+    """How many texts could not be scored, where they stand, and the last of them."""
+    term, text, reason = scorer.failed[-1]
+    said = f"{len(scorer.failed):,} failures to score a text stand in {folder / 'failures.csv'}"
+    return f"{said}, the last of '{term}' on {shortened(repr(text), 40)}: {reason}"
 
 
 def _config(made: Domain | None, name: str, resume: str, known: Mapping[str, Any]) -> TrainConfig:

@@ -23,7 +23,7 @@ from conftest import replace_installed
 from letters import LettersDomain, new_model
 
 import seqtutor
-from seqtutor import UserError, evaluate, generate, load_run, pretrain, tune
+from seqtutor import SequenceTerm, UserError, evaluate, generate, load_run, pretrain, tune
 from seqtutor.cli import main
 from seqtutor.priors.files import save_model
 from seqtutor.rewards import versions
@@ -357,6 +357,67 @@ def test_the_version_of_an_object_changes_with_what_it_holds(slots):
     one, same, other = (versions._digest(Weighed(weight)) for weight in (1.0, 1.0, 2.0))
     assert one == same != other
     assert versions._digest(Weighed(2.0).__call__) != versions._digest(Weighed(1.0).__call__)
+
+
+def test_the_version_of_an_object_knows_what_it_derives_from_and_what_it_calls():
+    def made(factor, sign):
+        class Base:
+            def __init__(self):
+                self.factor = factor
+
+            def __call__(self, texts):
+                return [self.signed(text) for text in texts]
+
+        class Derived(Base):
+            def signed(self, text):
+                return self.factor * len(text) if sign else -1.0
+
+        return Derived()
+
+    found = [versions._digest(made(*how)) for how in ((1, True), (1, True), (2, True), (1, False))]
+    assert found[0] == found[1] != found[2]
+    code = versions._told(made(1, True), versions.DEEPEST, {})
+    assert any("signed" in line for line in code)
+
+
+def test_the_version_of_a_domain_of_a_session_knows_what_it_holds():
+    class Scaled(LettersDomain):
+        name, motif = "scaled", "ab"
+
+        def __init__(self, factor):
+            super().__init__(LettersDomain.Options())
+            self.factor = factor
+
+        def terms(self):
+            return [SequenceTerm("x", 1.0, "", "", self._x)]
+
+        def _x(self, texts):
+            return np.array([self.factor * text.count(self.motif) for text in texts])
+
+    def version(domain):
+        return versions.version_of(domain, domain.terms()[0], {})
+
+    one, same, other = (Scaled(factor) for factor in (1.0, 1.0, -1.0))
+    assert version(one) == version(same) != version(other)
+    one.factor = 7.0  # as it was when it was first seen
+    assert version(one) == version(same)
+    before = version(one)
+    Scaled.motif = "ba"
+    assert version(same) != before
+
+
+def test_objects_that_hold_each_other_have_one_version_whoever_is_asked_first():
+    class Half:
+        def __call__(self, texts):
+            return [1.0] * len(texts)
+
+    def pair():
+        one, two = Half(), Half()
+        one.other, two.other, two.here = two, one, 1
+        return one, two
+
+    (a, b), (c, d) = pair(), pair()
+    assert (versions._digest(a), versions._digest(b)) == (versions._digest(d), versions._digest(c))[::-1]
 
 
 def test_the_version_of_a_function_is_the_same_in_every_process():

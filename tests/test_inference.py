@@ -200,6 +200,16 @@ def test_what_was_left_has_the_opposite_weights():
     assert liked.ess == pytest.approx(q.sum() ** 2 / (q**2).sum(), rel=1e-6)  # of p exp(w . y), where a run would go
 
 
+def test_small_choices_are_no_matter_of_a_sample_and_what_has_no_value_is_not_of_the_list():
+    y, taken = chosen(0.2, np.random.default_rng(3), listed=60, w=(2.0, 0.0, 0.0))
+    found = infer(y[taken], y, NAMES, whole_base=True)
+    assert found.ess < 30
+    assert found.mean[0] > found.halfwidth[0]
+    y[50:, 1] = np.nan
+    with pytest.raises(UserError, match="all of the 50 items of the list were chosen"):
+        infer(y[:50], y, NAMES, whole_base=True)
+
+
 def test_a_few_of_a_long_list_are_as_a_sample():
     p, phi = enumerated(0)
     mean = tilted(p, phi, np.array([1.0, 0.5, -0.5])) @ phi
@@ -539,6 +549,9 @@ def test_what_stands_in_two_sets_is_evidence_once(prior):
     both = ("--prior", prior, "--examples", f"a={one}", "--examples")
     assert "a and b have 30 items in common, of 50: leave one of them out" in refuse(*LONG, *both, f"b={copy}")
     assert "a and b have 5 items in common" in succeed(*LONG, *both, f"b={part}")
+    listed = write("listed.txt", words(0, 6)[:90])
+    chosen = ("--examples", f"a={one}", "--examples", f"b={copy}", "--among", listed)
+    assert "in common" not in succeed(*LONG, *chosen)  # two who chose alike
 
 
 def test_folders_have_a_column_each_and_what_they_share(prior):

@@ -106,7 +106,8 @@ def _infer(domain: Domain, paths: dict[str, Path], args: InferArguments, options
         for name, some in items.items():
             say(_read(name, some))
             check_count(len(some.values))
-        _check_apart(items)
+        if not args.among:  # there the choice is the evidence, and two may choose alike
+            _check_apart(items)
         told = (_against_list if args.among else _against_prior)(domain, terms, items, args)
     shared = told.shared
     console.print(columns(told.found, shared, told.against) if shared else table(told.first, told.against))

@@ -104,19 +104,22 @@ def infer(
     (all the same); `whole_base`: the base is the list that they were chosen from, none of them twice; `rare`: the least
     share of base texts of which a term says something else than of most. Raises UserError where there is too little.
     """
-    if whole_base:
+    if whole_base and len(base) < 2 * HITS:  # of a shorter one nearly every term is too rare
         check_list(len(examples), len(base))
     kept, dropped = usable(examples, base, names, rare)
     names = tuple(names[k] for k in kept)
     examples, counts = _known(examples[:, kept], counts)
     base, same = _known(base[:, kept], None)
     check_count(len(examples))
+    if whole_base:
+        check_list(len(examples), len(base))
     ruler = _ruler(base, same)
     x, y = ruler(examples), ruler(base)
     share = len(x) / len(y) if whole_base else 0.0
     fit, covariance, sampling, p_values = _fitted(x, y, counts, same, share)
     led = fit if not share else tilted(fit.weights, y, same)  # what a run with these weights would lead to
-    _check_size(led, names)
+    if not share:  # of a list there is no other sample, which might be nearer
+        _check_size(led, names)
     return Inference(
         names, fit.weights, covariance, sampling, p_values,
         ruler.sd, ruler.low, ruler.high, counts @ x,

@@ -129,12 +129,19 @@ def _different(raw: Values, columns: Ids, terms: set[str], names: Sequence[str])
     """
     found: list[int] = []
     for k in sorted(columns.tolist(), key=lambda k: names[k] not in terms):
-        both = [np.isfinite(raw[:, k]) & np.isfinite(raw[:, j]) for j in found]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            same = [abs(np.corrcoef(raw[rows, k], raw[rows, j])[0, 1]) for rows, j in zip(both, found, strict=True)]
-        if not any(one > ALIKE for one in same):
+        known = np.isfinite(raw[:, k])
+        alike = [j for j in found if (np.isfinite(raw[:, j]) == known).all() and known.sum() >= LEAST]
+        clipped = [_clipped(raw[known, j]) for j in (k, *alike)]
+        if not any(abs(float((clipped[0] * other).mean())) > ALIKE for other in clipped[1:]):
             found.append(k)
     return np.array(sorted(found), np.int64)
+
+
+def _clipped(values: Values) -> Values:
+    """Standard deviations from the mean, of what lies within FAR of these, so that no outlier decides."""
+    far = FAR * values.std()
+    values = values.clip(values.mean() - far, values.mean() + far)
+    return np.asarray((values - values.mean()) / max(values.std(), np.finfo(float).tiny))
 
 
 def different_items(model: Model, domain: Domain, count: int, seed: int) -> list[str]:

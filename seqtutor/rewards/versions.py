@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import re
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
+from inspect import getattr_static
 from pathlib import Path, PurePath
 from types import CellType, CodeType, FunctionType
 from typing import Any
@@ -74,37 +76,19 @@ def _beside(domain: str) -> str:
     return ", ".join(found)
 
 
-_OBJECTS: dict[int, tuple[Any, str]] = {}  # callable objects of this session, by identity, and what they were first
+_FIRST: dict[int, tuple[Any, dict[str, Any]]] = {}  # objects of this session, by identity, and what each first held
 
 
 def _digest(call: Callable[..., Any]) -> str:
-    """A digest of a function of this session: its code, its defaults, and what it has taken from around it.
-
-    An object keeps the digest that it had first, so that one which counts its calls is the same when a run goes on.
-    """
-    if id(call) in _OBJECTS:
-        return _OBJECTS[id(call)][1]
-    if _is_object(call):
-        _OBJECTS[id(call)] = call, ""  # it may hold itself
-        told = _told([type(call).__call__, _held(call)], DEEPEST, {})
-    else:
-        told = _told(call, DEEPEST, {})
-    found = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
-    if id(call) in _OBJECTS:
-        _OBJECTS[id(call)] = call, found
-    return found
-
-
-def _is_object(value: Any) -> bool:
-    """Whether it is an object of somebody's class that can be called."""
-    return isinstance(vars(type(value)).get("__call__"), FunctionType)
+    """A digest of a function of this session: its code, its defaults, and what it has taken from around it."""
+    return hashlib.sha256("\n".join(_told(call, DEEPEST, {})).encode()).hexdigest()[:16]
 
 
 def _told(value: Any, depth: int, functions: Functions) -> Iterator[str]:
     """Lines that are the same in every process, and others for what would answer differently.
 
-    Of a callable object its code is told and what it holds of such things; of any other one of a class that nobody
-    knows here its type alone: `version` is there for what changes within.
+    Of a callable object, a domain and a dataclass is told what they hold of such things, and of the first two their
+    code; of any other object its type alone: `version` is there for what changes within.
     `functions`: those that were told already, as where two call each other; of one its number is told again.
     """
     yield f"{type(value).__module__}.{type(value).__qualname__}"
@@ -138,33 +122,57 @@ def _parts(value: Any, depth: int, functions: Functions) -> list[Any]:
         around = list(map(_content, getattr(value, "__closure__", None) or ()))
         seen, module = getattr(value, "__globals__", {}), getattr(value, "__module__", None)
         known = {name: seen[name] for name in _names(code) if name in seen and _is_own(seen[name], module)}
-        own = _of(getattr(value, "__self__", None))
+        own = _inside(bound, functions) if (bound := getattr(value, "__self__", None)) is not None else None
         return [code, getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None), around, known, own]
     if callable(inner := getattr(value, "__wrapped__", None)):
         return [inner]
-    if _is_object(value):
-        return [_digest(value)]
+    if isinstance(value, Domain) or isinstance(getattr_static(type(value), "__call__", None), FunctionType):
+        return _inside(value, functions)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [_held(value)]
     if hasattr(value, "__array__"):
         with suppress(RuntimeError, TypeError, ValueError):  # a tensor with a gradient, say
             return [np.asarray(value.detach() if hasattr(value, "detach") else value)]
     return []
 
 
+def _inside(value: Any, functions: Functions) -> list[Any]:
+    """What an object, or a class, is made of: its code, and what it held when it was first seen in this session."""
+    if id(value) in functions:
+        return [functions[id(value)][0]]
+    functions[id(value)] = len(functions), value
+    cls = value if isinstance(value, type) else type(value)
+    if cls.__module__.startswith("seqtutor."):  # the core's own, as the border round a domain
+        return [repr(getattr(value, "options", None))]
+    return [*_body(cls), None if cls is value else _held(value)]
+
+
+def _body(cls: type) -> Iterator[Any]:
+    """The functions and the plain data of a class, by name, and of those of its package that it derives from."""
+    package = cls.__module__.partition(".")[0]
+    for one in cls.__mro__:
+        other = one.__module__.partition(".")[0]
+        if other != package and other not in {*sys.stdlib_module_names, "torch", "numpy", "seqtutor"}:
+            yield code_of(one.__module__)
+        for name, part in vars(one).items() if other == package else ():
+            inner = getattr(part, "__func__", None) or getattr(part, "fget", None) or part
+            data = isinstance(part, (*PLAIN, tuple, list, set, frozenset, dict, np.ndarray))
+            if isinstance(inner, FunctionType) or (data and name[:2] != "__"):
+                yield name
+                yield inner
+
+
 def _held(value: Any) -> dict[str, Any]:
-    """The attributes of an object by name, in slots or not."""
-    stated = [vars(cls).get("__slots__", ()) for cls in type(value).__mro__]
-    slots = [name for names in stated for name in ([names] if isinstance(names, str) else names)]
-    return {
-        **getattr(value, "__dict__", {}),
-        **{name: getattr(value, name, None) for name in slots if name[:2] != "__"},
-    }
-
-
-def _of(bound: Any) -> Any:
-    """What the object of a method has; of a domain, which may remember things, its methods and its options."""
-    if isinstance(bound, Domain):
-        return [*(one for one in vars(type(bound)).values() if isinstance(one, FunctionType)), repr(bound.options)]
-    return None if bound is None else _held(bound)
+    """The attributes of an object by name, in slots or not, as they were first, so that one may count its calls."""
+    if id(value) not in _FIRST:
+        stated = [vars(cls).get("__slots__", ()) for cls in type(value).__mro__]
+        slots = [
+            name for names in stated for name in ([names] if isinstance(names, str) else names) if name[:2] != "__"
+        ]
+        held = {**getattr(value, "__dict__", {}), **{name: getattr(value, name, None) for name in slots}}
+        copies = {name: copy.copy(part) if isinstance(part, list | dict | set) else part for name, part in held.items()}
+        _FIRST[id(value)] = value, copies
+    return _FIRST[id(value)][1]
 
 
 def _names(code: CodeType) -> list[str]:

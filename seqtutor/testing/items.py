@@ -40,7 +40,7 @@ domain = attrgetter(name)(importlib.import_module(module))()
 torch, corpus = "torch" in sys.modules, domain.corpus() if sys.argv[3] else []
 said = {}
 for term in domain.terms():
-    if hasattr(term, "costly") and not term.costly:
+    if hasattr(term, "invalid") and not term.costly:
         try:
             said[term.name] = [repr(value) for value in term.values(tuple(json.loads(sys.argv[4])))]
         except Exception:

@@ -99,7 +99,7 @@ def test_the_best_for_as_many_calls_where_some_could_not_be_scored():
     def fussy(texts):
         return [None if "F" in text or "Cl" in text else float(len(text)) / 100 for text in texts]
 
-    with pytest.warns(UserWarning, match="failures to score a text stand in run"):
+    with pytest.warns(UserWarning, match="failures to score a text stand in .*run"):
         run = tune("molecules", terms={"mine": fussy}, failures=0.9, folder="run", **(TINY | {"rollouts": 32}))
     with (run.folder / "scored.csv").open(encoding="utf-8") as file:
         known = sorted((float(row["reward"]) for row in csv.DictReader(file) if row["reward"]), reverse=True)
