@@ -21,6 +21,8 @@ from letters import language, new_model
 
 from seqtutor import Vocabulary
 from seqtutor.cli import main
+from seqtutor.cli.train import TrainCommand
+from seqtutor.cli.train import train as train_command
 from seqtutor.priors.files import load_model, save_model
 from seqtutor.runs.alarms import Alarm, Watch
 from seqtutor.training.tuner import Tuner
@@ -140,8 +142,17 @@ def test_help_lists_the_options_of_the_domain_that_is_named():
     plain, named = succeed("train", "-h").output, succeed("train", "--domain", "letters", "-h").output
     assert "--longest" not in plain
     assert "--longest" in named
-    assert "updates 3" in named
     assert "--temperature" in plain
+    updates = [text[text.index("--updates") :].split("[default: ")[1].split("]")[0] for text in (plain, named)]
+    assert updates == ["200", "3"]  # the domain's own default stands in its place
+
+
+def test_the_help_of_a_run_tells_every_option_once_under_a_heading():
+    flags = {flag for option in train_command.params for flag in option.opts}
+    told = re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", succeed("train", "-h").output)
+    assert len(told) == len(set(told))
+    assert set(told) >= flags
+    assert re.findall(r"(?m)^([A-Z][^:\n]*):$", succeed("train", "-h").output) == [*TrainCommand.sections]
 
 
 def test_domains_lists_terms_and_says_what_is_missing():

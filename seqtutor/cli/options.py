@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import click
 
@@ -68,6 +68,8 @@ class DomainCommand(click.Command):
     """
 
     example = "a domain before -h to see its own options and defaults: --domain music -h"
+    sections: ClassVar[Mapping[str, Sequence[str]]] = {"Options": ()}  # names by heading; none: all others
+    settings: ClassVar[type | None] = None  # those of which a domain may have defaults of its own
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the domain and the objective before click reads the options, since they depend on them."""
@@ -111,21 +113,24 @@ class DomainCommand(click.Command):
         return list(used.values())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The help of the options, the domain's in a section of their own."""
+        """The help of the options by sections, the domain's in one of their own."""
         cls: type[Domain] | None = ctx.meta.get("seqtutor.domain")
         own = [] if cls is None else _parameters(cls.Options)
-        names = {option.name for option in own}
-        core = [p.get_help_record(ctx) for p in self.get_params(ctx) if p.name not in names]
-        with formatter.section("Options"):
-            formatter.write_dl([record for record in core if record])
+        records = {p.name: record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))}
+        _, last = records.popitem()  # -h, behind the first section
+        if cls is not None and self.settings is not None:  # with the defaults of the domain
+            usual = _parameters(self.settings, changed=dict(cls.defaults))
+            records |= {option.name: record for option in usual if (record := option.get_help_record(ctx))}
+        named = {name for names in self.sections.values() for name in names} | {option.name for option in own}
+        others = [name for name in records if name not in named]
+        for place, (heading, names) in enumerate(self.sections.items()):
+            with formatter.section(heading):
+                formatter.write_dl([*(records[name] for name in names or others), *([] if place else [last])])
         if cls is None:
             formatter.write_text(f"Name {self.example}")
             return
         with formatter.section(f"Options of the domain {cls.name}"):
             formatter.write_dl([record for option in own if (record := option.get_help_record(ctx))])
-        if cls.defaults:
-            changed = ", ".join(f"{key} {value}" for key, value in cls.defaults.items())
-            formatter.write_text(f"Defaults of this domain: {changed}")
 
 
 class ModelCommand(DomainCommand):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -30,7 +30,28 @@ SHOWN = 3  # lines of a record left out that are said one by one
 FEWER = 200  # samples of the final table after Ctrl-C: the person is waiting
 
 
-@click.command(cls=DomainCommand)
+class TrainCommand(DomainCommand):
+    """The command whose options are so many that they are told in sections."""
+
+    settings = TrainConfig
+    sections: ClassVar[Mapping[str, Sequence[str]]] = {
+        "Where it begins": ("domain", "prior", "config", "trust", "resume", "output", "seed"),
+        "What is paid": (
+            *("weight", "transform", "function", "program", "surrogate", "taste", "caution", "combine", "hold_out"),
+            *("failures", "repeats", "family_size", "family_least", "family_penalty"),
+        ),
+        "A record in place of an oracle": ("log", "log_reward", "log_text", "unseen", "unseen_share"),
+        "How far, and how long": (
+            *("temperature", "temperature_end", "kl_budget"),
+            *("updates", "minutes", "oracle_calls", "stop_on_collapse"),
+        ),
+        "How it learns": (),
+        "What stands at the end": ("samples", "best_of"),
+        "The machine": ("device", "precision", "threads", "workers", "cache"),
+    }
+
+
+@click.command(cls=TrainCommand)
 @config_options(TrainConfig)
 @click.option("--weight", multiple=True, metavar="TERM=VALUE", help="Weight of a reward term; may be repeated.")
 @click.option("--transform", multiple=True, metavar="TERM=KIND,...", help="Transform: logp=sigmoid,low=1,high=3, say.")
