@@ -29,22 +29,25 @@ RARE = 1e-3  # a share of less than this says nothing of how far a figure is
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--page", type=click.Path(path_type=Path, exists=True), help="Page to write the tables into.")
 @click.option("--part", default="", help="Its part that they replace: between <!-- PART --> and <!-- end -->.")
-def main(folders: tuple[Path, ...], page: Path | None, part: str) -> None:
+@click.option("--only", multiple=True, help="A row of the table, by the end of its name; all, if none is named.")
+def main(folders: tuple[Path, ...], page: Path | None, part: str, only: tuple[str, ...]) -> None:
     """Print the tables of the runs in FOLDERS."""
     runs = [json.loads((folder / "summary.json").read_text(encoding="utf-8")) for folder in folders]
     if any("optimum" not in run for run in runs):
         raise click.UsageError("a run on a record has no distance to the optimum: name others")
-    text = "\n".join([*measures(runs), "", in_words(runs), "", *distances(runs)])
+    text = "\n".join([*measures(runs, only), "", in_words(runs), "", *distances(runs)])
     print(text)
     if page:
         put(page, part, text)
 
 
-def measures(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """The table of the figures."""
+def measures(runs: Sequence[dict[str, Any]], only: tuple[str, ...] = ()) -> Iterator[str]:
+    """The table of the figures, or of some of them."""
     heads = ["", "real", "prior", "as real", "tuned", "nearer", "as real", "kept", "nearer", "as real"]
     yield from head(heads)
     for rows in zip(*(run["measures"] for run in runs), strict=True):
+        if not rows[0]["name"].endswith(only or ("",)):
+            continue
         halfwidth = rows[0].get("reference_halfwidth")
         real = shown(rows[0]["reference"]) + (f" ± {shown(halfwidth)}" if halfwidth else "")
         cells = [rows[0]["name"], real, _spread(rows, "prior").split(" (")[0], _as_real(rows, "prior")]

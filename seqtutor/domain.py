@@ -99,7 +99,7 @@ class Domain(ABC):
     def own_prior(self) -> str:
         """Name of the prior that is shipped for items of these options; by default one serves all: the domain's name.
 
-        A prior is not taken for options that ask for another one.
+        Another one may be named, unless its items have another vocabulary, `unit` or `lookback`.
         """
         return self.name
 

@@ -51,6 +51,15 @@ def test_chosen_items_come_first_then_the_best_of_the_others_that_pass(tmp_path,
     assert page.count('class="item hit"') == 2
 
 
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_filter_that_every_item_passes_is_spoken_of_too(tmp_path, filtered):
+    some = [row("ABC", 3.0), row("BCD", 2.0)]
+    folder = run_with_hits(tmp_path, some, some)
+    tables = '[terms.leaps]\nfilter = true\nfunction = "a:b"\n' if filtered else ""
+    (folder / "config.toml").write_text((folder / "config.toml").read_text() + tables)
+    assert ("2 passed every filter" in text(render(folder, Tunes()))) == filtered
+
+
 class Lines(Tunes):
     """Tunes whose file holds a tune after another."""
 

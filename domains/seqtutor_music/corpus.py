@@ -108,6 +108,17 @@ def collect(sources: Iterable[str], progress: Progress = silent, metre: Metre = 
     return [text for text, variant in zip(found, alike, strict=True) if not variant]
 
 
+def in_mode(mode: str, metre: Metre = COMMON) -> list[str]:
+    """The tunes of the corpus whose key line states a mode."""
+    stated: dict[str, str] = {}
+    for source in abc_texts():
+        if states(source, metre):
+            with suppress(UserError):
+                score = read_tune(source)
+                stated[join(passages(score, metre))] = score.keys[0].mode
+    return [text for text in corpus(metre=metre) if stated[text] == mode]
+
+
 def states(source: str, metre: Metre) -> bool:
     """Whether an ABC tune has a line that states a metre which is read as this one.
 

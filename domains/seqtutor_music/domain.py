@@ -151,8 +151,9 @@ class MusicDomain(Domain):
 
     @property
     def own_prior(self) -> str:
-        """Each metre has a prior of its own, and so have melodies with triplets."""
-        return self.name + self.metre.kind
+        """Each metre has a prior of its own, and so have melodies with triplets, and modes in which there are tunes."""
+        tonics = self.options.key.tonics
+        return self.name + self.metre.kind + keys.suffix(tonics) * measures.knows(self.metre, tonics)
 
     @property
     def vocabulary(self) -> Vocabulary:

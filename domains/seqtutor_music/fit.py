@@ -24,7 +24,7 @@ from seqtutor_music.keys import FIFTHS, Key
 from seqtutor_music.metre import COMMON, METRES, Metre
 from seqtutor_music.real import TRIPLETS
 
-DRAWS, OFF_MAJOR = 24_000, 4  # four times as many in a minor key or a mode, on whose tonic the prior seldom ends
+DRAWS, UNTOLD = 24_000, 4  # four times as many in a mode without a prior of its own, on whose tonic it seldom ends
 RIDGE = 2e-3  # of a weight in nats a standard deviation
 
 
@@ -35,7 +35,7 @@ def fitted(bars: int, metre: Metre, key: Key) -> dict[str, float]:
     prior, generator = load_prior(domain.own_prior, domain), torch.Generator().manual_seed(0)
     scorer = Scorer(domain, [term for term in domain.terms() if term.name != "likeness"])
     rewards, parts = [], []
-    for _ in range(1 if key.mode == "major" else OFF_MAJOR):
+    for _ in range(1 if measures.knows(metre, key.tonics) else UNTOLD):
         tokens, truncated = draw(prior, domain, DRAWS, generator)
         rewards.append(scorer.score(tokens, truncated).totals)
         found = likeness.parts(tokens, metre, key.tonics)

@@ -128,6 +128,15 @@ def mode(tonics: Sequence[int]) -> str:
     return next(name for name in FIFTHS if Key(0, name).tonics == tuple(tonics))
 
 
+def suffix(tonics: Sequence[int] = BOTH) -> str:
+    """Behind the names of what is shipped for a mode: priors, figures, weights; empty for major.
+
+    >>> suffix(), suffix((9,))
+    ('', '-minor')
+    """
+    return "" if tuple(tonics) == BOTH else f"-{mode(tonics)}"
+
+
 def chord(tonics: Sequence[int] = BOTH) -> tuple[int, int, int]:
     """The pitch classes, in the frame, of the triad on the first of the tonics.
 

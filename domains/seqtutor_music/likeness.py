@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seqtutor_music import measures
 from seqtutor_music.events import OFF, Ids
-from seqtutor_music.keys import BOTH, mode
+from seqtutor_music.keys import BOTH, suffix
 from seqtutor_music.metre import COMMON, Metre
 
 Values = NDArray[np.float64]
@@ -63,7 +63,7 @@ def parts(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> dict
     It ends where 98 of 100 real melodies do: nothing is paid for more than they have. The commonest half bars are those
     of a set, so that no melody by itself has a part in them.
     """
-    known = measures.real(ids.shape[1] // metre.bar, metre)
+    known = measures.real(ids.shape[1] // metre.bar, metre, tonics)
     left_out = (*WANTED, f"commonest {metre.part}s")
     found = {}
     for m in measures.measure(ids, metre, tonics):
@@ -87,8 +87,7 @@ def table(bars: int, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Map
 
 def kept(metre: Metre, tonics: Sequence[int] = BOTH) -> Path:
     """Where the w of a metre and a mode stand."""
-    named = "" if tuple(tonics) == BOTH else f"-{mode(tonics)}"
-    return Path(__file__).parent / f"likeness{metre.kind}{named}.json"
+    return Path(__file__).parent / f"likeness{metre.kind}{suffix(tonics)}.json"
 
 
 @cache

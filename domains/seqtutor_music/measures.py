@@ -21,7 +21,7 @@ from seqtutor.measure import Better
 from seqtutor_music import context, corpus, form, grid, line, paper, rhythm
 from seqtutor_music.copies import copied
 from seqtutor_music.events import BEAT, FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids, batch
-from seqtutor_music.keys import BOTH, chord
+from seqtutor_music.keys import BOTH, chord, suffix
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.triplets import heard, in_three
 
@@ -33,7 +33,6 @@ Flags = NDArray[np.bool_]
 SHIPPED, BARS = Path(__file__).parent, (4, 8)
 QUARTER = 4
 ENDINGS = ("last note on the tonic", "last note a quarter or longer", "last note on an odd sixteenth")
-OF_THE_TONIC = ("melodies starting with the tonic", ENDINGS[0])
 COPIES = ("distinct melodies", "melodies that quote the corpus")  # of which the corpus itself has nothing to say
 SET, COMMONEST = 100, 10  # melodies among which the commonest half bars are looked for, and how many of these
 
@@ -41,7 +40,7 @@ SET, COMMONEST = 100, 10  # melodies among which the commonest half bars are loo
 def measure(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> list[Measure]:
     """The figures of N melodies (N, T); a row of padding is no melody and weighs nothing.
 
-    What real tunes have of the tonic is known of major and minor; melodies of another mode are not held against it.
+    What real tunes have of the tonic is held only against melodies of their mode.
 
     >>> for m in measure(batch("C4 - E4 - G4 - E4 - C4 - - -", "E4 - F#4 - E4 - - - . - - -"))[4:7]:
     ...     print(m.name, round(m.mean, 3))
@@ -51,11 +50,9 @@ def measure(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> li
     """
     events = ids if ids.size else np.zeros((len(ids), 1), dtype=np.int64)  # so that there is a last step
     ids = grid.canonical(heard(events))
-    known = real(ids.shape[1] // metre.bar, metre)
+    known = real(ids.shape[1] // metre.bar, metre, tonics)
     if 0 < len(ids) < SET:  # the fewer there are, the more of their half bars are among the commonest
         known = {name: row for name, row in known.items() if not name.startswith("commonest")}
-    if tuple(tonics) != BOTH:
-        known = {name: row for name, row in known.items() if name not in OF_THE_TONIC}
     found = [*_table_1(ids, tonics), *_likeness(ids, metre, tonics), *_endings(ids, tonics), *_others(ids, metre)]
     if metre.triplets:
         found.append(_share("beats in triplets", in_three(events), _sum(ids >= OFF) / BEAT, "near"))
@@ -136,6 +133,11 @@ def of_chord(tonics: Sequence[int] = BOTH) -> str:
     return "{}, {} and {}".format(*(NAMES[one] for one in chord(tonics)))
 
 
+def of_the_tonic(tonics: Sequence[int] = BOTH) -> tuple[str, ...]:
+    """The names of the rows that speak of the tonic."""
+    return "melodies starting with the tonic", of_chord(tonics), ENDINGS[0]
+
+
 def _endings(ids: Ids, tonics: Sequence[int]) -> list[Measure]:
     """How the last note stands."""
     tonic, quarter, odd = ENDINGS
@@ -174,25 +176,37 @@ def _figure(
     return Measure(name, values, weights, better, percent, summary, reference=reference)
 
 
-def kept(metre: Metre) -> Path:
-    """Where the figures of the corpus of a metre stand."""
-    return SHIPPED / f"real{metre.kind}.json"
+def kept(metre: Metre, tonics: Sequence[int] = BOTH) -> Path:
+    """Where the figures of the corpus of a metre stand; of a mode those that speak of its tonic."""
+    return SHIPPED / f"real{metre.kind}{suffix(tonics)}.json"
 
 
-def real(bars: int, metre: Metre = COMMON) -> dict[str, dict[str, float]]:
+def knows(metre: Metre, tonics: Sequence[int]) -> bool:
+    """Whether real tunes have told what they do with the tonic of a mode; then there is a prior of it, too."""
+    return kept(metre, tonics).is_file()
+
+
+def real(bars: int, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> dict[str, dict[str, float]]:
     """What the corpus has of each figure: the mean with half of its 95 % interval, and `low` and `high`, between which
     98 of 100 of its melodies lie.
 
     Of four bars, or of eight, whichever is nearer: a whole section returns to its beginning, where a phrase does not.
+    What speaks of the tonic is of the tunes of the mode, all else of all tunes of the metre.
     """
-    return _real(metre)[min(BARS, key=lambda known: abs(known - bars))]
+    nearest = min(BARS, key=lambda known: abs(known - bars))
+    every = _real(kept(metre))[nearest]
+    if tuple(tonics) == BOTH:
+        return every
+    return {name: row for name, row in every.items() if name not in of_the_tonic()} | _real(kept(metre, tonics))[
+        nearest
+    ]
 
 
 @cache
-def _real(metre: Metre) -> dict[int, dict[str, dict[str, float]]]:
-    if not kept(metre).is_file():  # nobody has counted yet
+def _real(path: Path) -> dict[int, dict[str, dict[str, float]]]:
+    if not path.is_file():  # nobody has counted yet
         return {bars: {} for bars in BARS}
-    found = json.loads(kept(metre).read_text(encoding="utf-8"))
+    found = json.loads(path.read_text(encoding="utf-8"))
     return {int(bars): figures for bars, figures in found.items()}
 
 

@@ -12,7 +12,7 @@ from inspect import signature
 from typing import NamedTuple
 
 from seqtutor import TokenTerm
-from seqtutor_music import corpus, form, likeness, line, paper, rhythm
+from seqtutor_music import corpus, form, likeness, line, measures, paper, rhythm
 from seqtutor_music.context import Values
 from seqtutor_music.events import Ids
 from seqtutor_music.harmony import Chord, chord_tones
@@ -87,8 +87,8 @@ LIKENESS = Rule(
     likeness.likeness, 1.0, "figures that no rule is to move stay where real phrases have them", BOOKS, hears=True
 )
 CHORDS = "a note of the chord on strong beats, and where a chord begins, earns 1; another note costs 1"
-# Weights of ours that differ in a minor key or a mode: on its tonic the prior ends in one melody of fifteen, tunes in
-# three of four.
+# Weights of ours that differ in a mode that has no prior of its own: on its tonic that of major ends in one melody of
+# fifteen, tunes in three of four.
 OFF_MAJOR = {"cadence": 4.0, "opening": 1.0}
 PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "default": (*OURS, QUOTING, LIKENESS),
@@ -101,7 +101,7 @@ def terms(preset: str, progression: Sequence[Chord] = (), key: Key = HOME, metre
     rules = []
     for rule in PRESETS[preset]:
         name = rule.values.__name__
-        weight = rule.weight if key.tonics == BOTH else OFF_MAJOR.get(name, rule.weight)
+        weight = rule.weight if measures.knows(metre, key.tonics) else OFF_MAJOR.get(name, rule.weight)
         if of_figures := rule is LIKENESS:
             weight *= likeness.kept(metre, key.tonics).is_file()
         values, of_corpus = rule.of(metre, key.tonics), rule.values is corpus.quoting

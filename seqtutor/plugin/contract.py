@@ -218,8 +218,7 @@ def inherited(
     """The options that a prior was made with under those that were typed. Raises UserError where it would not fit.
 
     A prior of fixed length may be used for shorter items: their tokens are what it learnt to begin with. One that is
-    `timed` knows how much is left until the end, and may be used for longer ones too. None is used for options to which
-    another prior belongs.
+    `timed` knows how much is left until the end, and may be used for longer ones too.
     """
     if stored is None:
         return dict(typed)
@@ -228,8 +227,8 @@ def inherited(
     check_beside(domain_class(name).Options, of_prior, typed)
     options = {**of_prior, **typed}
     before, after = load(name, of_prior), load(name, options)
-    if after.own_prior != before.own_prior:
-        asked = [key for key in typed if load(name, {**of_prior, key: typed[key]}).own_prior != before.own_prior]
+    if after.own_prior != before.own_prior and _cut(after) != _cut(before):
+        asked = [key for key in typed if _cut(load(name, {**of_prior, key: typed[key]})) != _cut(before)]
         made, wanted = (", ".join(f"{k} {getattr(one.options, k)}" for k in asked) for one in (before, after))
         raise UserError(
             f"the prior '{prior}' was made for {made}, not for {wanted}; "
@@ -249,3 +248,8 @@ def inherited(
         f"the prior '{prior}' was made for other items ({what}) than {changed} asks for; "
         f"leave that out, or make a prior with it: seqtutor pretrain --domain {name}"
     )
+
+
+def _cut(domain: Domain) -> tuple[Any, ...]:
+    """How items are cut into tokens: what a prior of other items has differently."""
+    return domain.vocabulary, domain.unit, tuple(domain.lookback)

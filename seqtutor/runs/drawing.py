@@ -63,7 +63,9 @@ class Source:
         """What the model was tuned from; a prior is its own."""
         if not self.tuned:
             return self.model
-        name = prior_from(self.config.prior or self.domain.own_prior, self.folder)
+        name = self.domain.name  # which may have another prior for the options that were asked for since
+        begun = load(name, self.config.options) if name in available() else self.domain
+        name = prior_from(self.config.prior or begun.own_prior, self.folder)
         prior = load_prior(name, self.domain)
         check_same(prior, read_toml(checked_run(self.folder)).get(MADE_BY), name)
         return prior
@@ -126,7 +128,8 @@ def open_model(
     The name of a domain is that of the prior which it has for these options. `like`: where this is a file of one item,
     what it states holds, such as its key, unless `options` say otherwise. `own`: the domain, where it is not installed.
     """
-    name = load(name, options).own_prior if isinstance(name, str) and name in available() else name
+    if isinstance(name, str) and name in available():
+        name = as_stated(load(name, options), like, options or {}).own_prior
     folder = model_folder(name)
     stem = stem_of(folder)
     if tuned := stem == "policy":

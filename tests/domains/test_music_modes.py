@@ -14,6 +14,7 @@ from music21.converter import parseData
 from seqtutor import UserError, tune
 from seqtutor.cli import main
 from seqtutor.files import read_toml
+from seqtutor.priors.files import digest, load_prior
 from seqtutor.runs.drawing import open_model
 from seqtutor_music import MusicDomain, form, grid, line, paper
 from seqtutor_music.domain import MusicOptions
@@ -173,46 +174,87 @@ def test_a_minor_key_stands_on_its_own_tonic():
     assert paid(in_key("C", bars=1), ends["C"])["cadence"] == 1.5
     rows = {m.name: m for m in in_key("Am", bars=1).measure([ends["A"]])}
     assert rows["last note on the tonic"].mean == 1
-    assert rows["last note on the tonic"].reference is None
     assert "A, C and E" in rows
-    weights = [{term.name: term.weight for term in in_key(tonic).terms()} for tonic in ("C", "Am", "Ddor")]
-    assert [(w["cadence"], w["opening"]) for w in weights] == [(1.5, 0), (4, 1), (4, 1)]
-    assert weights[1] == weights[2] == {**weights[0], "cadence": 4, "opening": 1}
-    assert next(term.weight for term in in_key("Flyd").terms() if term.name == "likeness") == 0  # no w were found
+
+
+def test_a_mode_without_a_prior_of_its_own_asks_more_for_its_tonic():
+    tonics = ("C", "Am", "Ddor", "Gmix", "Flyd")
+    weights = {tonic: {term.name: term.weight for term in in_key(tonic).terms()} for tonic in tonics}
+    assert weights["C"] == weights["Am"] == weights["Ddor"] == weights["Gmix"]
+    assert weights["Flyd"] == {**weights["C"], "cadence": 4, "opening": 1, "likeness": 0}  # no w were found
+    waltz = {term.name: term.weight for term in in_key("Am", metre="3/4").terms()}
+    assert (waltz["cadence"], waltz["opening"]) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"tonic": "G"}, "music"),
+        ({"tonic": "F#m"}, "music-minor"),
+        ({"tonic": "Ador"}, "music-dorian"),
+        ({"tonic": "Dmix"}, "music-mixolydian"),
+        ({"tonic": "Aphr"}, "music"),
+        ({"tonic": "Em", "metre": "6/8"}, "music-6-8-minor"),
+        ({"tonic": "Ddor", "metre": "6/8"}, "music-6-8"),
+        ({"tonic": "Am", "metre": "3/4"}, "music-3-4"),
+        ({"tonic": "Am", "triplets": True}, "music-triplets"),
+    ],
+)
+def test_a_mode_in_which_there_are_tunes_has_a_prior_of_its_own(options, name):
+    assert MusicDomain(MusicOptions(**options)).own_prior == name
+    assert open_model("music", options).folder.name == name
 
 
 def test_a_run_in_major_is_weighed_as_minor_where_minor_is_asked_for(tmp_path):
     """Every weight stands in a run's config, and those of major stayed under `--tonic Am`."""
     tune("music", updates=1, rollouts=4, samples=4, weights={"compass": 0.5}, folder=tmp_path / "run")
     assert read_toml(tmp_path / "run/config.toml")["weights"]["cadence"] == 1.5
-    found = open_model(tmp_path / "run", {"tonic": "Am"})
+    found = open_model(tmp_path / "run", {"tonic": "Ephr"})
     assert [found.config.weights.get(name, "left open") for name in ("cadence", "compass")] == ["left open", 0.5]
     weights = {term.name: term.weight for term in found.scorer().terms}
     assert (weights["cadence"], weights["opening"], weights["compass"]) == (4, 1, 0.5)
-    args = ["train", "--config", f"{tmp_path}/run/config.toml", "--tonic", "Am", "--output", f"{tmp_path}/minor"]
+    args = ["train", "--config", f"{tmp_path}/run/config.toml", "--tonic", "Ephr", "--output", f"{tmp_path}/other"]
     result = CliRunner().invoke(main, args)
     assert result.exit_code == 0, result.output
-    weights = read_toml(tmp_path / "minor/config.toml")["weights"]
+    weights = read_toml(tmp_path / "other/config.toml")["weights"]
     assert (weights["cadence"], weights["opening"], weights["compass"]) == (4, 1, 0.5)
+
+
+def test_a_run_keeps_its_prior_whatever_key_it_writes_in(tmp_path):
+    """That of the options that are asked for now is another, and no run began with it."""
+    run = tune("music", updates=1, rollouts=4, samples=4, folder=tmp_path / "run")
+    assert digest(open_model(tmp_path / "run", {"tonic": "Am"}).prior) == digest(load_prior("music", run.domain))
+    own = tune("music", prior="music", options={"tonic": "Am"}, updates=1, rollouts=4, samples=4, folder=tmp_path / "a")
+    assert read_toml(tmp_path / "a/config.toml")["prior"] == "music"
+    assert digest(open_model(own.folder).prior) == digest(load_prior("music", run.domain))
 
 
 # Measures
 
 
-def test_the_rows_of_the_tonic_are_of_the_mode_and_held_against_no_major_tune():
+def test_the_rows_of_the_tonic_are_of_the_mode_and_held_against_tunes_of_that_mode():
     found = {m.name: m for m in in_key("Ddor", bars=1).measure(["D4 - - - E4 - - - F4 - - - D4 - - -"])}
     assert found["last note on the tonic"].mean == found["melodies starting with the tonic"].mean == 1
     assert found["D, F and A"].mean == 0.75
     assert "C, E and G" not in found
-    rows = ("last note on the tonic", "melodies starting with the tonic", "D, F and A")
+    major = {m.name: m.reference for m in in_key("C", bars=1).measure(["C4 - - - "])}
+    held = {name: m.reference for name, m in found.items() if m.reference is not None}
+    changed = {"last note on the tonic": 0.79, "melodies starting with the tonic": 0.26, "D, F and A": 0.49}
+    assert {name for name in held if held[name] != major.get(name)} == set(changed)
+    assert {name: held[name] for name in changed} == pytest.approx(changed, abs=0.005)
+
+
+def test_where_no_tunes_of_a_mode_are_known_its_tonic_is_held_against_nothing():
+    found = {m.name: m for m in in_key("Dphr", bars=1).measure(["D4 - - - Eb4 - - - F4 - - - D4 - - -"])}
+    rows = ("last note on the tonic", "melodies starting with the tonic", "E, G and B")
     assert {name for name, m in found.items() if m.reference is None} == {
         *rows,
         "commonest half bars",  # of so few melodies
         "distinct melodies",
         "melodies that quote the corpus",
     }
-    assert found["D, F and A"].better == "neither"
-    assert "D, in any octave" in found["melodies starting with the tonic"].summary
+    assert found["E, G and B"].better == "neither"
+    assert "E, in any octave" in found["melodies starting with the tonic"].summary
     assert {m.name: m.mean for m in in_key("Eaeo").measure(["E4 - - -"])} == pytest.approx(
         {m.name: m.mean for m in in_key("Em").measure(["E4 - - -"])}, nan_ok=True
     )
@@ -351,7 +393,7 @@ def test_explain_pays_for_the_tonic_of_the_mode(tmp_path):
         for tonic in ("Ddor", "C")
     ]
     assert [one.exit_code for one in said] == [0, 0], said
-    assert ["cadence +6.00" in one.output for one in said] == [True, False]
+    assert ["cadence +2.25" in one.output for one in said] == [True, False]
 
 
 def test_generate_goes_on_from_a_primer_in_the_mode(tmp_path):

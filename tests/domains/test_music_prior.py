@@ -11,13 +11,14 @@ from seqtutor_music.copies import copied
 from seqtutor_music.corpus import known
 from seqtutor_music.domain import MusicOptions
 from seqtutor_music.events import FIRST_PITCH, sounding
+from seqtutor_music.keys import key
 from seqtutor_music.metre import COMMON, METRES
 
 SAMPLES = 400
 
 
-def samples(bars, metre=COMMON):
-    domain = MusicDomain(MusicOptions(bars=bars, metre=metre.name))
+def samples(bars, metre=COMMON, tonic="C"):
+    domain = MusicDomain(MusicOptions(bars=bars, metre=metre.name, tonic=tonic))
     return draw(load_prior(domain.own_prior, domain), domain, SAMPLES, torch.Generator().manual_seed(bars))[0]
 
 
@@ -74,3 +75,15 @@ def test_the_eighths_of_a_jig_stand_on_its_beats():
     places = np.bincount([note.start % 6 for note in notes], minlength=6) / len(notes)
     assert places[[0, 2, 4]].sum() > 0.9
     assert places[0] == places.max()
+
+
+@pytest.mark.parametrize(
+    ("tonic", "name", "least"), [("Am", "4/4", 0.65), ("Am", "6/8", 0.65), ("Ddor", "4/4", 0.55), ("Gmix", "4/4", 0.4)]
+)
+def test_a_mode_ends_on_its_own_tonic(tonic, name, least):
+    """Of real phrases .83, .86, .79 and .63 do; of the priors of major keys .07 and less."""
+    ids = samples(4, METRES[name], tonic)
+    last = [notes[-1] for notes in map(sounding, ids) if notes]
+    assert np.mean([note.midi % 12 == key(tonic).tonic for note in last]) > least
+    assert np.mean([note.length >= 4 for note in last]) > 0.75
+    assert copied(ids, known(METRES[name]), METRES[name].copy).mean() < 0.06

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,14 +52,16 @@ class Hits:
 
 def read_hits(run: RunContents, domain: Domain) -> Hits | None:
     """The hits of a run; None where it has none. Raises UserError where its tables are not those of a run."""
-    folder, terms = run.folder, run.summary.terms if run.summary else ()
+    folder, terms, tables = run.folder, run.summary.terms if run.summary else (), run.config.get("terms")
+    outside = tables.values() if isinstance(tables, Mapping) else ()
+    filtered = any(isinstance(table, Mapping) and table.get("filter") is True for table in outside)
     try:
-        return _read_hits(folder, domain, {term.name for term in terms if term.better == "lower"})
+        return _read_hits(folder, domain, {term.name for term in terms if term.better == "lower"}, filtered=filtered)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"cannot read the hits of '{folder}': its tables lack {error}") from error
 
 
-def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | None:
+def _read_hits(folder: Path, domain: Domain, lower: Collection[str], *, filtered: bool) -> Hits | None:
     chosen = whole_rows(folder / "hits" / "hits.csv")
     if not chosen:
         return None
@@ -83,7 +85,7 @@ def _read_hits(folder: Path, domain: Domain, lower: Collection[str]) -> Hits | N
         ],
         scored=len(scored),
         failed=len(scored) - len(rewarded),
-        filtered=len(passed) < len(rewarded),
+        filtered=filtered or len(passed) < len(rewarded),
         passed=len(passed),
         families=families.most_common(FAMILIES),
         different=len(families),
