@@ -288,7 +288,8 @@ def test_what_the_rules_are_asked_for_is_said_where_nothing_asks_them(tmp_path, 
 
     said = "is chosen with --draws 30, say"
     assert said in made("--chords", "C | Am")
-    assert said in made("--tonic", "Gm", "--output", "gm")
+    assert said in made("--tonic", "Gphr", "--output", "gphr")
+    assert said not in made("--tonic", "Gm", "--output", "gm")  # its prior knows the key
     assert said not in made("--tonic", "G", "--tempo", "90")
     assert said not in made("--tonic", "Gm", "--draws", "20", "--reward-temperature", "20")
 
