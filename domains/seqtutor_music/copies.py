@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor_music.context import pitched
-from seqtutor_music.events import OFF, Ids, batch, stack
-
-__all__ = ["batch", "copied", "quoted", "stretches", "variants"]  # batch, for the doctests
+from seqtutor_music.events import OFF, Ids, stack
 
 Codes = NDArray[np.uint64]
 

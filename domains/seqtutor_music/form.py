@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqtutor_music.context import Flags, Values, lengths, pitch_class, pitched
-from seqtutor_music.events import FIRST_PITCH, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, Ids
 from seqtutor_music.grid import (
     at_ends,
     canonical,
@@ -30,11 +30,6 @@ from seqtutor_music.grid import (
 )
 from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
-
-__all__ = [  # batch, for the doctests
-    "answer", "batch", "cadence", "come_back", "ideas", "imitation", "opening", "question", "repose", "takes_up",
-    "variety",
-]  # fmt: skip
 
 CELL_NOTES = 3  # of a motif, at the least
 

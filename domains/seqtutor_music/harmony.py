@@ -10,11 +10,9 @@ import numpy as np
 
 from seqtutor import UserError
 from seqtutor_music.context import Values, pitch_class
-from seqtutor_music.events import Ids, batch
+from seqtutor_music.events import Ids
 from seqtutor_music.grid import latest, sounds
 from seqtutor_music.metre import COMMON, Metre
-
-__all__ = ["QUALITIES", "Chord", "batch", "chord_tones", "chords"]  # batch, for the doctests
 
 SYMBOL = re.compile(r"([A-G])([#b]?)([^/]*)(?:/([A-G])([#b]?))?")  # a bass note changes nothing for a melody
 SIGNS = {"": 0, "#": 1, "b": -1}

@@ -38,7 +38,6 @@ MOST = 2.5  # nats; one to three real melodies in a hundred have more
 def likeness(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Values:
     """sum_k w_k f_k, nats, MOST at most, at the last event; 0 in a metre or a mode of which nobody has found the w.
 
-    >>> from seqtutor_music.events import batch
     >>> scale, chord = "C4 - D4 - E4 - F4 - G4 - F4 - E4 - D4 - " * 4, "C4 - E4 - G4 - E4 - " * 8
     >>> line, broken = likeness(batch(scale, chord)).sum(axis=1)
     >>> bool(line > broken)  # which has no note outside of its chord

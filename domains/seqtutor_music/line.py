@@ -18,15 +18,10 @@ from seqtutor_music.context import (
     pitch_class,
     pitched,
 )
-from seqtutor_music.events import VOCABULARY, Ids, batch
+from seqtutor_music.events import VOCABULARY, Ids
 from seqtutor_music.grid import count, moved, moves, onset, outside, paid, share
 from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
-
-__all__ = [  # batch, for the doctests
-    "awkward", "batch", "climax", "compass", "monotony", "pitch_correlation", "recovery", "steps", "to_and_fro",
-    "triads",
-]  # fmt: skip
 
 LINE = 8  # notes that a line has before anything is said of it as a whole
 FOURTH, TWELFTH = 5, 19  # semitones

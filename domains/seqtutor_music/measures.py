@@ -20,12 +20,10 @@ from seqtutor import Measure
 from seqtutor.measure import Better
 from seqtutor_music import context, corpus, form, grid, line, paper, rhythm
 from seqtutor_music.copies import copied
-from seqtutor_music.events import BEAT, FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.events import BEAT, FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids
 from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.triplets import heard, in_three
-
-__all__ = ["BARS", "COPIES", "ENDINGS", "batch", "kept", "measure", "real"]  # batch, for the doctests
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -25,12 +25,8 @@ from seqtutor_music.context import (
     sounds_before,
     stood_before,
 )
-from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Ids
 from seqtutor_music.keys import BOTH, MAJOR
-
-__all__ = [  # batch, for the doctests
-    "autocorrelation", "batch", "extrema", "interval", "key", "leap", "motif", "repeated_motif", "repeating", "tonic",
-]  # fmt: skip
 
 MIDDLE_C = VOCABULARY.encode(["C4"])[0]
 

@@ -8,13 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from seqtutor_music.context import Flags, Values, lengths, pitched, sounds_before
-from seqtutor_music.events import OFF, Ids, batch
+from seqtutor_music.events import OFF, Ids
 from seqtutor_music.grid import at_ends, cells, count, events, outside, paid, share
 from seqtutor_music.metre import COMMON, Metre
-
-__all__ = [  # batch, for the doctests
-    "accents", "activity", "batch", "dotted", "entropy", "is_dotted", "odd", "pauses", "pulse", "shared_rhythm",
-]  # fmt: skip
 
 
 def odd(ids: Ids) -> Flags:
