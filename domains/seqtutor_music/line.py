@@ -14,7 +14,8 @@ from seqtutor_music.context import (
     LEAP,
     Values,
     coefficients,
-    peak_is_unique,
+    highest_is_unique,
+    lowest_is_unique,
     pitch_class,
     pitched,
 )
@@ -153,8 +154,6 @@ def climax(ids: Ids) -> Values:
     >>> climax(batch("C4 D4 E4 F4 A4 G4 E4 D4 C4", "C4 D4 E4 F4 A4 G4 E4 A4 C4", "C4 - - - - -")).sum(axis=1)
     array([1., 0., 0.])
     """
-    struck = pitched(ids)
-    highest, lowest = np.where(struck, ids, 0), np.where(struck, len(VOCABULARY) - ids, 0)
-    unique = 1.0 * peak_is_unique(highest) + 1.0 * peak_is_unique(lowest)
+    unique = 1.0 * highest_is_unique(ids) + 1.0 * lowest_is_unique(ids)
     bottom, top = _extremes(ids)
-    return paid(ids, np.where((count(struck) >= LINE) & (top - bottom >= FOURTH), unique, 0.0))
+    return paid(ids, np.where((count(pitched(ids)) >= LINE) & (top - bottom >= FOURTH), unique, 0.0))

@@ -90,8 +90,8 @@ def _table_1(ids: Ids, tonics: Sequence[int]) -> list[Measure]:
             f"{' or '.join(NAMES[one] for one in tonics)}, in any octave",
         ),
         _share("leaps resolved", context.leaps(ids).resolved, _sum(leaps), "higher", "of all leaps of a fifth or more"),
-        _share("melodies with a unique highest note", context.unique_highest(ids)[:, None], whole, "higher"),
-        _share("melodies with a unique lowest note", context.unique_lowest(ids)[:, None], whole, "higher"),
+        _share("melodies with a unique highest note", context.highest_is_unique(ids)[:, -1:], whole, "higher"),
+        _share("melodies with a unique lowest note", context.lowest_is_unique(ids)[:, -1:], whole, "higher"),
         _share("notes in a motif", paper.motif(ids) > 0, events, "near", "noise has more than real tunes"),
         _share("notes in a repeated motif", paper.repeated_motif(ids) > 0, events, "higher"),
     ]
