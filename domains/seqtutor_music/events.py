@@ -222,13 +222,3 @@ def written(notes: Iterable[Note], steps: int) -> list[int]:
         if here.stop < steps and ids[here.stop] == HOLD:
             ids[here.stop] = OFF
     return ids
-
-
-def canonical(ids: Iterable[int]) -> list[int]:
-    """The one way to write what these ids sound: an off only where a note ends.
-
-    >>> VOCABULARY.decode(canonical(batch(". - C4 . . -")[0]))
-    ['-', '-', 'C4', '.', '-', '-']
-    """
-    ids = list(ids)
-    return written(sounding(ids), len(ids))

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqtutor import Measure
+from seqtutor.arrays import Flags, Values
 from seqtutor.measure import Better
 from seqtutor_music import context, corpus, form, grid, line, paper, rhythm
 from seqtutor_music.copies import copied
@@ -24,9 +25,6 @@ from seqtutor_music.events import BEAT, FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids
 from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.triplets import heard, in_three
-
-Values = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 SHIPPED, BARS = Path(__file__).parent, (4, 8)
 QUARTER = 4
@@ -72,7 +70,7 @@ def _table_1(ids: Ids, tonics: Sequence[int]) -> list[Measure]:
     events = _sum(ids >= OFF)
     whole = _whole(ids)
     r = line.pitch_correlation(ids)[:, :, -1]  # (3, N)
-    varied = (_range(ids, FIRST_PITCH) > 0).astype(np.float64)
+    varied = (_range(ids) > 0).astype(np.float64)
     leaps = np.abs(grid.moves(ids)) >= context.LEAP
     opens = (ids[:, :1] >= FIRST_PITCH) & np.isin(context.pitch_class(ids[:, :1]), tonics)
     return [
@@ -157,7 +155,7 @@ def _others(ids: Ids, metre: Metre) -> list[Measure]:
         replace(_share("distinct melodies", first[:, None] & (whole > 0)[:, None], whole, "higher"), of_set=True),
         _share("melodies that quote the corpus", quoted, whole, "lower"),
         _figure("notes per bar", strikes, _sum(ids >= OFF) / metre.bar, "near", summary=struck),
-        _figure("range in semitones", _range(ids, FIRST_PITCH), (strikes > 0).astype(np.float64), "near"),
+        _figure("range in semitones", _range(ids), (strikes > 0).astype(np.float64), "near"),
     ]
 
 
@@ -183,15 +181,15 @@ def real(bars: int, metre: Metre = COMMON) -> dict[str, dict[str, float]]:
 
     Of four bars, or of eight, whichever is nearer: a whole section returns to its beginning, where a phrase does not.
     """
-    return _real(metre)[min(BARS, key=lambda known: abs(known - bars))]
+    known = by_bars(kept(metre))
+    return known[min(known, key=lambda one: abs(one - bars))] if known else {}
 
 
 @cache
-def _real(metre: Metre) -> dict[int, dict[str, dict[str, float]]]:
-    if not kept(metre).is_file():  # nobody has counted yet
-        return {bars: {} for bars in BARS}
-    found = json.loads(kept(metre).read_text(encoding="utf-8"))
-    return {int(bars): figures for bars, figures in found.items()}
+def by_bars(path: Path) -> dict[int, dict[str, Any]]:
+    """What a file says of melodies of so many bars, by name; nothing where there is none: nobody has counted yet."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {int(bars): told for bars, told in found.items()}
 
 
 def _sum(flags: Flags) -> Values:
@@ -225,10 +223,10 @@ def _commonest(ids: Ids, told: Flags, metre: Metre) -> tuple[Values, Values]:
     return _sum(common), _sum(told)
 
 
-def _range(ids: Ids, first: int) -> Values:
-    """(N,): from the lowest to the highest of the ids from `first` on; 0 where there are none."""
+def _range(ids: Ids) -> Values:
+    """(N,): from the lowest to the highest pitch; 0 where there is none."""
     highest = ids.max(axis=1, initial=0)
-    lowest = np.where(ids >= first, ids, len(VOCABULARY)).min(axis=1, initial=len(VOCABULARY))
+    lowest = np.where(context.pitched(ids), ids, len(VOCABULARY)).min(axis=1, initial=len(VOCABULARY))
     return np.asarray(np.maximum(highest - lowest, 0), dtype=np.float64)
 
 

@@ -195,7 +195,7 @@ def test_where_there_are_none_they_are_refused():
     with pytest.raises(UserError, match="a beat of 6/8 has three eighths by itself; triplets are of 4/4 and 3/4"):
         MusicOptions(metre="6/8", triplets=True)
     assert MusicDomain(MusicOptions(metre="3/4", triplets=True)).metre.triplets
-    assert COMMON.suffix == DOMAIN.metre.suffix == ""
+    assert (COMMON.kind, DOMAIN.metre.kind) == ("", "-triplets")
 
 
 def test_variations_keep_the_sign():
