@@ -10,15 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqtutor_music.context import (
-    LEAP,
-    Values,
-    coefficients,
-    highest_is_unique,
-    lowest_is_unique,
-    pitch_class,
-    pitched,
-)
+from seqtutor_music.context import LEAP, Values, coefficients, highest_is_unique, lowest_is_unique, pitch_class, pitched
 from seqtutor_music.events import VOCABULARY, Ids
 from seqtutor_music.grid import count, moved, moves, onset, outside, paid, share
 from seqtutor_music.keys import BOTH, chord
