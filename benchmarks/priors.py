@@ -20,8 +20,7 @@ from seqtutor.config import PretrainConfig, build
 from seqtutor.priors.files import load_prior, model_folder, read_about
 from seqtutor.priors.model import LstmModel
 from seqtutor.priors.sampling import draw
-from seqtutor.rewards.scorer import Scorer
-from seqtutor.runs.drawing import open_model
+from seqtutor.runs.drawing import open_model, texts_of
 from seqtutor.training.pretraining import Examples, examples, held_out_figures
 
 
@@ -58,13 +57,6 @@ def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:
     return loss / count, right / count
 
 
-def samples(model: LstmModel, domain: Domain, count: int) -> list[str | None]:
-    """Texts of `count` samples; None for what is no item."""
-    tokens, truncated = draw(model, domain, count, torch.Generator().manual_seed(0))
-    scorer = Scorer(domain, [])
-    return [None if cut else scorer.text(row) for row, cut in zip(tokens, truncated, strict=True)]
-
-
 def music(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]) -> None:
     """Copies from the corpus: 1,000 samples, and held-out excerpts against the training part for scale."""
     from seqtutor_music.copies import copied, stretches
@@ -80,7 +72,7 @@ def music(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]
 
 def molecules(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]) -> None:
     """The domain's measures of 10,000 samples."""
-    for measure in domain.measure(samples(model, domain, 10_000)):
+    for measure in domain.measure(texts_of(model, domain, 10_000, 0)):
         scale, unit = (100, " %") if measure.percent else (1, "")
         print(f"{measure.name:<20}{measure.mean * scale:>9.2f} ± {measure.halfwidth * scale:.2f}{unit}")
 
