@@ -11,9 +11,10 @@ from collections import defaultdict
 from contextlib import suppress
 
 from seqtutor import UserError
+from seqtutor.priors.encoding import padded
 from seqtutor_music import corpus, measures
 from seqtutor_music.abc import read_tune
-from seqtutor_music.events import VOCABULARY, join, stack
+from seqtutor_music.events import VOCABULARY, join
 from seqtutor_music.keys import FIFTHS, Key
 from seqtutor_music.metre import COMMON, METRES, Metre
 from seqtutor_music.phrases import phrases
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> None:
     for mode in FIFTHS:
         if mode in found:
             tonics = (Key(0, mode).tonic,)
-            rows = measures.measure(stack([VOCABULARY.encode(phrase) for phrase in found[mode]]), metre, tonics)
+            rows = measures.measure(padded([VOCABULARY.encode(phrase) for phrase in found[mode]]), metre, tonics)
             named = {row.name: f"{row.mean:.3f} ± {row.halfwidth:.3f}" for row in rows}
             told = measures.ENDINGS[0], "melodies starting with the tonic", measures.of_chord(tonics)
             print(f"| {mode} | {tunes[mode]} | {len(found[mode])} |" + "".join(f" {named[name]} |" for name in told))

@@ -17,6 +17,7 @@ import torch
 
 from seqtutor import BOS, Domain
 from seqtutor.config import PretrainConfig, build
+from seqtutor.priors.encoding import padded
 from seqtutor.priors.files import load_prior, model_folder, read_about
 from seqtutor.priors.model import LstmModel
 from seqtutor.priors.sampling import draw
@@ -60,13 +61,12 @@ def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:
 def music(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]) -> None:
     """Copies from the corpus: 1,000 samples, and held-out excerpts against the training part for scale."""
     from seqtutor_music.copies import copied, stretches
-    from seqtutor_music.events import stack
 
     two = 2 * domain.unit  # bars
-    corpus = stretches(stack([domain.vocabulary.encode(domain.encode(text)) for text in texts]), two)
+    corpus = stretches(padded([domain.vocabulary.encode(domain.encode(text)) for text in texts]), two)
     drawn, _ = draw(model, domain, 1000, torch.Generator().manual_seed(0))
     print(f"samples with two bars of the corpus: {copied(drawn, corpus, two).mean():.1%} of {len(drawn)}")
-    held, train = stack(data.held_out), stretches(stack(data.train), two)
+    held, train = padded(data.held_out), stretches(padded(data.train), two)
     print(f"for scale, held-out excerpts that share two with the training part: {copied(held, train, two).mean():.1%}")
 
 

@@ -38,7 +38,6 @@ class Docking(TermKind):
     lower = True
 
     def term(self, name: str) -> SequenceTerm:
-        """As TermKind.term."""
         targets = known_targets()
         if self.target not in targets:
             raise unknown(f"target of [terms.{name}]", self.target, targets)

@@ -31,10 +31,11 @@ from platformdirs import user_cache_dir
 
 from seqtutor import Progress, UserError, silent
 from seqtutor.files import read_bytes, write_atomically
+from seqtutor.priors.encoding import padded
 from seqtutor_music.abc import NAMES, read_tune
 from seqtutor_music.context import Values
 from seqtutor_music.copies import Codes, quoted, stretches, variants
-from seqtutor_music.events import WITH_TRIPLETS, Ids, join, parse, stack
+from seqtutor_music.events import WITH_TRIPLETS, Ids, join, parse
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.scores import passages
 from seqtutor_music.triplets import heard
@@ -80,7 +81,7 @@ def quoting(ids: Ids, metre: Metre = COMMON) -> Values:
 
 def save_known(metre: Metre = COMMON) -> None:
     """Write what `known` reads."""
-    ids = heard(stack([WITH_TRIPLETS.encode(parse(text)) for text in corpus(metre=metre)]))
+    ids = heard(padded([WITH_TRIPLETS.encode(parse(text)) for text in corpus(metre=metre)]))
     numbers = stretches(ids, metre.copy)
     if metre.triplets:
         numbers = np.setdiff1d(numbers, known(replace(metre, triplets=False)))

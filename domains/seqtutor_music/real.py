@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from seqtutor import Measure
+from seqtutor.priors.encoding import padded
 from seqtutor_music import measures
 from seqtutor_music.domain import MusicDomain, MusicOptions
-from seqtutor_music.events import WITH_TRIPLETS, Ids, join, stack
+from seqtutor_music.events import WITH_TRIPLETS, Ids, join
 from seqtutor_music.metre import COMMON, METRES, Metre
 
 TRIPLETS = "triplets"  # as it is typed
@@ -59,7 +60,7 @@ def _rounded(value: float) -> float:
 
 def figures(found: list[tuple[int, list[str]]], metre: Metre = COMMON) -> dict[str, dict[str, float]]:
     """What phrases, each with the number of its tune, have of each measure."""
-    rows = measures.measure(stack([WITH_TRIPLETS.encode(phrase) for _, phrase in found]), metre)
+    rows = measures.measure(padded([WITH_TRIPLETS.encode(phrase) for _, phrase in found]), metre)
     tunes = np.array([tune for tune, _ in found])
     return {m.name: _row(m, tunes) for m in rows if m.name not in measures.COPIES}
 

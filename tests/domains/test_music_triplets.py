@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from music21.converter import parseData
 
 from seqtutor import UserError, generate, pretrain, tune
+from seqtutor.priors.encoding import padded
 from seqtutor_music import MusicDomain, corpus
 from seqtutor_music.abc import read_tune
 from seqtutor_music.domain import MusicOptions
-from seqtutor_music.events import HOLD, OFF, TRIPLET, WITH_TRIPLETS, Note, batch, parse, parts, sounding, stack
+from seqtutor_music.events import HOLD, OFF, TRIPLET, WITH_TRIPLETS, Note, batch, parse, parts, sounding
 from seqtutor_music.keys import key
 from seqtutor_music.metre import COMMON
 from seqtutor_music.rules import terms
@@ -91,7 +92,7 @@ def test_rules_hear_thirds_at_sixteenths(ids):
 
     What holds the figures counts the triplets among them.
     """
-    rows = stack([ids])
+    rows = padded([ids])
     plain = heard(rows)
     assert (plain != TRIPLET).all()
     assert all(abs(3 * n.start - 3 * m.start) <= 2 for n, m in zip(
