@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from seqtutor.arrays import Values
 from seqtutor_music import rules, variation
 from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Ids, batch
 from seqtutor_music.measures import measure, real
@@ -32,7 +32,7 @@ STARTS = {  # of 4/4; of a shorter bar their beginning
 }
 
 
-def worth(ids: Ids, metre: Metre = COMMON) -> NDArray[np.float64]:
+def worth(ids: Ids, metre: Metre = COMMON) -> Values:
     """(B,): the default reward."""
     terms = [term for term in rules.terms("default", metre=metre) if term.name != "quoting"]
     return np.asarray(sum(term.weight * term.values(ids).sum(axis=1) for term in terms))

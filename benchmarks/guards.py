@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 
+from seqtutor.priors.encoding import padded
 from seqtutor_music import MusicDomain
 from seqtutor_music.domain import MusicOptions
-from seqtutor_music.events import VOCABULARY, stack
+from seqtutor_music.events import VOCABULARY
 from seqtutor_music.measures import BARS
 from seqtutor_music.metre import COMMON, METRES
 from seqtutor_music.real import phrases
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> None:
     """Print a row a rule."""
     metre = METRES[arguments[0]] if arguments else COMMON
     found = [phrases(MusicDomain(MusicOptions(bars=bars, metre=metre.name))) for bars in BARS]
-    ids = [stack([VOCABULARY.encode(phrase) for phrase in these]) for these in found]
+    ids = [padded([VOCABULARY.encode(phrase) for phrase in these]) for these in found]
     print(
         f"| {metre.name} |"
         + "".join(f" {len(these)} of {bars} bars |" for these, bars in zip(found, BARS, strict=True))

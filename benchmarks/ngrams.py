@@ -54,14 +54,13 @@ def divergence(one: Counter[object], other: Counter[object]) -> float:
 
 def samples(run: Path, model: str) -> list[list[str]]:
     """The first texts that `model` ('prior' or 'policy') of a run wrote, as events."""
-    with (run / "samples.csv").open(encoding="utf-8", newline="") as file:
-        return [parse(row["text"]) for row in csv.DictReader(file) if row["model"] == model][:COUNT]
+    return [parse(row["text"]) for row in rows_of(run) if row["model"] == model][:COUNT]
 
 
-def files(run: Path) -> list[list[str]]:
-    """The texts of a run's files, as events."""
+def rows_of(run: Path) -> list[dict[str, str]]:
+    """What a run says of its samples."""
     with (run / "samples.csv").open(encoding="utf-8", newline="") as file:
-        return [parse(row["text"]) for row in csv.DictReader(file) if row["file"]]
+        return list(csv.DictReader(file))
 
 
 def main() -> None:
@@ -85,7 +84,8 @@ def main() -> None:
         for model in ("prior", "policy"):
             row(f"{run.name}, {model}", neighbours(samples(run, model), metre))
     runs = [Path(argument) for argument in arguments]
-    kept = [files(run) for run in runs]  # few of each run: all of them together, beside as many of the priors
+    # Of the files there are few in each run: all of them together, beside as many of the priors.
+    kept = [[parse(row["text"]) for row in rows_of(run) if row["file"]] for run in runs]
     row("all, kept", neighbours([melody for some in kept for melody in some], metre))
     priors = [samples(run, "prior")[: len(some)] for run, some in zip(runs, kept, strict=True)]
     row("all, as many of the prior", neighbours([melody for some in priors for melody in some], metre))

@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from rdkit.Chem import Mol, MolFromSmarts
-from rdkit.Chem.GraphDescriptors import BertzCT
-from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors, CalcNumAromaticRings, CalcNumRings, CalcTPSA
 
 from seqtutor import SequenceTerm
 from seqtutor_molecules.kinds import Formula, Similarity
-from seqtutor_molecules.properties import qed
+from seqtutor_molecules.properties import aromatic_rings, complexity, logp, qed, ring_count, tpsa
 from seqtutor_molecules.structures import molecule
 
 Score = Callable[[str], float]
@@ -118,28 +116,8 @@ def holds(smiles: str, smarts: str) -> bool:
     return bool(molecule(smiles).HasSubstructMatch(pattern(smarts)))
 
 
-def logp(smiles: str) -> float:
-    return float(CalcCrippenDescriptors(molecule(smiles))[0])
-
-
-def tpsa(smiles: str) -> float:
-    return float(CalcTPSA(molecule(smiles)))
-
-
-def rings(smiles: str) -> int:
-    return int(CalcNumRings(molecule(smiles)))
-
-
-def aromatic_rings(smiles: str) -> int:
-    return int(CalcNumAromaticRings(molecule(smiles)))
-
-
 def fluorines(smiles: str) -> int:
     return sum(atom.GetSymbol() == "F" for atom in molecule(smiles).GetAtoms())
-
-
-def complexity(smiles: str) -> float:
-    return float(BertzCT(molecule(smiles)))
 
 
 def albuterol_similarity(smiles: str) -> float:
@@ -147,7 +125,7 @@ def albuterol_similarity(smiles: str) -> float:
 
 
 def amlodipine_mpo(smiles: str) -> float:
-    return geometric(near("amlodipine", "ecfp4")(smiles), gauss(rings(smiles), 3, 0.5))
+    return geometric(near("amlodipine", "ecfp4")(smiles), gauss(ring_count(smiles), 3, 0.5))
 
 
 def celecoxib_rediscovery(smiles: str) -> float:

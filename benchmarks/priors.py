@@ -17,11 +17,11 @@ import torch
 
 from seqtutor import BOS, Domain
 from seqtutor.config import PretrainConfig, build
+from seqtutor.priors.encoding import padded
 from seqtutor.priors.files import load_prior, model_folder, read_about
 from seqtutor.priors.model import LstmModel
 from seqtutor.priors.sampling import draw
-from seqtutor.rewards.scorer import Scorer
-from seqtutor.runs.drawing import open_model
+from seqtutor.runs.drawing import open_model, texts_of
 from seqtutor.training.pretraining import Examples, examples, held_out_figures
 
 
@@ -58,29 +58,21 @@ def markov(data: Examples, order: int, vocabulary: int) -> tuple[float, float]:
     return loss / count, right / count
 
 
-def samples(model: LstmModel, domain: Domain, count: int) -> list[str | None]:
-    """Texts of `count` samples; None for what is no item."""
-    tokens, truncated = draw(model, domain, count, torch.Generator().manual_seed(0))
-    scorer = Scorer(domain, [])
-    return [None if cut else scorer.text(row) for row, cut in zip(tokens, truncated, strict=True)]
-
-
 def music(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]) -> None:
     """Copies from the corpus: 1,000 samples, and held-out excerpts against the training part for scale."""
     from seqtutor_music.copies import copied, stretches
-    from seqtutor_music.events import stack
 
     two = 2 * domain.unit  # bars
-    corpus = stretches(stack([domain.vocabulary.encode(domain.encode(text)) for text in texts]), two)
+    corpus = stretches(padded([domain.vocabulary.encode(domain.encode(text)) for text in texts]), two)
     drawn, _ = draw(model, domain, 1000, torch.Generator().manual_seed(0))
     print(f"samples with two bars of the corpus: {copied(drawn, corpus, two).mean():.1%} of {len(drawn)}")
-    held, train = stack(data.held_out), stretches(stack(data.train), two)
+    held, train = padded(data.held_out), stretches(padded(data.train), two)
     print(f"for scale, held-out excerpts that share two with the training part: {copied(held, train, two).mean():.1%}")
 
 
 def molecules(domain: Domain, model: LstmModel, data: Examples, texts: Sequence[str]) -> None:
     """The domain's measures of 10,000 samples."""
-    for measure in domain.measure(samples(model, domain, 10_000)):
+    for measure in domain.measure(texts_of(model, domain, 10_000, 0)):
         scale, unit = (100, " %") if measure.percent else (1, "")
         print(f"{measure.name:<20}{measure.mean * scale:>9.2f} ± {measure.halfwidth * scale:.2f}{unit}")
 

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 import seqtutor
+from seqtutor.priors.encoding import padded
 from seqtutor.priors.files import load_prior
 from seqtutor.priors.sampling import draw
 from seqtutor_music.copies import copied, stretches
-from seqtutor_music.events import Ids, parse, stack
+from seqtutor_music.events import Ids, parse
 from seqtutor_music.metre import COMMON, METRES
 
 LENGTHS = (20, 24, 28, 32, 40, 48)
@@ -36,17 +37,17 @@ def main(arguments: Sequence[str]) -> None:
     domain = seqtutor.load("music", {"metre": metre, "triplets": TRIPLETS in arguments})
     order = np.random.default_rng([0, 0]).permutation(len(texts := domain.corpus()))  # as `pretrain` splits them
     aside, rest = np.split(order, [round(0.1 * len(order))])
-    phrases = stack([domain.vocabulary.encode(tokens) for i in aside for tokens in domain.excerpts(texts[i])])
+    phrases = padded([domain.vocabulary.encode(tokens) for i in aside for tokens in domain.excerpts(texts[i])])
     tunes = [domain.vocabulary.encode(parse(text)) for text in texts]
     print("| events in a row | " + " | ".join(map(str, LENGTHS)) + " |\n|" + "---|" * (len(LENGTHS) + 1))
 
     def row(name: str, found: list[float]) -> None:
         print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in found) + " |", flush=True)
 
-    row(f"{len(phrases)} phrases held out, of the other tunes", shares(phrases, stack([tunes[i] for i in rest])))
+    row(f"{len(phrases)} phrases held out, of the other tunes", shares(phrases, padded([tunes[i] for i in rest])))
     for prior in [name for name in arguments if name not in (metre, TRIPLETS)] or [domain.own_prior]:
         tokens, _ = draw(load_prior(prior, domain), domain, MELODIES, torch.Generator().manual_seed(0))
-        row(prior, shares(tokens, stack(tunes)))
+        row(prior, shares(tokens, padded(tunes)))
 
 
 if __name__ == "__main__":

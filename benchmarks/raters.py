@@ -20,15 +20,13 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
+from seqtutor.arrays import Values
 from seqtutor.people.lens import Lens, new_lens, states, wrong
 from seqtutor.people.taste import Taste, evidence, information, learn
 from seqtutor.people.votes import Vote
 from seqtutor.runs.drawing import open_model, texts_of
-
-Values = NDArray[np.float64]
 
 POOL, JUDGED, PAIRS = 600, 1000, 2000
 BETA, UNSEEN = 2.0, 0.7

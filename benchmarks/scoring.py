@@ -35,7 +35,6 @@ ITEMS = 200
 REPEATS = 2
 HOSTILE = 3000  # texts of the hostile run
 TIMEOUT = 0.5  # seconds
-FILL = 256  # sequences that the memory is filled with, again and again
 
 
 def seconds(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:

@@ -42,13 +42,7 @@ def table(path: Path, seed: int, count: int) -> None:
 @click.option("--samples", default=500, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), default="outputs/surrogate", show_default=True)
 def main(
-    seeds: tuple[int, ...],
-    lines: int,
-    updates: int,
-    caution: float,
-    temperature: float,
-    samples: int,
-    output: Path,
+    seeds: tuple[int, ...], lines: int, updates: int, caution: float, temperature: float, samples: int, output: Path
 ) -> None:
     """Print a row a seed, in Markdown."""
     output.mkdir(parents=True, exist_ok=True)

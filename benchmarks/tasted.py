@@ -21,17 +21,16 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 from raters import BETA, UNSEEN
 from scipy.special import expit
 
 from seqtutor.api import Run, tune
+from seqtutor.arrays import Values
 from seqtutor.people.asking import Session
 from seqtutor.people.lens import Lens, new_lens, states, wrong
 from seqtutor.rewards.taste import Tasted
 from seqtutor.runs.drawing import open_model, texts_of
 
-Values = NDArray[np.float64]
 Taste = Callable[[Sequence[str]], Values]
 
 ASKED, JUDGED, GROUPS, SAMPLES = 400, 500, 200, 2000

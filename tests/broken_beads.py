@@ -71,13 +71,11 @@ LOADING = [
     ),
     ('{"temperature": 0.5}', '{"temperature": 0.0}', "defaults: temperature must be above 0, not 0.0"),
     ('{"temperature": 0.5}', '{"seed": 7}', "defaults: seed is the user's to say; leave it out"),
-    ('summary = "rings of', 'lookback = 3; summary = "rings of', "lookback: it must be distances in tokens, whole"),
     (
         "    vocabulary = VOCABULARY",
         '    vocabulary, prior = VOCABULARY, "prior"',
         "prior: it must be a Path in the package, such",
     ),
-    ('summary = "rings of', 'lookback = 3; summary = "rings of', "lookback: it must be distances in tokens, whole"),
     (
         "    vocabulary = VOCABULARY",
         "    vocabulary, fixed_length = VOCABULARY, 1",

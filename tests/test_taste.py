@@ -156,9 +156,10 @@ def test_side_bias_carelessness_and_threshold_are_found():
     rng = np.random.default_rng(3)
     data = simulated(rng, np.array([3.0, 1.0]), 600, bias=0.8, eps=0.3, bad=-1.0)
     taste = learn(data)
-    assert taste.own(0).mean() == pytest.approx(0.8, abs=0.4)
-    assert taste.own(1).mean() == pytest.approx(0.3, abs=0.12)
-    assert taste.own(2).mean() == pytest.approx(-1.0, abs=0.4)
+    _, bias, eps, threshold = data.parts(taste.draws)
+    assert bias.mean() == pytest.approx(0.8, abs=0.4)
+    assert eps.mean() == pytest.approx(0.3, abs=0.12)
+    assert threshold.mean() == pytest.approx(-1.0, abs=0.4)
     coin = simulated(rng, np.array([0.0, 0.0]), 300)
     steady = simulated(rng, np.array([3.0, 1.0]), 300)
     both = Evidence(
@@ -166,7 +167,7 @@ def test_side_bias_carelessness_and_threshold_are_found():
         np.repeat([0, 1], 300), *(np.concatenate([getattr(coin, p), getattr(steady, p)]) for p in ("choice", "bad")),
         np.ones((1, 2)),
     )  # fmt: skip
-    careless = learn(both).own(1).mean(0)
+    careless = both.parts(learn(both).draws)[2].mean(0)
     assert careless[0] > 0.7 > 0.2 > careless[1]  # a coin-tosser beside somebody who means it
 
 

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqtutor import Progress, UserError, silent
+from seqtutor.arrays import Flags, Ids
 
 _CANONICAL = Path(__file__).with_name("canonical.tsv")
 
@@ -29,14 +29,14 @@ def corpus(progress: Progress = silent) -> list[str]:
     return lines
 
 
-def known(texts: Sequence[str]) -> NDArray[np.bool_]:
+def known(texts: Sequence[str]) -> Flags:
     """Which of N texts are molecules of the corpus, (N,); one that is none is taken for one in 10^13 cases."""
     hashes, asked = _hashes(), np.fromiter(map(hash, texts), np.int64, len(texts))
     return np.asarray(hashes[np.searchsorted(hashes, asked).clip(max=len(hashes) - 1)] == asked)
 
 
 @lru_cache(maxsize=1)
-def _hashes() -> NDArray[np.int64]:
+def _hashes() -> Ids:
     """A number for each molecule of the corpus, sorted: 2 MB, where a set of their texts takes 47."""
     return np.sort(np.fromiter(map(hash, corpus()), np.int64))
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqtutor import SequenceTerm, TermKind, UserError, option, unknown
+from seqtutor.arrays import Values
 
 INSTALL = "pip install 'seqtutor[docking]'"
 SEED = 974528263  # dockstring's own, with which the published scores were made
@@ -38,7 +38,6 @@ class Docking(TermKind):
     lower = True
 
     def term(self, name: str) -> SequenceTerm:
-        """As TermKind.term."""
         targets = known_targets()
         if self.target not in targets:
             raise unknown(f"target of [terms.{name}]", self.target, targets)
@@ -47,7 +46,7 @@ class Docking(TermKind):
         return SequenceTerm(name, 0.0, summary, f"{SOURCE}; dockstring {release()}", dock, costly=True)
 
 
-def affinities(target: str, seed: int, texts: Sequence[str], exhaustiveness: int = 8) -> NDArray[np.float64]:
+def affinities(target: str, seed: int, texts: Sequence[str], exhaustiveness: int = 8) -> Values:
     """(B,) kcal/mol, one thread a molecule. Raises what dockstring raises of a molecule that it cannot dock."""
     return np.array([_affinity(target, seed, exhaustiveness, text) for text in texts])
 

@@ -61,10 +61,10 @@ class Similarity(TermKind):
     counts: bool = option(True, "Compare how often a feature occurs, not only whether; not for pharmacophores.")
 
     def term(self, name: str) -> SequenceTerm:
-        """As TermKind.term."""
-        wanted = _molecules(name, self.smiles)
+        texts = enumerate(_some(name, "smiles", self.smiles), 1)
+        wanted = [_parsed(f"[terms.{name}]: SMILES {n}", text, MolFromSmiles) for n, text in texts]
         if self.fingerprint == PHARMACOPHORE:
-            made: Print = _pharmacophore
+            made: Print = partial(Generate.Gen2DFingerprint, sigFactory=Gobbi_Pharm2D.factory)
             source = "Gobbi and Poppinger, Biotechnol. Bioeng. 61 (1998) 47; RDKit"
         else:
             generator = FINGERPRINTS[self.fingerprint]()
@@ -84,10 +84,6 @@ class Similarity(TermKind):
         return _term(name, similarity, f"highest {self.fingerprint} similarity, 0 to 1, to {shown}", source)
 
 
-def _pharmacophore(mol: Mol) -> Any:
-    return Generate.Gen2DFingerprint(mol, Gobbi_Pharm2D.factory)
-
-
 @dataclass(frozen=True)
 class Substructure(TermKind):
     """Whether parts stand in the molecule: 1 or 0."""
@@ -96,7 +92,6 @@ class Substructure(TermKind):
     wanted: str = option("all", "How many of them must be there.", ("all", "any", "none"))
 
     def term(self, name: str) -> SequenceTerm:
-        """As TermKind.term."""
         patterns = [_pattern(name, text) for text in _some(name, "smarts", self.smarts)]
 
         def substructure(smiles: str) -> float:
@@ -116,7 +111,6 @@ class Alerts(TermKind):
     file: str = option("", "CSV of your own alerts: SMARTS, name; for catalogue = file.")
 
     def term(self, name: str) -> SequenceTerm:
-        """As TermKind.term."""
         if (self.catalogue == "file") != bool(self.file):
             raise UserError(
                 f'[terms.{name}]: alerts of your own need catalogue = "file" and file = "FILE.csv" together'
@@ -196,13 +190,6 @@ def _some(name: str, key: str, texts: Sequence[str]) -> Sequence[str]:
     if not texts:
         raise UserError(f"[terms.{name}] needs {key}, a list of at least one")
     return texts
-
-
-def _molecules(name: str, texts: Sequence[str]) -> list[Mol]:
-    return [
-        _parsed(f"[terms.{name}]: SMILES {n}", text, MolFromSmiles)
-        for n, text in enumerate(_some(name, "smiles", texts), 1)
-    ]
 
 
 def _pattern(where: str, text: str) -> Mol:

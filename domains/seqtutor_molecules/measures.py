@@ -8,16 +8,15 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from rdkit.DataStructs import BulkTanimotoSimilarity
 from rdkit.rdBase import BlockLogs
 
 from seqtutor import Measure
+from seqtutor.arrays import Values
 from seqtutor.measure import Better
 from seqtutor_molecules import filters, properties
 from seqtutor_molecules.corpus import known
-from seqtutor_molecules.properties import Values
 from seqtutor_molecules.structures import molecule, scaffold
 
 # Diversity compares all pairs: of this many molecules, spread evenly over the valid ones.
@@ -35,12 +34,7 @@ PROPERTIES: Sequence[tuple[str, properties.Property, Better, str]] = (
     ("largest ring", properties.largest_ring, "neither", "atoms; 0 without a ring"),
     ("Fsp3", properties.fsp3, "near", "share of sp3 carbons: falls where molecules turn flat to look easy"),
     ("charged", lambda text: properties.charge(text) != 0, "near", "with a net charge, as written"),
-    (
-        "with stereocentres",
-        lambda text: properties.stereocentres(text) > 0,
-        "near",
-        "one or more, assigned or not",
-    ),
+    ("with stereocentres", lambda text: properties.stereocentres(text) > 0, "near", "one or more, assigned or not"),
     ("TPSA", properties.tpsa, "near", "polar surface, square angstroms"),
     ("H-bond donors", properties.donors, "near", "by RDKit's definition"),
     ("H-bond acceptors", properties.acceptors, "near", "by RDKit's definition"),
@@ -80,14 +74,7 @@ def _variety(texts: Sequence[str | None]) -> list[Measure]:
     return [
         Measure("valid", valid, np.ones(len(texts)), "higher", True, "molecules, by RDKit's sanitisation"),
         Measure("unique", first, valid, "higher", True, "different molecules among the valid", of_set=True),
-        Measure(
-            "novel",
-            first * new,
-            first,
-            "higher",
-            True,
-            "not in ZINC250k, whatever prior; of the different ones",
-        ),
+        Measure("novel", first * new, first, "higher", True, "not in ZINC250k, whatever prior; of the different ones"),
         _diversity(texts),
         Measure(
             "scaffolds", scaffolds, valid, "higher", True, "different Murcko scaffolds among the valid", of_set=True
@@ -138,7 +125,9 @@ def _diversity(texts: Sequence[str | None]) -> Measure:
     An item's value is 2 d - mean(d) with d its mean distance to the others: the same mean, and, since every item is
     in the pairs of all others too, the jackknife's variance, so that the interval is right.
     """
-    chosen = _spread([i for i, text in enumerate(texts) if text is not None])
+    valid = [i for i, text in enumerate(texts) if text is not None]
+    count = min(len(valid), DIVERSITY_SAMPLE)
+    chosen = [valid[i * len(valid) // count] for i in range(count)]  # evenly spread
     distances = _distances([text for i in chosen if (text := texts[i]) is not None])
     values, weights = np.zeros(len(texts)), np.zeros(len(texts))
     if len(distances) > 1:
@@ -146,12 +135,6 @@ def _diversity(texts: Sequence[str | None]) -> Measure:
         weights[chosen] = 1.0
     summary = f"1 - mean Tanimoto similarity (Morgan r2, 2048 bits) of pairs among {len(chosen):,} valid samples"
     return Measure("diversity", values, weights, "higher", False, summary)
-
-
-def _spread(places: list[int]) -> NDArray[np.int64]:
-    """At most DIVERSITY_SAMPLE of `places`, evenly spread."""
-    count = min(len(places), DIVERSITY_SAMPLE)
-    return np.array([places[i * len(places) // count] for i in range(count)], dtype=np.int64)
 
 
 def _distances(texts: Sequence[str]) -> Values:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, TypeVar
 
-from rdkit.Chem import Mol
 from rdkit.Chem.Draw.rdMolDraw2D import MolDraw2DSVG, PrepareMolForDrawing
 from rdkit.rdBase import BlockLogs
 
@@ -37,9 +36,7 @@ _PALETTE = {
 
 def picture(smiles: str) -> str:
     """The structure as inline SVG: no background, bonds in the page's own text colour."""
-    with BlockLogs():
-        svg = _draw(molecule(smiles))
-    return _trim(svg, smiles)
+    return _drawn(smiles, {})
 
 
 def coloured(smiles: str, paid: Sequence[float]) -> str:
@@ -47,9 +44,7 @@ def coloured(smiles: str, paid: Sequence[float]) -> str:
     worth = [sum(part) for part in _by_atom(smiles, paid)]
     most = max(map(abs, worth), default=0.0) or 1.0
     shades = {i: (*_rgb(_PAID if w > 0 else _CHARGED), abs(w) / most) for i, w in enumerate(worth) if w}
-    with BlockLogs():
-        svg = _draw(molecule(smiles), shades)
-    return _trim(svg, smiles)
+    return _drawn(smiles, shades)
 
 
 def parts(smiles: str) -> list[tuple[str, int]]:
@@ -83,7 +78,8 @@ def caption(smiles: str) -> str:
     return f"QED {qed} · SA {sa:.1f} · logP {logp:z.1f} · {properties.molecular_weight(smiles):.0f} Da"
 
 
-def _draw(mol: Mol, shades: Mapping[int, tuple[float, ...]] | None = None) -> str:
+def _drawn(smiles: str, shades: Mapping[int, tuple[float, ...]]) -> str:
+    """A molecule with discs of these colours behind its atoms."""
     drawing = MolDraw2DSVG(WIDTH, HEIGHT)
     options: Any = drawing.drawOptions()
     options.clearBackground = False
@@ -92,10 +88,11 @@ def _draw(mol: Mol, shades: Mapping[int, tuple[float, ...]] | None = None) -> st
     options.minFontSize = 9
     options.padding = 0.06
     options.updateAtomPalette({0: _rgb(_INK), 1: _rgb(_INK), 6: _rgb(_INK)} | {z: _rgb(c) for z, c in _PALETTE.items()})
-    ready, around = PrepareMolForDrawing(mol), dict(shades or {})
-    drawing.DrawMolecule(ready, highlightAtoms=list(around), highlightAtomColors=around, highlightBonds=[])
+    with BlockLogs():
+        ready = PrepareMolForDrawing(molecule(smiles))
+        drawing.DrawMolecule(ready, highlightAtoms=list(shades), highlightAtomColors=dict(shades), highlightBonds=[])
     drawing.FinishDrawing()
-    return str(drawing.GetDrawingText())
+    return _trim(str(drawing.GetDrawingText()), smiles)
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:

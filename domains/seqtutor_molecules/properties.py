@@ -14,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 from rdkit import RDConfig
 from rdkit.Chem import QED, Mol
 from rdkit.Chem.GraphDescriptors import BertzCT
@@ -34,6 +33,7 @@ from rdkit.Chem.rdMolDescriptors import (
 from rdkit.Chem.rdmolops import GetFormalCharge
 from rdkit.rdBase import BlockLogs
 
+from seqtutor.arrays import Values
 from seqtutor.signals import undisturbed
 from seqtutor_molecules.smiles import tokenise
 from seqtutor_molecules.structures import molecule, neighbourhoods, ring_systems
@@ -42,7 +42,6 @@ RINGS = Path(__file__).with_name("rings.txt")  # `python -m seqtutor_molecules.r
 NEIGHBOURHOODS = Path(__file__).with_name("neighbourhoods.txt")
 
 Property = Callable[[str], float]
-Values = NDArray[np.float64]
 
 _remembered = partial(lru_cache, maxsize=1 << 16)
 FSP3_ENOUGH = 0.4  # where `saturation` is full

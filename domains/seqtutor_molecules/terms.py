@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 
 from seqtutor import SequenceTerm
+from seqtutor.arrays import Values
 from seqtutor_molecules import contributions, properties
-from seqtutor_molecules.properties import Property, Values, each
+from seqtutor_molecules.properties import Property, each
 
 
 def terms(weights: Mapping[str, float]) -> list[SequenceTerm]:
@@ -22,9 +23,9 @@ def _valid(texts: Sequence[str]) -> Values:
     return np.ones(len(texts))
 
 
-def _term(function: Property, summary: str, source: str) -> SequenceTerm:
-    made_of = getattr(contributions, function.__name__, None)
-    return SequenceTerm(function.__name__, 0.0, summary, source, partial(each, function), parts=made_of)
+def _term(function: Property, summary: str, source: str = "RDKit", *, costly: bool = False) -> SequenceTerm:
+    name, values = function.__name__, partial(each, function)
+    return SequenceTerm(name, 0.0, summary, source, values, costly=costly, parts=getattr(contributions, name, None))
 
 
 _COUNTED: Sequence[tuple[Property, str]] = (
@@ -33,10 +34,7 @@ _COUNTED: Sequence[tuple[Property, str]] = (
     (properties.acceptors, "hydrogen-bond acceptors, some 1 to 10"),
     (properties.rotors, "rotatable bonds, some 0 to 10"),
     (properties.amides, "amide bonds, lactams, ureas and carbamates among them, some 0 to 4"),
-    (
-        properties.rare_rings,
-        "ring systems that at most one molecule of ZINC250k has, mostly 0",
-    ),
+    (properties.rare_rings, "ring systems that at most one molecule of ZINC250k has, mostly 0"),
     (properties.odd_atoms, "atoms bonded as in at most one molecule of ZINC250k, mostly 0"),
     (properties.heavy_atoms, "atoms but hydrogens, some 10 to 40"),
     (properties.ring_count, "rings, some 0 to 6"),
@@ -52,11 +50,7 @@ _PAPER = "Jaques et al., ICML 2017, released code"
 
 _TERMS = (
     SequenceTerm("validity", 0.0, "1 for every molecule, 0 for what is none", "RDKit sanitisation", _valid),
-    _term(
-        properties.qed,
-        "drug-likeness QED as it is, 0 to 1",
-        "Bickerton et al., Nature Chemistry 4 (2012) 90",
-    ),
+    _term(properties.qed, "drug-likeness QED as it is, 0 to 1", "Bickerton et al., Nature Chemistry 4 (2012) 90"),
     _term(
         properties.makeability,
         "ease of synthesis (10 - SA) / 9: 1 where the SA score is 1 (easy), 0 where it is 10 (hard)",
@@ -75,18 +69,12 @@ _TERMS = (
     _term(
         properties.molecular_weight,
         "molecular weight in daltons as it is, some 200 to 500: its own weight should be small",
-        "RDKit",
     ),
-    *(
-        replace(_term(function, summary, "RDKit"), costly=True)  # only where a run names it: tables stay short
-        for function, summary in _COUNTED
-    ),
-    replace(
-        _term(
-            properties.np_likeness,
-            "likeness to natural products, -5 to 5; drugs lie about 0",
-            "Ertl et al., J. Chem. Inf. Model. 48 (2008) 68",
-        ),
+    *(_term(*counted, costly=True) for counted in _COUNTED),  # only where a run names it: tables stay short
+    _term(
+        properties.np_likeness,
+        "likeness to natural products, -5 to 5; drugs lie about 0",
+        "Ertl et al., J. Chem. Inf. Model. 48 (2008) 68",
         costly=True,
     ),
     _term(properties.ring_penalty, "minus the atoms by which the largest ring exceeds six", _PAPER),

@@ -38,7 +38,7 @@ def lengths(ids: Ids) -> Ids:
     return np.asarray((ids >= OFF).sum(axis=1), dtype=np.int64)
 
 
-def _last(where: Flags) -> Ids:
+def last_before(where: Flags) -> Ids:
     """(B, T): the latest step before this one at which `where` holds; -1 where there is none."""
     steps = np.where(where, np.arange(where.shape[1]), -1)
     latest = np.full(where.shape, -1, dtype=np.int64)
@@ -48,13 +48,13 @@ def _last(where: Flags) -> Ids:
 
 def pitch_before(ids: Ids) -> Ids:
     """(B, T): the id of the pitch struck last before this step; 0 where there is none."""
-    last = _last(pitched(ids))
+    last = last_before(pitched(ids))
     return np.where(last >= 0, np.take_along_axis(ids, np.maximum(last, 0), axis=1), 0)
 
 
 def sounds_before(ids: Ids) -> Flags:
     """(B, T): whether a note sounds as this step begins."""
-    return _last(pitched(ids)) > _last(ids == OFF)
+    return last_before(pitched(ids)) > last_before(ids == OFF)
 
 
 def distinct_pitches(ids: Ids) -> Ids:
@@ -125,25 +125,20 @@ def leaps(ids: Ids) -> Leaps:
     return Leaps(resolved, doubled)
 
 
-def peak_is_unique(heights: Ids) -> Flags:
+def highest_is_unique(ids: Ids) -> Flags:
+    """(B, T): whether the highest pitch so far was struck once."""
+    return _peak_is_unique(np.where(pitched(ids), ids, 0))
+
+
+def lowest_is_unique(ids: Ids) -> Flags:
+    """(B, T): whether the lowest pitch so far was struck once."""
+    return _peak_is_unique(np.where(pitched(ids), len(VOCABULARY) - ids, 0))
+
+
+def _peak_is_unique(heights: Ids) -> Flags:
     """(B, T): whether the greatest of the heights so far occurred once; 0 is no height."""
     peak = np.maximum.accumulate(heights, axis=1)
     higher = np.diff(peak, axis=1, prepend=0) > 0
     strikes = (heights > 0) & (heights == peak)
     last = np.maximum.accumulate(np.where(strikes, np.arange(heights.shape[1]), -1), axis=1)
     return np.asarray((last >= 0) & np.take_along_axis(higher, np.maximum(last, 0), axis=1))
-
-
-def unique_highest(ids: Ids) -> Flags:
-    """(B,): whether the highest pitch is struck once."""
-    return _struck_once(ids, ids.max(axis=1, initial=0))
-
-
-def unique_lowest(ids: Ids) -> Flags:
-    """(B,): whether the lowest pitch is struck once."""
-    return _struck_once(ids, np.where(pitched(ids), ids, len(VOCABULARY)).min(axis=1, initial=len(VOCABULARY)))
-
-
-def _struck_once(ids: Ids, pitch: Ids) -> Flags:
-    strikes = np.count_nonzero(pitched(ids) & (ids == pitch[:, None]), axis=1)
-    return np.asarray(strikes == 1)

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtutor.priors.encoding import padded
 from seqtutor_music.context import pitched
-from seqtutor_music.events import OFF, Ids, batch, stack
-
-__all__ = ["batch", "copied", "quoted", "stretches", "variants"]  # batch, for the doctests
+from seqtutor_music.events import OFF, Ids
 
 Codes = NDArray[np.uint64]
 
@@ -54,7 +53,7 @@ def variants(tunes: Sequence[Sequence[int]], share: float = 0.25, length: int = 
 
     A stretch is three quarters of the `length` of a copy.
     """
-    ids = stack(tunes)
+    ids = padded(tunes)
     shared = length * 3 // 4
     codes, counts = _windows(ids, shared), _substantial(ids, shared)
     seen: set[int] = set()

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,11 +30,12 @@ import numpy as np
 from platformdirs import user_cache_dir
 
 from seqtutor import Progress, UserError, silent
-from seqtutor.files import read_bytes
+from seqtutor.files import read_bytes, write_atomically
+from seqtutor.priors.encoding import padded
 from seqtutor_music.abc import NAMES, read_tune
 from seqtutor_music.context import Values
 from seqtutor_music.copies import Codes, quoted, stretches, variants
-from seqtutor_music.events import WITH_TRIPLETS, Ids, join, parse, stack
+from seqtutor_music.events import WITH_TRIPLETS, Ids, join, parse
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.scores import passages
 from seqtutor_music.triplets import heard
@@ -81,7 +81,7 @@ def quoting(ids: Ids, metre: Metre = COMMON) -> Values:
 
 def save_known(metre: Metre = COMMON) -> None:
     """Write what `known` reads."""
-    ids = heard(stack([WITH_TRIPLETS.encode(parse(text)) for text in corpus(metre=metre)]))
+    ids = heard(padded([WITH_TRIPLETS.encode(parse(text)) for text in corpus(metre=metre)]))
     numbers = stretches(ids, metre.copy)
     if metre.triplets:
         numbers = np.setdiff1d(numbers, known(replace(metre, triplets=False)))
@@ -144,9 +144,7 @@ def save(path: Path, texts: Sequence[str]) -> None:
     """Write one text a line and the seal, whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            file.writelines(f"{line}\n" for line in [*texts, seal(texts)])
-        Path(file.name).replace(path)
+        write_atomically(path, "".join(f"{line}\n" for line in [*texts, seal(texts)]).encode())
     except OSError as error:
         raise UserError(
             f"cannot keep the parsed tunes in {path.parent} ({error.strerror}); "

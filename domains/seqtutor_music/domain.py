@@ -24,8 +24,8 @@ from seqtutor import (
     silent,
 )
 from seqtutor.option import checked
+from seqtutor.priors.encoding import padded
 from seqtutor_music import (
-    cells,
     corpus,
     files,
     harmony,
@@ -50,7 +50,6 @@ from seqtutor_music.events import (
     parse,
     parts,
     sounding,
-    stack,
 )
 from seqtutor_music.grid import heights
 from seqtutor_music.metre import COMMON, METRES, Metre
@@ -226,7 +225,7 @@ class MusicDomain(Domain):
 
     def commonest(self, texts: Sequence[str]) -> list[float]:
         """Of each melody the share of its half bars that are among the ten commonest of all."""
-        return cells.commonest(texts, self.metre)
+        return measures.commonest(texts, self.metre)
 
     def measure(self, texts: Sequence[str | None]) -> list[Measure]:
         """The rows of the paper's Table 1, and how near to real tunes the samples are; see `measures`."""
@@ -299,7 +298,7 @@ class MusicDomain(Domain):
 
     def _ids(self, texts: Sequence[str | None]) -> Ids:
         """Ids (N, T) in the frame; a row of padding where there is no text."""
-        return stack([[] if text is None else self._events(text) for text in texts])
+        return padded([[] if text is None else self._events(text) for text in texts])
 
     def _events(self, text: str) -> list[int]:
         return self.vocabulary.encode(self.encode(text))

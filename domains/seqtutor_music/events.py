@@ -22,8 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtutor import PAD, UserError, Vocabulary
+from seqtutor import UserError, Vocabulary
 from seqtutor.errors import shortened
+from seqtutor.priors.encoding import padded
 from seqtutor_music.metre import COMMON, Metre
 
 Ids = NDArray[np.int64]
@@ -140,15 +141,7 @@ def batch(*texts: str) -> Ids:
     array([[17,  4,  3, 21],
            [16,  4,  0,  0]])
     """
-    return stack([WITH_TRIPLETS.encode(parse(text)) for text in texts])
-
-
-def stack(rows: Sequence[Sequence[int]]) -> Ids:
-    """Ids (B, T) of rows of ids, the shorter ones padded."""
-    ids = np.full((len(rows), max(map(len, rows), default=0)), PAD, dtype=np.int64)
-    for row, values in zip(ids, rows, strict=True):
-        row[: len(values)] = values
-    return ids
+    return padded([WITH_TRIPLETS.encode(parse(text)) for text in texts])
 
 
 def is_pitch(event: int) -> bool:
@@ -222,13 +215,3 @@ def written(notes: Iterable[Note], steps: int) -> list[int]:
         if here.stop < steps and ids[here.stop] == HOLD:
             ids[here.stop] = OFF
     return ids
-
-
-def canonical(ids: Iterable[int]) -> list[int]:
-    """The one way to write what these ids sound: an off only where a note ends.
-
-    >>> VOCABULARY.decode(canonical(batch(". - C4 . . -")[0]))
-    ['-', '-', 'C4', '.', '-', '-']
-    """
-    ids = list(ids)
-    return written(sounding(ids), len(ids))

@@ -22,7 +22,7 @@ from seqtutor_music.keys import Key, mode_of, name_of
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.midi import read_midi
 from seqtutor_music.parts import Part, melody_part
-from seqtutor_music.scores import LARGEST, Bar, Melody, Score, Sound, home, melody, with_last_endings
+from seqtutor_music.scores import LARGEST, Bar, Melody, Score, Sound, melody, with_last_endings
 from seqtutor_music.tunebooks import tunes
 
 UNPACKED = 50_000_000  # bytes of an archive
@@ -112,7 +112,7 @@ def _understood(score: Score, metre: Metre, *decided: str) -> Melody:
     endings = "with the last of its endings" if single != score else ""
     modal = (name_of(key) for key in dict.fromkeys(score.keys) if key.mode not in ("major", "minor"))
     mode = " and ".join(f"in {name}" for name in modal)
-    return Melody(", ".join(filter(None, (*decided, mode, endings))), melody(single, metre), *home(single, metre))
+    return melody(single, metre)._replace(said=", ".join(filter(None, (*decided, mode, endings))))
 
 
 def _tried(read: Callable[[Source], Result], source: Source) -> Result | UserError:

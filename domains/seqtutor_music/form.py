@@ -7,12 +7,11 @@ then would be worth, and take it back when another note follows: what a prefix i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from seqtutor_music.context import Flags, Values, lengths, pitch_class, pitched
-from seqtutor_music.events import FIRST_PITCH, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, Ids
 from seqtutor_music.grid import (
     at_ends,
     canonical,
@@ -30,11 +29,6 @@ from seqtutor_music.grid import (
 )
 from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
-
-__all__ = [  # batch, for the doctests
-    "answer", "batch", "cadence", "come_back", "ideas", "imitation", "opening", "question", "repose", "takes_up",
-    "variety",
-]  # fmt: skip
 
 CELL_NOTES = 3  # of a motif, at the least
 
@@ -134,30 +128,17 @@ def answer(ids: Ids, metre: Metre = COMMON) -> Values:
     return paid(ids, np.where(again & (steps >= 2 * middle - 1), 0.0, worth))
 
 
-class Cells(NamedTuple):
-    """Cells of a melody: (B, N, steps) where notes are struck, their height over the first, and (B, N) their number."""
-
-    struck: Flags
-    contour: Ids
-    notes: Ids
-
-
-def _cells(ids: Ids, steps: int) -> Cells:
-    struck = cells(pitched(ids), steps)
-    degree = cells(scale_steps(ids), steps)
-    first = np.take_along_axis(degree, np.argmax(struck, axis=2)[:, :, None], axis=2)
-    return Cells(struck, np.where(struck, degree - first, 0), struck.sum(axis=2))
-
-
 def _imitates(ids: Ids, steps: int) -> Flags:
     """(B, N): whether a cell is an earlier one at the same or another pitch, upright or inverted."""
-    struck, contour, notes = _cells(ids, steps)
-    found = np.zeros(notes.shape, dtype=bool)
-    for lag in range(1, notes.shape[1]):
+    struck, degree = cells(pitched(ids), steps), cells(scale_steps(ids), steps)  # (B, N, steps)
+    first = np.take_along_axis(degree, np.argmax(struck, axis=2)[:, :, None], axis=2)
+    contour = np.where(struck, degree - first, 0)
+    found = np.zeros(struck.shape[:2], dtype=bool)
+    for lag in range(1, struck.shape[1]):
         rhythm = (struck[:, lag:] == struck[:, :-lag]).all(axis=2)
         late, early = contour[:, lag:], contour[:, :-lag]
         found[:, lag:] |= rhythm & ((late == early).all(axis=2) | (late == -early).all(axis=2))
-    return np.asarray(found & (notes >= CELL_NOTES) & contour.any(axis=2))
+    return np.asarray(found & (struck.sum(axis=2) >= CELL_NOTES) & contour.any(axis=2))
 
 
 def imitation(ids: Ids, metre: Metre = COMMON) -> Values:

@@ -12,13 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtutor_music.context import Flags, Values, lengths, pitch_before, pitch_class, pitched, sounds_before
-from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, TRIPLET, VOCABULARY, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, TRIPLET, VOCABULARY, Ids
 from seqtutor_music.keys import BOTH
-
-__all__ = [  # batch, for the doctests
-    "at_ends", "batch", "canonical", "cells", "count", "events", "home", "latest", "moved", "moves", "on_tonic",
-    "onset", "outside", "paid", "scale_steps", "share", "sounding_length", "sounds",
-]  # fmt: skip
 
 DEGREES = np.array([0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6])  # steps of the scale by pitch class; a sharp is its natural
 

@@ -10,15 +10,11 @@ import numpy as np
 
 from seqtutor import UserError
 from seqtutor_music.context import Values, pitch_class
-from seqtutor_music.events import Ids, batch
+from seqtutor_music.events import ACCIDENTALS, LETTERS, Ids
 from seqtutor_music.grid import latest, sounds
 from seqtutor_music.metre import COMMON, Metre
 
-__all__ = ["QUALITIES", "Chord", "batch", "chord_tones", "chords"]  # batch, for the doctests
-
 SYMBOL = re.compile(r"([A-G])([#b]?)([^/]*)(?:/([A-G])([#b]?))?")  # a bass note changes nothing for a melody
-SIGNS = {"": 0, "#": 1, "b": -1}
-LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 QUALITIES: dict[str, tuple[int, ...]] = {  # semitones above the root
     "": (0, 4, 7),
     "m": (0, 3, 7),
@@ -57,7 +53,7 @@ class Chord:
         (('B', -1, 'maj7'), ('F', 1, 'm'))
         """
         letter, sign, quality = _read(self.symbol)[:3]
-        return letter, SIGNS[sign], quality
+        return letter, ACCIDENTALS[sign], quality
 
     @property
     def bass(self) -> tuple[str, int] | None:
@@ -67,7 +63,7 @@ class Chord:
         (('E', -1), None, None)
         """
         letter, sign = _read(self.symbol)[3:]
-        found = (letter, SIGNS[sign])
+        found = (letter, ACCIDENTALS[sign])
         return found if letter and found != self.parts[:2] else None
 
     @property

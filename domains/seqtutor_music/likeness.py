@@ -9,20 +9,16 @@ seqtutor_music.fit` finds them anew. The rows that rules are to move (WANTED) ar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from seqtutor.arrays import Values
 from seqtutor_music import measures
 from seqtutor_music.events import OFF, Ids
 from seqtutor_music.keys import BOTH, suffix
 from seqtutor_music.metre import COMMON, Metre
-
-Values = NDArray[np.float64]
 
 WANTED = (  # by the rules beyond what real phrases have of it: ends on the tonic, filled leaps, one highest note, ...
     *measures.ENDINGS,
@@ -38,7 +34,6 @@ MOST = 2.5  # nats; one to three real melodies in a hundred have more
 def likeness(ids: Ids, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Values:
     """sum_k w_k f_k, nats, MOST at most, at the last event; 0 in a metre or a mode of which nobody has found the w.
 
-    >>> from seqtutor_music.events import batch
     >>> scale, chord = "C4 - D4 - E4 - F4 - G4 - F4 - E4 - D4 - " * 4, "C4 - E4 - G4 - E4 - " * 8
     >>> line, broken = likeness(batch(scale, chord)).sum(axis=1)
     >>> bool(line > broken)  # which has no note outside of its chord
@@ -78,7 +73,7 @@ def table(bars: int, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Map
 
     A figure is counted as often as a melody is long: in one that is twice as long each w is half.
     """
-    known = _tables(kept(metre, tonics))
+    known = measures.by_bars(kept(metre, tonics))
     if not known or not bars:
         return {}
     nearest = min(known, key=lambda one: abs(one - bars))
@@ -88,11 +83,3 @@ def table(bars: int, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> Map
 def kept(metre: Metre, tonics: Sequence[int] = BOTH) -> Path:
     """Where the w of a metre and a mode stand."""
     return Path(__file__).parent / f"likeness{metre.kind}{suffix(tonics)}.json"
-
-
-@cache
-def _tables(path: Path) -> dict[int, dict[str, float]]:
-    if not path.is_file():
-        return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return {int(bars): weights for bars, weights in found.items()}

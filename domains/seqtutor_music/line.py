@@ -10,23 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqtutor_music.context import (
-    LEAP,
-    Values,
-    coefficients,
-    peak_is_unique,
-    pitch_class,
-    pitched,
-)
-from seqtutor_music.events import VOCABULARY, Ids, batch
+from seqtutor_music.context import LEAP, Values, coefficients, highest_is_unique, lowest_is_unique, pitch_class, pitched
+from seqtutor_music.events import VOCABULARY, Ids
 from seqtutor_music.grid import count, moved, moves, onset, outside, paid, share
 from seqtutor_music.keys import BOTH, chord
 from seqtutor_music.metre import COMMON, Metre
-
-__all__ = [  # batch, for the doctests
-    "awkward", "batch", "climax", "compass", "monotony", "pitch_correlation", "recovery", "steps", "to_and_fro",
-    "triads",
-]  # fmt: skip
 
 LINE = 8  # notes that a line has before anything is said of it as a whole
 FOURTH, TWELFTH = 5, 19  # semitones
@@ -158,8 +146,6 @@ def climax(ids: Ids) -> Values:
     >>> climax(batch("C4 D4 E4 F4 A4 G4 E4 D4 C4", "C4 D4 E4 F4 A4 G4 E4 A4 C4", "C4 - - - - -")).sum(axis=1)
     array([1., 0., 0.])
     """
-    struck = pitched(ids)
-    highest, lowest = np.where(struck, ids, 0), np.where(struck, len(VOCABULARY) - ids, 0)
-    unique = 1.0 * peak_is_unique(highest) + 1.0 * peak_is_unique(lowest)
+    unique = 1.0 * highest_is_unique(ids) + 1.0 * lowest_is_unique(ids)
     bottom, top = _extremes(ids)
-    return paid(ids, np.where((count(struck) >= LINE) & (top - bottom >= FOURTH), unique, 0.0))
+    return paid(ids, np.where((count(pitched(ids)) >= LINE) & (top - bottom >= FOURTH), unique, 0.0))

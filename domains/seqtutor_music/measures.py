@@ -7,28 +7,26 @@ shares of melodies. All other rows count what is struck. What the corpus has of 
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqtutor import Measure
+from seqtutor.arrays import Flags, Values
 from seqtutor.measure import Better
 from seqtutor_music import context, corpus, form, grid, line, paper, rhythm
 from seqtutor_music.copies import copied
-from seqtutor_music.events import BEAT, FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.events import BEAT, FIRST_PITCH, NAMES, OFF, VOCABULARY, Ids
 from seqtutor_music.keys import BOTH, chord, suffix
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.triplets import heard, in_three
-
-__all__ = ["BARS", "COPIES", "ENDINGS", "batch", "kept", "measure", "real"]  # batch, for the doctests
-
-Values = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 SHIPPED, BARS = Path(__file__).parent, (4, 8)
 QUARTER = 4
@@ -71,7 +69,7 @@ def _table_1(ids: Ids, tonics: Sequence[int]) -> list[Measure]:
     events = _sum(ids >= OFF)
     whole = _whole(ids)
     r = line.pitch_correlation(ids)[:, :, -1]  # (3, N)
-    varied = (_range(ids, FIRST_PITCH) > 0).astype(np.float64)
+    varied = (_range(ids) > 0).astype(np.float64)
     leaps = np.abs(grid.moves(ids)) >= context.LEAP
     opens = (ids[:, :1] >= FIRST_PITCH) & np.isin(context.pitch_class(ids[:, :1]), tonics)
     return [
@@ -89,8 +87,8 @@ def _table_1(ids: Ids, tonics: Sequence[int]) -> list[Measure]:
             f"{' or '.join(NAMES[one] for one in tonics)}, in any octave",
         ),
         _share("leaps resolved", context.leaps(ids).resolved, _sum(leaps), "higher", "of all leaps of a fifth or more"),
-        _share("melodies with a unique highest note", context.unique_highest(ids)[:, None], whole, "higher"),
-        _share("melodies with a unique lowest note", context.unique_lowest(ids)[:, None], whole, "higher"),
+        _share("melodies with a unique highest note", context.highest_is_unique(ids)[:, -1:], whole, "higher"),
+        _share("melodies with a unique lowest note", context.lowest_is_unique(ids)[:, -1:], whole, "higher"),
         _share("notes in a motif", paper.motif(ids) > 0, events, "near", "noise has more than real tunes"),
         _share("notes in a repeated motif", paper.repeated_motif(ids) > 0, events, "higher"),
     ]
@@ -161,7 +159,7 @@ def _others(ids: Ids, metre: Metre) -> list[Measure]:
         replace(_share("distinct melodies", first[:, None] & (whole > 0)[:, None], whole, "higher"), of_set=True),
         _share("melodies that quote the corpus", quoted, whole, "lower"),
         _figure("notes per bar", strikes, _sum(ids >= OFF) / metre.bar, "near", summary=struck),
-        _figure("range in semitones", _range(ids, FIRST_PITCH), (strikes > 0).astype(np.float64), "near"),
+        _figure("range in semitones", _range(ids), (strikes > 0).astype(np.float64), "near"),
     ]
 
 
@@ -193,21 +191,23 @@ def real(bars: int, metre: Metre = COMMON, tonics: Sequence[int] = BOTH) -> dict
     Of four bars, or of eight, whichever is nearer: a whole section returns to its beginning, where a phrase does not.
     What speaks of the tonic is of the tunes of the mode, all else of all tunes of the metre.
     """
-    nearest = min(BARS, key=lambda known: abs(known - bars))
-    every = _real(kept(metre))[nearest]
+    every = _nearest(kept(metre), bars)
     if tuple(tonics) == BOTH:
         return every
-    return {name: row for name, row in every.items() if name not in of_the_tonic()} | _real(kept(metre, tonics))[
-        nearest
-    ]
+    others = {name: row for name, row in every.items() if name not in of_the_tonic()}
+    return others | _nearest(kept(metre, tonics), bars)
+
+
+def _nearest(path: Path, bars: int) -> dict[str, dict[str, float]]:
+    known = by_bars(path)
+    return known[min(known, key=lambda one: abs(one - bars))] if known else {}
 
 
 @cache
-def _real(path: Path) -> dict[int, dict[str, dict[str, float]]]:
-    if not path.is_file():  # nobody has counted yet
-        return {bars: {} for bars in BARS}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return {int(bars): figures for bars, figures in found.items()}
+def by_bars(path: Path) -> dict[int, dict[str, Any]]:
+    """What a file says of melodies of so many bars, by name; nothing where there is none: nobody has counted yet."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {int(bars): told for bars, told in found.items()}
 
 
 def _sum(flags: Flags) -> Values:
@@ -241,10 +241,26 @@ def _commonest(ids: Ids, told: Flags, metre: Metre) -> tuple[Values, Values]:
     return _sum(common), _sum(told)
 
 
-def _range(ids: Ids, first: int) -> Values:
-    """(N,): from the lowest to the highest of the ids from `first` on; 0 where there are none."""
+def commonest(texts: Sequence[str], metre: Metre = COMMON) -> list[float]:
+    """Of each melody the share of its half bars that are among the ten commonest of all; 0 where it has none.
+
+    A model that has stopped inventing uses a few again and again.
+
+    >>> cell, other = "C4 - - - D4 - - -", "E4 - F4 - G4 - - -"
+    >>> commonest([f"{cell} {cell}", f"{cell} {other}", "C4 - -"])
+    [1.0, 1.0, 0.0]
+    """
+    half, melodies = metre.strong, [text.split() for text in texts]
+    cells = [[" ".join(words[at : at + half]) for at in range(0, len(words) - half + 1, half)] for words in melodies]
+    counts = Counter(itertools.chain.from_iterable(cells))
+    common = sorted(counts, key=lambda cell: (-counts[cell], cell))[:COMMONEST]
+    return [sum(cell in common for cell in own) / max(len(own), 1) for own in cells]
+
+
+def _range(ids: Ids) -> Values:
+    """(N,): from the lowest to the highest pitch; 0 where there is none."""
     highest = ids.max(axis=1, initial=0)
-    lowest = np.where(ids >= first, ids, len(VOCABULARY)).min(axis=1, initial=len(VOCABULARY))
+    lowest = np.where(context.pitched(ids), ids, len(VOCABULARY)).min(axis=1, initial=len(VOCABULARY))
     return np.asarray(np.maximum(highest - lowest, 0), dtype=np.float64)
 
 

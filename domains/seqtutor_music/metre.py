@@ -43,7 +43,7 @@ class Metre:
     def counts(self) -> tuple[int, int]:
         """Numerator and denominator.
 
-        >>> COMMON.counts, metre("6/8").counts
+        >>> COMMON.counts, METRES["6/8"].counts
         ((4, 4), (6, 8))
         """
         beats, value = self.name.split("/")
@@ -53,24 +53,20 @@ class Metre:
     def part(self) -> str:
         """What a bar is told in, from one strong beat to the next.
 
-        >>> COMMON.part, metre("3/4").part
+        >>> COMMON.part, METRES["3/4"].part
         ('half bar', 'bar')
         """
         return "bar" if self.strong == self.bar else "half bar"
 
     @property
-    def suffix(self) -> str:
+    def kind(self) -> str:
         """Behind the names of what is shipped for it: priors, known stretches, figures; empty for 4/4.
 
-        >>> COMMON.suffix, metre("6/8").suffix
+        >>> COMMON.kind, METRES["6/8"].kind
         ('', '-6-8')
         """
-        return "" if self.name == COMMON.name else "-" + self.name.replace("/", "-")
-
-    @property
-    def kind(self) -> str:
-        """As `suffix`, and whether there are triplets."""
-        return self.suffix + "-triplets" * self.triplets
+        name = "" if self.name == COMMON.name else "-" + self.name.replace("/", "-")
+        return name + "-triplets" * self.triplets
 
     @property
     def copy(self) -> int:
@@ -85,7 +81,7 @@ class Metre:
     def place(self, step: int | Fraction) -> str:
         """Bar and beat of a step, as a musician counts them: in quarters, or in the eighths of 6/8.
 
-        >>> COMMON.place(22), metre("6/8").place(22)
+        >>> COMMON.place(22), METRES["6/8"].place(22)
         ('2:2.5', '2:6')
         """
         return f"{step // self.bar + 1}:{float(step % self.bar * self.counts[1] / SIXTEENTHS + 1):.3g}"
@@ -93,7 +89,7 @@ class Metre:
     def quarters(self, stated: Sequence[str]) -> Fraction:
         """Quarters in a bar of the one metre that a file states. Raises UserError where it is read as another, or none.
 
-        >>> str(COMMON.quarters(["2/4"])), str(metre("3/4").quarters(["3/8"]))
+        >>> str(COMMON.quarters(["2/4"])), str(METRES["3/4"].quarters(["3/8"]))
         ('2', '3/2')
         >>> COMMON.quarters(["6/8"])
         Traceback (most recent call last):
@@ -125,8 +121,3 @@ METRES = {
         Metre("6/8", bar=12, beat=6, strong=6, reads=("6/8", "6/4"), limits=JIG),
     )
 }
-
-
-def metre(name: str) -> Metre:
-    """The metre of that name."""
-    return METRES[name]

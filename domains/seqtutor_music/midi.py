@@ -21,7 +21,7 @@ from seqtutor_music.events import BEAT, THIRD, WITH_TRIPLETS, Note
 from seqtutor_music.keys import Key
 from seqtutor_music.metre import COMMON, Metre
 from seqtutor_music.parts import Part, melody_part, skyline
-from seqtutor_music.scores import LONGEST, Melody, fitted, likely_sharps, move, off_grid
+from seqtutor_music.scores import LONGEST, Melody, fitted, key_of, off_grid
 from seqtutor_music.triplets import is_third
 
 DRUMS = 9  # the channel of percussion
@@ -80,9 +80,9 @@ def read_midi(path: Path, metre: Metre = COMMON) -> Melody:
     steps = ceil(max(note.start + note.length for note in line))
     if steps > LONGEST * metre.bar:
         raise UserError("it is longer than any melody")
-    key = _key(tracks, line)
-    words = WITH_TRIPLETS.decode(fitted(line, steps + -steps % metre.bar, key.sharps))
-    return Melody(", ".join(said), words, key, move(line, key.sharps))
+    key = key_of([key for track in tracks for key in track.keys], line)
+    ids, moved = fitted(line, steps + -steps % metre.bar, key.sharps)
+    return Melody(WITH_TRIPLETS.decode(ids), key, moved, ", ".join(said))
 
 
 def _parts(tracks: Sequence[Track], bar: int, pickup: int) -> list[Part]:
@@ -96,13 +96,6 @@ def _parts(tracks: Sequence[Track], bar: int, pickup: int) -> list[Part]:
     if not parts:
         raise UserError("it has no notes")
     return parts
-
-
-def _key(tracks: Sequence[Track], line: Sequence[Note]) -> Key:
-    stated = [key for track in tracks for key in track.keys]
-    if len({key.sharps for key in stated}) > 1:
-        raise UserError("it changes its key")
-    return stated[0] if stated else Key(likely_sharps(line))
 
 
 def _ended(notes: Sequence[tuple[int, int | None, int]], end: int, bar: int, pickup: int) -> list[Note]:

@@ -16,21 +16,18 @@ from seqtutor_music.context import (
     Values,
     coefficients,
     distinct_pitches,
+    highest_is_unique,
     leaps,
     lengths,
-    peak_is_unique,
+    lowest_is_unique,
     pitch_before,
     pitch_class,
     pitched,
     sounds_before,
     stood_before,
 )
-from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Ids, batch
+from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Ids
 from seqtutor_music.keys import BOTH, MAJOR
-
-__all__ = [  # batch, for the doctests
-    "autocorrelation", "batch", "extrema", "interval", "key", "leap", "motif", "repeated_motif", "repeating", "tonic",
-]  # fmt: skip
 
 MIDDLE_C = VOCABULARY.encode(["C4"])[0]
 
@@ -189,9 +186,7 @@ def extrema(ids: Ids) -> Values:
     array([[ 6.,  0.,  0.,  0., -3.],
            [ 6.,  0.,  0., -3., -3.]])
     """
-    struck = pitched(ids)
-    highest, lowest = np.where(struck, ids, 0), np.where(struck, len(VOCABULARY) - ids, 0)
-    unique = 3.0 * peak_is_unique(highest) + 3.0 * peak_is_unique(lowest)
+    unique = 3.0 * highest_is_unique(ids) + 3.0 * lowest_is_unique(ids)
     return np.diff(unique, axis=1, prepend=0.0)
 
 

@@ -19,12 +19,7 @@ MUCH = 1.0  # a reward that gives a note the full colour
 
 
 def piano_roll(
-    notes: Sequence[Note],
-    steps: int,
-    key: Key,
-    seconds: float,
-    worth: Sequence[float] = (),
-    metre: Metre = COMMON,
+    notes: Sequence[Note], steps: int, key: Key, seconds: float, worth: Sequence[float] = (), metre: Metre = COMMON
 ) -> str:
     """SVG of `notes` over `steps` sixteenths of so many seconds; rows outside the key are shaded.
 

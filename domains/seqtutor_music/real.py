@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from seqtutor import Measure
+from seqtutor.priors.encoding import padded
 from seqtutor_music import corpus, measures
 from seqtutor_music.domain import MusicDomain, MusicOptions
-from seqtutor_music.events import WITH_TRIPLETS, Ids, join, stack
+from seqtutor_music.events import WITH_TRIPLETS, Ids, join
 from seqtutor_music.keys import FIFTHS, HOME, Key, text_of
 from seqtutor_music.metre import COMMON, METRES, Metre
 
@@ -62,7 +63,7 @@ def _rounded(value: float) -> float:
 
 def figures(found: list[tuple[int, list[str]]], metre: Metre = COMMON, key: Key = HOME) -> dict[str, dict[str, float]]:
     """What phrases, each with the number of its tune, have of each measure; of a mode, of those of its tonic."""
-    rows = measures.measure(stack([WITH_TRIPLETS.encode(phrase) for _, phrase in found]), metre, key.tonics)
+    rows = measures.measure(padded([WITH_TRIPLETS.encode(phrase) for _, phrase in found]), metre, key.tonics)
     tunes = np.array([tune for tune, _ in found])
     of_mode = measures.of_the_tonic(key.tonics)
     return {

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqtutor_music.context import Flags, Values, lengths, pitched, sounds_before
-from seqtutor_music.events import OFF, Ids, batch
+from seqtutor_music.context import Flags, Values, last_before, lengths, pitched, sounds_before
+from seqtutor_music.events import OFF, Ids
 from seqtutor_music.grid import at_ends, cells, count, events, outside, paid, share
 from seqtutor_music.metre import COMMON, Metre
-
-__all__ = [  # batch, for the doctests
-    "accents", "activity", "batch", "dotted", "entropy", "is_dotted", "odd", "pauses", "pulse", "shared_rhythm",
-]  # fmt: skip
 
 
 def odd(ids: Ids) -> Flags:
@@ -70,10 +66,8 @@ def entropy(ids: Ids, metre: Metre = COMMON) -> Values:
     >>> float(entropy(batch("C4 - D4 - E4 - - - C4"))[0, -1].round(2))
     0.92
     """
-    strokes, here = pitched(ids), np.arange(ids.shape[1])
-    last = np.full(ids.shape, -1)
-    np.maximum.accumulate(np.where(strokes, here, -1)[:, :-1], axis=1, out=last[:, 1:])
-    gap = np.where(strokes & (last >= 0), np.minimum(here - last, metre.bar), 0)
+    strokes, last = pitched(ids), last_before(pitched(ids))
+    gap = np.where(strokes & (last >= 0), np.minimum(np.arange(ids.shape[1]) - last, metre.bar), 0)
     n = np.maximum(count(gap > 0), 1.0)
     same = (count(gap == length) for length in range(1, metre.bar + 1))
     return np.asarray(np.log2(n) - sum(c * np.log2(np.maximum(c, 1.0)) for c in same) / n)

@@ -46,12 +46,7 @@ OURS: tuple[Rule, ...] = (
     Rule(paper.key, 0.3, "each pitch outside the key costs 1", GAULDIN),
     Rule(form.opening, 0, "opening on a tonic, in any octave, earns 1; on another note of its chord .5", GAULDIN),
     Rule(form.cadence, 1.5, "ending on the tonic earns 1; led to by a step or the fifth .5 more", GAULDIN),
-    Rule(
-        form.repose,
-        0.1,
-        "a last note on a strong beat earns 1, a long one 1 more; an odd sixteenth costs",
-        GAULDIN,
-    ),
+    Rule(form.repose, 0.1, "a last note on a strong beat earns 1, a long one 1 more; an odd sixteenth costs", GAULDIN),
     Rule(form.question, 0.5, "a first half that comes to rest earns .5; not on the tonic .5 more", FORM),
     Rule(form.answer, 0.5, "a second half that begins like the first and ends otherwise earns up to 1", FORM),
     Rule(form.imitation, 0.25, "a motif that comes back, moved or inverted, earns 1; three at most", GAULDIN),

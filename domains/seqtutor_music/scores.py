@@ -64,20 +64,21 @@ class Score:
 
 
 class Melody(NamedTuple):
-    """A melody of a file: what was decided to read it, its events and marks in the frame, and where it stood."""
+    """A melody of a file: its events and marks in the frame, where it stood, and what was decided to read it."""
 
-    said: str
     words: list[str]
     key: Key
     by: int  # semitones by which it was moved into the frame
+    said: str = ""
 
 
-def melody(score: Score, metre: Metre = COMMON) -> list[str]:
+def melody(score: Score, metre: Metre = COMMON) -> Melody:
     """The score in the frame, whole bars: canonical events, with `||` between its sections.
 
     Raises UserError with the reason where it cannot be written so.
     """
-    return _unclosed(_sections(score, metre))
+    found = _sections(score, metre)
+    return found._replace(words=_unclosed(found.words))
 
 
 def with_last_endings(score: Score) -> Score:
@@ -105,20 +106,21 @@ def passages(score: Score, metre: Metre = COMMON) -> list[str]:
     for regular, group in itertools.groupby(score.bars, key=lambda bar: _regular(bar, score, metre, per_quarter)):
         bars = tuple(group)
         sounds = any(bar.sounds for bar in bars)
-        found += _sections(replace(score, bars=bars), metre) if regular and sounds else [LEFT_OUT]
+        found += _sections(replace(score, bars=bars), metre).words if regular and sounds else [LEFT_OUT]
     if set(found) <= {LEFT_OUT}:
         raise UserError("none of its bars is on the sixteenth grid")
     return _unclosed(found)
 
 
-def _sections(score: Score, metre: Metre) -> list[str]:
-    """The events of a score, with `||` behind every section."""
+def _sections(score: Score, metre: Metre) -> Melody:
+    """As `melody`, with `||` behind every section."""
     quarters = metre.quarters(score.metres)
     per_quarter = int(metre.bar / quarters)
     starts = starts_of(score.bars, quarters)
     notes = notes_of(score.bars, starts, per_quarter, metre)
-    ids = fitted(notes, int(starts[-1] * per_quarter), _sharps([key.sharps for key in score.keys], notes))
-    return marked(ids, [int(end * per_quarter) for end in _ends(score.bars, starts, quarters)])
+    key = key_of(score.keys, notes)
+    ids, by = fitted(notes, int(starts[-1] * per_quarter), key.sharps)
+    return Melody(marked(ids, [int(end * per_quarter) for end in _ends(score.bars, starts, quarters)]), key, by)
 
 
 def _unclosed(words: list[str]) -> list[str]:
@@ -138,26 +140,17 @@ def marked(ids: Sequence[int], ends: Iterable[int]) -> list[str]:
     return [word for event, mark in zip(events, marks, strict=True) for word in (event, *mark)]
 
 
-def home(score: Score, metre: Metre = COMMON) -> tuple[Key, int]:
-    """The key of a score, the likely one where it states none, and the semitones by which `melody` moves its notes."""
-    quarters = metre.quarters(score.metres)
-    starts = starts_of(score.bars, quarters)
-    notes = notes_of(score.bars, starts, int(metre.bar / quarters), metre)
-    key = score.keys[0] if score.keys else Key(likely_sharps(notes))
-    return key, move(notes, key.sharps)
-
-
-def fitted(notes: Sequence[Note], steps: int, sharps: int) -> list[int]:
-    """Ids of notes in the key of `sharps`, moved into the frame and into its range."""
-    by = move(notes, sharps)
+def fitted(notes: Sequence[Note], steps: int, sharps: int) -> tuple[list[int], int]:
+    """Ids of notes in the key of `sharps`, moved into the frame and into its range, and by how many semitones."""
+    by = _move(notes, sharps)
     moved, divided = slots([note._replace(midi=note.midi + by) for note in notes])
     ids = written(moved, steps)
     for place in divided:
         ids[place] = TRIPLET
-    return ids
+    return ids, by
 
 
-def move(notes: Sequence[Note], sharps: int) -> int:
+def _move(notes: Sequence[Note], sharps: int) -> int:
     """The semitones by which notes in the key of `sharps` are moved into the frame and into its range."""
     lowest, highest = min(note.midi for note in notes), max(note.midi for note in notes)
     mean = sum(note.midi for note in notes) / len(notes)
@@ -177,11 +170,11 @@ def likely_sharps(notes: Sequence[Note]) -> int:
     return min(range(-5, 7), key=lambda s: (sum(n.length for n in notes if (n.midi - 7 * s) % 12 not in MAJOR), abs(s)))
 
 
-def _sharps(stated: Sequence[int], notes: Sequence[Note]) -> int:
-    """Sharps of the key signature, or the likely ones where none is stated."""
-    if len(set(stated)) > 1:
+def key_of(stated: Sequence[Key], notes: Sequence[Note]) -> Key:
+    """The key that is stated, or the likely one. Raises UserError where the signature changes."""
+    if len({key.sharps for key in stated}) > 1:
         raise UserError("it changes its key")
-    return stated[0] if stated else likely_sharps(notes)
+    return stated[0] if stated else Key(likely_sharps(notes))
 
 
 def starts_of(bars: Sequence[Bar], full: Fraction) -> list[Fraction]:
@@ -216,7 +209,7 @@ def _regular(bar: Bar, score: Score, metre: Metre, per_quarter: int) -> bool:
         return True
     if metre.triplets:
         with suppress(UserError):
-            return bool(_sections(replace(score, bars=(bar,)), metre))
+            return bool(_sections(replace(score, bars=(bar,)), metre).words)
     return False
 
 

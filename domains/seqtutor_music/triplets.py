@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from seqtutor import PAD, UserError
 from seqtutor_music.context import Values
-from seqtutor_music.events import BEAT, HOLD, THIRD, TRIPLET, Ids, Note, batch, time_of
-
-__all__ = ["as_heard", "batch", "divided", "heard", "in_three", "is_third", "slots", "timed"]  # batch, for the doctests
+from seqtutor_music.events import BEAT, HOLD, THIRD, TRIPLET, Ids, Note, time_of
 
 
 def is_third(time: int | Fraction) -> bool:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqtutor_music.events import HIGHEST, HOLD, LOWEST, MIDI_OFFSET, OFF, TRIPLET, batch, is_pitch, sounding
+from seqtutor_music.events import HIGHEST, HOLD, LOWEST, MIDI_OFFSET, OFF, TRIPLET, is_pitch, sounding
 from seqtutor_music.keys import MAJOR
 from seqtutor_music.metre import COMMON, Metre
-
-__all__ = ["batch", "copy_bar", "invert", "move_note", "transpose", "vary"]  # batch, for the doctests
 
 Events = list[int]
 FARTHEST = 4  # scale steps that a motif is moved: a fifth

@@ -82,12 +82,6 @@ class Inference:
         """(K,) whether the likelihood ratio says so, at 5 %."""
         return self.p_values < 0.05
 
-    @property
-    def correlation(self) -> Values:
-        """(K, K) of the weights: near -1, the sum of two is known and neither of them."""
-        sd = np.sqrt(np.diag(self.covariance))
-        return np.asarray(self.covariance / np.outer(sd, sd))
-
 
 def infer(
     examples: Values,
@@ -286,7 +280,11 @@ def _repeated(base: Values, kept: Sequence[int], k: int, names: Sequence[str]) -
 
 
 def correlated(found: Inference) -> list[tuple[str, str, float]]:
-    """Pairs of terms whose weights cannot be told apart well: |correlation| of at least 0.7, strongest first."""
-    c = found.correlation
+    """Pairs of terms whose weights cannot be told apart well: |correlation| of at least 0.7, strongest first.
+
+    Near -1, the sum of two is known and neither of them.
+    """
+    sd = np.sqrt(np.diag(found.covariance))
+    c = found.covariance / np.outer(sd, sd)
     pairs = [(found.names[i], found.names[j], float(c[i, j])) for i in range(len(c)) for j in range(i)]
     return sorted((pair for pair in pairs if abs(pair[2]) >= 0.7), key=lambda pair: -abs(pair[2]))

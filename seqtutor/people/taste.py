@@ -71,9 +71,10 @@ class Evidence:
         return np.concatenate([np.zeros(self.width), own[:, 0]]), np.concatenate([self.beliefs[belief], own[:, 1]])
 
     def parts(self, unknowns: Values) -> tuple[Values, Values, Values, Values]:
-        """Of all unknowns: weights (F,), bias (R,), eps (R,), threshold (R,)."""
-        weights, own = unknowns[: self.width], unknowns[self.width :].reshape(3, self.raters)
-        return weights, own[0], expit(own[1]), own[2]
+        """Of all unknowns (..., U): weights (..., F), bias (..., R), eps (..., R), threshold (..., R)."""
+        weights, own = unknowns[..., : self.width], unknowns[..., self.width :]
+        bias, careless, threshold = np.split(own, 3, axis=-1)
+        return weights, bias, expit(careless), threshold
 
     def select(self, rows: Ids) -> Evidence:
         """Those votes alone."""
@@ -243,11 +244,6 @@ class Taste:
     def weights(self) -> Values:
         """(D, F) nats per standard deviation of a figure."""
         return self.draws[:, : self.data.width]
-
-    def own(self, number: int) -> Values:
-        """(D, R) of each rater: 0 the bias towards the first, 1 the share of careless answers, 2 the threshold."""
-        found = self.draws[:, self.data.width :].reshape(len(self.draws), 3, self.data.raters)[:, number]
-        return expit(found) if number == 1 else np.asarray(found)
 
     def members(self, figures: Values) -> Values:
         """u(x) (N, D) by each draw, of figures (N, F)."""

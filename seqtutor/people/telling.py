@@ -96,11 +96,11 @@ def tell(votes: Sequence[Vote], data: Evidence, lens: Lens, pool: Values) -> Tas
     rows = zip(lens.names, taste.weights.mean(0)[:named], low, high, strict=True)
     likings = [Liking(name, float(mean), float(a), float(b)) for name, mean, a, b in rows]
     surest = sorted(likings, key=lambda one: -abs(one.mean) / (one.high - one.low))
-    raters = []
+    raters, (_, bias, eps, _) = [], data.parts(taste.draws)
     for place, name in enumerate(dict.fromkeys(vote.rater for vote in votes)):
         theirs = [vote for vote in votes if vote.rater == name]
-        careless = taste.own(1)[:, place]
-        first = (1 - careless) * expit(taste.own(0)[:, place]) + careless / 2  # of two equals, carelessness included
+        careless = eps[:, place]
+        first = (1 - careless) * expit(bias[:, place]) + careless / 2  # of two equals, carelessness included
         ends = [np.quantile(values, [0.025, 0.975]).tolist() for values in (first, careless)]
         raters.append(Rater(name, len(theirs), Share(*consistency(theirs)), *((a, b) for a, b in ends)))
     return TasteReport(surest, float(own**2 / spread**2) if spread else 0.0, raters, left_out(data), now, then)

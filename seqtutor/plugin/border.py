@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from seqtutor.domain import Domain
 from seqtutor.errors import UserError
-from seqtutor.plugin.contract import fault
+from seqtutor.plugin.contract import wrong
+from seqtutor.plugin.installed import line_of, place
 
 PASSED = (UserError, MemoryError)  # said already, or the machine's
 OF_FILES = (*PASSED, OSError, UnicodeDecodeError)  # the command names the file
@@ -25,4 +26,4 @@ def border(cls: type[Domain], method: str, passed: tuple[type[Exception], ...] =
     except passed:
         raise
     except (Exception, SystemExit) as error:
-        raise fault(cls, method, error) from error
+        raise wrong(cls, method, line_of(error) + place(error, cls.__module__)) from error

@@ -12,7 +12,7 @@ from typing import Any
 from seqtutor.domain import Domain, RewardTerm, SequenceTerm, Template, TokenTerm, domain_class, load
 from seqtutor.errors import UserError, unknown
 from seqtutor.option import TYPES, types_of
-from seqtutor.plugin.installed import installed, line_of, place
+from seqtutor.plugin.installed import installed, line_of
 from seqtutor.vocabulary import HIGHEST, Vocabulary
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -29,11 +29,6 @@ FLAGS = frozenset(  # of the commands; the fields of the configs come beside the
 
 class PluginError(UserError):
     """A plugin raised what it did not mean, or gave what it may not: its author must mend it."""
-
-
-def fault(cls: type[Domain], method: str, error: BaseException) -> PluginError:
-    """The error for an exception that a plugin did not mean: which domain, which method, what, and where."""
-    return wrong(cls, method, line_of(error) + place(error, cls.__module__))
 
 
 def wrong(cls: type[Domain], method: str, said: str) -> PluginError:

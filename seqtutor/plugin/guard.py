@@ -175,10 +175,8 @@ class Guarded(Domain):
 
     def terms(self) -> list[RewardTerm]:
         """As Domain.terms: each is shown arrays that it cannot change, and texts as a tuple."""
-        return [self._shown(term) for term in check_terms(self.cls, self._call("terms"))]
-
-    def _shown(self, term: RewardTerm) -> RewardTerm:
-        return of_steps(self.cls, term) if isinstance(term, TokenTerm) else of_texts(self.cls, term, self.encode)
+        cls, terms = self.cls, check_terms(self.cls, self._call("terms"))
+        return [of_steps(cls, one) if isinstance(one, TokenTerm) else of_texts(cls, one, self.encode) for one in terms]
 
     def kinds(self) -> Mapping[str, type[TermKind]]:
         found = self._call("kinds")

@@ -55,7 +55,7 @@ def padded(sequences: Sequence[Sequence[int]], width: int = 0) -> Ids:
     """Sequences of ids -> (B, T) int64 with PAD behind; T is `width`, or as long as the longest."""
     import numpy as np  # not at the top: a command's help must not wait for it
 
-    rows = np.full((len(sequences), width or max(map(len, sequences))), PAD, np.int64)
+    rows = np.full((len(sequences), width or max(map(len, sequences), default=0)), PAD, np.int64)
     for row, ids in zip(rows, sequences, strict=True):
         row[: len(ids)] = ids
     return rows

@@ -28,7 +28,7 @@ def abc(body, key="C", head="M:4/4\nL:1/4\n"):
 
 
 def read(text):
-    return [" ".join(melody(read_tune(tune))) for tune in tunes(text)]
+    return [" ".join(melody(read_tune(tune)).words) for tune in tunes(text)]
 
 
 SHARPS = "^F E F E | ^G A G A | B c d e | c4 |]"

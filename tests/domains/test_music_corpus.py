@@ -31,7 +31,7 @@ POLKA = "X:3\nM:2/4\nL:1/16\nK:Ador\nA2B2 c2d2|e4 A4|B2A2 G2A2|A8|\n"
 
 
 def text(abc):
-    return " ".join(melody(read_tune(abc)))
+    return " ".join(melody(read_tune(abc)).words)
 
 
 def in_bars(words):
@@ -47,11 +47,11 @@ def in_bars(words):
 
 
 def events(score):
-    return [word for word in melody(score) if word not in MARKS]
+    return [word for word in melody(score).words if word not in MARKS]
 
 
 def bars(abc):
-    return in_bars(melody(read_tune(abc)))
+    return in_bars(melody(read_tune(abc)).words)
 
 
 def tune(key, notes, metre="4/4"):
@@ -122,7 +122,7 @@ def test_a_strain_that_ends_short_holds_its_last_note():
         return Bar(Fraction(length), tuple(Sound(i * step, step, m) for i, m in enumerate(midis)), closes)
 
     score = Score(("4/4",), (Key(0),), (bar(4, 60), bar(2, 62, closes=True), bar(4, 64), bar(1, 65), bar(4, 67)))
-    assert in_bars(melody(score)) == [
+    assert in_bars(melody(score).words) == [
         "C4 - - - - - - - - - - - - - - -",
         "D4 - - - - - - - - - - - - - - - ||",
         "E4 - - - - - - - - - - - - - - -",

@@ -15,11 +15,12 @@ from tunes import BY_METRE, absurd, events
 from seqtutor import PAD, UserError, load
 from seqtutor.cli import main
 from seqtutor.plugin.contract import inherited
+from seqtutor.priors.encoding import padded
 from seqtutor.runs.drawing import open_model
 from seqtutor_music import MusicDomain, form, measures, rhythm, rules
 from seqtutor_music.abc import read_tune
 from seqtutor_music.domain import MusicOptions
-from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Note, batch, parts, sounding, stack
+from seqtutor_music.events import FIRST_PITCH, HOLD, OFF, VOCABULARY, Note, batch, parts, sounding
 from seqtutor_music.harmony import chords
 from seqtutor_music.keys import key
 from seqtutor_music.metre import COMMON, METRES
@@ -272,7 +273,7 @@ def test_in_three_four_the_first_beat_is_strong():
 
 @in_each
 def test_a_rule_leaves_four_in_five_real_phrases_alone(metre):
-    found = stack(
+    found = padded(
         [VOCABULARY.encode(phrase) for phrase in phrases(MusicDomain(MusicOptions(bars=4, metre=metre.name)))]
     )
     charged = {rule.values.__name__: (rule.of(metre)(found).sum(axis=1) < -1e-9).mean() for rule in rules.OURS}
