@@ -310,6 +310,12 @@ def test_cost_is_told_in_plain_words(page: str) -> None:
     assert "7,680 oracle calls" in said
 
 
+def test_a_model_that_hardly_moved_is_not_said_to_have_moved_by_nothing(tmp_path: Path) -> None:
+    """It was "1 times as likely as before; 1 would be no change"."""
+    page = render(write_run(tmp_path, kl={"sequence": 0.28, "token": 0.0043}), Tunes())
+    assert "1.004 times as likely" in text(page)
+
+
 def test_table_has_intervals_the_free_baseline_and_a_word_for_each_change(page: str) -> None:
     said = text(page)
     assert "84.1 % ± 2.3" in said
