@@ -379,7 +379,7 @@ def test_a_prior_never_learns_a_value(tmp_path):
 
 def test_a_learning_rate_that_breaks_the_model_ends_with_a_line(tmp_path, monkeypatch):
     """It ended without one, and left a prior that could not be read."""
-    settings = config(learning_rate=1e30, epochs=2)
+    settings = config(learning_rate=1e6, epochs=2)  # above some 1e29 the gradient fails first, on some processors
     data = examples(DOMAIN, language(500, LONGEST), settings)
     model, progress = pretrain(DOMAIN, data, settings, tmp_path / "checkpoints", silent)
     with pytest.raises(UserError, match="weights that half precision cannot hold"):

@@ -11,6 +11,7 @@ import torch
 from letters import A, B, C, every, log_probabilities, new_model
 
 from seqtutor import BOS, EOS, PAD
+from seqtutor.hardware import learns_narrow
 from seqtutor.objectives.optimum import best_of_n_kl
 from seqtutor.priors import sampling
 from seqtutor.priors.policies import TiltedModel
@@ -26,6 +27,9 @@ POLICIES = {
     "fixed": new_model(seed=4, fixed_length=True),
 }
 KINDS = pytest.mark.parametrize("kind", POLICIES)
+
+
+in_narrow = pytest.mark.skipif(not learns_narrow("cpu"), reason="this processor has no LSTM in bfloat16")
 
 
 def seeded(seed=0):
@@ -230,6 +234,7 @@ def test_of_sequences_that_are_compared_little_padding_is_read(monkeypatch):
         torch.testing.assert_close(torch.stack(figures), torch.cat(alone), rtol=1e-5, atol=1e-5)
 
 
+@in_narrow
 @KINDS
 def test_under_autocast_the_policy_that_samples_is_the_one_that_is_recorded(kind):
     """Rounded products are another policy by a hundredth of a nat, and that one's probabilities are what is stored."""
@@ -245,6 +250,7 @@ def test_under_autocast_the_policy_that_samples_is_the_one_that_is_recorded(kind
     torch.testing.assert_close(wide.logp, sampling.logp_of(policy, wide.tokens), rtol=0, atol=1e-5)
 
 
+@in_narrow
 def test_a_policy_that_is_the_prior_stays_it_under_autocast():
     rollout = sample(PRIOR, PRIOR, 512, LENGTH, seeded(), None, torch.autocast("cpu", torch.bfloat16))
     assert 0 <= rollout.kl.sum(-1).mean() < 1e-3
