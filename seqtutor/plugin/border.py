@@ -1,7 +1,6 @@
 """What a plugin raises becomes one line that names the domain, the method and the place.
 
-This is the one module where catching Exception is lawful: a stranger's code may raise anything, and whoever reads the
-line must see whose it is.
+Whatever it is, it is caught: a stranger's code may raise anything, and whoever reads the line must see whose it is.
 """
 
 from __future__ import annotations
